@@ -1,0 +1,1 @@
+"""Priors and samplers: encoder, denoiser, schedules, oracles, checkpoints."""

@@ -1,0 +1,125 @@
+"""What a prior's file says of itself: the card in the header of its checkpoint."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+FORMAT_VERSION = 1
+
+
+class EncoderArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size of the encoder."""
+
+    width: int = 64
+    depth: int = 16
+    features: int = 8
+
+
+class DenoiserArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size of the denoiser: channels and blocks per level, and the factor of the stem."""
+
+    width: list[int] = msgspec.field(default_factory=lambda: [64, 96, 128])
+    depth: list[int] = msgspec.field(default_factory=lambda: [2, 2, 2])
+    stem: int = 2
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is needed to build the two networks."""
+
+    channels: int
+    scales: list[int]
+    encoder: EncoderArguments
+    denoiser: DenoiserArguments
+
+
+class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Noise levels and measured statistics of one mode: a scale, or 0 for the unconditional one.
+
+    Attributes:
+        scale: the factor, 0 when unconditional.
+        noise_std: the measurement noise at which the following were measured.
+        sigma_data: standard deviation of what is denoised, at each noise_std.
+        sigma_min: the last noise level before 0.
+        sigma_max: the first.
+        sigma: levels at which `variance` was measured, increasing.
+        variance: v(sigma) = Var[x0 | x_sigma] per pixel, a row per noise_std.
+    """
+
+    scale: int
+    noise_std: list[float]
+    sigma_data: list[float]
+    sigma_min: float
+    sigma_max: float
+    sigma: list[float] = []
+    variance: list[list[float]] = []
+
+    def sigma_data_at(self, noise_std: float) -> float:
+        """Interpolated between the measured noise levels."""
+        return float(np.interp(noise_std, self.noise_std, self.sigma_data))
+
+    def variance_at(self, sigma: float, noise_std: float) -> float:
+        """v(sigma), interpolated in log sigma and in noise_std; proportional to sigma² below the measured levels."""
+        rows = [np.interp(np.log(sigma), np.log(self.sigma), np.log(row)) for row in self.variance]
+        value = float(np.exp(np.interp(noise_std, self.noise_std, rows)))
+        return value * min(1.0, sigma / self.sigma[0]) ** 2
+
+
+class DialTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Share of the extra distortion at each start of the second stage, measured on validation images.
+
+    Attributes:
+        scale: the factor of the mode.
+        noise_std: of the measurement.
+        sampler: name in `samplers.SAMPLERS`.
+        steps: of the schedule from sigma_0 to 0.
+        sigma_0: starts, increasing from 0 to sigma_max.
+        fraction: (MSE(sigma_0) - MSE(0)) / (MSE(sigma_max) - MSE(0)), non-decreasing from 0 to 1.
+        mse: pooled over images and channels, unclipped, at each start.
+    """
+
+    scale: int
+    noise_std: float
+    sampler: str
+    steps: int
+    sigma_0: list[float]
+    fraction: list[float]
+    mse: list[float]
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A set of files a prior has seen."""
+
+    pattern: str
+    files: int
+    sha256: str
+    licence: str
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What training took."""
+
+    encoder_steps: int
+    denoiser_steps: int
+    seconds: float
+    machine: str
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything known of a prior; the header of its file."""
+
+    name: str
+    network: Network
+    modes: list[Mode]
+    training: list[Data]
+    validation: list[Data]
+    budget: Budget
+    dial: list[DialTable] = []
+    metrics: dict[str, float] = {}
+    lineage: list[dict[str, Any]] = []
+    tensors_sha256: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def mode(self, scale: int) -> Mode:
+        """The mode of a scale the card knows, 0 for the unconditional one."""
+        return next(m for m in self.modes if m.scale == scale)

@@ -1,0 +1,72 @@
+"""A prior: an encoder and a denoiser, and the card that says what they know."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.card import Card, Mode, Network
+from veriscale.diffusion.denoiser import Denoiser
+from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
+from veriscale.diffusion.preconditioning import scalings
+
+
+def build(network: Network) -> tuple[Encoder, Denoiser]:
+    """The two networks, freshly initialised, in channels-last memory."""
+    e, d = network.encoder, network.denoiser
+    encoder = Encoder(network.channels, network.scales, e.width, e.depth, e.features)
+    denoiser = Denoiser(network.channels, e.features, len(network.scales) + 1, d.width, d.depth, d.stem)
+    return encoder.to(memory_format=torch.channels_last), denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack the memory format
+
+
+def denoiser_input(condition: Condition) -> Tensor:
+    """(B, C + features, H, W): what the denoiser sees of a condition."""
+    return torch.cat([(condition.mean - CENTRE) / SPREAD, condition.features.to(condition.mean.dtype)], 1)
+
+
+def denoise_residual(
+    network: torch.nn.Module,
+    residual: Tensor,
+    sigma: Tensor,
+    sigma_data: Tensor,
+    seen: Tensor,
+    mode: Tensor,
+    noise_std: Tensor,
+) -> Tensor:
+    """E[r0 | r0 + sigma·n] of the residual r = x - m, (B, C, H, W) in, the same out.
+
+    Args:
+        network: a `Denoiser`.
+        residual: the noisy residual; of ½ when unconditional.
+        sigma: (B,) its noise level.
+        sigma_data: (B,) standard deviation of r0.
+        seen: (B, C + features, H, W) of `denoiser_input`, zeros when unconditional.
+        mode: (B,) integers, 0 unconditional, else 1 + the index of the scale.
+        noise_std: (B,) of the measurement.
+    """
+    s = scalings(sigma, sigma_data)
+    skip, out, into = (c.view(-1, 1, 1, 1) for c in s[:3])
+    f = network(into * residual, seen, s.noise, mode, noise_std)
+    return skip * residual + out * f.to(residual.dtype)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A loaded prior, its networks on one device in one type."""
+
+    card: Card
+    encoder: Encoder
+    denoiser: Denoiser
+
+    def mode_index(self, scale: int) -> int:
+        """The denoiser's number for a scale: 0 is unconditional."""
+        return self.card.network.scales.index(scale) + 1 if scale else 0
+
+    def mode(self, scale: int) -> Mode:
+        """Noise levels and statistics of a scale, 0 for the unconditional mode."""
+        return self.card.mode(scale)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.encoder.parameters()).device

@@ -1,0 +1,72 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from veriscale.errors import InputError
+
+# What the user's disk, folder or rights refuse. Any other failure while a file is made is ours and stays as it is.
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full; free space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free space or choose another folder",
+    errno.EFBIG: "the file is larger than allowed here; choose another folder",
+    errno.EACCES: "the folder cannot be written to; choose another or change its rights",
+    errno.EPERM: "the folder cannot be written to; choose another or change its rights",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.ENOENT: "its folder does not exist; create it first",
+    errno.ENOTDIR: "its folder is a file; choose another",
+    errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
+    errno.EIO: "the disk reports an error; choose another",
+}
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], force: bool = False) -> Iterator[Path]:
+    """Give a temporary path in the same folder; rename it to `path` on success, remove it on failure.
+
+    The temporary file keeps `path`'s suffix and exists, empty, when the block begins, so that a folder that cannot be
+    written to is known before the work and not after it.
+
+    Args:
+        path: where the file belongs.
+        force: replace a file that is there.
+
+    Raises:
+        InputError: `path` exists and `force` is not set, is not a plain file, or cannot be written (no folder, no
+            rights, disk full, ...).
+    """
+    target = Path(path)
+    refuse_existing(target, force)
+    temporary = target.with_name(f".{secrets.token_hex(8)}{target.suffix[-16:]}")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        refuse_existing(target, force)  # the work may have taken hours
+        os.replace(temporary, target)
+    except OSError as error:
+        reason = _REFUSALS.get(error.errno or 0)
+        if reason is None or error.filename not in (None, str(temporary), temporary):
+            raise
+        raise InputError(f"cannot write {target}: {reason}") from error
+    finally:
+        with suppress(OSError):  # gone already on success; never hide the first error
+            temporary.unlink()
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise `InputError` where writing `path` would lose something: before the work, and again by `replacing`."""
+    try:
+        exists = os.path.lexists(path)
+        plain = path.is_file() or not path.exists()  # a link to nowhere is plain: renaming replaces it
+    except OSError:  # such a folder or name cannot be looked at; creating the file says why
+        return
+    if exists and not plain:
+        raise InputError(
+            f"cannot write {path}: a {'folder' if path.is_dir() else 'device'} is there; choose another name"
+        )
+    if exists and not force:
+        raise InputError(f"{path} exists already; add --force (force=True) to replace it, or choose another name")

@@ -1,0 +1,75 @@
+"""WebP. Read through imagecodecs, for Pillow's limit on pixels is a global of the process; written through Pillow.
+
+Source: RFC 9649 §2.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import imagecodecs
+from numpy.typing import NDArray
+from PIL import Image
+
+from veriscale.errors import InputError
+from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.guard import check_size, decoding
+from veriscale.imaging.photo import Photo, from_array
+
+
+def is_webp(head: bytes) -> bool:
+    """Whether a file begins as WebP files do."""
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def read(path: Path, max_pixels: int) -> Photo:
+    """Read a still picture, colour, with or without alpha."""
+    orientation, dpi, icc, pictures = 1, None, None, 0
+    with decoding(path, "WebP"):
+        data = path.read_bytes()
+        for name, body in _chunks(data):
+            if name in (b"ANIM", b"ANMF"):
+                raise InputError(f"{path} is animated; save the frame you want as a picture of its own")
+            if name in (b"VP8 ", b"VP8L"):
+                check_size(path, *_size(name, body), max_pixels)
+                pictures += 1
+            elif name == b"ICCP":
+                icc = body
+            elif name == b"EXIF":
+                orientation, dpi = exif.parse(body)
+        if pictures != 1:
+            raise ValueError(f"{pictures} pictures where one was expected")
+        array = imagecodecs.webp_decode(data)
+    return exif.upright(replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="webp"), orientation)
+
+
+def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
+    """Write (H, W, 3 or 4) uint8, lossless, colours under full transparency included."""
+    encoded = io.BytesIO()  # Pillow hides why a write to a real file failed
+    kept = {} if dpi is None else {"exif": exif.block(dpi)}
+    Image.fromarray(pixels).save(encoded, "WEBP", lossless=True, exact=True, icc_profile=icc or b"", **kept)
+    file.write(encoded.getbuffer())
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    (size,) = struct.unpack_from("<I", data, 4)
+    at, end = 12, 8 + size
+    if end > len(data):
+        raise ValueError(f"{end} bytes announced, {len(data)} there")
+    while at + 8 <= end:
+        name, size = struct.unpack_from("<4sI", data, at)
+        if at + 8 + size > end:
+            raise ValueError(f"chunk {name!r} ends after the file")
+        yield name, data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+
+
+def _size(name: bytes, body: bytes) -> tuple[int, int]:
+    if name == b"VP8 ":  # 14 bits each, above them a scaling hint
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    (bits,) = struct.unpack_from("<I", body, 1)
+    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1

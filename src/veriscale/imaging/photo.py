@@ -1,0 +1,128 @@
+"""A photograph: samples with what must survive from file to file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.errors import InputError
+
+Array = NDArray[np.float32]
+
+_BLOCK = 1 << 22  # samples quantised at once: 16 MiB of float32, whatever the picture's size
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One picture, upright, with what a file of its kind holds beside the samples.
+
+    Attributes:
+        samples: (H, W, C) float32, C = 1 or 3; in [0, 1] from integer files, as stored from float files.
+        alpha: (H, W) float32 or None; straight: the samples are not multiplied by it.
+        bit_depth: 8 or 16 for integer files, 32 for float ones.
+        icc: the ICC profile's bytes, or None.
+        dpi: pixels per inch along x and y, or None.
+        format: 'png', 'jpeg', 'tiff', 'webp' or 'npy'.
+    """
+
+    samples: Array
+    alpha: Array | None = None
+    bit_depth: int = 8
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    format: str = "png"
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.samples.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.samples.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour; alpha is not counted."""
+        return int(self.samples.shape[2])
+
+    def with_samples(self, samples: Array, alpha: Array | None = None) -> "Photo":
+        """Other samples (H', W', C) and alpha (H', W'), the rest kept."""
+        return replace(self, samples=samples, alpha=alpha)
+
+
+def from_array(array: NDArray[Any], source: str, *, top: int | None = None) -> Photo:
+    """Take samples as files and callers store them.
+
+    Args:
+        array: (H, W), (H, W, 1) grey, (H, W, 2) grey with alpha, (H, W, 3) colour, (H, W, 4) colour with alpha;
+            uint8, uint16 or floating point.
+        source: what an error names: a file, or an argument.
+        top: the integer that means 1; the type's largest by default.
+
+    Raises:
+        InputError: another shape or type, no pixels, NaN or infinite values.
+    """
+    check_kind(array.shape, array.dtype, source)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.dtype.kind == "u":
+        depth = 8 * array.dtype.itemsize
+        values = np.divide(array, np.float32(top or np.iinfo(array.dtype).max), dtype=np.float32)
+    else:
+        depth = 32
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+            values = array.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise InputError(f"{source}: it holds NaN or infinite values; replace them by numbers first")
+    if array.shape[2] in (1, 3):
+        return Photo(np.ascontiguousarray(values), bit_depth=depth)
+    alpha = np.ascontiguousarray(values[..., -1])
+    return Photo(np.ascontiguousarray(values[..., :-1]), alpha, bit_depth=depth)
+
+
+def check_kind(shape: tuple[int, ...], dtype: np.dtype[Any], source: str) -> None:
+    """Raise `InputError` for a shape or type that `from_array` does not take, before memory is taken for it."""
+    if len(shape) not in (2, 3) or (len(shape) == 3 and not 1 <= shape[2] <= 4):
+        raise InputError(
+            f"{source}: shape {shape} is not a picture; known: (H, W) or (H, W, C) with 1 to 4 channels, "
+            "the 2nd or 4th being alpha"
+        )
+    if 0 in shape:
+        raise InputError(f"{source} is empty: shape {shape} holds no pixels")
+    if not (dtype.kind == "f" or (dtype.kind == "u" and dtype.itemsize <= 2)):
+        raise InputError(f"{source}: samples of type {dtype} are not known; known: uint8, uint16, float32")
+
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an array of this shape in blocks of a few megabytes, so that no pass needs a second canvas."""
+    step = max(1, _BLOCK * shape[0] // max(1, int(np.prod(shape, dtype=np.int64))))
+    return (slice(start, start + step) for start in range(0, shape[0], step))
+
+
+def quantised(samples: NDArray[np.floating[Any]], bit_depth: int) -> NDArray[Any]:
+    """Clip to [0, 1] and round to uint8 or uint16 (bit_depth 8 or 16), same shape."""
+    out = np.empty(samples.shape, np.uint8 if bit_depth == 8 else np.uint16)
+    top = 2**bit_depth - 1
+    for rows in row_blocks(samples.shape):
+        out[rows] = np.rint(np.clip(samples[rows], 0, 1) * top)
+    return out
+
+
+def pixels(photo: Photo, bit_depth: int, *, alpha: bool = True) -> NDArray[Any]:
+    """Interleave samples and alpha as files store them.
+
+    Returns:
+        (H, W) for grey alone, else (H, W, C) with alpha last; uint8, uint16 or, for bit_depth 32, float32.
+    """
+    planes = [photo.samples]
+    if alpha and photo.alpha is not None:
+        planes.append(photo.alpha[..., None])
+    stored = [
+        plane.astype(np.float32, copy=False) if bit_depth == 32 else quantised(plane, bit_depth) for plane in planes
+    ]
+    whole = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=2)
+    return np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole)

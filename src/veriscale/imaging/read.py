@@ -1,0 +1,54 @@
+"""Reading photographs."""
+
+import os
+from pathlib import Path
+
+from veriscale.errors import InputError
+from veriscale.imaging.formats import jpeg, npy, png, tiff, webp
+from veriscale.imaging.photo import Photo
+
+MAX_PIXELS = 256_000_000  # 3 GB of float32 colour
+
+
+def read_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a PNG, JPEG, TIFF, WebP or NPY file, known by its content and not by its name.
+
+    EXIF orientation is applied, alpha is made straight, palettes become colours; ICC profile and resolution are kept.
+
+    Args:
+        path: the file.
+        max_pixels: what the file's header may announce at most; guards against decompression bombs.
+
+    Raises:
+        InputError: no such file, not an image of these kinds, empty, damaged, truncated, animated or of several pages,
+            CMYK, alpha without colour, NaN, too large, or samples of another type than 8 or 16 bits or floating point.
+    """
+    file = Path(path)
+    head = _head(file)
+    if head.startswith(png.SIGNATURE):
+        return png.read(file, max_pixels)
+    if head.startswith(jpeg.SIGNATURE):
+        return jpeg.read(file, max_pixels)
+    if head.startswith(tiff.SIGNATURES):
+        return tiff.read(file, max_pixels)
+    if webp.is_webp(head):
+        return webp.read(file, max_pixels)
+    if head.startswith(npy.SIGNATURE):
+        return npy.read(file, max_pixels)
+    raise InputError(f"{file} is not an image of a known kind; known: PNG, JPEG, TIFF, WebP, NPY")
+
+
+def _head(file: Path) -> bytes:
+    try:
+        if not file.exists():
+            raise InputError(f"{file} does not exist; check the name")
+        if not file.is_file():  # a pipe would be waited for, a device never ends
+            raise InputError(f"{file} is {'a folder' if file.is_dir() else 'a device'}, not an image file")
+        with file.open("rb") as stream:
+            head = stream.read(16)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file} cannot be opened: {reason}") from error
+    if not head:
+        raise InputError(f"{file} is empty: it has no bytes")
+    return head

@@ -1,0 +1,1 @@
+"""Numbers about restored pictures: distortion, perception, uncertainty, and intervals on all of them."""

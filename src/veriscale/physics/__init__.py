@@ -1,0 +1,1 @@
+"""Measurements: operators, noise, and their strings."""

@@ -1,0 +1,1 @@
+"""Training: recipes, data, the trainer, and what is measured at its end."""

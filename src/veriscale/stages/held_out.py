@@ -1,0 +1,69 @@
+"""Held-out pictures as the measurements at the end of training see them."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from veriscale.diffusion.card import Mode
+from veriscale.diffusion.encoder import CENTRE, Condition, Encoder
+from veriscale.physics.downsample import downsample_interior
+from veriscale.stages.batches import quantise
+from veriscale.stages.data import Photographs
+
+CROP = 160  # truth pixels
+KNOTS = (0.0, 0.0125, 0.025, 0.05)  # measurement noise at which statistics are measured
+MARGIN = 12  # measurement pixels of context around a crop
+
+
+class HeldOut(NamedTuple):
+    """Centre crops of all pictures under one degradation."""
+
+    x: Tensor  # (N, C, CROP, CROP) truth
+    condition: Condition  # on the same crops
+
+
+def centre_crop(image: Tensor, side: int) -> Tensor:
+    """(C, side, side) from the middle of (C, H, W), padded symmetrically where the picture is smaller."""
+    lack = [max(0, side - n) for n in image.shape[-2:]]
+    if any(lack):
+        pad = [lack[1] // 2, lack[1] - lack[1] // 2, lack[0] // 2, lack[0] - lack[0] // 2]
+        image = F.pad(image[None].float(), pad, mode="reflect")[0]
+    top, left = ((n - side) // 2 for n in image.shape[-2:])
+    return image[:, top : top + side, left : left + side]
+
+
+@torch.no_grad()
+def held_out(encoder: Encoder, photographs: Photographs, scale: int, noise_std: float) -> HeldOut:
+    """Degrade and encode the centre of every picture, with a margin, and cut the margin off."""
+    context = -(-CROP // scale) + 2 * MARGIN
+    side = (context + 4) * scale
+    whole = torch.stack([centre_crop(i, side).float() / 255 for i in photographs.images])
+    clean = downsample_interior(whole, scale)
+    generator = torch.Generator().manual_seed(scale)
+    y = quantise(clean + noise_std * torch.randn(clean.shape, generator=generator).to(clean))
+    stds = torch.full((len(y),), noise_std, device=y.device)
+    parts = [encoder(y[i : i + 1], scale, stds[i : i + 1]) for i in range(len(y))]
+    cut, start = (MARGIN + 2) * scale, MARGIN * scale
+    truth = (..., slice(cut, cut + CROP), slice(cut, cut + CROP))
+    inside = (..., slice(start, start + CROP), slice(start, start + CROP))
+    mean, features = (torch.cat(t) for t in zip(*parts, strict=True))
+    return HeldOut(whole[truth], Condition(mean[inside].float(), features[inside]))
+
+
+def measure_modes(encoder: Encoder, photographs: Photographs) -> list[Mode]:
+    """sigma_data and the range of sigma of every mode: of the images, and of the residual per (scale, noise)."""
+    grey = torch.cat([((i.float() / 255) - CENTRE).flatten() for i in photographs.images])
+    spread = float(grey.square().mean().sqrt())
+    modes = [Mode(scale=0, noise_std=[0.0], sigma_data=[spread], sigma_min=0.002, sigma_max=10.0)]
+    for scale in encoder.scales:
+        values = []
+        for noise_std in KNOTS:
+            x, condition = held_out(encoder, photographs, scale, noise_std)
+            values.append(float((x - condition.mean).square().mean().sqrt()))
+        # Ten times the residual's spread: the start forgets the truth, and no step is spent on pure noise.
+        modes.append(
+            Mode(scale=scale, noise_std=list(KNOTS), sigma_data=values, sigma_min=0.002, sigma_max=10 * max(values))
+        )
+    return modes

@@ -1,0 +1,87 @@
+"""What the two halves of a prior are trained for."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from veriscale.diffusion.denoiser import Denoiser
+from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
+from veriscale.diffusion.prior import denoise_residual, denoiser_input
+from veriscale.stages.batches import Batch
+
+# Location and width of ln(sigma / sigma_data) in training, conditional and unconditional.
+DENSITY = {True: (0.0, 1.2), False: (-0.3, 1.6)}
+LOWEST = 0.002  # half an 8-bit step: nothing below it is seen in a picture
+
+
+class EncoderLoss(nn.Module):
+    """Squared error of the conditional mean, in units of the images' variance."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean over items and pixels."""
+        mean = self.encoder(batch.y, batch.scale, batch.noise_std).mean
+        return ((mean - batch.x) / SPREAD).square().mean()
+
+
+class DenoiserLoss(nn.Module):
+    """The unit-weight loss of EDM on the residual of a frozen encoder; the features learn, the mean does not.
+
+    Args:
+        encoder: trained.
+        denoiser: to be trained.
+        noise_std: knots at which sigma_data was measured.
+        sigma_data: scale -> values at the knots; scale 0 is the unconditional mode.
+        margin: measurement pixels of context around a patch.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        denoiser: Denoiser,
+        noise_std: list[float],
+        sigma_data: dict[int, list[float]],
+        margin: int,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False)
+        for tail in encoder.tails.values():
+            tail.features.requires_grad_(True)  # type: ignore[union-attr]  # a convolution of Tail
+        self.denoiser = denoiser
+        self.knots = noise_std
+        self.sigma_data = sigma_data
+        self.margin = margin
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean over items and pixels."""
+        condition = self.encoder(batch.y, batch.scale, batch.noise_std)
+        cut = self.margin * batch.scale
+        inside = (..., slice(cut, -cut or None), slice(cut, -cut or None))
+        condition = Condition(condition.mean[inside], condition.features[inside])
+        free = batch.unconditional
+        spread = torch.where(free, self.sigma_data[0][0], self._interpolated(batch.scale, batch.noise_std))
+        (m1, s1), (m0, s0) = DENSITY[True], DENSITY[False]
+        z = math.sqrt(2) * torch.erfinv((2 * batch.uniform - 1).clamp(-0.99999, 0.99999)).to(spread)
+        sigma = spread * torch.exp(torch.where(free, m0 + s0 * z, m1 + s1 * z))
+        sigma = sigma.clamp(min=LOWEST)
+
+        drop = free.view(-1, 1, 1, 1)
+        residual = batch.x - torch.where(drop, CENTRE, condition.mean)
+        seen = denoiser_input(condition).masked_fill(drop, 0)
+        mode = torch.where(free, 0, self.encoder.scales.index(batch.scale) + 1)
+        noise_std = batch.noise_std.masked_fill(free, 0)
+        noisy = residual + sigma.view(-1, 1, 1, 1) * batch.noise
+        denoised = denoise_residual(self.denoiser, noisy, sigma, spread, seen, mode, noise_std)
+        weight = (sigma**2 + spread**2) / (sigma * spread) ** 2
+        return (weight.view(-1, 1, 1, 1) * (denoised - residual).square()).mean()
+
+    def _interpolated(self, scale: int, noise_std: Tensor) -> Tensor:
+        knots = torch.tensor(self.knots, device=noise_std.device)
+        values = torch.tensor(self.sigma_data[scale], device=noise_std.device)
+        i = torch.searchsorted(knots, noise_std.contiguous()).clamp(1, len(self.knots) - 1)
+        t = (noise_std - knots[i - 1]) / (knots[i] - knots[i - 1])
+        return torch.lerp(values[i - 1], values[i], t)

@@ -1,0 +1,73 @@
+"""The state of a training run on disk: everything `--resume` needs, as safetensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from veriscale.errors import InputError
+from veriscale.imaging.atomic import replacing
+from veriscale.stages.average import MovingAverage
+
+
+def save_state(
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage,
+    facts: dict[str, Any],
+) -> None:
+    """Write networks, moving average, optimiser and facts (step, phase, …) atomically."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.state().items()}
+    for i, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{k}": v for k, v in entry.items()}
+    contiguous = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with replacing(path, force=True) as temporary:
+        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts alone.
+
+    Raises:
+        InputError: the file is not a state that `save_state` wrote.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"Training state {path} cannot be read: {error}; delete it to start again.") from error
+    return dict(facts)
+
+
+def load_modules(path: Path, modules: dict[str, nn.Module]) -> None:
+    """Put the saved weights into the networks."""
+    with safe_open(path, "pt") as file:
+        for name, module in modules.items():
+            prefix = f"{name}."
+            keys = [k for k in file.keys() if k.startswith(prefix)]  # noqa: SIM118  # not a mapping
+            module.load_state_dict({k.removeprefix(prefix): file.get_tensor(k) for k in keys})
+
+
+def load_optimiser(path: Path, optimizer: torch.optim.Optimizer, average: MovingAverage) -> None:
+    """Put the saved optimiser state and moving average in place."""
+    entries: dict[int, dict[str, Tensor]] = {}
+    averages: dict[str, Tensor] = {}
+    with safe_open(path, "pt") as file:
+        for key in file.keys():  # noqa: SIM118  # not a mapping
+            kind, _, rest = key.partition(".")
+            if kind == "average":
+                averages[rest] = file.get_tensor(key)
+            elif kind == "optimizer":
+                position, _, name = rest.partition(".")
+                entries.setdefault(int(position), {})[name] = file.get_tensor(key)
+    state = optimizer.state_dict()
+    optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
+    average.restore(averages)

@@ -1,0 +1,119 @@
+"""The training loop, the same for the encoder and the denoiser, on CPU and CUDA, in one process or many."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from veriscale.stages.average import MovingAverage
+from veriscale.stages.batches import Batch
+from veriscale.stages.curves import Curves
+from veriscale.stages.state import load_modules, load_optimiser, save_state
+
+WARM_UP = 200  # steps of linear warm-up
+SAVE_EVERY = 180.0  # seconds
+
+
+class Progress(Protocol):
+    """Told every 50 steps."""
+
+    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
+        """`step` of `steps` done."""
+
+
+@dataclass
+class Run:
+    """Where a training run keeps its state, and what it has used so far."""
+
+    state: Path
+    curves: Curves
+    digest: str
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def learning_rate(peak: float, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    return peak * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def fit(
+    phase: str,
+    loss: nn.Module,
+    modules: dict[str, nn.Module],
+    make_batch: Callable[[int, range], Batch],
+    *,
+    steps: int,
+    batch: int,
+    lr: float,
+    clip: float,
+    ema: float,
+    accelerator: Accelerator,
+    run: Run,
+    start: int,
+    progress: Progress,
+) -> None:
+    """Minimise `loss` over `steps` steps, and leave the averaged weights in the networks.
+
+    Args:
+        phase: name in the state file and the curves.
+        loss: maps a batch to a scalar; its parameters that require gradients are trained.
+        modules: the networks of the state file.
+        make_batch: (step, global indices) -> batch.
+        steps: in all.
+        batch: items a step, over all processes.
+        lr: peak of the schedule.
+        clip: largest gradient norm.
+        ema: decay of the moving average.
+        accelerator: where and how.
+        run: files and time used.
+        start: the first step to make; above 0 the state file is taken up.
+        progress: told every 50 steps.
+    """
+    parameters = [p for p in loss.parameters() if p.requires_grad]
+    optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.99), fused=True)
+    average = MovingAverage(loss, ema)
+    if start:
+        load_modules(run.state, modules)
+        load_optimiser(run.state, optimizer, average)
+    prepared, optimizer = accelerator.prepare(loss, optimizer)
+    share = batch // accelerator.num_processes
+    mine = range(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+    begun, saved = time.monotonic() - run.seconds, time.monotonic()
+    prepared.train()
+    recent: list[Tensor] = []
+
+    def save(step: int) -> None:
+        run.seconds = time.monotonic() - begun
+        if accelerator.is_main_process:
+            facts = {"phase": phase, "step": step, "seconds": run.seconds, "recipe": run.digest, **run.facts}
+            save_state(run.state, modules, optimizer, average, facts)
+            run.curves.flush()
+
+    for step in range(start, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(lr, step, steps)
+        with accelerator.autocast():
+            value: Tensor = prepared(make_batch(step, mine))
+        accelerator.backward(value)
+        accelerator.clip_grad_norm_(parameters, clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        average.update(step)
+        recent.append(value.detach())
+        if (step + 1) % 50 == 0:
+            loss_now = float(torch.stack(recent).mean())  # the one wait for the device
+            run.curves.add(phase, step + 1, time.monotonic() - begun, loss_now)
+            progress(phase, step + 1, steps, loss_now)
+            recent.clear()
+        if time.monotonic() - saved > SAVE_EVERY and step + 1 < steps:
+            save(step + 1)
+            saved = time.monotonic()
+    average.copy_into_module()
+    save(steps)
