@@ -123,7 +123,7 @@ def commit() -> str:
 
 
 def machine() -> str:
-    """The kind of machine, such as "2 cores, bf16": what a reader needs to place a timing, and nothing that names it."""
+    """The kind of machine, such as "2 cores, bf16": what places a timing, and nothing that names it."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     kind = "bf16" if flags & {"amx_bf16", "avx512_bf16"} else "no bf16"

@@ -1,0 +1,44 @@
+"""Veriscale: restore photographs with diffusion priors, anywhere between faithful and vivid.
+
+The names below are loaded on first use, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from veriscale.errors import InputError as InputError
+    from veriscale.imaging.photo import Photo as Photo
+    from veriscale.imaging.read import read_photo as read_photo
+    from veriscale.imaging.write import write_photo as write_photo
+    from veriscale.stages.training import train as train
+    from veriscale.workflows.degradation import degrade as degrade
+    from veriscale.workflows.evaluation import evaluate as evaluate
+    from veriscale.workflows.restoration import Restoration as Restoration
+    from veriscale.workflows.restoration import load_prior as load_prior
+    from veriscale.workflows.restoration import restore as restore
+
+_HOMES = {
+    "InputError": "errors",
+    "Photo": "imaging.photo",
+    "Restoration": "workflows.restoration",
+    "degrade": "workflows.degradation",
+    "evaluate": "workflows.evaluation",
+    "load_prior": "workflows.restoration",
+    "read_photo": "imaging.read",
+    "restore": "workflows.restoration",
+    "train": "stages.training",
+    "write_photo": "imaging.write",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # a list, made from the table above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'veriscale' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"veriscale.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -76,6 +76,7 @@ class DialTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_0: starts, increasing from 0 to sigma_max.
         fraction: (MSE(sigma_0) - MSE(0)) / (MSE(sigma_max) - MSE(0)), non-decreasing from 0 to 1.
         mse: pooled over images and channels, unclipped, at each start.
+        kappa: E<x1 - anchor, x - anchor> / E|x1 - anchor|² of full draws x1, for the path `interpolate`.
     """
 
     scale: int
@@ -85,6 +86,7 @@ class DialTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma_0: list[float]
     fraction: list[float]
     mse: list[float]
+    kappa: float
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -95,27 +95,22 @@ class Sampler:
     run: Callable[[Denoiser, Tensor, Tensor, Variance, NoiseSource], Tensor]
     evaluations: Callable[[int], int]
     """Steps → network evaluations."""
-    is_stochastic: bool
 
 
 SAMPLERS: dict[str, Sampler] = {
     "heun": Sampler(
         run=lambda denoise, x, sigmas, variance, noise: heun(denoise, x, sigmas),
         evaluations=lambda steps: 2 * steps - 1,
-        is_stochastic=False,
     ),
     "dpm-solver++": Sampler(
         run=lambda denoise, x, sigmas, variance, noise: dpm_solver_pp(denoise, x, sigmas),
         evaluations=lambda steps: steps,
-        is_stochastic=False,
     ),
-    "ancestral": Sampler(run=ancestral, evaluations=lambda steps: steps, is_stochastic=True),
+    "ancestral": Sampler(run=ancestral, evaluations=lambda steps: steps),
 }
 
 
-def sample(
-    name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, variance: Variance, noise: NoiseSource
-) -> Tensor:
+def sample(name: str, denoise: Denoiser, x: Tensor, sigmas: Tensor, variance: Variance, noise: NoiseSource) -> Tensor:
     """Run the sampler called `name`; the flow samplers ask for neither variance nor noise.
 
     Raises:

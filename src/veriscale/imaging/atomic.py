@@ -48,10 +48,9 @@ def replacing(path: str | os.PathLike[str], force: bool = False) -> Iterator[Pat
         refuse_existing(target, force)  # the work may have taken hours
         os.replace(temporary, target)
     except OSError as error:
-        reason = _REFUSALS.get(error.errno or 0)
-        if reason is None or error.filename not in (None, str(temporary), temporary):
+        if error.errno not in _REFUSALS or error.filename not in (None, str(temporary), temporary):
             raise
-        raise InputError(f"cannot write {target}: {reason}") from error
+        raise InputError(f"cannot write {target}: {_REFUSALS[error.errno]}") from error
     finally:
         with suppress(OSError):  # gone already on success; never hide the first error
             temporary.unlink()
@@ -60,13 +59,14 @@ def replacing(path: str | os.PathLike[str], force: bool = False) -> Iterator[Pat
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise `InputError` where writing `path` would lose something: before the work, and again by `replacing`."""
     try:
-        exists = os.path.lexists(path)
-        plain = path.is_file() or not path.exists()  # a link to nowhere is plain: renaming replaces it
-    except OSError:  # such a folder or name cannot be looked at; creating the file says why
-        return
-    if exists and not plain:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):  # nothing there; whether its folder is, creating the file says
+            return
+        raise InputError(f"cannot write {path}: {_REFUSALS.get(error.errno or 0, error.strerror)}") from error
+    if path.exists() and not path.is_file():  # a link to nowhere may be replaced
         raise InputError(
             f"cannot write {path}: a {'folder' if path.is_dir() else 'device'} is there; choose another name"
         )
-    if exists and not force:
+    if not force:
         raise InputError(f"{path} exists already; add --force (force=True) to replace it, or choose another name")

@@ -20,7 +20,7 @@ MARGIN = 12  # measurement pixels of context around a crop
 class HeldOut(NamedTuple):
     """Centre crops of all pictures under one degradation."""
 
-    x: Tensor  # (N, C, CROP, CROP) truth
+    x: Tensor  # (N, C, CROP, CROP) truth, on the CPU
     condition: Condition  # on the same crops
 
 
@@ -49,7 +49,7 @@ def held_out(encoder: Encoder, photographs: Photographs, scale: int, noise_std: 
     truth = (..., slice(cut, cut + CROP), slice(cut, cut + CROP))
     inside = (..., slice(start, start + CROP), slice(start, start + CROP))
     mean, features = (torch.cat(t) for t in zip(*parts, strict=True))
-    return HeldOut(whole[truth], Condition(mean[inside].float(), features[inside]))
+    return HeldOut(whole[truth].cpu(), Condition(mean[inside].float().cpu(), features[inside].float().cpu()))
 
 
 def measure_modes(encoder: Encoder, photographs: Photographs) -> list[Mode]:

@@ -1,127 +1,124 @@
-"""From a recipe to a prior: the encoder, its statistics, the denoiser, and what is measured at the end."""
+"""From a recipe to a prior's file: training, and what is measured at its end."""
 
-import hashlib
-from dataclasses import dataclass
-from functools import partial
+import os
+import platform
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from veriscale.diffusion.card import Mode, Network
-from veriscale.diffusion.denoiser import Denoiser
-from veriscale.diffusion.encoder import Encoder
-from veriscale.diffusion.prior import build
-from veriscale.errors import InputError
-from veriscale.stages.batches import Batches
-from veriscale.stages.curves import Curves
-from veriscale.stages.data import Photographs
-from veriscale.stages.held_out import measure_modes
-from veriscale.stages.losses import DenoiserLoss, EncoderLoss
-from veriscale.stages.recipe import Recipe
-from veriscale.stages.state import load_modules, read_facts
-from veriscale.stages.trainer import Progress, Run, fit
-
-CONTEXT = 8  # measurement pixels around a denoiser patch, so that the frozen mean is as in a whole picture
+from veriscale.diffusion.card import Budget, Card
+from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
+from veriscale.diffusion.prior import Prior
+from veriscale.imaging.atomic import refuse_existing
+from veriscale.metrics.distortion import psnr_luma
+from veriscale.runtime.device import choose_dtype
+from veriscale.stages.data import Photographs, data_root, load, pack
+from veriscale.stages.fitting import fit_networks
+from veriscale.stages.held_out import held_out
+from veriscale.stages.measurements import measure_dial, measure_variance
+from veriscale.stages.recipe import read_recipe
+from veriscale.stages.trainer import Progress
+from veriscale.traversal.renoise import SAMPLER, STEPS
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Networks with their shipped weights, and what was measured on the way."""
+def train(
+    recipe: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    overrides: Sequence[str] = (),
+    cpu: bool = False,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train the prior a recipe describes; on a GPU where there is one, under `accelerate launch` on several.
 
-    network: Network
-    encoder: Encoder
-    denoiser: Denoiser
-    modes: list[Mode]
-    seconds: float
-
-
-def network_of(recipe: Recipe) -> Network:
-    """The networks a recipe describes."""
-    return Network(recipe.task.channels, recipe.task.scales, recipe.encoder, recipe.denoiser)
-
-
-def fit_networks(
-    recipe: Recipe,
-    training: Photographs,
-    validation: Photographs,
-    state: Path,
-    resume: bool,
-    accelerator: Accelerator,
-    progress: Progress,
-) -> Trained:
-    """Train the encoder, measure its residual on held-out pictures, train the denoiser.
+    The state of the run, its curves (CSV, PNG) and the prior lie side by side; the state is written every three
+    minutes, and `resume` takes it up as if it had never been left. Of a finished run only the measurements are made
+    again.
 
     Args:
-        recipe: checked.
-        training: pictures on the training device.
-        validation: held-out pictures.
-        state: file of the run's state; its curves lie beside it.
-        resume: take up `state` where it was left.
-        accelerator: where and how to train.
-        progress: told as training goes on.
+        recipe: a TOML file.
+        output: the prior's file; NAME.safetensors in the current folder by default.
+        resume: take up an earlier run of the same recipe.
+        force: replace an existing prior.
+        overrides: `key=value` pairs for the recipe.
+        cpu: do not use a GPU.
+        progress: told every 50 steps.
+        tell: told in words what is being measured.
 
     Raises:
-        InputError: `state` belongs to another recipe, or a training picture is too small.
+        InputError: the recipe, its data or the state cannot be used, or the output exists.
     """
-    digest = hashlib.sha256(msgspec.json.encode(recipe) + training.facts.sha256.encode()).hexdigest()
-    taken_up = resume and state.exists()
-    run = Run(state, Curves(state.with_suffix(".csv"), keep=taken_up), digest)
-    phase, start = "encoder", 0
-    if taken_up:
-        facts = read_facts(state)
-        if facts["recipe"] != digest:
-            raise InputError(f"Training state {state} is of another recipe or other data; delete it to start again.")
-        phase, start, run.seconds = facts["phase"], facts["step"], facts["seconds"]
-        run.facts = {k: v for k, v in facts.items() if k == "modes"}
-
-    torch.manual_seed(recipe.seed)
-    network = network_of(recipe)
-    encoder, denoiser = build(network)
-    encoder, denoiser = encoder.to(accelerator.device), denoiser.to(accelerator.device)
-    modules: dict[str, torch.nn.Module] = {"encoder": encoder, "denoiser": denoiser}
-    batches = Batches(training.images, recipe.task, recipe.seed)
-    stage = recipe.stage[0]
-    common = partial(fit, modules=modules, clip=stage.clip, ema=stage.ema, accelerator=accelerator, run=run)
-
-    if phase == "encoder":
-        common(
-            "encoder",
-            EncoderLoss(encoder),
-            make_batch=lambda step, items: batches.make("encoder", step, items, stage.encoder_patch),
-            steps=stage.encoder_steps,
-            batch=stage.encoder_batch,
-            lr=stage.encoder_lr,
-            start=start,
-            progress=progress,
-        )
-        start = 0
-    if "modes" not in run.facts:
-        encoder.eval()
-        run.facts["modes"] = msgspec.to_builtins(measure_modes(encoder, validation))
-    modes = msgspec.convert(run.facts["modes"], list[Mode])
-    if start < stage.denoiser_steps:
-        sigma_data = {m.scale: m.sigma_data for m in modes}
-        common(
-            "denoiser",
-            DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT),
-            make_batch=lambda step, items: batches.make(
-                "denoiser", step, items, stage.denoiser_patch // batches.scale("denoiser", step), CONTEXT
-            ),
-            steps=stage.denoiser_steps,
-            batch=stage.denoiser_batch,
-            lr=stage.denoiser_lr,
-            start=start,
-            progress=progress,
-        )
-    else:
-        load_modules(state, modules)
-    return Trained(network, encoder.eval(), denoiser.eval(), modes, run.seconds)
+    document = read_recipe(recipe, overrides)
+    stage, root = document.stage[0], data_root(Path(recipe))
+    path = Path(output or f"{document.name}.safetensors")
+    refuse_existing(path, force)
+    accelerator = _accelerator(cpu)
+    channels, device = document.task.channels, accelerator.device
+    training = load(stage.data, root, channels, device, stage.licence, "training")
+    validation = load(stage.validation, root, channels, device, "used to measure, not to train", "validation")
+    state = path.with_suffix(".training.safetensors")
+    quiet: Progress = lambda phase, step, steps, loss: None  # noqa: E731  # a protocol's shortest member
+    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet)
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return path
+    card = Card(
+        name=path.stem,
+        network=trained.network,
+        modes=trained.modes,
+        training=[training.facts],
+        validation=[validation.facts],
+        budget=Budget(stage.encoder_steps, stage.denoiser_steps, round(trained.seconds, 1), _machine(device)),
+    )
+    with TemporaryDirectory() as folder:
+        # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
+        draft = Path(folder) / path.name
+        save_prior(trained.encoder, trained.denoiser, card, draft)
+        prior = load_checkpoint(draft, device, choose_dtype(device))
+    save_prior(trained.encoder, trained.denoiser, _measured(prior, validation, tell), path, force)
+    return path
 
 
-def accelerator_for(cpu: bool) -> Accelerator:
-    """Accelerate, in bf16 where the hardware has it."""
-    fast = torch.cuda.is_bf16_supported() if not cpu and torch.cuda.is_available() else torch.cpu._is_avx512_bf16_supported()
+def pack_data(recipe: str | os.PathLike[str], archive: str | os.PathLike[str], overrides: Sequence[str] = ()) -> int:
+    """Write all pictures of a recipe as one archive that `train` reads; returns their number.
+
+    Raises:
+        InputError: the recipe or its data cannot be read, or the archive exists.
+    """
+    stage = read_recipe(recipe, overrides).stage[0]
+    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive))
+
+
+def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+    tell("distortion at dial 0")
+    metrics = {}
+    for scale in prior.card.network.scales:
+        x, condition = held_out(prior.encoder, validation, scale, 0.0)
+        pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
+        values = [psnr_luma(image, truth, scale) for image, truth in pairs]
+        metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] = round(sum(values) / len(values), 3)
+    tell("v(sigma)")
+    card = msgspec.structs.replace(prior.card, metrics=metrics, modes=measure_variance(prior, validation))
+    prior = Prior(card, prior.encoder, prior.denoiser)
+    return msgspec.structs.replace(card, dial=measure_dial(prior, validation, SAMPLER, STEPS, tell))
+
+
+def _accelerator(cpu: bool) -> Accelerator:
+    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    precision = "bf16" if choose_dtype(device) is torch.bfloat16 else "no"
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step trains the tail of one scale
-    return Accelerator(cpu=cpu, mixed_precision="bf16" if fast else "no", kwargs_handlers=[unused])
+    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    kind = "bf16" if choose_dtype(device) is torch.bfloat16 else "float32"
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, {kind}"

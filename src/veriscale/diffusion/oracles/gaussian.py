@@ -46,12 +46,11 @@ class Gaussian:
     def dense(cls, mean: Tensor, covariance: Tensor) -> "Gaussian":
         """Any covariance, (n, n) over the flattened event."""
         spectrum, vectors = torch.linalg.eigh(covariance.double())
-        event = mean.shape
         return cls(
             mean.double(),
-            spectrum.clamp(min=0).reshape(event),  # rounding makes zero eigenvalues slightly negative
-            lambda x: (x.flatten(1) @ vectors).unflatten(1, event),
-            lambda x: (x.flatten(1) @ vectors.T).unflatten(1, event),
+            spectrum.clamp(min=0).reshape(mean.shape),  # rounding makes zero eigenvalues slightly negative
+            lambda x: (x.flatten(1) @ vectors).reshape(x.shape),
+            lambda x: (x.flatten(1) @ vectors.T).reshape(x.shape),
         )
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
@@ -67,14 +66,18 @@ class Gaussian:
         """v(σ) = Var[x₀ | x_σ], the average over pixels."""
         return self.mode_variance(sigma).mean().item()
 
+    def pixel_variance(self, sigma: float) -> Tensor:
+        """Var[x₀ | x_σ] of each pixel, (*event); goes through an (n, n) matrix."""
+        squares = self._vectors() ** 2
+        return (self.mode_variance(sigma).flatten() @ squares).reshape(self.mean.shape)
+
     def in_modes(self) -> "Gaussian":
         """The same law seen in its mode basis, where it is diagonal and v per mode is v per coordinate."""
         return Gaussian.diagonal(self.analyse(self.mean[None])[0], self.spectrum)
 
     def covariance(self) -> Tensor:
         """Σ as an (n, n) matrix over the flattened event."""
-        n = self.mean.numel()
-        vectors = self.synthesise(torch.eye(n, dtype=torch.float64).unflatten(1, self.mean.shape)).flatten(1)
+        vectors = self._vectors()
         return vectors.T @ (self.spectrum.reshape(-1, 1) * vectors)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -115,7 +118,12 @@ class Gaussian:
         update = torch.linalg.solve(joint @ matrix.T + white, joint).T
         mean = self.mean.flatten() + update @ (y - matrix @ self.mean.flatten())
         covariance = prior - update @ joint
-        return Gaussian.dense(mean.unflatten(0, self.mean.shape), (covariance + covariance.T) / 2)
+        return Gaussian.dense(mean.reshape(self.mean.shape), (covariance + covariance.T) / 2)
+
+    def _vectors(self) -> Tensor:
+        """The modes as rows over flattened pixels, (n, n)."""
+        unit = torch.eye(self.mean.numel(), dtype=torch.float64)
+        return self.synthesise(unit.reshape(-1, *self.mean.shape)).flatten(1)
 
 
 def coloured_spectrum(height: int, width: int, exponent: float, variance: float) -> Tensor:
@@ -126,7 +134,7 @@ def coloured_spectrum(height: int, width: int, exponent: float, variance: float)
     """
     rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
     columns = torch.fft.fftfreq(width, dtype=torch.float64)[None, :]
-    power = (rows**2 + columns**2 + 1 / (height * width)) ** (-exponent / 2)
+    power: Tensor = (rows**2 + columns**2 + 1 / (height * width)) ** (-exponent / 2)
     return power * (variance / power.mean())
 
 
@@ -136,5 +144,5 @@ def _identity(x: Tensor) -> Tensor:
 
 def _hartley(x: Tensor) -> Tensor:
     """The orthonormal Hartley transform over the last two axes: real, its own inverse, diagonal for even filters."""
-    transformed = torch.fft.fft2(x, norm="ortho")
+    transformed: Tensor = torch.fft.fft2(x, norm="ortho")
     return transformed.real - transformed.imag

@@ -25,11 +25,11 @@ class Mixture:
     def mean(self) -> Tensor:
         """E[x], (*event)."""
         means = torch.stack([component.mean for component in self.components])
-        return torch.tensordot(self.weights, means, 1)
+        return torch.einsum("k,k...->...", self.weights, means)
 
-    def pixel_variance(self) -> float:
+    def total_variance(self) -> float:
         """Var[x], the average over pixels: within the components and between them."""
-        within = torch.tensor([component.spectrum.mean() for component in self.components], dtype=torch.float64)
+        within = torch.stack([component.spectrum.mean() for component in self.components])
         between = torch.stack([((component.mean - self.mean) ** 2).mean() for component in self.components])
         return (self.weights @ (within + between)).item()
 
@@ -43,20 +43,23 @@ class Mixture:
         return torch.einsum("bk,bk...->b...", self.responsibilities(x, sigma), means)
 
     def posterior_variance(self, x: Tensor, sigma: float) -> Tensor:
-        """Var[x₀ | x_σ = x] of each event of a batch, the average over its pixels, (B,)."""
-        means = torch.stack([component.denoise(x, sigma) for component in self.components], dim=1).flatten(2)
+        """Var[x₀ | x_σ = x] of each pixel of a batch, (B, *event)."""
+        means = torch.stack([component.denoise(x, sigma) for component in self.components], dim=1)
+        within = torch.stack([component.pixel_variance(sigma) for component in self.components])
         shares = self.responsibilities(x, sigma)
-        mean = torch.einsum("bk,bkn->bn", shares, means)
-        between = ((means - mean[:, None]) ** 2).mean(2)
-        within = torch.tensor([component.variance(sigma) for component in self.components], dtype=torch.float64)
-        return (shares * (between + within)).sum(1)
+        between = (means - torch.einsum("bk,bk...->b...", shares, means)[:, None]) ** 2
+        return torch.einsum("bk,bk...->b...", shares, between + within)
 
-    def variance(self, sigma: float, draws: int = 16_384) -> float:
-        """v(σ) = E Var[x₀ | x_σ], the average over pixels and over the same `draws` draws of x_σ at every call."""
+    def pixel_variance(self, sigma: float, draws: int = 16_384) -> Tensor:
+        """Var[x₀ | x_σ] of each pixel, (*event), averaged over the same `draws` draws of x_σ at every call."""
         generator = torch.Generator().manual_seed(0)
         x = self.sample(draws, generator)
         x = x + sigma * torch.randn(x.shape, dtype=torch.float64, generator=generator)
-        return self.posterior_variance(x, sigma).mean().item()
+        return self.posterior_variance(x, sigma).mean(0)
+
+    def variance(self, sigma: float) -> float:
+        """v(σ) = Var[x₀ | x_σ], the average over pixels."""
+        return self.pixel_variance(sigma).mean().item()
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` draws, (count, *event)."""

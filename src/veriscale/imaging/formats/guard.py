@@ -11,6 +11,7 @@ from pathlib import Path
 from veriscale.errors import InputError
 
 _QUIET = threading.RLock()
+_LOGS = [logging.getLogger(name) for name in ("tifffile", "imagecodecs")]
 
 
 @contextmanager
@@ -33,20 +34,30 @@ def decoding(path: Path, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep decoders from printing: no Python warnings, no tifffile log lines on the bare standard error.
+def unlogged() -> Iterator[None]:
+    """Keep tifffile's and imagecodecs' log lines off the bare standard error.
 
-    Log handlers that the user has set still see the lines. The warning filters are the process's, so they are changed
-    under a lock and given back.
+    Log handlers that the user has set still see them.
     """
-    log, handler = logging.getLogger("tifffile"), logging.NullHandler()
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    handler = logging.NullHandler()
+    for log in _LOGS:
         log.addHandler(handler)
-        try:
-            yield
-        finally:
+    try:
+        yield
+    finally:
+        for log in _LOGS:
             log.removeHandler(handler)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep decoders from printing log lines and Python warnings.
+
+    The warning filters are the process's, so they are changed under a lock and given back.
+    """
+    with _QUIET, unlogged(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:

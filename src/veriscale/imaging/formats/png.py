@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
-from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi
+from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -42,7 +42,8 @@ def read(path: Path, max_pixels: int) -> Photo:
                 dpi = plausible_dpi(x * _INCH, y * _INCH) if unit == 1 else None
             elif name == b"eXIf":
                 orientation, _ = exif.parse(body)
-        array = imagecodecs.png_decode(data)
+        with unlogged():
+            array = imagecodecs.png_decode(data)
     return exif.upright(replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="png"), orientation)
 
 

@@ -51,8 +51,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         samples = unpremultiplied(samples, alpha)
         if photo.bit_depth < 32:  # rounding may leave a colour a step above its alpha
             samples = np.minimum(samples, 1)
-    bit_depth = 8 if page.photometric == _PALETTE else photo.bit_depth
-    photo = Photo(samples, alpha, bit_depth, icc, dpi, "tiff")
+    photo = Photo(samples, alpha, photo.bit_depth, icc, dpi, "tiff")
     return exif.upright(photo, orientation if 1 <= orientation <= 8 else 1)
 
 
@@ -107,7 +106,7 @@ def _check(page: Any, path: Path, max_pixels: int) -> None:
     colours = page.samplesperpixel - extra
     if colours != (3 if photometric in (_RGB, _YCBCR) else 1):
         raise InputError(f"{path} has {colours} channels beside alpha; known: 1 (grey) and 3 (RGB)")
-    if extra > 1 or (extra and page.extrasamples[0] not in (_PREMULTIPLIED, _STRAIGHT)):
+    if extra and (extra > 1 or page.extrasamples[0] not in (_PREMULTIPLIED, _STRAIGHT) or photometric == _PALETTE):
         raise InputError(f"{path} has extra channels that are not marked as alpha; remove them, or mark one as alpha")
     if page.dtype is None or page.dtype.kind not in "buf" or (page.dtype.kind == "u" and page.dtype.itemsize > 2):
         raise InputError(f"{path}: samples of type {page.dtype} are not known; known: uint8, uint16, float32")
@@ -130,15 +129,15 @@ def _check_segments(page: Any) -> None:
 
 def _top(page: Any) -> int | None:
     """The integer that means 1: 4095 for 12 bits in a uint16."""
-    if page.photometric == _PALETTE or page.dtype.kind == "f":
-        return None
-    return int(2**page.bitspersample - 1)
+    return None if page.photometric == _PALETTE or page.dtype.kind == "f" else int(2**page.bitspersample - 1)
 
 
-def _colours(indices: NDArray[Any], colormap: NDArray[np.uint16] | None) -> NDArray[np.uint16]:
+def _colours(indices: NDArray[Any], colormap: NDArray[np.uint16] | None) -> NDArray[np.uint8]:
+    """Colours of 8 bits: their high byte is exact whether a writer spread them by 256 or by 257; some did neither."""
     if colormap is None or int(indices.max()) >= colormap.shape[1]:
         raise ValueError("its palette is incomplete")
-    return np.asarray(colormap.T[indices[..., 0].astype(np.intp)])
+    eight = (colormap >> 8 if colormap.max() > 255 else colormap).astype(np.uint8)
+    return np.asarray(eight.T[indices[..., 0].astype(np.intp)])
 
 
 def _dpi(page: Any) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
-from veriscale.imaging.formats.guard import check_size, decoding
+from veriscale.imaging.formats.guard import check_size, decoding, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
 
@@ -42,7 +42,8 @@ def read(path: Path, max_pixels: int) -> Photo:
                 orientation, dpi = exif.parse(body)
         if pictures != 1:
             raise ValueError(f"{pictures} pictures where one was expected")
-        array = imagecodecs.webp_decode(data)
+        with unlogged():
+            array = imagecodecs.webp_decode(data)
     return exif.upright(replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="webp"), orientation)
 
 

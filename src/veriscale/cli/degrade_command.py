@@ -1,0 +1,86 @@
+"""`veriscale degrade`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from veriscale.cli.console import complain, say
+
+
+def degrade(
+    *inputs: Path,
+    operator: str,
+    noise: str = "0",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    seed: int = 0,
+    format: str = "png",
+    force: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    max_pixels: int | None = None,
+) -> int:
+    """Make measurements of photographs, each with a sidecar that tells `restore` how.
+
+    Parameters
+    ----------
+    inputs
+        Image files, or folders of them.
+    operator
+        Such as downsample:factor=4,kernel=bicubic (or kernel=box).
+    noise
+        Standard deviation of white Gaussian noise in [0, 1] units, as 0.02 or gaussian:0.02.
+    output
+        A file for one input, else a folder; `<stem>_degraded.png` beside the input by default.
+    seed
+        Of the noise.
+    format
+        png, jpeg, tiff, webp, npy, or keep for the input's kind.
+    force
+        Replace existing files.
+    quiet
+        No remarks.
+    max_pixels
+        Largest picture that is read.
+    """
+    from veriscale.errors import InputError
+    from veriscale.imaging.read import MAX_PIXELS, read_photo
+    from veriscale.imaging.write import write_photo
+    from veriscale.physics.measurement_noise import parse_noise
+    from veriscale.physics.operator import parse_operator
+    from veriscale.workflows.degradation import degrade as make_measurement
+    from veriscale.workflows.degradation import write_sidecar
+    from veriscale.workflows.inputs import collect
+    from veriscale.workflows.outputs import make_folder, suffix_of
+
+    if not inputs:
+        raise InputError("No input is given; name a picture or a folder.")
+    if seed < 0:
+        raise InputError(f"Seed {seed} is negative; 0 or more will do.")
+    a, noise_std = parse_operator(operator), parse_noise(noise)
+    items, many = collect(inputs)
+    one_file = output if output is not None and not many and output.suffix and not output.is_dir() else None
+    failed = 0
+    for item in items:
+        try:
+            photo = read_photo(item.path, max_pixels or MAX_PIXELS)
+            if one_file is not None:
+                target = one_file
+            else:
+                folder = item.path.parent if output is None else output / item.folder
+                stem = item.path.stem if output is not None else f"{item.path.stem}_degraded"
+                target = folder / f"{stem}{suffix_of(format, photo)}"
+            measurement = make_measurement(photo, a, noise_std, seed)
+            make_folder(target.parent)
+            for note in write_photo(measurement, target, force):
+                say(f"{target.name}: {note}.", quiet)
+            write_sidecar(target, str(a), noise_std, seed)
+            print(target)
+        except InputError as error:
+            if not many:
+                raise
+            complain(str(error))
+            failed += 1
+    if failed:
+        complain(f"{failed} of {len(items)} inputs failed.")
+        return 2
+    return 0

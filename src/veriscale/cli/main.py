@@ -1,0 +1,56 @@
+"""The entry point: commands, and what becomes of errors."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import cyclopts
+from cyclopts import App
+
+from veriscale.cli import degrade_command, evaluate_command, priors_command, restore_command, train_command
+from veriscale.cli.console import complain
+from veriscale.errors import InputError
+
+app = App(
+    name="veriscale",
+    help="Restore photographs with diffusion priors, anywhere between faithful and vivid.",
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+app.command(restore_command.restore)
+app.command(degrade_command.degrade)
+app.command(evaluate_command.evaluate)
+app.command(train_command.train)
+app.command(priors_command.priors)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 our fault, 2 the user's input, 130 interrupted."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; returns its exit code."""
+    try:
+        code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    except InputError as error:
+        complain(str(error))
+        return 2
+    except cyclopts.CycloptsError as error:
+        complain(f"{str(error).strip()} See veriscale --help.")
+        return 2
+    except KeyboardInterrupt:
+        complain("Interrupted.")
+        return 130
+    except MemoryError:
+        complain("The memory of this machine does not suffice; restore a part with --crop, or ask for fewer --samples.")
+        return 2
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # whoever read us has gone; nothing more can be said
+        return 0
+    except Exception:
+        traceback.print_exc()
+        complain("This is a fault of Veriscale, not yours; please report it with the lines above.")
+        return 1
+    return code if isinstance(code, int) else 0

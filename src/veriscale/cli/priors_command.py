@@ -1,0 +1,69 @@
+"""`veriscale priors`."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from veriscale.cli.console import complain
+
+
+def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """List the priors there are, or show the card, licences and lineage of one.
+
+    Parameters
+    ----------
+    name
+        A name or a file; without it all are listed.
+    as_json
+        The whole card as JSON.
+    """
+    import msgspec
+
+    from veriscale.diffusion.checkpoint import read_card
+    from veriscale.diffusion.library import find_prior, folders, known_priors
+    from veriscale.errors import InputError
+
+    if name is None:
+        found = known_priors()
+        rows = []
+        for known, path in found.items():
+            try:
+                card = read_card(path)
+            except InputError as error:
+                complain(str(error))
+                continue
+            rows.append({"name": known, "file": str(path), "scales": card.network.scales, "channels": card.network.channels})
+            if not as_json:
+                scales = ", ".join(f"×{s}" for s in card.network.scales)
+                kind = "RGB" if card.network.channels == 3 else "grey"
+                licences = "; ".join(sorted({d.licence for d in card.training}))
+                print(f"{known}: {kind}, {scales}; trained on {licences}; {path}")
+        if as_json:
+            print(json.dumps(rows, indent=2))
+        if not found:
+            complain("No prior found in " + ", ".join(map(str, folders())) + ".")
+            return 2
+        return 0
+    path = find_prior(name)
+    card = read_card(path)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
+        return 0
+    network = card.network
+    print(f"{card.name}  ({path}, {path.stat().st_size / 1e6:.1f} MB)")
+    print(f"  channels   {network.channels}")
+    print(f"  scales     {', '.join(f'×{s}' for s in network.scales)}, and unconditional")
+    print(f"  noise std  0 to {max(m.noise_std[-1] for m in card.modes):g}")
+    for part, data in (("trained on", card.training), ("measured on", card.validation)):
+        for d in data:
+            print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    b = card.budget
+    print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
+    for what, value in card.metrics.items():
+        print(f"  {what}: {value:g}")
+    for t in card.dial:
+        print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {t.mse[-1] / t.mse[0]:.2f}")
+    print(f"  lineage    {' ← '.join(str(a.get('name')) for a in card.lineage) or 'trained from nothing but the data above'}")
+    print(f"  tensors    sha256 {card.tensors_sha256}")
+    return 0

@@ -1,0 +1,135 @@
+"""`veriscale restore`."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from veriscale.cli.console import complain, meter, say
+
+
+def restore(
+    *inputs: Path,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    prior: str | None = None,
+    scale: int | None = None,
+    operator: str | None = None,
+    noise: str | None = None,
+    dial: str | None = None,
+    path: str | None = None,
+    samples: int | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    crop: str | None = None,
+    device: str = "auto",
+    format: str = "png",
+    report: Annotated[bool, Parameter(negative="")] = False,
+    skip_existing: Annotated[bool, Parameter(negative="")] = False,
+    force: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    repeat: Annotated[Path | None, Parameter(name="--from")] = None,
+    max_pixels: int | None = None,
+) -> int:
+    """Upscale photographs: files, or folders with their sub-folders.
+
+    Parameters
+    ----------
+    inputs
+        PNG, JPEG, TIFF, WebP or NPY files, or folders of them.
+    output
+        A file for one input, else a folder; beside the input by default.
+    prior
+        A name that `veriscale priors` lists, or a file; `photo` by default.
+    scale
+        Factor; the prior's largest by default.
+    operator
+        What made the measurement, instead of --scale: downsample:factor=4,kernel=bicubic.
+    noise
+        Standard deviation of the measurement's noise in [0, 1] units, or auto; 0 by default.
+    dial
+        0 is closest on average, 1 looks real; several as 0,0.5,1.
+    path
+        How positions between 0 and 1 are reached: renoise or interpolate.
+    samples
+        Number of draws at dial 1, for their mean and spread.
+    sampler
+        heun, dpm-solver++ or ancestral.
+    steps
+        Steps of the sampler.
+    seed
+        Of all noise; 0 by default.
+    crop
+        Restore a part only: X,Y,W,H in pixels of the input.
+    device
+        auto, cuda, mps or cpu.
+    format
+        png, jpeg, tiff, webp, npy, or keep for the input's kind.
+    report
+        Write a self-contained HTML page too.
+    skip_existing
+        Leave inputs alone whose results are all there.
+    force
+        Replace existing results.
+    dry_run
+        Check everything, say what would be done and what it takes, and stop.
+    as_json
+        Print what was done as JSON on stdout.
+    quiet
+        No progress, no remarks.
+    repeat
+        Take the settings of an earlier run's run.json; without inputs, its input too.
+    max_pixels
+        Largest picture that is read, a guard against decompression bombs.
+    """
+    from veriscale.cli.restore_session import Session, Settings
+    from veriscale.errors import InputError
+
+    settings = Settings.merged(
+        {
+            "prior": prior,
+            "scale": scale,
+            "operator": operator,
+            "noise": noise,
+            "dial": dial,
+            "path": path,
+            "samples": samples,
+            "sampler": sampler,
+            "steps": steps,
+            "seed": seed,
+            "crop": crop,
+        },
+        repeat,
+    )
+    session = Session(settings, device, format, report, force, skip_existing, quiet, max_pixels)
+    jobs = session.jobs(list(inputs) or settings.recorded_inputs(repeat), output)
+    done: list[dict[str, Any]] = []
+    failed: list[str] = []
+    started = time.monotonic()
+    for number, job in enumerate(jobs, start=1):
+        label = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
+        try:
+            with meter(quiet) as shown:
+                facts = session.run(job, dry_run, lambda what, k, n: shown(f"{label}: {what}", k, n))  # noqa: B023
+        except InputError as error:
+            if len(jobs) == 1:
+                raise
+            failed.append(str(error))
+            complain(str(error))
+            continue
+        done.append(facts)
+        if not as_json:
+            for file in facts["outputs"]:
+                print(file)
+    if as_json:
+        print(json.dumps(done, indent=2))
+    if len(jobs) > 1:
+        say(f"{len(done)} of {len(jobs)} done in {time.monotonic() - started:.0f} s.", quiet)
+    if failed:
+        complain(f"{len(failed)} of {len(jobs)} inputs failed: " + " | ".join(failed))
+        return 2
+    return 0

@@ -1,0 +1,73 @@
+"""`veriscale train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from veriscale.cli.console import meter, say
+
+
+def train(
+    recipe: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    pack: Path | None = None,
+    overrides: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    device: str = "auto",
+    force: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Train the prior that a recipe describes.
+
+    Parameters
+    ----------
+    recipe
+        A TOML file; see recipes/photo.toml.
+    output
+        The prior's file; NAME.safetensors in the current folder by default. State and curves lie beside it.
+    resume
+        Take up an interrupted run where it was left.
+    pack
+        Only write the recipe's pictures to this archive; train on it elsewhere with --set stage.NAME.data=FILE.zip
+        --set stage.NAME.validation=FILE.zip.
+    overrides
+        key=value, as in seed=1 or stage.photo.ema=0.99; may be given several times.
+    device
+        auto or cpu.
+    force
+        Replace an existing prior.
+    quiet
+        No progress.
+    """
+    from veriscale.errors import InputError
+
+    if device not in ("auto", "cpu"):
+        raise InputError(f"Device {device!r} cannot be chosen for training; known: auto, cpu.")
+    try:
+        from veriscale.stages.training import pack_data
+        from veriscale.stages.training import train as fit
+    except ModuleNotFoundError as error:
+        if error.name not in ("accelerate", "matplotlib"):
+            raise
+        raise InputError("Training needs more packages; install them with: pip install 'veriscale[train]'.") from error
+    changes = overrides or []
+    if pack is not None:
+        count = pack_data(recipe, pack, changes)
+        say(f"{count} pictures packed.", quiet)
+        print(pack)
+        return 0
+    with meter(quiet) as shown:
+        path = fit(
+            recipe,
+            output,
+            resume=resume,
+            force=force,
+            overrides=changes,
+            cpu=device == "cpu",
+            progress=lambda phase, step, steps, loss: shown(f"{phase}, loss {loss:.4f}", step, steps),
+            tell=lambda line: say(f"measuring {line}", quiet),
+        )
+    print(path)
+    return 0

@@ -1,0 +1,158 @@
+"""The report: one HTML file that shows a restoration at every dial position, and what is known about it.
+
+The page loads nothing: pictures are data: URIs, script and style are inline and allowed by their hashes alone. Without
+JavaScript it shows every picture one below the other.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from veriscale.errors import InputError
+from veriscale.report.colourmap import palette
+from veriscale.report.embedding import Encoding, embed_map, embed_pictures
+from veriscale.report.view import View, map_view, over_channels, percent
+
+Array = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page is made of; all arrays in [0, 1], clipped where they are shown.
+
+    Attributes:
+        title: usually the input's name.
+        measurement: (h, w, C).
+        dials: (dial value, picture (H, W, C)), at least one; shown in rising order.
+        spread: standard deviation of the draws, (H, W) or (H, W, C).
+        residual: Ax̂ − y of the picture at the lowest dial, signed or not, (h, w) or (h, w, C).
+        expected_residual: noise std of the measurement: the root mean square that the noise alone leaves in `residual`.
+        draws: (H, W, C) posterior draws at dial 1.
+        facts: (label, value) rows about the run.
+        notes: sentences about this run, put before the standing ones.
+    """
+
+    title: str
+    measurement: Array
+    dials: Sequence[tuple[float, Array]]
+    spread: Array | None = None
+    residual: Array | None = None
+    expected_residual: float | None = None
+    draws: Sequence[Array] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+
+
+def render_report(report: Report) -> str:
+    """Return the page as HTML, at most about 20 MB; larger pictures go in as JPEG or reduced, and the page says so.
+
+    Raises:
+        InputError: there is no dial position, one is given twice, or a picture is neither grey nor RGB.
+    """
+    dials = sorted(report.dials, key=lambda position: position[0])
+    if not dials:
+        raise InputError("a report needs the picture at one dial position at least: give one")
+    if len({dial for dial, _ in dials}) < len(dials):
+        raise InputError("a report got two pictures for the same dial position: give each dial once")
+    pictures = [image for _, image in dials] + [report.measurement, *report.draws]
+    uris, encoding = embed_pictures(pictures)
+    positions = [
+        View(f"dial-{dial:g}", f"Dial {dial:g}", _dial_caption(dial), uri, dial=dial)
+        for (dial, _), uri in zip(dials, uris[: len(dials)], strict=True)
+    ]
+    views = _companions(report, uris[len(dials)], uris[len(dials) + 1 :], lowest=dials[0][0])
+    height, width = dials[0][1].shape[:2]
+    style, script = _read("page.css"), _read("page.js")
+    return _template().render(
+        title=report.title,
+        positions=positions,
+        views=views,
+        width=width,
+        height=height,
+        colour_bar=embed_map(np.arange(len(palette()), dtype=np.uint8)[None]),
+        facts=report.facts,
+        notes=[*report.notes, *_standing_notes(report, encoding)],
+        style=style,
+        script=script,
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+    )
+
+
+def _companions(report: Report, measurement: str, draws: Sequence[str], lowest: float) -> list[View]:
+    height, width = report.measurement.shape[:2]
+    caption = f"What was measured: {width} × {height} pixels, enlarged."
+    views = [View("measurement", "Measurement", caption, measurement)]
+    if report.spread is not None:
+        caption = "How much the draws differ: one standard deviation per pixel. Bright is where detail is guessed."
+        views.append(map_view("spread", "Spread of the draws", caption, over_channels(report.spread)))
+    if report.residual is not None:
+        values = over_channels(report.residual)
+        size = float(np.sqrt(np.mean(np.square(values))))
+        caption = (
+            f"How far the picture at dial {lowest:g}, degraded again, is from the measurement. "
+            f"Its root mean square is {percent(size)} of the full range"
+        )
+        if report.expected_residual is not None:
+            caption += f"; noise and rounding alone would leave {percent(report.expected_residual)}"
+        views.append(map_view("residual", "Residual |Ax̂ − y|", f"{caption}.", values))
+    for number, uri in enumerate(draws, 1):
+        caption = "One picture the measurement allows. Where draws disagree, the measurement does not tell."
+        views.append(View(f"draw-{number}", f"Draw {number}", caption, uri))
+    return views
+
+
+def _dial_caption(dial: float) -> str:
+    if dial == 0:
+        return "Faithful: closest to the truth on average, and smooth where the measurement does not tell."
+    if dial == 1:
+        return "Vivid: one picture that could be the truth. Its finest detail is plausible, not measured."
+    return f"Between faithful and vivid: {percent(dial)} of the extra error a full draw would have."
+
+
+def _standing_notes(report: Report, encoding: Encoding) -> list[str]:
+    notes = [
+        "Dial 0 aims at the smallest expected error. Turning the dial up adds detail that looks real and agrees "
+        "with the measurement, at the price of a larger error.",
+        "Detail that is not in the measurement comes from the prior, which was learned from other pictures. "
+        "Do not read text, faces or findings from it that the measurement does not show.",
+    ]
+    if report.spread is not None:
+        notes.append(
+            "The spread says how much the prior's own guesses differ. It is not an error bound: "
+            "a prior can be sure and wrong, above all on pictures unlike those it learned from."
+        )
+    if report.residual is not None:
+        notes.append(
+            "A residual of the expected size means that the picture explains the measurement. It does not mean that "
+            "its detail is true. A larger one says that the operator or the noise is not what was assumed."
+        )
+    if encoding.quality is not None:
+        size = f" at 1/{encoding.reduction} of their size" if encoding.reduction > 1 else ""
+        notes.append(
+            f"To keep this page small its pictures are JPEG copies (quality {encoding.quality}){size}. "
+            "Judge fine detail on the files themselves."
+        )
+    return notes
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_read("page.html.j2"))
+
+
+def _read(name: str) -> str:
+    return files("veriscale.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _csp_hash(source: str) -> str:
+    digest = hashlib.sha256(source.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

@@ -1,0 +1,1 @@
+"""Where networks run: devices, number types, tiles."""

@@ -1,0 +1,34 @@
+"""The device and the number type that networks run in."""
+
+import torch
+
+from veriscale.errors import InputError
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The named device, or the fastest there is.
+
+    Raises:
+        InputError: it is unknown or not on this machine.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(k for k, there in present.items() if there))
+    if name not in present:
+        raise InputError(f"Unknown device {name!r}; known: {', '.join(DEVICES)}.")
+    if not present[name]:
+        raise InputError(f"Device {name!r} is not on this machine; present: {', '.join(k for k, p in present.items() if p)}.")
+    return torch.device(name)
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware computes in it, else float32."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    elif device.type == "cpu":
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        fast = False
+    return torch.bfloat16 if fast else torch.float32

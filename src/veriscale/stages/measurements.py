@@ -1,0 +1,107 @@
+"""What a card holds of a finished prior, measured on held-out pictures: v(sigma) and the dial tables."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.card import DialTable, Mode
+from veriscale.diffusion.encoder import CENTRE
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.prior import Prior, denoise_residual
+from veriscale.runtime.networks import ConditionalDenoiser
+from veriscale.stages.data import Photographs
+from veriscale.stages.held_out import CROP, centre_crop, held_out
+from veriscale.traversal.renoise import renoise
+
+LEVELS = 12  # noise levels at which v is measured
+STARTS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)  # starts of the dial table in units of sigma_data
+LARGEST_FIRST_AND_LAST = slice(None, None, 3)  # of the noise knots, for v and the dial: none and the largest
+
+
+def measure_variance(prior: Prior, photographs: Photographs) -> list[Mode]:
+    """The prior's modes with v(sigma) = E|D - x0|² per pixel at `LEVELS` noise levels."""
+    measured = [_unconditional_variance(prior, photographs)]
+    for mode in prior.card.modes:
+        if mode.scale == 0:
+            continue
+        sigmas = np.geomspace(2 * mode.sigma_min, mode.sigma_max, LEVELS).tolist()
+        rows = []
+        for noise_std in mode.noise_std:
+            x, condition = held_out(prior.encoder, photographs, mode.scale, noise_std)
+            denoise = ConditionalDenoiser(prior, condition, mode.scale, noise_std)
+            rows.append([_error(denoise, x, sigma) for sigma in sigmas])
+        measured.append(msgspec.structs.replace(mode, sigma=sigmas, variance=rows))
+    return measured
+
+
+def measure_dial(prior: Prior, photographs: Photographs, sampler: str, steps: int, tell: Callable[[str], None]) -> list[DialTable]:
+    """The share of extra distortion over the start of the second stage, per scale and measurement noise."""
+    tables = []
+    for mode in prior.card.modes:
+        if mode.scale == 0:
+            continue
+        for noise_std in mode.noise_std[LARGEST_FIRST_AND_LAST]:
+            tell(f"dial table: scale {mode.scale}, noise {noise_std:g}")
+            tables.append(_dial_table(prior, photographs, mode, noise_std, sampler, steps))
+    return tables
+
+
+def _dial_table(
+    prior: Prior, photographs: Photographs, mode: Mode, noise_std: float, sampler: str, steps: int
+) -> DialTable:
+    x, condition = held_out(prior.encoder, photographs, mode.scale, noise_std)
+    denoise = ConditionalDenoiser(prior, condition, mode.scale, noise_std)
+    anchor = condition.mean
+    spread = mode.sigma_data_at(noise_std)
+    starts = [s * spread for s in STARTS if s * spread < mode.sigma_max] + [mode.sigma_max]
+    fields = [(NoiseField(0, name), 0) for name in photographs.names]
+    errors = [float((anchor - x).double().square().mean())]
+    draw = anchor
+    for start in starts:
+        draw = renoise(
+            anchor,
+            denoise,
+            start,
+            sigma_min=mode.sigma_min,
+            sampler=sampler,
+            steps=steps,
+            variance=lambda s: mode.variance_at(s, noise_std),
+            fields=fields,
+        )
+        errors.append(float((draw - x).double().square().mean()))
+    step, miss = (draw - anchor).double(), (x - anchor).double()
+    share = np.maximum.accumulate((np.array(errors) - errors[0]) / (errors[-1] - errors[0])).clip(0, 1)
+    return DialTable(
+        scale=mode.scale,
+        noise_std=noise_std,
+        sampler=sampler,
+        steps=steps,
+        sigma_0=[0.0, *starts],
+        fraction=share.tolist(),
+        mse=errors,
+        kappa=float((step * miss).mean() / step.square().mean()),
+    )
+
+
+def _error(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float) -> float:
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    return float((denoise(x + sigma * noise, sigma) - x).double().square().mean())
+
+
+def _unconditional_variance(prior: Prior, photographs: Photographs) -> Mode:
+    mode = prior.mode(0)
+    x = torch.stack([centre_crop(i, CROP).float() / 255 for i in photographs.images])
+    seen = x.new_zeros(len(x), x.shape[1] + prior.card.network.encoder.features, CROP, CROP)
+    zeros = x.new_zeros(len(x))
+
+    @torch.inference_mode()
+    def denoise(noisy: Tensor, sigma: float) -> Tensor:
+        levels = torch.full((len(x),), sigma), torch.full((len(x),), mode.sigma_data[0])
+        inputs = (noisy - CENTRE, *levels, seen, zeros.long(), zeros)
+        return CENTRE + denoise_residual(prior.denoiser, *(t.to(prior.device) for t in inputs)).cpu()
+
+    sigmas = np.geomspace(2 * mode.sigma_min, mode.sigma_max, LEVELS).tolist()
+    return msgspec.structs.replace(mode, sigma=sigmas, variance=[[_error(denoise, x, s) for s in sigmas]])

@@ -1,0 +1,62 @@
+"""The dial: the share f of the extra distortion between the anchor and a posterior draw."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from veriscale.diffusion.card import Card, DialTable
+from veriscale.errors import InputError
+
+PATHS = ("renoise", "interpolate")
+PATH = "interpolate"
+
+
+def check_dials(dials: Sequence[float]) -> tuple[float, ...]:
+    """The dial positions, sorted, each once.
+
+    Raises:
+        InputError: one lies outside [0, 1], or there is none.
+    """
+    if not dials:
+        raise InputError("No dial position is given; 0 is closest on average, 1 looks real.")
+    for f in dials:
+        if not 0 <= f <= 1:
+            raise InputError(f"Dial {f:g} is outside [0, 1]; 0 is closest on average, 1 looks real.")
+    return tuple(sorted(set(dials)))
+
+
+def find_table(card: Card, scale: int, noise_std: float, sampler: str, steps: int) -> DialTable:
+    """The prior's table for a scale, sampler and step count, at the measured noise nearest to `noise_std`.
+
+    Raises:
+        InputError: the card has none for this sampler and number of steps.
+    """
+    fitting = [t for t in card.dial if (t.scale, t.sampler, t.steps) == (scale, sampler, steps)]
+    if not fitting:
+        known = sorted({f"{t.sampler} with {t.steps} steps" for t in card.dial if t.scale == scale})
+        raise InputError(
+            f"Prior {card.name!r} has no dial table for {sampler} with {steps} steps at scale {scale}, so only dial 0 "
+            f"and 1 can be reached; measured: {', '.join(known) or 'none'}."
+        )
+    return min(fitting, key=lambda t: abs(t.noise_std - noise_std))
+
+
+def sigma_0(table: DialTable, f: float) -> float:
+    """The start of the second stage for dial f: monotone interpolation of the table, linear in sigma.
+
+    Source: ours, docs/methods.md#the-dial.
+    """
+    return float(np.interp(f, table.fraction, table.sigma_0))
+
+
+def weight(table: DialTable, f: float) -> float:
+    """How far to go from the anchor to a draw, for dial f on the path `interpolate`.
+
+    With kappa = E<x1 - anchor, x - anchor> / E|x1 - anchor|² the extra distortion at weight w is proportional to
+    w² - 2·kappa·w; kappa is 0 for an anchor that is the posterior mean, and w is then √f.
+
+    Source: ours, docs/methods.md#the-dial.
+    """
+    k = table.kappa
+    return k + math.sqrt(k * k + f * (1 - 2 * k))

@@ -1,0 +1,51 @@
+"""The second stage: re-noise the anchor and let a posterior sampler bring it back."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.samplers import Denoiser, Variance, sample
+from veriscale.diffusion.schedule import karras
+
+SAMPLER, STEPS = "heun", 8  # chosen by docs/results/steps.json
+
+
+def renoise(
+    anchor: Tensor,
+    denoise: Denoiser,
+    sigma_0: float,
+    *,
+    sigma_min: float,
+    sampler: str,
+    steps: int,
+    variance: Variance,
+    fields: Sequence[tuple[NoiseField, int]],
+) -> Tensor:
+    """Pictures at dial positions above 0.
+
+    Args:
+        anchor: (1, C, H, W) or one per item of the batch.
+        denoise: the posterior denoiser, (x, sigma) -> E[x0 | x, y].
+        sigma_0: noise level of the start.
+        sigma_min: the last level before 0.
+        sampler: name in `samplers.SAMPLERS`.
+        steps: from sigma_0 to 0.
+        variance: v(sigma) for `ancestral`.
+        fields: for each item its noise and the number of its draw.
+
+    Returns:
+        (B, C, H, W), one item per field.
+
+    Source: MAP-RPS (arXiv 2605.28711), stage 2.
+    """
+    channels, height, width = anchor.shape[-3:]
+
+    def unit_noise(stage: str, step: int) -> Tensor:
+        return torch.stack([f.window(stage, k, step, 0, 0, height, width, channels) for f, k in fields])
+
+    x = anchor + sigma_0 * unit_noise("renoise", 0)
+    # Levels below sigma_min are left out: from there one step to 0 is within a fraction of an 8-bit step.
+    sigmas = karras(sigma_0, min(sigma_min, sigma_0 / 2), steps)
+    return sample(sampler, denoise, x, sigmas, variance, lambda step: unit_noise(sampler, step))

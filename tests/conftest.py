@@ -1,0 +1,68 @@
+"""A tiny prior for tests that are about machinery and not about quality: untrained, but whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import veriscale.diffusion.card as cards
+from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
+from veriscale.diffusion.prior import Prior, build
+
+SKIMAGE = Path(__import__("importlib.util").util.find_spec("skimage").submodule_search_locations[0]) / "data"
+
+
+def tiny_card(name: str = "tiny", channels: int = 3) -> cards.Card:
+    network = cards.Network(
+        channels=channels,
+        scales=[2, 3, 4],
+        encoder=cards.EncoderArguments(width=32, depth=2, features=4),
+        denoiser=cards.DenoiserArguments(width=[32, 32], depth=[1, 1], stem=2),
+    )
+    sigma = [0.004, 0.05, 0.9]
+    modes = [cards.Mode(0, [0.0], [0.25], 0.002, 10.0, sigma, [[1e-5, 1e-3, 0.02]])]
+    for scale in network.scales:
+        rows = [[1e-5, 8e-4, 4e-3], [1e-5, 9e-4, 6e-3]]
+        modes.append(cards.Mode(scale, [0.0, 0.05], [0.07, 0.09], 0.002, 0.9, sigma, rows))
+    table = [
+        cards.DialTable(s, 0.0, sampler, steps, [0.0, 0.1, 0.9], [0.0, 0.4, 1.0], [0.004, 0.0055, 0.008], 0.05)
+        for s in network.scales
+        for sampler, steps in (("heun", 8), ("heun", 2), ("ancestral", 3))
+    ]
+    data = [cards.Data("pictures/*", 3, "0" * 64, "CC0")]
+    return cards.Card(name, network, modes, data, data, cards.Budget(1, 1, 1.0, "test"), table)
+
+
+def write_tiny(path: Path, channels: int = 3) -> Path:
+    torch.manual_seed(0)
+    card = tiny_card(path.stem, channels)
+    encoder, denoiser = build(card.network)
+    with torch.no_grad():
+        # Zero-initialised ends would make every path trivial, and a law that holds for nothing is no test.
+        for network in (encoder, denoiser):
+            for p in network.parameters():
+                p.add_(0.02 * torch.randn_like(p))
+    save_prior(encoder, denoiser, card, path, force=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("priors") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_file: Path) -> Prior:
+    return load_checkpoint(tiny_file, torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="session")
+def skimage_data() -> Path:
+    """Real pictures, from scikit-image's wheel."""
+    return SKIMAGE
+
+
+@pytest.fixture
+def noise_picture() -> np.ndarray:
+    return np.random.default_rng(0).random((24, 32, 3), np.float32)

@@ -1,0 +1,156 @@
+"""The page in a real browser: what a reader sees after choosing a dial position, zooming, or without scripts."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from veriscale.report.page import render_report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=2000",
+    "--dump-dom",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+class Seen:
+    """The page after its scripts ran."""
+
+    def __init__(self, dom, log):
+        self.dom = re.sub(r"data:image/[^\"]*", "data:", dom)
+        self.console = re.findall(r"CONSOLE[^\n]*", log)
+
+    def element(self, name):
+        return re.search(rf'<[^>]*id="{name}"[^>]*>', self.dom)[0]
+
+    def shown(self, pane):
+        inside = self.dom.partition(f'id="{pane}"')[2].partition('class="under"')[0]
+        return [
+            re.search(r'alt="([^"]*)"', image)[1]
+            for image in re.findall(r"<img[^>]*>", inside)
+            if " hidden" not in image
+        ]
+
+    def transforms(self):
+        return re.findall(r'class="plane" style="transform: ([^;"]*)', self.dom)
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return render_report(report)
+
+
+@pytest.fixture
+def browse(tmp_path):
+    def open_page(page, fragment=""):
+        (tmp_path / "report.html").write_text(page, encoding="utf-8")
+        address = (tmp_path / "report.html").as_uri() + fragment
+        command = [CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return Seen(done.stdout, done.stderr)
+
+    return open_page
+
+
+def acting(page, script):
+    """The page with a reader's hands: it must be freed of its policy, which forbids any other script."""
+    free = re.sub(r"<meta http-equiv[^>]*>", "", page)
+    return free.replace("</body>", f"<script>{script}</script></body>")
+
+
+def test_opens_on_the_most_faithful_beside_the_measurement(page, browse):
+    seen = browse(page)
+    assert seen.shown("left") == ["Dial 0"]
+    assert seen.shown("right") == ["Measurement"]
+    assert "hidden" not in seen.element("viewer")
+    assert "hidden" in seen.element("gallery")
+    assert seen.console == []
+
+
+@pytest.mark.parametrize(
+    "fragment, dial, beside",
+    [
+        ("#dial=1", "Dial 1", "Measurement"),
+        ("#dial=0.4&view=spread", "Dial 0.5", "Spread of the draws"),
+        ("#dial=0&view=dial-1", "Dial 0", "Dial 1"),
+        ("#dial=nonsense&view=nothing", "Dial 0", "Measurement"),
+    ],
+)
+def test_the_address_chooses_position_and_view(page, browse, fragment, dial, beside):
+    seen = browse(page, fragment)
+    assert (seen.shown("left"), seen.shown("right")) == ([dial], [beside])
+    assert f'aria-valuetext="{dial.lower()}"' in seen.element("dial")
+    assert seen.console == []
+
+
+def test_slider_and_list_change_what_is_shown(page, browse):
+    move = """
+      const change = (id, value, kind) => {
+        document.getElementById(id).value = value;
+        document.getElementById(id).dispatchEvent(new Event(kind));
+      };
+      change("dial", 2, "input");
+      change("view", "residual", "change");
+      console.log("now at " + location.hash);
+    """
+    seen = browse(acting(page, move))
+    assert (seen.shown("left"), seen.shown("right")) == (["Dial 1"], ["Residual |Ax̂ − y|"])
+    assert (
+        "noise and rounding alone would leave" in seen.dom.partition('id="right-caption"')[2].partition("</section>")[0]
+    )
+    assert "now at #dial=1&view=residual" in seen.console[0]
+
+
+def test_both_sides_zoom_and_move_together(page, browse):
+    zoom = """
+      const pane = document.getElementById("right"), box = pane.getBoundingClientRect();
+      const at = { clientX: box.left + box.width / 4, clientY: box.top + box.height / 2 };
+      pane.dispatchEvent(new WheelEvent("wheel", { deltaY: -500 * Math.log(2), ...at }));
+    """
+    left, right = browse(acting(page, zoom)).transforms()
+    assert left == right
+    x, y, scale = map(float, re.fullmatch(r"translate\((\S+)%, (\S+)%\) scale\((\S+)\)", left).groups())
+    assert (x, y, scale) == pytest.approx((-25, -50, 2), abs=0.5)  # what is under the pointer stays there
+    back = zoom + 'document.getElementById("whole").click();'
+    assert browse(acting(page, back)).transforms() == ["translate(0%, 0%) scale(1)"] * 2
+
+
+def test_keys_zoom_and_move(page, browse):
+    press = """
+      for (const key of ["+", "ArrowLeft", "ArrowRight", "ArrowRight"])
+        document.getElementById("left").dispatchEvent(new KeyboardEvent("keydown", { key }));
+    """
+    left, right = browse(acting(page, press)).transforms()
+    assert left == right == "translate(-35%, -25%) scale(1.5)"
+
+
+def test_pixels_are_seen_as_such_when_enlarged(page, browse):
+    seen = browse(acting(page, 'for (let i = 0; i < 9; i++) document.getElementById("closer").click();'))
+    assert seen.dom.count('class="pixels"') == 11
+    assert 'alt="Measurement" draggable="false" class="pixels"' in browse(page).dom
+
+
+def test_another_script_is_not_run(page, browse):
+    seen = browse(page.replace("</body>", "<script>document.title = 'mine'</script></body>"))
+    assert "<title>mine" not in seen.dom
+    assert any("Content Security Policy" in line for line in seen.console)  # and errors would be seen
+
+
+def test_without_scripts_every_picture_is_there(page, browse):
+    seen = browse(re.sub(r"script-src [^;]*", "script-src 'none'", page))
+    assert "hidden" in seen.element("viewer")
+    assert "hidden" not in seen.element("gallery")
+    assert seen.dom.count("<figure") == 8
