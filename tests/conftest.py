@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import veriscale.diffusion.card as cards
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Prior, build
+
+settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("tests")
 
 SKIMAGE = Path(__import__("importlib.util").util.find_spec("skimage").submodule_search_locations[0]) / "data"
 

@@ -31,7 +31,7 @@ _HOMES = {
     "write_photo": "imaging.write",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605  # a list, made from the table above
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,6 +23,7 @@ def window(
 WHOLE = window(top=-5, left=-5)
 
 
+@settings(deadline=None)
 @given(
     top=st.integers(0, 69),
     left=st.integers(0, 89),

@@ -1,5 +1,7 @@
 """Each sampler against its own law, exactly (`output_law`) or by draws, on Gaussians and mixtures."""
 
+from math import log
+
 import pytest
 import torch
 
@@ -121,6 +123,15 @@ def test_a_flow_converges_with_the_square_of_the_steps(name, flow):
 
     assert 3.4 < error(100, flow) / error(200, flow) < 4.6
     assert error(100, euler) / error(200, euler) < 2.5
+
+
+def test_dpm_solver_extrapolates_to_the_middle_of_uneven_steps():
+    # a denoiser that is linear in log σ is met exactly at a step's geometric middle
+    end = dpm_solver_pp(lambda x, sigma: torch.full_like(x, log(sigma)), torch.ones(1), torch.tensor([4, 2, 0.5, 0.4]))
+    expected = 1.0
+    for s, t, target in [(4, 2, log(4)), (2, 0.5, log(1)), (0.5, 0.4, log(0.2) / 2)]:
+        expected = t / s * expected + (1 - t / s) * target
+    assert end.item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

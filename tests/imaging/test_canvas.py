@@ -68,6 +68,22 @@ def test_space_is_claimed_at_once(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_claimed_space_is_not_merely_announced(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    kept = []
+    make = tempfile.TemporaryFile
+
+    def watched(**kwargs: object) -> object:
+        file = make(**kwargs)
+        kept.append(os.dup(file.fileno()))
+        return file
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", watched)
+    array = canvas((100, 100), tmp_path)
+    assert os.fstat(kept[0]).st_blocks * 512 >= array.nbytes
+    os.close(kept[0])
+
+
 def test_without_fallocate_space_is_claimed_by_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 0)
     monkeypatch.delattr(os, "posix_fallocate")

@@ -27,7 +27,7 @@ def photo(depth: int = 8, channels: int = 3, alpha: bool = False, **kept: object
     if depth < 32:
         top = 2**depth - 1
         planes = (np.rint(planes * top) / top).astype(np.float32)
-    last = np.ascontiguousarray(planes[..., -1]) if alpha else None
+    last = np.where(x < 0.2, 0, planes[..., -1]).astype(np.float32) if alpha else None
     kept = {"icc": SRGB if channels == 3 else GREY, "dpi": (300.0, 150.0), **kept}
     return Photo(np.ascontiguousarray(planes[..., :channels]), last, bit_depth=depth, **kept)
 
@@ -73,6 +73,15 @@ def test_other_readers_agree(tmp_path, suffix):
             assert [float(v) for v in image.info["dpi"]] == pytest.approx([300, 150], abs=0.02)
         if suffix != ".jpg":
             np.testing.assert_array_equal(np.asarray(image)[..., :3], quantised(photo().samples, 8))
+
+
+def test_jpeg_keeps_colour_at_full_resolution(tmp_path):
+    stripes = np.zeros((32, 32, 3), np.float32)
+    stripes[:, ::2, 0] = stripes[:, 1::2, 2] = 0.8  # red and blue, of a pixel's width
+    write_photo(Photo(stripes), tmp_path / "a.jpg")
+    assert np.abs(read_photo(tmp_path / "a.jpg").samples - stripes).mean() < 0.02
+    Image.fromarray(quantised(stripes, 8)).save(tmp_path / "b.jpg", quality=95, subsampling=2)  # negative control
+    assert np.abs(read_photo(tmp_path / "b.jpg").samples - stripes).mean() > 0.1
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

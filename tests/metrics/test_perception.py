@@ -46,6 +46,16 @@ def test_brightness_does_not_count_but_contrast_does(number, truth):
     assert number([1.2 * truth], [truth])[0] > 0.1
 
 
+def test_a_slow_change_of_brightness_hardly_counts(truth):
+    ramp = np.linspace(0, 0.3, 128).reshape(1, -1, 1)  # 66 levels in all, 3 within a patch
+    assert sliced_w2([truth + ramp], [truth])[0] < 2
+
+
+def test_energy_does_not_ask_where_the_detail_is(truth):
+    odd = truth[:125, :125]  # every level of the pyramid then keeps the same pixels of a flipped picture
+    assert energy_mean([odd[::-1, ::-1]], [odd])[0] == pytest.approx(0, abs=1e-4)
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_the_more_blur_the_worse(number, truth):
     distances = [number([blur(truth, std)], [truth])[0] for std in (0.5, 1, 2, 4)]

@@ -150,6 +150,7 @@ def test_a_picture_too_small_is_refused(tiny):
 
 def test_colour_is_refused_by_a_grey_prior(tiny: Prior, astronaut, tmp_path):
     from tests.conftest import write_tiny
+
     from veriscale.diffusion.checkpoint import load_checkpoint
 
     grey = load_checkpoint(write_tiny(tmp_path / "grey.safetensors", 1), torch.device("cpu"), torch.float32)

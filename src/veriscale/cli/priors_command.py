@@ -33,7 +33,9 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
             except InputError as error:
                 complain(str(error))
                 continue
-            rows.append({"name": known, "file": str(path), "scales": card.network.scales, "channels": card.network.channels})
+            rows.append(
+                {"name": known, "file": str(path), "scales": card.network.scales, "channels": card.network.channels}
+            )
             if not as_json:
                 scales = ", ".join(f"×{s}" for s in card.network.scales)
                 kind = "RGB" if card.network.channels == 3 else "grey"
@@ -63,7 +65,9 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
     for t in card.dial:
-        print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {t.mse[-1] / t.mse[0]:.2f}")
-    print(f"  lineage    {' ← '.join(str(a.get('name')) for a in card.lineage) or 'trained from nothing but the data above'}")
+        ratio = t.mse[-1] / t.mse[0]
+        print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {ratio:.2f}")
+    ancestors = " ← ".join(str(a.get("name")) for a in card.lineage)
+    print(f"  lineage    {ancestors or 'trained from nothing but the data above'}")
     print(f"  tensors    sha256 {card.tensors_sha256}")
     return 0

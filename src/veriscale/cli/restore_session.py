@@ -150,9 +150,7 @@ class Session:
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         result.run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
         result.run["peak_memory_mb"] = peak_memory_mb()
-        files, notes = save_restoration(
-            result, job.folder, stem, suffix=suffix, report=self.report, force=self.force
-        )
+        files, notes = save_restoration(result, job.folder, stem, suffix=suffix, report=self.report, force=self.force)
         for note in notes:
             say(note, self.quiet)
         return {**result.run, "outputs": [str(f) for f in files]}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ class Embedding(nn.Module):
 
     def __init__(self, modes: int, width: int) -> None:
         super().__init__()
+        self.frequencies: Tensor
         self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(64), width // 4)), persistent=False)
         self.level = nn.Linear(width // 2, width)
         self.mode = nn.Embedding(modes, width)
@@ -45,7 +47,8 @@ class Block(nn.Module):
         # Per pixel, over channels: what a tile does not see cannot change it.
         inverse = h.shape[1] ** 0.5 / (torch.linalg.vector_norm(h, dim=1, keepdim=True).to(h.dtype) + 1e-3)
         u = torch.addcmul(shift, h * inverse, 1 + scale)
-        return h + self.second(F.silu(self.first(u), inplace=True))
+        out: Tensor = h + self.second(F.silu(self.first(u), inplace=True))
+        return out
 
 
 class Level(nn.Module):
@@ -79,13 +82,14 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = stem
-        self.stride = stem * 2 ** (len(width) - 1)
+        self.depth = tuple(depth)
+        self.stride: int = stem * 2 ** (len(width) - 1)
         embedding = 2 * width[0]
         self.embedding = Embedding(modes, embedding)
         self.into = nn.Conv2d((2 * channels + features) * stem**2, width[0], 3, padding=1)
         self.down = nn.ModuleList([Level(w, d, embedding) for w, d in zip(width, depth, strict=True)])
         self.up = nn.ModuleList([Level(w, d, embedding) for w, d in zip(width, depth, strict=True)])
-        pairs = list(zip(width[:-1], width[1:], strict=True))
+        pairs = list(pairwise(width))
         self.shrink = nn.ModuleList([nn.Conv2d(a, b, 2, stride=2) for a, b in pairs])
         self.grow = nn.ModuleList([nn.Conv2d(b, 4 * a, 1) for a, b in pairs])
         self.out = nn.Conv2d(width[0], channels * stem**2, 3, padding=1)
@@ -120,7 +124,7 @@ class Denoiser(nn.Module):
     @property
     def receptive_radius(self) -> int:
         """How far, in truth pixels, an output pixel can see: a multiple of `stride`."""
-        reach = 2 * self.stem  # the first and the last convolution
-        for i, (down, up) in enumerate(zip(self.down, self.up, strict=True)):
-            reach += 2 * (len(down.blocks) + len(up.blocks)) * self.stem * 2**i + self.stem * 2**i
+        reach: int = 2 * self.stem  # the first and the last convolution
+        for i, depth in enumerate(self.depth):
+            reach += (4 * depth + 1) * self.stem << i
         return math.ceil(reach / self.stride) * self.stride

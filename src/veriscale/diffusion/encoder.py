@@ -28,7 +28,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, width, h, w) to the same."""
-        return h + self.second(F.relu(self.first(h), inplace=True))
+        out: Tensor = h + self.second(F.relu(self.first(h), inplace=True))
+        return out
 
 
 class Tail(nn.Module):

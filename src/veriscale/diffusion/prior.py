@@ -47,7 +47,8 @@ def denoise_residual(
     s = scalings(sigma, sigma_data)
     skip, out, into = (c.view(-1, 1, 1, 1) for c in s[:3])
     f = network(into * residual, seen, s.noise, mode, noise_std)
-    return skip * residual + out * f.to(residual.dtype)
+    denoised: Tensor = skip * residual + out * f.to(residual.dtype)
+    return denoised
 
 
 @dataclass(frozen=True)

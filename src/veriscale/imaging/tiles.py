@@ -45,8 +45,12 @@ def tiles(height: int, width: int, size: int, halo: int, align: int = 1) -> list
     found = []
     for row in rows:
         for column in columns:
-            window = tuple(slice(max(0, c.start - halo), min(n, c.stop + halo)) for c, n in ((row, height), (column, width)))
-            inside = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip((row, column), window, strict=True))
+            window = tuple(
+                slice(max(0, c.start - halo), min(n, c.stop + halo)) for c, n in ((row, height), (column, width))
+            )
+            inside = tuple(
+                slice(c.start - w.start, c.stop - w.start) for c, w in zip((row, column), window, strict=True)
+            )
             found.append(Tile((row, column), (window[0], window[1]), (inside[0], inside[1])))
     return found
 

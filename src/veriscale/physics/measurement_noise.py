@@ -52,7 +52,7 @@ def estimate_noise(samples: NDArray[np.float32]) -> float:
     power = np.square(d).reshape(blocks).mean(axis=(1, 3))[usable]
     if power.size < 20:
         return 0.0
-    quiet = np.sort(power)[: max(10, power.size * 3 // 100)]
+    quiet = np.sort(power)[: max(4, power.size * 3 // 100)]
     std = float(np.sqrt(quiet.mean())) / _QUIET_GAIN
     return std if std > 1.5 * ROUNDING else 0.0
 

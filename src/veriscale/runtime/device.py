@@ -2,7 +2,7 @@
 
 import torch
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, closest
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -17,9 +17,11 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(k for k, there in present.items() if there))
     if name not in present:
-        raise InputError(f"Unknown device {name!r}; known: {', '.join(DEVICES)}.")
+        raise InputError(f"Unknown device {name!r}; {closest(name, DEVICES)}.")
     if not present[name]:
-        raise InputError(f"Device {name!r} is not on this machine; present: {', '.join(k for k, p in present.items() if p)}.")
+        raise InputError(
+            f"Device {name!r} is not on this machine; present: {', '.join(k for k, p in present.items() if p)}."
+        )
     return torch.device(name)
 
 

@@ -55,7 +55,9 @@ def find(patterns: Sequence[str], root: Path) -> list[Path]:
         files = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p])]
         pictures = {f for f in files if f.is_file() and f.suffix.lower() in SUFFIXES}
         if not pictures:
-            raise InputError(f"Data {pattern!r} matches no picture under {root}; set VERISCALE_DATA to the data's root.")
+            raise InputError(
+                f"Data {pattern!r} matches no picture under {root}; set VERISCALE_DATA to the data's root."
+            )
         found |= pictures
     return sorted(found)
 
@@ -66,7 +68,9 @@ def _decode(content: bytes, name: str, channels: int, device: torch.device) -> T
         path = Path(folder) / Path(name).name
         path.write_bytes(content)
         samples = as_channels(read_photo(path).samples, channels)
-    return torch.from_numpy(np.round(samples * 255).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous().to(device)
+    return (
+        torch.from_numpy(np.round(samples * 255).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous().to(device)
+    )
 
 
 def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]:

@@ -25,7 +25,8 @@ class EncoderLoss(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
         mean = self.encoder(batch.y, batch.scale, batch.noise_std).mean
-        return ((mean - batch.x) / SPREAD).square().mean()
+        loss: Tensor = ((mean - batch.x) / SPREAD).square().mean()
+        return loss
 
 
 class DenoiserLoss(nn.Module):
@@ -50,7 +51,7 @@ class DenoiserLoss(nn.Module):
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
         for tail in encoder.tails.values():
-            tail.features.requires_grad_(True)  # type: ignore[union-attr]  # a convolution of Tail
+            tail.features.requires_grad_(True)
         self.denoiser = denoiser
         self.knots = noise_std
         self.sigma_data = sigma_data

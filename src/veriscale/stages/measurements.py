@@ -37,7 +37,9 @@ def measure_variance(prior: Prior, photographs: Photographs) -> list[Mode]:
     return measured
 
 
-def measure_dial(prior: Prior, photographs: Photographs, sampler: str, steps: int, tell: Callable[[str], None]) -> list[DialTable]:
+def measure_dial(
+    prior: Prior, photographs: Photographs, sampler: str, steps: int, tell: Callable[[str], None]
+) -> list[DialTable]:
     """The share of extra distortion over the start of the second stage, per scale and measurement noise."""
     tables = []
     for mode in prior.card.modes:

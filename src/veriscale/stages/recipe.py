@@ -113,7 +113,9 @@ def _unknown(error: str, document: dict[str, Any]) -> str:
     if not field:
         return error
     where = re.sub(r"\[\.*\d*\]", "", field[2] or "")
-    table = {"task": Task, "stage": Stage, "encoder": EncoderArguments, "denoiser": DenoiserArguments}.get(where, Recipe)
+    table = {"task": Task, "stage": Stage, "encoder": EncoderArguments, "denoiser": DenoiserArguments}.get(
+        where, Recipe
+    )
     return f"unknown key {field[1]!r}{' in ' + where if where else ''}; {closest(field[1], table.__struct_fields__)}"
 
 

@@ -52,8 +52,8 @@ class Evaluation:
             row: dict[str, Any] = {"dial": dial, "pictures": len(of)}
             row |= {k: float(np.mean([s[k] for s in of])) for k in numbers}
             if len(of) > 1:
-                low, high = interval(np.array([s["psnr_luma"] for s in of]))
-                row["psnr_luma_interval"] = [low, high]
+                bounds = interval(np.array([s["psnr_luma"] for s in of]))
+                row["psnr_luma_interval"] = [bounds.low, bounds.high]
             rows.append(row)
         return rows
 
@@ -78,7 +78,7 @@ def evaluate_photo(
     """Degrade one photograph to 8 bits, restore it, and score every dial position and the bicubic baseline."""
     x = crop_to_multiple(as_channels(truth.samples, prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, seed)
-    y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / 255)
+    y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
     result = restore(
         y, prior, scale=scale, noise=noise_std, dial=dials, path=path, sampler=sampler, steps=steps, seed=seed
     )

@@ -8,7 +8,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import evaluations, sampler
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
-from veriscale.physics.measurement_noise import ROUNDING, estimate_noise, parse_noise
+from veriscale.physics.measurement_noise import estimate_noise, parse_noise
 from veriscale.traversal.dial import PATHS, check_dials, find_table
 
 SMALLEST = 8  # measurement pixels a side
@@ -102,7 +102,9 @@ def make_plan(
         raise InputError(f"Unknown path {path!r}; {closest(path, PATHS)}.")
     sampler(sampler_name)
     if steps < 1 or samples < 0 or seed < 0:
-        raise InputError(f"steps {steps}, samples {samples}, seed {seed}: steps must be at least 1, the others at least 0.")
+        raise InputError(
+            f"steps {steps}, samples {samples}, seed {seed}: steps must be at least 1, the others at least 0."
+        )
     if samples == 1:
         raise InputError("samples is 1, and one draw has no spread; ask for at least 2, or for --dial 1.")
     dials = check_dials([dial] if isinstance(dial, int | float) else dial)
@@ -124,8 +126,3 @@ def parse_dials(text: str) -> tuple[float, ...]:
         return check_dials([float(part) for part in text.split(",")])
     except ValueError as error:
         raise InputError(f"Dial {text!r} is not a number in [0, 1], or several such as 0,0.5,1.") from error
-
-
-def expected_residual(noise_std: float) -> float:
-    """Mean |Ax - y| of the truth itself: of Gaussian noise, and of 8-bit rounding at least."""
-    return max(noise_std * (2 / 3.141592653589793) ** 0.5, ROUNDING * 3**0.5 / 2)

@@ -9,7 +9,7 @@ from veriscale.workflows.restoration import Restoration
 
 MEANING = (
     "Dial 0 is the picture that is closest on average, dial 1 is one sample of what could have been there: its fine "
-    "detail is made up. The share of the extra error at a position in between was measured on photographs, not on this one."
+    "detail is made up. The share of the extra error at a position in between was measured on other photographs."
 )
 
 

@@ -177,8 +177,8 @@ def run_plan(
     field = NoiseField(plan.seed, content_hash(photo.samples))
     mode = prior.mode(plan.scale)
 
-    def draw(numbers: Sequence[int], start: float) -> tuple[Tensor, ...]:
-        return renoise(
+    def draw(numbers: Sequence[int], start: float) -> list[Tensor]:
+        pictures = renoise(
             anchor,
             denoise,
             start,
@@ -187,7 +187,8 @@ def run_plan(
             steps=plan.steps,
             variance=lambda s: mode.variance_at(s, plan.noise_std),
             fields=[(field, k) for k in numbers],
-        ).split(1)
+        )
+        return [x[None] for x in pictures]
 
     together = batch or max(1, min(8, BATCH_PIXELS // (anchor.shape[-1] * anchor.shape[-2])))
     draws: list[Tensor] = []

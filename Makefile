@@ -1,0 +1,75 @@
+# Targets: demo, test, check, bench, priors, results-table. Each makes the environment it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Data for training, benchmarks and some tests; everything else works without.
+export VERISCALE_DATA ?= $(abspath ../shared/data)
+
+.PHONY: demo test check format bench priors results-table clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The two stamps hold what was installed: the library alone, and the tools of a developer.
+$(VENV)/core: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install -q -c constraints.txt -e .
+	$(BIN)/pip install -q -c constraints.txt --no-deps scikit-image   # for its photographs
+	touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/core
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/dev
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	touch $@
+
+# A photograph, degraded and restored at three positions of the dial, with the spread of eight draws and a report.
+demo: $(VENV)/core
+	mkdir -p demo
+	photo=$$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('skimage').submodule_search_locations[0])")/data/chelsea.png
+	$(BIN)/veriscale degrade "$$photo" --operator downsample:factor=4,kernel=bicubic -o demo/small.png --force
+	$(BIN)/veriscale restore demo/small.png --dial 0,0.5,1 --samples 8 --report -o demo --force
+	echo "Open $(CURDIR)/demo/small_x4_report.html in a browser; the pictures lie beside it."
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+BENCHMARKS := oracles cli_help photo_psnr photo_steps photo_dial restore_scaling restore_determinism net_speed
+
+bench: $(VENV)/bench
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
+	$(MAKE) results-table
+
+# Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the numbers, the pictures.
+PRIORS := src/veriscale/priors
+priors: $(PRIORS)/photo.safetensors
+	$(MAKE) bench
+	$(BIN)/python benchmarks/picture.py
+
+$(PRIORS)/photo.safetensors: recipes/photo.toml | $(VENV)/dev
+	mkdir -p build
+	$(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
+	cp build/photo.safetensors $@
+
+results-table: $(VENV)/dev
+	$(BIN)/python benchmarks/table.py
+
+clean:
+	rm -rf $(VENV) build demo

@@ -1,0 +1,65 @@
+"""photo.psnr.*: luma PSNR of the prior `photo` at dial 0 on full pictures, beside bicubic and published methods."""
+
+import time
+
+import numpy as np
+
+from cache import measured
+from pictures import files, measurement, truth
+from results import Row, write_results
+from veriscale.imaging.resize import resize
+from veriscale.metrics.bootstrap import interval
+from veriscale.metrics.distortion import psnr_luma
+from veriscale.workflows.restoration import load_prior, restore
+
+# ×4 luma PSNR as published: Dong et al. 2014, Hui et al. 2019, Lim et al. 2017.
+PUBLISHED = {
+    "set5": {"SRCNN": 30.48, "IMDN": 32.21, "EDSR": 32.46},
+    "bsd100": {"SRCNN": 26.90, "IMDN": 27.56, "EDSR": 27.71},
+}
+BARS = {"set5": ">= 31.3", "bsd100": ">= 27.2"}  # trained on a CPU
+BICUBIC = {"set5": "28.40..28.44", "bsd100": "25.94..25.98"}
+TASKS = [(2, 0.0), (3, 0.0), (4, 0.0), (4, 0.02)]
+
+
+def main() -> None:
+    begun = time.monotonic()
+    prior = load_prior("photo")
+    rows = []
+    for name in ("set5", "set14", "bsd100"):
+        for scale, noise_std in TASKS:
+
+            def measure(path: str, scale: int = scale, noise_std: float = noise_std) -> list[float]:
+                x = truth(path, scale)
+                y = measurement(x, scale, noise_std)
+                image = restore(y, prior, scale=scale, noise=noise_std).image.samples
+                return [psnr_luma(image, x, scale), psnr_luma(resize(y.samples, *x.shape[:2]), x, scale)]
+
+            settings = {"prior": prior.card.tensors_sha256, "set": name, "scale": scale, "noise_std": noise_std}
+            values = np.array(measured("photo_psnr", settings, map(str, files(name)), measure, 0.3))
+            plain = scale == 4 and noise_std == 0
+            noisy = f"_noise{noise_std:g}" if noise_std else ""
+            against = {"bicubic": float(values[:, 1].mean())} | (PUBLISHED.get(name, {}) if plain else {})
+            if plain and name in BICUBIC:
+                what = f"{name} ×4 luma PSNR of bicubic: the convention"
+                rows.append(
+                    Row(f"photo.psnr.{name}_x4_bicubic", what, float(values[:, 1].mean()), "dB", bar=BICUBIC[name])
+                )
+            rows.append(
+                Row(
+                    f"photo.psnr.{name}_x{scale}{noisy}_dial0",
+                    f"{name} ×{scale}{f', noise {noise_std:g},' if noise_std else ''} luma PSNR, dial 0",
+                    float(values[:, 0].mean()),
+                    "dB",
+                    interval(values[:, 0]),
+                    BARS.get(name) if plain else None,
+                    against,
+                )
+            )
+            print(rows[-1].id, f"{rows[-1].value:.2f}", flush=True)
+    notes = "Full pictures; measurement rounded to 8 bits; border of scale pixels left out; intervals over pictures."
+    write_results("photo_psnr", rows, notes, time.monotonic() - begun)
+
+
+if __name__ == "__main__":
+    main()

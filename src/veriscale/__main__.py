@@ -1,0 +1,5 @@
+"""`python -m veriscale`."""
+
+from veriscale.cli.main import main
+
+main()

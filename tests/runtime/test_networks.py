@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from veriscale.errors import InputError
+from veriscale.runtime.device import choose_device, choose_dtype
+from veriscale.runtime.networks import ConditionalDenoiser, encode, padding
+
+
+@pytest.mark.parametrize("scale, sizes", [(2, (5, 7)), (3, (5, 9)), (4, (5, 6))])
+def test_padding_reaches_the_stride(tiny, scale, sizes):
+    rows, columns = padding(tiny, *sizes, scale)
+    stride = tiny.denoiser.stride
+    assert (sizes[0] + rows) * scale % stride == (sizes[1] + columns) * scale % stride == 0
+    assert 0 <= rows < stride
+
+
+def test_encoding_in_tiles_is_encoding_the_whole(tiny):
+    y = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(0))
+    whole = encode(tiny, y, 4, 0.02, features=True)
+    tiled = encode(tiny, y, 4, 0.02, features=True, tile=32)
+    for a, b in zip(whole, tiled, strict=True):
+        assert (a - b).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("tile", [16, 48])
+def test_denoising_in_tiles_is_denoising_the_whole(tiny, tile):
+    g = torch.Generator().manual_seed(0)
+    y, x = torch.rand(1, 3, 32, 24, generator=g), torch.rand(2, 3, 128, 96, generator=g)
+    condition = encode(tiny, y, 4, 0.0, features=True)
+    whole = ConditionalDenoiser(tiny, condition, 4, 0.0)(x, 0.1)
+    assert (whole - ConditionalDenoiser(tiny, condition, 4, 0.0, tile)(x, 0.1)).abs().max() <= 1e-5
+
+
+def test_bf16_is_close_to_float32(tiny, tiny_file):
+    from veriscale.diffusion.checkpoint import load_checkpoint
+
+    rough = load_checkpoint(tiny_file, torch.device("cpu"), torch.bfloat16)
+    y = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    a, b = (encode(p, y, 4, 0.0, features=False).mean for p in (tiny, rough))
+    assert 0 < (a - b).abs().max() <= 2 / 255
+
+
+def test_an_unknown_device_is_named():
+    with pytest.raises(InputError, match="did you mean 'cuda'"):
+        choose_device("cudda")
+    assert choose_dtype(choose_device("cpu")) in (torch.float32, torch.bfloat16)
