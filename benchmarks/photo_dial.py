@@ -1,6 +1,9 @@
 """photo.dial.* and photo.perception.*: the dial on BSD100 ×4, on both paths, from the same draws."""
 
 import time
+from dataclasses import astuple
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -45,7 +48,7 @@ def main() -> None:
         white = np.random.default_rng(0).standard_normal(x.shape, np.float32)
         pictures["white"] = anchor + np.float32(np.sqrt(extra)) * white
         sums = spread_sums(np.stack([p.samples for p in sampled.samples]), x)
-        return {name: scores(image, x) for name, image in pictures.items()} | {"spread": list(sums)}
+        return {name: scores(image, x) for name, image in pictures.items()} | {"spread": astuple(sums)}
 
     settings = {"prior": prior.card.tensors_sha256, "scale": SCALE, "draws": DRAWS, "dials": DIALS}
     values = measured("photo_dial", settings, map(str, files("bsd100")), measure, 6.0)
@@ -66,7 +69,7 @@ def main() -> None:
             )
     g = ratio_interval(full, anchor)
     rows.append(Row("photo.dial.g", "g = MSE(1)/MSE(0), RGB, pooled", g.estimate, "", (g.low, g.high), ">= 1.7"))
-    sums = SpreadSums(*np.sum([v["spread"] for v in values], axis=0).tolist())
+    sums = reduce(add, (SpreadSums(*v["spread"]) for v in values))
     rows.append(
         Row("photo.dial.spread_skill", f"spread–skill of {DRAWS} draws at dial 1; 1 is calibrated", spread_skill(sums))
     )

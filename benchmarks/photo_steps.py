@@ -1,6 +1,9 @@
 """photo.steps.*: quality of draws against network evaluations, on natural/validation; chooses the default."""
 
 import time
+from dataclasses import astuple
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -37,7 +40,7 @@ def main() -> None:
                     "mse": float(np.mean([mse(d, x) for d in draws])),
                     "sliced": float(sliced_w2(draws, truths).mean()),
                     "energy": float(energy_w2(draws, truths).mean.mean()),
-                    "spread": list(spread_sums(np.stack(draws), x)),
+                    "spread": astuple(spread_sums(np.stack(draws), x)),
                 }
 
             settings = {"prior": prior.card.tensors_sha256, "sampler": sampler, "steps": steps, "draws": DRAWS}
@@ -47,7 +50,7 @@ def main() -> None:
             what = f"{sampler}, {steps} steps, {n} evaluations"
             g = ratio_interval(column["mse"], column["anchor"])
             rows.append(Row(f"photo.steps.mse_{name}", f"MSE(1)/MSE(0), {what}", g.estimate, "", (g.low, g.high)))
-            sums = SpreadSums(*np.sum([v["spread"] for v in values], axis=0).tolist())
+            sums = reduce(add, (SpreadSums(*v["spread"]) for v in values))
             rows.append(Row(f"photo.steps.spread_skill_{name}", f"spread–skill, {what}", spread_skill(sums)))
             for key, unit in (("sliced", "grey levels"), ("energy", "log units")):
                 v = interval(column[key])

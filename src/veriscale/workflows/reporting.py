@@ -7,9 +7,8 @@ from veriscale.physics.operator import parse_operator
 from veriscale.report.page import Report, render_report
 from veriscale.workflows.restoration import Restoration
 
-MEANING = (
-    "Dial 0 is the picture that is closest on average, dial 1 is one sample of what could have been there: its fine "
-    "detail is made up. The share of the extra error at a position in between was measured on other photographs."
+MEASURED = (
+    "The share of the extra error at each position of the dial was measured on other photographs, not on this one."
 )
 
 
@@ -40,6 +39,6 @@ def report_html(restoration: Restoration, title: str) -> str:
                 ("time", seconds),
                 ("version", run["versions"]["veriscale"]),
             ],
-            notes=[MEANING],
+            notes=[MEASURED],
         )
     )
