@@ -11,14 +11,50 @@ from cache import measured
 from pictures import centre, files, measurement, truth
 from results import Row, write_results
 from veriscale.diffusion.samplers import evaluations
-from veriscale.metrics.bootstrap import interval, ratio_interval
+from veriscale.diffusion.prior import Prior
+from veriscale.metrics.bootstrap import interval, paired_interval, ratio_interval
 from veriscale.metrics.distortion import mse
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.metrics.uncertainty import SpreadSums, spread_skill, spread_sums
+from veriscale.traversal.dial import PATHS
+from veriscale.traversal.renoise import SAMPLER as SAMPLER_DEFAULT
+from veriscale.traversal.renoise import STEPS as STEPS_DEFAULT
 from veriscale.workflows.restoration import load_prior, restore
 
 SCALE, DRAWS = 4, 2
+INNER = (0.25, 0.5, 0.75)
 STEPS = {"heun": (2, 4, 8, 16, 32), "dpm-solver++": (4, 8, 16, 32, 64), "ancestral": (4, 8, 16, 32, 64)}
+
+
+def path_rows(prior: Prior) -> list[Row]:
+    """Both paths on the same pictures: what the default path is chosen by."""
+
+    def measure(path: str) -> dict:
+        x = centre(truth(path, SCALE))
+        y = measurement(x, SCALE)
+        found = {}
+        for way in PATHS:
+            for f, photo in restore(y, prior, scale=SCALE, dial=INNER, path=way).images.items():
+                image = [photo.samples]
+                found[f"{way} {f:g}"] = [float(sliced_w2(image, [x])[0]), float(energy_w2(image, [x]).mean[0])]
+        return found
+
+    settings = {
+        "prior": prior.card.tensors_sha256,
+        "paths": PATHS,
+        "dials": INNER,
+        "sampler": f"{SAMPLER_DEFAULT} {STEPS_DEFAULT}",
+    }
+    values = measured("photo_paths", settings, map(str, files("validation")), measure, 2.0)
+    rows = []
+    for k, (key, unit) in enumerate((("sliced", "grey levels"), ("energy", "log units"))):
+        for f in INNER:
+            a, b = (np.array([v[f"{way} {f:g}"][k] for v in values]) for way in ("interpolate", "renoise"))
+            d = paired_interval(a, b)
+            what = f"{key} W2, interpolate minus renoise at f = {f:g}; above 0 renoise wins"
+            rows.append(Row(f"photo.steps.paths_{key}_{f:g}", what, d.estimate, unit, (d.low, d.high)))
+            print(rows[-1].id, f"{d.estimate:.3f} {d.low:.3f} {d.high:.3f}", flush=True)
+    return rows
 
 
 def main() -> None:
@@ -56,9 +92,10 @@ def main() -> None:
                 v = interval(column[key])
                 rows.append(Row(f"photo.steps.{key}_{name}", f"{key} W2, {what}", v.estimate, unit, (v.low, v.high)))
             print(what, *(f"{r.value:.3f}" for r in rows[-4:]), flush=True)
+    rows += path_rows(prior)
     notes = (
         f"natural/validation ×4, 160² centre crops, {DRAWS} draws at dial 1 each; Heun's two evaluations a step "
-        "make 3, 7, 15, 31 and 63 of its 2, 4, 8, 16 and 32 steps. The default sampler and step count are chosen here."
+        "make 3, 7, 15, 31 and 63 of its 2, 4, 8, 16 and 32 steps. The default sampler, step count and path are chosen here."
     )
     write_results("photo_steps", rows, notes, time.monotonic() - begun)
 

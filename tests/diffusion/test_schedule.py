@@ -9,11 +9,12 @@ SPACINGS = [karras, geometric]
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("steps", [1, 2, 7, 100])
-def test_a_schedule_falls_from_sigma_max_exactly_to_zero(spacing, steps):
-    sigmas = spacing(0.3, 0.002, steps)
+@pytest.mark.parametrize("sigma_max", [0.1, 1 / 3, 5.0, 80.0])  # the powers of some do not cancel to the last bit
+def test_a_schedule_falls_from_sigma_max_exactly_to_zero(spacing, sigma_max, steps):
+    sigmas = spacing(sigma_max, 0.002, steps)
     assert sigmas.shape == (steps + 1,)
     assert sigmas.dtype == torch.float64
-    assert sigmas[0].item() == 0.3
+    assert sigmas[0].item() == sigma_max
     assert sigmas[-1].item() == 0
     assert (sigmas.diff() < 0).all()
 

@@ -19,7 +19,10 @@ def test_box_is_the_mean_of_blocks():
     np.testing.assert_allclose(Downsample(3, "box").forward(x), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["blur", "downsample", "downsample:factor=x", "downsample:factor=2,kernel=", "downsample:2"])
+WRONG = ["blur", "downsample", "downsample:factor=x", "downsample:factor=2,kernel=", "downsample:2"]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_strings_that_mean_nothing(text):
     with pytest.raises(InputError):
         parse_operator(text)

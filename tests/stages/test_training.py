@@ -25,7 +25,7 @@ trainer.SAVE_EVERY = 0.0
 def progress(phase, step, steps, loss):
     if phase == sys.argv[3] and step == 50:
         os.kill(os.getpid(), signal.SIGKILL)
-train(sys.argv[1], sys.argv[2], cpu=True, progress=progress)
+train(sys.argv[1], sys.argv[2], cpu=True, resume=True, progress=progress)
 """
 
 
@@ -75,26 +75,29 @@ def weights(state: Path) -> dict[str, torch.Tensor]:
     return {k: v for k, v in load_file(state).items() if k.startswith(("encoder.", "denoiser."))}
 
 
-@pytest.mark.usefixtures("few_measurements")
-@pytest.mark.parametrize("phase", ["encoder", "denoiser"])
-def test_a_killed_run_ends_as_an_uninterrupted_one(recipe, tmp_path, phase, monkeypatch):
+@pytest.mark.timeout(600)
+def test_a_run_killed_twice_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    states = []
     try:
-        train(recipe, tmp_path / "whole.safetensors", cpu=True)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", KILLED, str(recipe), str(tmp_path / "cut.safetensors"), phase]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert not (tmp_path / "cut.safetensors").exists()
-        cut = weights(tmp_path / "cut.training.safetensors")
-        train(recipe, tmp_path / "cut.safetensors", cpu=True, resume=True)
+        train(recipe, whole, cpu=True)
+        for phase in ("encoder", "denoiser"):
+            command = [sys.executable, "-c", KILLED, str(recipe), str(cut), phase]
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            assert not cut.exists()
+            states.append(weights(cut.with_suffix(".training.safetensors")))
+        train(recipe, cut, cpu=True, resume=True)
     finally:
         torch.set_num_threads(threads)
-    whole, resumed = (weights(tmp_path / f"{name}.training.safetensors") for name in ("whole", "cut"))
-    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
-    assert any(not torch.equal(whole[k], cut[k]) for k in whole)  # it was cut before its end
+    expected, resumed = (weights(p.with_suffix(".training.safetensors")) for p in (whole, cut))
+    assert all(torch.equal(expected[k], resumed[k]) for k in expected)
+    for state in states:  # both were cut before their end
+        assert any(not torch.equal(expected[k], state[k]) for k in expected)
 
 
 def test_the_schedule_warms_up_and_ends_at_zero():

@@ -12,7 +12,7 @@ from veriscale.physics.downsample import downsample_interior
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
 
-CROP = 160  # truth pixels
+CROP = 128  # truth pixels
 KNOTS = (0.0, 0.0125, 0.025, 0.05)  # measurement noise at which statistics are measured
 MARGIN = 12  # measurement pixels of context around a crop
 

@@ -17,7 +17,7 @@ from veriscale.stages.held_out import CROP, centre_crop, held_out
 from veriscale.traversal.renoise import renoise
 
 LEVELS = 12  # noise levels at which v is measured
-STARTS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)  # starts of the dial table in units of sigma_data
+STARTS = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5)  # starts of the dial table in units of sigma_data
 LARGEST_FIRST_AND_LAST = slice(None, None, 3)  # of the noise knots, for v and the dial: none and the largest
 
 

@@ -70,4 +70,9 @@ def load_optimiser(path: Path, optimizer: torch.optim.Optimizer, average: Moving
                 entries.setdefault(int(position), {})[name] = file.get_tensor(key)
     state = optimizer.state_dict()
     optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
+    for parameter, entry in optimizer.state.items():
+        for name, value in entry.items():
+            if value.shape == parameter.shape:
+                # The fused step walks parameter and moments by address: both must lie in the same order.
+                entry[name] = torch.empty_like(parameter).copy_(value)
     average.restore(averages)
