@@ -10,8 +10,8 @@ import numpy as np
 from cache import measured
 from pictures import centre, files, measurement, truth
 from results import Row, write_results
-from veriscale.diffusion.samplers import evaluations
 from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.samplers import evaluations
 from veriscale.metrics.bootstrap import interval, paired_interval, ratio_interval
 from veriscale.metrics.distortion import mse
 from veriscale.metrics.perception import energy_w2, sliced_w2
@@ -95,7 +95,7 @@ def main() -> None:
     rows += path_rows(prior)
     notes = (
         f"natural/validation ×4, 160² centre crops, {DRAWS} draws at dial 1 each; Heun's two evaluations a step "
-        "make 3, 7, 15, 31 and 63 of its 2, 4, 8, 16 and 32 steps. The default sampler, step count and path are chosen here."
+        "make 3, 7, 15, 31 and 63 of its 2, 4, 8, 16 and 32 steps. Default sampler, steps and path are chosen here."
     )
     write_results("photo_steps", rows, notes, time.monotonic() - begun)
 

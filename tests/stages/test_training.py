@@ -34,8 +34,8 @@ def few_measurements(monkeypatch):
     monkeypatch.setattr(measurements, "STARTS", (1.0,))
     monkeypatch.setattr(measurements, "LEVELS", 3)
     monkeypatch.setattr("veriscale.stages.training.STEPS", 1)
-    monkeypatch.setattr("veriscale.stages.held_out.CROP", 48)
     monkeypatch.setattr(measurements, "CROP", 48)
+    monkeypatch.setattr(measurements, "DIAL_CROP", 48)
 
 
 @pytest.mark.usefixtures("few_measurements")

@@ -12,7 +12,7 @@ from veriscale.physics.downsample import downsample_interior
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
 
-CROP = 128  # truth pixels
+CROP = 160  # truth pixels
 KNOTS = (0.0, 0.0125, 0.025, 0.05)  # measurement noise at which statistics are measured
 MARGIN = 12  # measurement pixels of context around a crop
 
@@ -20,7 +20,7 @@ MARGIN = 12  # measurement pixels of context around a crop
 class HeldOut(NamedTuple):
     """Centre crops of all pictures under one degradation."""
 
-    x: Tensor  # (N, C, CROP, CROP) truth, on the CPU
+    x: Tensor  # (N, C, side, side) truth, on the CPU
     condition: Condition  # on the same crops
 
 
@@ -35,19 +35,19 @@ def centre_crop(image: Tensor, side: int) -> Tensor:
 
 
 @torch.no_grad()
-def held_out(encoder: Encoder, photographs: Photographs, scale: int, noise_std: float) -> HeldOut:
+def held_out(encoder: Encoder, photographs: Photographs, scale: int, noise_std: float, side: int = CROP) -> HeldOut:
     """Degrade and encode the centre of every picture, with a margin, and cut the margin off."""
-    context = -(-CROP // scale) + 2 * MARGIN
-    side = (context + 4) * scale
-    whole = torch.stack([centre_crop(i, side).float() / 255 for i in photographs.images])
+    context = -(-side // scale) + 2 * MARGIN
+    whole_side = (context + 4) * scale
+    whole = torch.stack([centre_crop(i, whole_side).float() / 255 for i in photographs.images])
     clean = downsample_interior(whole, scale)
     generator = torch.Generator().manual_seed(scale)
     y = quantise(clean + noise_std * torch.randn(clean.shape, generator=generator).to(clean))
     stds = torch.full((len(y),), noise_std, device=y.device)
     parts = [encoder(y[i : i + 1], scale, stds[i : i + 1]) for i in range(len(y))]
     cut, start = (MARGIN + 2) * scale, MARGIN * scale
-    truth = (..., slice(cut, cut + CROP), slice(cut, cut + CROP))
-    inside = (..., slice(start, start + CROP), slice(start, start + CROP))
+    truth = (..., slice(cut, cut + side), slice(cut, cut + side))
+    inside = (..., slice(start, start + side), slice(start, start + side))
     mean, features = (torch.cat(t) for t in zip(*parts, strict=True))
     return HeldOut(whole[truth].cpu(), Condition(mean[inside].float().cpu(), features[inside].float().cpu()))
 
