@@ -149,7 +149,8 @@ class Session:
             return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
         for target in names.all(self.report):
             refuse_input(target, job.path)
-        refuse_existing_results(names, self.report, self.force)
+        if not self.skip_existing:  # what is there of an incomplete set is made again
+            refuse_existing_results(names, self.report, self.force)
         self._announce(job, photo, prior, plan, dry_run)
         if dry_run:
             return {"input": {"name": job.path.name}, "dry_run": True, "outputs": []}
@@ -178,7 +179,9 @@ class Session:
             say(f"{job.path.name} is not the input of the repeated run: only its settings are.", self.quiet)
         result.run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
         result.run["peak_memory_mb"] = peak_memory_mb()
-        files, notes = save_restoration(result, job.folder, stem, suffix=suffix, report=self.report, force=self.force)
+        files, notes = save_restoration(
+            result, job.folder, stem, suffix=suffix, report=self.report, force=self.force or self.skip_existing
+        )
         for note in notes:
             say(note, self.quiet)
         return {**result.run, "outputs": [str(f) for f in files]}
