@@ -62,7 +62,7 @@ def train(
     make_folder(path.parent)
     with replacing(path.with_suffix(".training.probe"), force=True):
         pass  # a folder that cannot be written to is known now, and not after the first minutes
-    path.with_suffix(".training.probe").unlink()
+    path.with_suffix(".training.probe").unlink(missing_ok=True)
     accelerator = _accelerator(cpu)
     channels, device = document.task.channels, accelerator.device
     training = load(stage.data, root, channels, device, stage.licence, "training")
