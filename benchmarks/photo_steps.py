@@ -1,10 +1,12 @@
 """photo.steps.*: quality of draws against network evaluations, on natural/validation; chooses the default."""
 
 import time
+from collections.abc import Callable
 from dataclasses import astuple
 from functools import reduce
 from operator import add
 
+import msgspec
 import numpy as np
 
 from cache import measured
@@ -23,6 +25,7 @@ from veriscale.workflows.restoration import load_prior, restore
 
 SCALE, DRAWS = 4, 2
 INNER = (0.25, 0.5, 0.75)
+RATIOS = (1.0, 0.97, 0.95, 0.93, 0.91)
 STEPS = {"heun": (2, 4, 8, 16, 32), "dpm-solver++": (4, 8, 16, 32, 64), "ancestral": (4, 8, 16, 32, 64)}
 
 
@@ -57,45 +60,73 @@ def path_rows(prior: Prior) -> list[Row]:
     return rows
 
 
+def drawn(prior: Prior, sampler: str, steps: int) -> Callable[[str], dict]:
+    """Measure the draws of one picture."""
+
+    def measure(path: str) -> dict:
+        x = centre(truth(path, SCALE))
+        result = restore(measurement(x, SCALE), prior, scale=SCALE, samples=DRAWS, sampler=sampler, steps=steps)
+        draws = [p.samples for p in result.samples]
+        truths = [x] * DRAWS
+        return {
+            "anchor": mse(result.image.samples, x),
+            "mse": float(np.mean([mse(d, x) for d in draws])),
+            "sliced": float(sliced_w2(draws, truths).mean()),
+            "energy": float(energy_w2(draws, truths).mean.mean()),
+            "spread": astuple(spread_sums(np.stack(draws), x)),
+        }
+
+    return measure
+
+
+def quality_rows(prefix: str, name: str, what: str, values: list[dict]) -> list[Row]:
+    """MSE ratio, spread–skill and the two perception numbers of a set of draws."""
+    column = {k: np.array([v[k] for v in values]) for k in ("anchor", "mse", "sliced", "energy")}
+    g = ratio_interval(column["mse"], column["anchor"])
+    sums = reduce(add, (SpreadSums(*v["spread"]) for v in values))
+    rows = [
+        Row(f"{prefix}.mse_{name}", f"MSE(1)/MSE(0), {what}", g.estimate, "", (g.low, g.high)),
+        Row(f"{prefix}.spread_skill_{name}", f"spread–skill, {what}", spread_skill(sums)),
+    ]
+    for key, unit in (("sliced", "grey levels"), ("energy", "log units")):
+        v = interval(column[key])
+        rows.append(Row(f"{prefix}.{key}_{name}", f"{key} W2, {what}", v.estimate, unit, (v.low, v.high)))
+    print(what, *(f"{r.value:.3f}" for r in rows), flush=True)
+    return rows
+
+
+def with_ratio(prior: Prior, ratio: float) -> Prior:
+    """The prior with another level ratio in every mode."""
+    modes = [msgspec.structs.replace(m, level_ratio=ratio) for m in prior.card.modes]
+    return Prior(msgspec.structs.replace(prior.card, modes=modes), prior.encoder, prior.denoiser)
+
+
 def main() -> None:
     begun = time.monotonic()
     prior = load_prior("photo")
+    pictures = list(map(str, files("validation")))
+    key = {"prior": prior.card.tensors_sha256, "draws": DRAWS}
+    shipped = prior.mode(SCALE).level_ratio
     rows = []
     for sampler, counts in STEPS.items():
         for steps in counts:
             n = evaluations(sampler, steps)
-
-            def measure(path: str, sampler: str = sampler, steps: int = steps) -> dict:
-                x = centre(truth(path, SCALE))
-                y = measurement(x, SCALE)
-                result = restore(y, prior, scale=SCALE, samples=DRAWS, sampler=sampler, steps=steps)
-                draws = [p.samples for p in result.samples]
-                truths = [x] * DRAWS
-                return {
-                    "anchor": mse(result.image.samples, x),
-                    "mse": float(np.mean([mse(d, x) for d in draws])),
-                    "sliced": float(sliced_w2(draws, truths).mean()),
-                    "energy": float(energy_w2(draws, truths).mean.mean()),
-                    "spread": astuple(spread_sums(np.stack(draws), x)),
-                }
-
-            settings = {"prior": prior.card.tensors_sha256, "sampler": sampler, "steps": steps, "draws": DRAWS}
-            values = measured("photo_steps", settings, map(str, files("validation")), measure, 0.05 * n + 0.2)
-            column = {k: np.array([v[k] for v in values]) for k in ("anchor", "mse", "sliced", "energy")}
+            settings = {**key, "sampler": sampler, "steps": steps, "ratio": shipped}
+            values = measured("photo_steps", settings, pictures, drawn(prior, sampler, steps), 0.05 * n + 0.2)
             name = f"{sampler.replace('-solver++', '')}_{n}"
-            what = f"{sampler}, {steps} steps, {n} evaluations"
-            g = ratio_interval(column["mse"], column["anchor"])
-            rows.append(Row(f"photo.steps.mse_{name}", f"MSE(1)/MSE(0), {what}", g.estimate, "", (g.low, g.high)))
-            sums = reduce(add, (SpreadSums(*v["spread"]) for v in values))
-            rows.append(Row(f"photo.steps.spread_skill_{name}", f"spread–skill, {what}", spread_skill(sums)))
-            for key, unit in (("sliced", "grey levels"), ("energy", "log units")):
-                v = interval(column[key])
-                rows.append(Row(f"photo.steps.{key}_{name}", f"{key} W2, {what}", v.estimate, unit, (v.low, v.high)))
-            print(what, *(f"{r.value:.3f}" for r in rows[-4:]), flush=True)
+            rows += quality_rows("photo.steps", name, f"{sampler}, {steps} steps, {n} evaluations", values)
+    for ratio in RATIOS:
+        settings = {**key, "sampler": SAMPLER_DEFAULT, "steps": STEPS_DEFAULT, "ratio": ratio}
+        measure = drawn(with_ratio(prior, ratio), SAMPLER_DEFAULT, STEPS_DEFAULT)
+        values = measured("photo_steps", settings, pictures, measure, 0.6)
+        rows += quality_rows(
+            "photo.dial.validation", f"ratio_{ratio:g}", f"level ratio {ratio:g}, default sampler", values
+        )
     rows += path_rows(prior)
     notes = (
         f"natural/validation ×4, 160² centre crops, {DRAWS} draws at dial 1 each; Heun's two evaluations a step "
-        "make 3, 7, 15, 31 and 63 of its 2, 4, 8, 16 and 32 steps. Default sampler, steps and path are chosen here."
+        "make 3, 7, 15, 31 and 63 of its 2, 4, 8, 16 and 32 steps. Default sampler, steps and path are chosen here. "
+        f"Level ratio {shipped:g} unless said otherwise."
     )
     write_results("photo_steps", rows, notes, time.monotonic() - begun)
 

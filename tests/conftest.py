@@ -32,7 +32,7 @@ def tiny_card(name: str = "tiny", channels: int = 3) -> cards.Card:
     table = [
         cards.DialTable(s, 0.0, sampler, steps, [0.0, 0.1, 0.9], [0.0, 0.4, 1.0], [0.004, 0.0055, 0.008], 0.05)
         for s in network.scales
-        for sampler, steps in (("dpm-solver++", 16), ("heun", 8), ("heun", 2), ("ancestral", 3))
+        for sampler, steps in (("dpm-solver++", 8), ("heun", 8), ("heun", 2), ("ancestral", 3))
     ]
     data = [cards.Data("pictures/*", 3, "0" * 64, "CC0")]
     return cards.Card(name, network, modes, data, data, cards.Budget(1, 1, 1.0, "test"), table)

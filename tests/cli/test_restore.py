@@ -156,3 +156,61 @@ def test_the_installed_command_runs_as_a_process(cat, tiny_file):
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].endswith("cat_x4.png")
+
+
+def test_one_stem_twice_loses_nothing(veriscale, cat, tmp_path):
+    photo = read_photo(cat)
+    write_photo(photo, cat.with_suffix(".jpg"))
+    assert veriscale("restore", cat.parent, *FAST, "-o", tmp_path / "out")[0] == 0
+    names = {p.name for p in (tmp_path / "out").glob("*.png")}
+    assert names == {"cat_png_x4.png", "cat_jpg_x4.png"}
+
+
+def test_a_second_run_over_a_folder_does_not_restore_results(veriscale, cat):
+    for _ in range(2):
+        assert veriscale("restore", cat.parent, *FAST, "--skip-existing")[0] == 0
+    assert {p.name for p in cat.parent.glob("*.png")} == {"cat.png", "cat_x4.png"}
+
+
+def test_the_input_is_never_overwritten(refused, cat):
+    before = cat.read_bytes()
+    assert "input itself" in refused("restore", cat, *FAST, "-o", cat, "--force")
+    assert "input itself" in refused("degrade", cat, "--operator", "downsample:factor=2", "-o", cat, "--force")
+    assert cat.read_bytes() == before
+
+
+def test_an_interrupt_leaves_nothing_half_written(skimage_data, tiny_file, tmp_path):
+    import signal
+    import time
+
+    write_photo(read_photo(skimage_data / "astronaut.png"), tmp_path / "big.png")
+    environment = {**os.environ, "VERISCALE_PRIORS": str(tiny_file.parent)}
+    command = [sys.executable, "-m", "veriscale", "restore", str(tmp_path / "big.png"), "--prior", "tiny"]
+    process = subprocess.Popen([*command, "--dial", "1"], stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    assert "big.png" in process.stderr.readline()  # the work begins
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert [p.name for p in tmp_path.iterdir()] == ["big.png"]
+
+
+@pytest.mark.parametrize("edit", [{"samples": "8"}, {"seed": None}, {"prior": 3}, {"unheard": 1}])
+def test_an_edited_run_is_refused(veriscale, refused, cat, edit):
+    veriscale("restore", cat, *FAST)
+    path = cat.with_name("cat_x4.run.json")
+    run = json.loads(path.read_text())
+    run["arguments"] |= edit
+    path.write_text(json.dumps(run))
+    assert "not a run.json" in refused("restore", "--from", path, "--force")
+
+
+def test_a_changed_input_is_said_when_a_run_is_repeated(veriscale, cat, tmp_path):
+    veriscale("restore", cat, *FAST)
+    photo = read_photo(cat)
+    write_photo(photo.with_samples(photo.samples[::-1].copy()), cat, force=True)
+    code, _, err = veriscale("restore", "--from", cat.with_name("cat_x4.run.json"), "-o", tmp_path / "b")
+    assert code == 0
+    assert "not the input of the repeated run" in err

@@ -31,6 +31,16 @@ def test_denoising_in_tiles_is_denoising_the_whole(tiny, tile):
     assert (whole - ConditionalDenoiser(tiny, condition, 4, 0.0, tile)(x, 0.1)).abs().max() <= 1e-5
 
 
+def test_a_level_ratio_below_one_leaves_more_in(tiny):
+    g = torch.Generator().manual_seed(0)
+    y, x = torch.rand(1, 3, 16, 16, generator=g), torch.rand(1, 3, 64, 64, generator=g)
+    condition = encode(tiny, y, 4, 0.0, features=True)
+    plain, lower = (ConditionalDenoiser(tiny, condition, 4, 0.0) for _ in range(2))
+    lower.level_ratio = 0.9
+    torch.testing.assert_close(lower(x, 0.2), plain(x, 0.18))
+    assert (lower(x, 0.2) - x).square().mean() < (plain(x, 0.2) - x).square().mean()
+
+
 def test_bf16_is_close_to_float32(tiny, tiny_file):
     from veriscale.diffusion.checkpoint import load_checkpoint
 

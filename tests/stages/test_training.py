@@ -33,6 +33,7 @@ train(sys.argv[1], sys.argv[2], cpu=True, resume=True, progress=progress)
 def few_measurements(monkeypatch):
     monkeypatch.setattr(measurements, "STARTS", (1.0,))
     monkeypatch.setattr(measurements, "LEVELS", 3)
+    monkeypatch.setattr(measurements, "RATIOS", (1.0, 0.9))
     monkeypatch.setattr("veriscale.stages.training.STEPS", 1)
     monkeypatch.setattr(measurements, "CROP", 48)
     monkeypatch.setattr(measurements, "DIAL_CROP", 48)

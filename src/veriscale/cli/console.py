@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,6 +16,12 @@ INTERVAL = 10.0  # seconds between plain lines
 def complain(sentence: str) -> None:
     """One line on stderr."""
     print(f"veriscale: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def named(error: Exception, path: Path) -> str:
+    """The error's sentence, with the file it is about."""
+    sentence = str(error)
+    return sentence if path.name in sentence else f"{path}: {sentence}"
 
 
 def say(line: str, quiet: bool = False) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import complain, say
+from veriscale.cli.console import complain, named, say
 
 
 def degrade(
@@ -43,6 +43,7 @@ def degrade(
         Largest picture that is read.
     """
     from veriscale.errors import InputError
+    from veriscale.imaging.atomic import make_folder
     from veriscale.imaging.read import MAX_PIXELS, read_photo
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
@@ -50,25 +51,26 @@ def degrade(
     from veriscale.workflows.degradation import degrade as make_measurement
     from veriscale.workflows.degradation import write_sidecar
     from veriscale.workflows.inputs import collect
-    from veriscale.workflows.outputs import make_folder, suffix_of
+    from veriscale.workflows.outputs import refuse_input, suffix_of
 
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
     if seed < 0:
         raise InputError(f"Seed {seed} is negative; 0 or more will do.")
     a, noise_std = parse_operator(operator), parse_noise(noise)
-    items, many = collect(inputs)
+    items, many = collect(inputs, output)
     one_file = output if output is not None and not many and output.suffix and not output.is_dir() else None
-    failed = 0
+    failed: list[str] = []
     for item in items:
         try:
-            photo = read_photo(item.path, max_pixels or MAX_PIXELS)
+            photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
             if one_file is not None:
                 target = one_file
             else:
                 folder = item.path.parent if output is None else output / item.folder
-                stem = item.path.stem if output is not None else f"{item.path.stem}_degraded"
+                stem = item.stem if output is not None else f"{item.stem}_degraded"
                 target = folder / f"{stem}{suffix_of(format, photo)}"
+            refuse_input(target, item.path)
             measurement = make_measurement(photo, a, noise_std, seed)
             make_folder(target.parent)
             for note in write_photo(measurement, target, force):
@@ -78,9 +80,9 @@ def degrade(
         except InputError as error:
             if not many:
                 raise
-            complain(str(error))
-            failed += 1
+            failed.append(named(error, item.path))
+            complain(failed[-1])
     if failed:
-        complain(f"{failed} of {len(items)} inputs failed.")
+        complain(f"{len(failed)} of {len(items)} inputs failed: " + " | ".join(failed))
         return 2
     return 0

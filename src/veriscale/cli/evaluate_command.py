@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import meter
+from veriscale.cli.console import complain, meter, named
 
 
 def evaluate(
@@ -59,14 +59,15 @@ def evaluate(
     quiet
         No progress.
     """
-    from veriscale.imaging.atomic import refuse_existing
+    from veriscale.errors import InputError
+    from veriscale.imaging.atomic import make_folder, refuse_existing
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.traversal.dial import PATH
     from veriscale.traversal.renoise import SAMPLER, STEPS
     from veriscale.workflows.evaluation import Evaluation
     from veriscale.workflows.evaluation import evaluate as score
     from veriscale.workflows.inputs import collect
-    from veriscale.workflows.outputs import make_folder, write_json
+    from veriscale.workflows.outputs import write_json
     from veriscale.workflows.plan import parse_dials
     from veriscale.workflows.restoration import load_prior
 
@@ -76,31 +77,39 @@ def evaluate(
     dials, noise_std = parse_dials(dial), parse_noise(noise)
     items, _ = collect([directory])
     loaded = load_prior(prior, device)
-    parts = []
+    parts, failed = [], []
     with meter(quiet) as shown:
         for k, item in enumerate(items):
             shown("pictures", k, len(items))
-            parts.append(
-                score(
+            try:
+                part = score(
                     [item.path],
                     loaded,
                     scale=scale,
                     noise=noise_std,
                     dial=dials,
-                    path=path or PATH,
-                    sampler=sampler or SAMPLER,
-                    steps=steps or STEPS,
+                    path=PATH if path is None else path,
+                    sampler=SAMPLER if sampler is None else sampler,
+                    steps=STEPS if steps is None else steps,
                     seed=seed,
                 )
-            )
+            except InputError as error:
+                if len(items) == 1:
+                    raise
+                failed.append(named(error, item.path))
+                complain(failed[-1])
+                continue
+            parts.append(part)
+    if not parts:
+        raise InputError(f"None of the {len(items)} pictures in {directory} could be scored.")
     result = Evaluation([s for part in parts for s in part.scores], parts[0].settings)
     if target is not None:
         make_folder(target.parent)
         write_json(result.as_dict(), target, force)
     if as_json:
-        print(json.dumps(result.summary(), indent=2))
-        return 0
-    print(f"{len(items)} pictures, ×{result.settings['scale']}, noise {noise_std:g}, prior {loaded.card.name}")
+        print(json.dumps(result.as_dict()["summary"], indent=2, allow_nan=False))
+        return 2 if failed else 0
+    print(f"{len(parts)} pictures, ×{result.settings['scale']}, noise {noise_std:g}, prior {loaded.card.name}")
     print(f"{'dial':>8} {'PSNR Y':>8} {'SSIM Y':>8} {'PSNR RGB':>9} {'sliced W2':>10} {'energy W2':>10}")
     for row in result.summary():
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"
@@ -108,4 +117,7 @@ def evaluate(
             f"{name:>8} {row['psnr_luma']:8.2f} {row['ssim_luma']:8.4f} {row['psnr_rgb']:9.2f} "
             f"{row['sliced_w2']:10.2f} {row['energy_w2']:10.3f}"
         )
+    if failed:
+        complain(f"{len(failed)} of {len(items)} inputs failed: " + " | ".join(failed))
+        return 2
     return 0

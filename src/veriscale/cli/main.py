@@ -1,9 +1,10 @@
 """The entry point: commands, and what becomes of errors."""
 
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cyclopts
 from cyclopts import App
@@ -27,11 +28,21 @@ app.command(priors_command.priors)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 our fault, 2 the user's input, 130 interrupted."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    interrupted = False
+
+    def interrupt(signum: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    # A library that is being imported may turn the interrupt into an error of its own: the flag remembers it.
+    signal.signal(signal.SIGINT, interrupt)
+    code = run(sys.argv[1:] if arguments is None else arguments, lambda: interrupted)
+    sys.exit(code)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command; returns its exit code."""
+def run(arguments: Sequence[str], interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Run a command; returns its exit code. `interrupted` tells whether the user has asked to stop."""
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except InputError as error:
@@ -50,6 +61,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # whoever read us has gone; nothing more can be said
         return 0
     except Exception:
+        if interrupted():
+            complain("Interrupted.")
+            return 130
         traceback.print_exc()
         complain("This is a fault of Veriscale, not yours; please report it with the lines above.")
         return 1

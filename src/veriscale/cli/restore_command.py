@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import complain, meter, say
+from veriscale.cli.console import complain, meter, named, say
 
 
 def restore(
@@ -86,45 +86,53 @@ def restore(
     max_pixels
         Largest picture that is read, a guard against decompression bombs.
     """
-    from veriscale.cli.restore_session import Session, Settings
+    import msgspec
+
+    from veriscale.cli.restore_session import Session, Settings, read_run
     from veriscale.errors import InputError
 
-    settings = Settings.merged(
-        {
-            "prior": prior,
-            "scale": scale,
-            "operator": operator,
-            "noise": noise,
-            "dial": dial,
-            "path": path,
-            "samples": samples,
-            "sampler": sampler,
-            "steps": steps,
-            "seed": seed,
-            "crop": crop,
-        },
-        repeat,
-    )
-    session = Session(settings, device, format, report, force, skip_existing, quiet, max_pixels)
-    jobs = session.jobs(list(inputs) or settings.recorded_inputs(repeat), output)
+    given = {
+        "prior": prior,
+        "scale": scale,
+        "operator": operator,
+        "noise": noise,
+        "dial": dial,
+        "path": path,
+        "samples": samples,
+        "sampler": sampler,
+        "steps": steps,
+        "seed": seed,
+        "crop": crop,
+    }
+    repeated = None if repeat is None else read_run(repeat)
+    # What is given on the command line wins over the repeated run, that over the defaults.
+    base = Settings() if repeated is None else repeated.arguments
+    settings = msgspec.structs.replace(base, **{k: v for k, v in given.items() if v is not None})
+    files = list(inputs)
+    if repeat is not None and repeated is not None and not files:
+        files = [repeat.parent / repeated.input.name]
+    if not files:
+        raise InputError("No input is given; name a picture or a folder.")
+    session = Session(settings, device, format, report, force, skip_existing, quiet, max_pixels, repeated)
+    jobs = session.jobs(files, output)
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     started = time.monotonic()
-    for number, job in enumerate(jobs, start=1):
-        label = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
-        try:
-            with meter(quiet) as shown:
+    with meter(quiet) as shown:
+        for number, job in enumerate(jobs, start=1):
+            label = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
+            try:
                 facts = session.run(job, dry_run, lambda what, k, n: shown(f"{label}: {what}", k, n))  # noqa: B023
-        except InputError as error:
-            if len(jobs) == 1:
-                raise
-            failed.append(str(error))
-            complain(str(error))
-            continue
-        done.append(facts)
-        if not as_json:
-            for file in facts["outputs"]:
-                print(file)
+            except InputError as error:
+                if len(jobs) == 1:
+                    raise
+                failed.append(named(error, job.path))
+                complain(failed[-1])
+                continue
+            done.append(facts)
+            if not as_json:
+                for file in facts["outputs"]:
+                    print(file)
     if as_json:
         print(json.dumps(done, indent=2))
     if len(jobs) > 1:

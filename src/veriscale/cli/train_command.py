@@ -54,7 +54,7 @@ def train(
         raise InputError("Training needs more packages; install them with: pip install 'veriscale[train]'.") from error
     changes = overrides or []
     if pack is not None:
-        count = pack_data(recipe, pack, changes)
+        count = pack_data(recipe, pack, changes, force)
         say(f"{count} pictures packed.", quiet)
         print(pack)
         return 0

@@ -42,6 +42,7 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_data: standard deviation of what is denoised, at each noise_std.
         sigma_min: the last noise level before 0.
         sigma_max: the first.
+        level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
         sigma: levels at which `variance` was measured, increasing.
         variance: v(sigma) = Var[x0 | x_sigma] per pixel, a row per noise_std.
     """
@@ -51,6 +52,7 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma_data: list[float]
     sigma_min: float
     sigma_max: float
+    level_ratio: float = 1.0
     sigma: list[float] = []
     variance: list[list[float]] = []
 

@@ -74,7 +74,10 @@ def load_checkpoint(path: str | os.PathLike[str], device: torch.device, dtype: t
         raise InputError(f"{path} is truncated or damaged ({error}); copy or train it again.") from error
     if _digest(tensors) != card.tensors_sha256:
         raise InputError(f"{path}: its tensors are not those its card speaks of; copy or train it again.")
-    encoder, denoiser = build(card.network)
+    try:
+        encoder, denoiser = build(card.network)
+    except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise InputError(f"{path}: its card names networks that cannot be built: {error}.") from error
     for part, network in (("encoder", encoder), ("denoiser", denoiser)):
         prefix = f"{part}."
         state = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(prefix)}

@@ -70,3 +70,15 @@ def refuse_existing(path: Path, force: bool) -> None:
         )
     if not force:
         raise InputError(f"{path} exists already; add --force (force=True) to replace it, or choose another name")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents.
+
+    Raises:
+        InputError: a file is in the way, or it is not allowed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Output folder {folder} cannot be made: {error.strerror}.") from error

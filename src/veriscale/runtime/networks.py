@@ -1,7 +1,7 @@
 """The encoder and the denoiser over pictures of any size, tile by tile, as one evaluation of the whole."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -21,7 +21,16 @@ def padding(prior: Prior, height: int, width: int, scale: int) -> tuple[int, int
 
 
 @torch.inference_mode()
-def encode(prior: Prior, y: Tensor, scale: int, noise_std: float, *, features: bool, tile: int = TILE) -> Condition:
+def encode(
+    prior: Prior,
+    y: Tensor,
+    scale: int,
+    noise_std: float,
+    *,
+    features: bool,
+    tile: int = TILE,
+    tell: Callable[[int, int], None] = lambda done, of: None,
+) -> Condition:
     """Encode one measurement.
 
     Args:
@@ -31,6 +40,7 @@ def encode(prior: Prior, y: Tensor, scale: int, noise_std: float, *, features: b
         noise_std: of the measurement.
         features: whether the denoiser will run; without it they are not kept.
         tile: side of a tile's core in truth pixels.
+        tell: called with the tiles done, and their number.
 
     Returns:
         Mean (1, C, H, W) and features (1, F, H, W; F = 0 when not asked), float32 on the CPU; memory-mapped when large.
@@ -40,12 +50,14 @@ def encode(prior: Prior, y: Tensor, scale: int, noise_std: float, *, features: b
     count = prior.card.network.encoder.features if features else 0
     kept = torch.from_numpy(canvas((count, height, width)))[None] if features else mean[:, :0]
     std = torch.tensor([noise_std], device=prior.device)
-    for part in tiles(y.shape[-2], y.shape[-1], max(1, tile // scale), prior.encoder.receptive_radius):
+    parts = tiles(y.shape[-2], y.shape[-1], max(1, tile // scale), prior.encoder.receptive_radius)
+    for number, part in enumerate(parts, start=1):
         condition = prior.encoder(y[(..., *part.window)].to(prior.device), scale, std)
         fine = part.scaled(scale)
         mean[(..., *fine.core)] = condition.mean[(..., *fine.inside)].float().cpu()
         if features:
             kept[(..., *fine.core)] = condition.features[(..., *fine.inside)].float().cpu()
+        tell(number, len(parts))
     return Condition(mean, kept)
 
 
@@ -64,6 +76,7 @@ class ConditionalDenoiser:
         self.prior = prior
         self.condition = condition
         self.sigma_data = prior.mode(scale).sigma_data_at(noise_std)
+        self.level_ratio = prior.mode(scale).level_ratio
         self.mode = prior.mode_index(scale)
         self.noise_std = noise_std
         self.tile = tile
@@ -84,7 +97,7 @@ class ConditionalDenoiser:
             denoised = denoise_residual(
                 self.prior.denoiser,
                 residual,
-                filled(sigma),
+                filled(sigma * self.level_ratio),
                 filled(self.sigma_data),
                 denoiser_input(near).expand(b, -1, -1, -1),
                 torch.full((b,), self.mode, device=device),

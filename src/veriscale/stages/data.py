@@ -5,6 +5,7 @@ import io
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,10 @@ def find(patterns: Sequence[str], root: Path) -> list[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         given = Path(pattern)
-        places = [given] if given.is_absolute() or given.exists() else sorted(root.glob(pattern))
+        try:
+            places = [given] if given.is_absolute() or given.exists() else sorted(root.glob(pattern))
+        except (ValueError, NotImplementedError) as error:
+            raise InputError(f"Data {pattern!r} is not a pattern of files: {error}.") from error
         files = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p])]
         pictures = {f for f in files if f.is_file() and f.suffix.lower() in SUFFIXES}
         if not pictures:
@@ -80,7 +84,7 @@ def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]
             with zipfile.ZipFile(path) as archive:
                 names = sorted(n for n in archive.namelist() if n.startswith(part + "/"))
                 return {n.removeprefix(part + "/"): archive.read(n) for n in names}
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise InputError(f"Archive {path} cannot be read: {error}; make it anew with --pack.") from error
     files = find(patterns, root)
     inside = all(f.is_relative_to(root) for f in files)

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from veriscale.errors import InputError
 from veriscale.stages.average import MovingAverage
 from veriscale.stages.batches import Batch
 from veriscale.stages.curves import Curves
@@ -75,6 +76,9 @@ def fit(
         run: files and time used.
         start: the first step to make; above 0 the state file is taken up.
         progress: told every 50 steps.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly.
     """
     parameters = [p for p in loss.parameters() if p.requires_grad]
     optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.99), fused=True)
@@ -83,7 +87,9 @@ def fit(
         load_modules(run.state, modules)
         load_optimiser(run.state, optimizer, average)
     prepared, optimizer = accelerator.prepare(loss, optimizer)
-    share = batch // accelerator.num_processes
+    share, left = divmod(batch, accelerator.num_processes)
+    if left:
+        raise InputError(f"A batch of {batch} cannot be shared by {accelerator.num_processes} processes evenly.")
     mine = range(accelerator.process_index * share, (accelerator.process_index + 1) * share)
     begun, saved = time.monotonic() - run.seconds, time.monotonic()
     prepared.train()

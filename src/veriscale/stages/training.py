@@ -13,13 +13,13 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from veriscale.diffusion.card import Budget, Card
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Prior
-from veriscale.imaging.atomic import refuse_existing
+from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.device import choose_dtype
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
 from veriscale.stages.held_out import held_out
-from veriscale.stages.measurements import measure_dial, measure_variance
+from veriscale.stages.measurements import measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.recipe import read_recipe
 from veriscale.stages.trainer import Progress
 from veriscale.traversal.renoise import SAMPLER, STEPS
@@ -59,6 +59,10 @@ def train(
     stage, root = document.stage[0], data_root(Path(recipe))
     path = Path(output or f"{document.name}.safetensors")
     refuse_existing(path, force)
+    make_folder(path.parent)
+    with replacing(path.with_suffix(".training.probe"), force=True):
+        pass  # a folder that cannot be written to is known now, and not after the first minutes
+    path.with_suffix(".training.probe").unlink(missing_ok=True)
     accelerator = _accelerator(cpu)
     channels, device = document.task.channels, accelerator.device
     training = load(stage.data, root, channels, device, stage.licence, "training")
@@ -86,14 +90,19 @@ def train(
     return path
 
 
-def pack_data(recipe: str | os.PathLike[str], archive: str | os.PathLike[str], overrides: Sequence[str] = ()) -> int:
+def pack_data(
+    recipe: str | os.PathLike[str],
+    archive: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    force: bool = False,
+) -> int:
     """Write all pictures of a recipe as one archive that `train` reads; returns their number.
 
     Raises:
         InputError: the recipe or its data cannot be read, or the archive exists.
     """
     stage = read_recipe(recipe, overrides).stage[0]
-    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive))
+    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
 
 
 def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]) -> Card:
@@ -104,8 +113,13 @@ def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]
         pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
         values = [psnr_luma(image, truth, scale) for image, truth in pairs]
         metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] = round(sum(values) / len(values), 3)
+    tell("the level ratio")
+    card = msgspec.structs.replace(
+        prior.card, metrics=metrics, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS)
+    )
+    prior = Prior(card, prior.encoder, prior.denoiser)
     tell("v(sigma)")
-    card = msgspec.structs.replace(prior.card, metrics=metrics, modes=measure_variance(prior, validation))
+    card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = Prior(card, prior.encoder, prior.denoiser)
     return msgspec.structs.replace(card, dial=measure_dial(prior, validation, SAMPLER, STEPS, tell))
 

@@ -9,7 +9,7 @@ from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.samplers import Denoiser, Variance, sample
 from veriscale.diffusion.schedule import karras
 
-SAMPLER, STEPS = "dpm-solver++", 16  # chosen by docs/results/photo_steps.json
+SAMPLER, STEPS = "dpm-solver++", 8  # chosen by docs/results/photo_steps.json
 
 
 def renoise(

@@ -1,5 +1,6 @@
 """How good a prior is on somebody's pictures: distortion and perception along the dial."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from veriscale.diffusion.prior import Prior
-from veriscale.imaging.colour import as_channels
+from veriscale.imaging.colour import as_channels, premultiplied
 from veriscale.imaging.photo import Photo, quantised
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.resize import resize
@@ -59,7 +60,11 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"settings": self.settings, "summary": self.summary(), "pictures": [asdict(s) for s in self.scores]}
+        return {
+            "settings": self.settings,
+            "summary": _finite(self.summary()),
+            "pictures": _finite([asdict(s) for s in self.scores]),
+        }
 
 
 def evaluate_photo(
@@ -76,7 +81,8 @@ def evaluate_photo(
     seed: int = 0,
 ) -> list[Scores]:
     """Degrade one photograph to 8 bits, restore it, and score every dial position and the bicubic baseline."""
-    x = crop_to_multiple(as_channels(truth.samples, prior.card.network.channels), scale)
+    samples = premultiplied(truth.samples, truth.alpha)  # colours that nobody sees are not scored
+    x = crop_to_multiple(as_channels(samples, prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, seed)
     y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
     result = restore(
@@ -117,7 +123,7 @@ def evaluate(
         InputError: a photograph or a value cannot be used.
     """
     loaded = load_prior(prior) if isinstance(prior, str) else prior
-    scale = scale or max(loaded.card.network.scales)
+    scale = max(loaded.card.network.scales) if scale is None else scale
     dials = [dial] if isinstance(dial, int | float) else list(dial)
     settings = {"scale": scale, "noise_std": noise, "path": path, "sampler": sampler, "steps": steps, "seed": seed}
     scores = []
@@ -135,3 +141,8 @@ def evaluate(
             seed=seed,
         )
     return Evaluation(scores, {"prior": loaded.card.name, "sha256": loaded.card.tensors_sha256, **settings})
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON knows no infinity: the PSNR of an exact restoration becomes null."""
+    return [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in rows]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from veriscale.errors import InputError
-from veriscale.imaging.atomic import refuse_existing, replacing
+from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import EXTENSIONS, write_photo
 
@@ -53,6 +53,12 @@ def refuse_existing_results(names: Names, report: bool, force: bool) -> None:
         refuse_existing(path, force)
 
 
+def refuse_input(target: Path, source: Path) -> None:
+    """Raise `InputError` where a result would take the place of its input, whatever `force` says."""
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{target} is the input itself; choose another name.")
+
+
 def save_restoration(
     restoration: "Restoration",
     folder: Path,
@@ -90,26 +96,16 @@ def save_restoration(
 
         with replacing(names.report, force) as temporary:
             temporary.write_text(report_html(restoration, stem), encoding="utf-8")
-    write_json(restoration.run, names.run, force)
+    written = [p.name for p in names.all(report)]
+    write_json({**restoration.run, "outputs": written}, names.run, force)
     return names.all(report), list(notes)
 
 
 def write_json(document: dict[str, Any], path: Path, force: bool) -> None:
     """Write a document, whole or not at all."""
+    text = json.dumps(document, indent=2, allow_nan=False)
     with replacing(path, force) as temporary:
-        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents.
-
-    Raises:
-        InputError: a file is in the way, or it is not allowed.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Output folder {folder} cannot be made: {error.strerror}.") from error
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def suffix_of(name: str, photo: Photo) -> str:

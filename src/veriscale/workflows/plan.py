@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import evaluations, sampler
 from veriscale.errors import InputError, closest
+from veriscale.imaging.colour import premultiplied
 from veriscale.imaging.photo import Photo
 from veriscale.physics.measurement_noise import estimate_noise, parse_noise
 from veriscale.traversal.dial import PATHS, check_dials, find_table
@@ -92,7 +93,9 @@ def make_plan(
         raise InputError(
             f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
         )
-    noise_std = estimate_noise(photo.samples) if noise == "auto" else parse_noise(str(noise))
+    noise_std = (
+        estimate_noise(premultiplied(photo.samples, photo.alpha)) if noise == "auto" else parse_noise(str(noise))
+    )
     largest = prior.mode(scale).noise_std[-1]
     if noise == "auto":
         noise_std = min(noise_std, largest)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from veriscale.imaging.colour import premultiplied
 from veriscale.physics.measurement_noise import ROUNDING
 from veriscale.physics.operator import parse_operator
 from veriscale.report.page import Report, render_report
@@ -15,8 +16,9 @@ MEASURED = (
 def report_html(restoration: Restoration, title: str) -> str:
     """One self-contained page: dial positions, spread, residual, draws and run facts."""
     run = restoration.run
-    faithful = restoration.images[min(restoration.images)].samples
-    residual = np.abs(parse_operator(run["operator"]).forward(faithful) - restoration.measurement.samples)
+    lowest, y = restoration.images[min(restoration.images)], restoration.measurement
+    measured_again = parse_operator(run["operator"]).forward(premultiplied(lowest.samples, lowest.alpha))
+    residual = np.abs(measured_again - premultiplied(y.samples, y.alpha))
     seconds = ", ".join(f"{k} {v:g} s" for k, v in run["seconds"].items())
     return render_report(
         Report(

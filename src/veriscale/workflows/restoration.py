@@ -28,6 +28,8 @@ from veriscale.traversal.dial import PATH, find_table, sigma_0, weight
 from veriscale.traversal.renoise import SAMPLER, STEPS, renoise
 from veriscale.workflows.plan import Plan, make_plan
 
+Array = NDArray[np.float32]
+
 BATCH_PIXELS = 1 << 22  # of the draws that are sampled together
 
 Progress = Callable[[str, int, int], None]
@@ -168,10 +170,17 @@ def run_plan(
     tell = progress or (lambda phase, done, of: None)
     begun = time.perf_counter()
     y = _measurement(photo, prior, plan.scale)
-    condition = encode(prior, y, plan.scale, plan.noise_std, features=plan.chains > 0, tile=tile)
+    condition = encode(
+        prior,
+        y,
+        plan.scale,
+        plan.noise_std,
+        features=plan.chains > 0,
+        tile=tile,
+        tell=lambda done, of: tell("encode", done, of),
+    )
     anchor = condition.mean
     encoded = time.perf_counter()
-    tell("encode", 1, 1)
 
     denoise = _Counted(ConditionalDenoiser(prior, condition, plan.scale, plan.noise_std, tile), plan.evaluations, tell)
     field = NoiseField(plan.seed, content_hash(photo.samples))
@@ -212,13 +221,14 @@ def run_plan(
     sampled = time.perf_counter()
 
     finish = _Finish(photo, plan)
-    mean, std = _moments(draws)
+    samples = [finish(x) for x in draws]
+    mean, std = _moments([p.samples for p in samples])
     result = Restoration(
         images={f: finish(x) for f, x in images.items()},
         measurement=photo,
-        samples=[finish(x) for x in draws],
-        mean=finish(mean) if mean is not None else None,
-        std=finish.crop(std) if std is not None else None,
+        samples=samples,
+        mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
+        std=std,
         run=_facts(prior, plan, {"encode": encoded - begun, "sample": sampled - encoded}),
     )
     result.run["seconds"]["finish"] = round(time.perf_counter() - sampled, 3)
@@ -270,17 +280,17 @@ class _Counted:
         return out
 
 
-def _moments(draws: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Mean and std (ddof 1) by Welford's recurrence in float64."""
+def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
+    """Mean and std (ddof 1) of the draws as delivered, by Welford's recurrence in float64."""
     if len(draws) < 2:
         return None, None
-    mean = torch.zeros_like(draws[0], dtype=torch.float64)
-    squares = torch.zeros_like(mean)
+    mean = np.zeros(draws[0].shape)
+    squares = np.zeros_like(mean)
     for k, x in enumerate(draws, start=1):
-        step = x.double() - mean
+        step = x - mean
         mean += step / k
-        squares += step * (x.double() - mean)
-    return mean.float(), (squares / (len(draws) - 1)).sqrt().float()
+        squares += step * (x - mean)
+    return mean.astype(np.float32), np.sqrt(squares / (len(draws) - 1)).astype(np.float32)
 
 
 def _facts(prior: Prior, plan: Plan, seconds: dict[str, float]) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+import json
+
+from veriscale.imaging.read import read_photo
+from veriscale.imaging.write import write_photo
+
+
+def test_evaluate_goes_on_past_a_bad_file(veriscale, skimage_data, tmp_path):
+    photo = read_photo(skimage_data / "coffee.png")
+    (tmp_path / "in").mkdir()
+    write_photo(photo.with_samples(photo.samples[100:196, 100:228]), tmp_path / "in" / "a.png")
+    write_photo(photo.with_samples(photo.samples[:6, :6]), tmp_path / "in" / "tiny.png")
+    code, out, err = veriscale("evaluate", tmp_path / "in", "--prior", "tiny", "-o", tmp_path / "out", "--json")
+    assert code == 2
+    assert "tiny.png" in err
+    assert [r["dial"] for r in json.loads(out)] == ["bicubic", 0.0]
+    content = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert content["pictures"][0]["picture"] == "a.png"
+
+
+def test_priors_lists_and_shows(veriscale):
+    code, out, _ = veriscale("priors")
+    assert code == 0
+    assert "tiny: RGB, ×2, ×3, ×4; trained on CC0" in out
+    code, out, _ = veriscale("priors", "tiny")
+    assert code == 0
+    assert "trained on 3 files" in out
+    code, out, _ = veriscale("priors", "tiny", "--json")
+    assert json.loads(out)["name"] == "tiny"
+
+
+def test_the_shipped_prior_is_whole_small_and_measured_for_the_defaults(veriscale):
+    from veriscale.diffusion.checkpoint import read_card
+    from veriscale.diffusion.library import find_prior
+    from veriscale.traversal.renoise import SAMPLER, STEPS
+
+    path = find_prior("photo")
+    card = read_card(path)
+    assert path.stat().st_size <= 10e6
+    assert card.network.scales == [2, 3, 4]
+    for scale in card.network.scales:
+        assert any((t.scale, t.sampler, t.steps) == (scale, SAMPLER, STEPS) for t in card.dial)
+    assert all(m.variance for m in card.modes)
+
+
+def test_degrade_of_a_folder(veriscale, skimage_data, tmp_path):
+    photo = read_photo(skimage_data / "coffee.png")
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    write_photo(photo.with_samples(photo.samples[:33, :46]), tmp_path / "in" / "deep" / "a.png")
+    code, _, _ = veriscale("degrade", tmp_path / "in", "--operator", "downsample:factor=4", "-o", tmp_path / "out")
+    assert code == 0
+    assert read_photo(tmp_path / "out" / "deep" / "a.png").samples.shape == (8, 11, 3)
+
+
+def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
+    from tests.stages.conftest import RECIPE
+
+    monkeypatch.setenv("VERISCALE_DATA", str(skimage_data))
+    (tmp_path / "toy.toml").write_text(RECIPE)
+    assert veriscale("train", tmp_path / "toy.toml", "--pack", tmp_path / "toy.zip")[0] == 0
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    archive = tmp_path / "toy.zip"
+    sets = [f"stage.toy.{k}={v}" for k, v in (("data", archive), ("validation", archive), ("encoder_steps", 2))]
+    sets.append("stage.toy.denoiser_steps=2")
+    options = [part for s in sets for part in ("--set", s)]
+    code, out, err = veriscale("train", tmp_path / "toy.toml", "-o", tmp_path / "new" / "toy.safetensors", *options)
+    assert code == 0, err
+    assert out.strip().endswith("toy.safetensors")
+    assert veriscale("priors", tmp_path / "new" / "toy.safetensors")[0] == 0
