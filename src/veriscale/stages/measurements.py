@@ -18,7 +18,7 @@ from veriscale.stages.held_out import CROP, centre_crop, held_out
 from veriscale.traversal.renoise import renoise
 
 LEVELS = 12  # noise levels at which v is measured
-STARTS = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5)  # starts of the dial table in units of sigma_data
+STARTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)  # of the dial table in units of sigma_data
 RATIOS = (1.0, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91)
 TOLERANCE = 0.02
 DIAL_CROP = 128  # truth pixels: a table takes over a hundred evaluations
