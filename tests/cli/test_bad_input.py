@@ -13,7 +13,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 
-FAST = ("--prior", "tiny", "--steps", "2", "--device", "cpu")
+FAST = ("--prior", "tiny", "--sampler", "heun", "--steps", "2", "--device", "cpu")
 
 
 @pytest.fixture

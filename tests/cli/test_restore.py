@@ -10,7 +10,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 
-FAST = ("--prior", "tiny", "--steps", 2, "--device", "cpu")
+FAST = ("--prior", "tiny", "--sampler", "heun", "--steps", 2, "--device", "cpu")
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_format_keep_and_named_formats(veriscale, skimage_data, tmp_path):
     write_photo(photo.with_samples(photo.samples[:24, :32]), tmp_path / "cat.webp")
     assert veriscale("restore", tmp_path / "cat.webp", *FAST, "--format", "keep")[0] == 0
     assert read_photo(tmp_path / "cat_x4.webp").format == "webp"
-    assert veriscale("restore", tmp_path / "cat.webp", *FAST, "--format", "tiff")[0] == 0
+    assert veriscale("restore", tmp_path / "cat.webp", *FAST, "--format", "tiff", "--force")[0] == 0
     assert (tmp_path / "cat_x4.tif").exists() or (tmp_path / "cat_x4.tiff").exists()
 
 
