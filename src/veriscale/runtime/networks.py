@@ -11,7 +11,7 @@ from veriscale.diffusion.prior import Prior, denoise_residual, denoiser_input
 from veriscale.imaging.canvas import canvas
 from veriscale.imaging.tiles import Tile, tiles
 
-TILE = 2048  # truth pixels a side
+TILE = 1536  # truth pixels a side: above it, activations outgrow what the allocator reuses, and time doubles
 
 
 def padding(prior: Prior, height: int, width: int, scale: int) -> tuple[int, int]:
