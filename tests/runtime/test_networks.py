@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
+from veriscale.diffusion.checkpoint import load_checkpoint
+from veriscale.diffusion.library import find_prior
 from veriscale.errors import InputError
+from veriscale.imaging.read import read_photo
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import ConditionalDenoiser, encode, padding
 
@@ -41,9 +45,16 @@ def test_a_level_ratio_below_one_leaves_more_in(tiny):
     assert (lower(x, 0.2) - x).square().mean() < (plain(x, 0.2) - x).square().mean()
 
 
-def test_bf16_is_close_to_float32(tiny, tiny_file):
-    from veriscale.diffusion.checkpoint import load_checkpoint
+def test_the_halo_suffices_for_the_shipped_prior(skimage_data):
+    prior = load_checkpoint(find_prior("photo"), torch.device("cpu"), torch.float32)
+    samples = read_photo(skimage_data / "coffee.png").samples[100:220, 200:320]
+    y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1)))[None]
+    whole, tiled = (encode(prior, y, 4, 0.0, features=True, tile=t) for t in (480, 160))
+    assert (whole.mean - tiled.mean).abs().max() <= 1e-5
+    assert (whole.features - tiled.features).abs().max() <= 1e-4  # of features of size 1
 
+
+def test_bf16_is_close_to_float32(tiny, tiny_file):
     rough = load_checkpoint(tiny_file, torch.device("cpu"), torch.bfloat16)
     y = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     a, b = (encode(p, y, 4, 0.0, features=False).mean for p in (tiny, rough))

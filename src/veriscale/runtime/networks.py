@@ -11,7 +11,11 @@ from veriscale.diffusion.prior import Prior, denoise_residual, denoiser_input
 from veriscale.imaging.canvas import canvas
 from veriscale.imaging.tiles import Tile, tiles
 
-TILE = 1536  # truth pixels a side: above it, activations outgrow what the allocator reuses, and time doubles
+TILE = 1536  # truth pixels a side
+ENCODER_TILE = 1024  # likewise: above it, activations outgrow what the allocator reuses, and time doubles
+# Measurement pixels around a tile of the encoder. Its receptive field reaches farther, but with the prior `photo` a
+# halo of 16 already leaves the core within 1e-6 of the whole (tests/runtime/test_networks.py).
+ENCODER_HALO = 20
 
 
 def padding(prior: Prior, height: int, width: int, scale: int) -> tuple[int, int]:
@@ -50,7 +54,8 @@ def encode(
     count = prior.card.network.encoder.features if features else 0
     kept = torch.from_numpy(canvas((count, height, width)))[None] if features else mean[:, :0]
     std = torch.tensor([noise_std], device=prior.device)
-    parts = tiles(y.shape[-2], y.shape[-1], max(1, tile // scale), prior.encoder.receptive_radius)
+    halo = min(ENCODER_HALO, prior.encoder.receptive_radius)
+    parts = tiles(y.shape[-2], y.shape[-1], max(1, min(tile, ENCODER_TILE) // scale), halo)
     for number, part in enumerate(parts, start=1):
         condition = prior.encoder(y[(..., *part.window)].to(prior.device), scale, std)
         fine = part.scaled(scale)
