@@ -24,7 +24,7 @@ def main() -> None:
     nearest = y.samples.repeat(4, 0).repeat(4, 1)
     spread = np.repeat(np.sqrt(np.square(result.std).mean(2, keepdims=True)), 3, 2)
     panels = {
-        "measurement (×4 smaller)": nearest,
+        "measurement (4x smaller)": nearest,
         "dial 0: closest on average": result.images[0].samples,
         "dial 0.5": result.images[0.5].samples,
         "dial 1: looks real": result.images[1].samples,
