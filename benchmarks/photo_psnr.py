@@ -45,13 +45,14 @@ def main() -> None:
                 rows.append(
                     Row(f"photo.psnr.{name}_x4_bicubic", what, float(values[:, 1].mean()), "dB", bar=BICUBIC[name])
                 )
+            bounds = interval(values[:, 0])
             rows.append(
                 Row(
                     f"photo.psnr.{name}_x{scale}{noisy}_dial0",
                     f"{name} ×{scale}{f', noise {noise_std:g},' if noise_std else ''} luma PSNR, dial 0",
                     float(values[:, 0].mean()),
                     "dB",
-                    interval(values[:, 0]),
+                    (bounds.low, bounds.high),
                     BARS.get(name) if plain else None,
                     against,
                 )

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pictures import measurement
 from results import ROOT
 from veriscale.imaging.read import read_photo
-from veriscale.workflows.degradation import crop_to_multiple
+from veriscale.workflows.evaluation import crop_to_multiple
 from veriscale.workflows.restoration import restore
 
 BOX = (slice(40, 240), slice(120, 320))  # the face

@@ -9,8 +9,9 @@ from results import ROOT
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.photo import Photo, quantised
 from veriscale.imaging.read import read_photo
-from veriscale.physics.operator import Downsample
-from veriscale.workflows.degradation import crop_to_multiple, degrade
+from veriscale.physics.downsample import Downsample
+from veriscale.workflows.degradation import degrade
+from veriscale.workflows.evaluation import crop_to_multiple
 
 DATA = Path(os.environ.get("VERISCALE_DATA") or ROOT.parent / "shared" / "data") / "natural"
 CROP = 160

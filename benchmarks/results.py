@@ -31,7 +31,7 @@ class Row:
         against: the same number for others, by name.
 
     Raises:
-        ValueError: a number is not finite, or the bar cannot be read.
+        ValueError: a number is not finite, the interval is none, or the bar cannot be read.
     """
 
     id: str
@@ -46,6 +46,8 @@ class Row:
         numbers = [self.value, *(self.interval or ()), *(self.against or {}).values()]
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"row {self.id} holds a number that is not finite: {numbers}")
+        if self.interval is not None and (len(self.interval) != 2 or self.interval[0] > self.interval[1]):
+            raise ValueError(f"row {self.id} has {self.interval} for an interval: two ends, the lower first")
         if self.bar is not None:
             meets(self.value, self.bar)
 

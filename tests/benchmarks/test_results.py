@@ -36,6 +36,12 @@ def test_a_bar_that_cannot_be_read_is_refused(bar):
         Row("a.b", "", 1.0, bar=bar)
 
 
+@pytest.mark.parametrize("interval", [(1.0, 0.9, 1.1), (1.1, 0.9)])
+def test_an_interval_has_two_ends(interval):
+    with pytest.raises(ValueError, match="two ends"):
+        Row("a.b", "", 1.0, interval=interval)
+
+
 def test_numbers_that_are_none_are_refused():
     with pytest.raises(ValueError, match=r"a\.b"):
         Row("a.b", "", float("nan"))

@@ -1,28 +1,38 @@
-import numpy as np
-import pytest
-
-from veriscale.errors import InputError
-from veriscale.imaging.resize import KERNELS
-from veriscale.physics.operator import Downsample, parse_operator
+from veriscale.physics.operator import LinearOperator
 
 
-@pytest.mark.parametrize("kernel", sorted(KERNELS))
-@pytest.mark.parametrize("factor", [1, 2, 3, 8])
-def test_string_to_operator_to_string(kernel, factor):
-    a = Downsample(factor, kernel)
-    assert parse_operator(str(a)) == a
+class Twice(LinearOperator):
+    """y = 2x, with nothing but what the base class asks for."""
+
+    name = "twice"
+
+    def forward(self, x):
+        return 2 * x
+
+    def adjoint(self, y):
+        return 2 * y
+
+    def norm(self, shape):
+        return 2.0
+
+    def __str__(self):
+        return self.name
 
 
-def test_box_is_the_mean_of_blocks():
-    x = np.random.default_rng(0).random((12, 18, 3)).astype(np.float32)
-    expected = x.reshape(4, 3, 6, 3, 3).mean((1, 3))
-    np.testing.assert_allclose(Downsample(3, "box").forward(x), expected, atol=1e-6)
+def test_defaults():
+    import numpy as np
+    import torch
 
-
-WRONG = ["blur", "downsample", "downsample:factor=x", "downsample:factor=2,kernel=", "downsample:2"]
-
-
-@pytest.mark.parametrize("text", WRONG)
-def test_strings_that_mean_nothing(text):
-    with pytest.raises(InputError):
-        parse_operator(text)
+    a, x = Twice(), torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    assert a.measure(x).equal(2 * x)
+    assert a.measurement_shape((3, 4, 5)) == a.truth_shape((3, 4, 5)) == (3, 4, 5)
+    assert a.support((3, 4, 5)) is None
+    assert a.notes == ()
+    assert a.bind(np.eye(4)) is a
+    assert a.beside("anywhere") is a
+    # (4 + ρ)x = 2y + ρv
+    torch.testing.assert_close(a.prox(x, torch.ones_like(x), 4.0), (2 + 4 * x) / 8)
+    weight = torch.rand(2, 1, 4, 5, dtype=torch.float64) + 0.1
+    expected = (2 * weight + 4 * x) / (4 * weight + 4)
+    torch.testing.assert_close(a.prox(x, torch.ones_like(x), 4.0, weight), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(a.pinv(2 * x), x, atol=1e-3, rtol=0)

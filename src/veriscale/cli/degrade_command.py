@@ -26,9 +26,11 @@ def degrade(
     inputs
         Image files, or folders of them.
     operator
-        Such as downsample:factor=4,kernel=bicubic (or kernel=box).
+        Such as downsample:factor=4,kernel=bicubic, blur:kernel=gaussian,std=3, inpaint:keep=0.5, sensing:ratio=0.5,
+        fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',
+        left first; or a TOML file with the same keys.
     noise
-        Standard deviation of white Gaussian noise in [0, 1] units, as 0.02 or gaussian:0.02.
+        0.02 or gaussian:0.02 (a standard deviation in [0, 1] units), poisson:peak=30, rician:0.05.
     output
         A file for one input, else a folder; `<stem>_degraded.png` beside the input by default.
     seed
@@ -47,9 +49,9 @@ def degrade(
     from veriscale.imaging.read import MAX_PIXELS, read_photo
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
-    from veriscale.physics.operator import parse_operator
+    from veriscale.physics.registry import parse_operator
+    from veriscale.workflows.degradation import MEASURED, write_sidecar
     from veriscale.workflows.degradation import degrade as make_measurement
-    from veriscale.workflows.degradation import write_sidecar
     from veriscale.workflows.inputs import collect
     from veriscale.workflows.outputs import refuse_input, suffix_of
 
@@ -57,7 +59,9 @@ def degrade(
         raise InputError("No input is given; name a picture or a folder.")
     if seed < 0:
         raise InputError(f"Seed {seed} is negative; 0 or more will do.")
-    a, noise_std = parse_operator(operator), parse_noise(noise)
+    a, model = parse_operator(operator), parse_noise(noise)
+    for note in a.notes:
+        say(f"{note}.", quiet)
     items, many = collect(inputs, output)
     one_file = output if output is not None and not many and output.suffix and not output.is_dir() else None
     failed: list[str] = []
@@ -68,14 +72,18 @@ def degrade(
                 target = one_file
             else:
                 folder = item.path.parent if output is None else output / item.folder
-                stem = item.stem if output is not None else f"{item.stem}_degraded"
-                target = folder / f"{stem}{suffix_of(format, photo)}"
+                stem = item.stem if output is not None else f"{item.stem}{MEASURED}"
+                target = folder / f"{stem}{suffix_of(format, photo) if a.picture else '.npy'}"
             refuse_input(target, item.path)
-            measurement = make_measurement(photo, a, noise_std, seed)
+            if not a.picture and target.suffix.lower() not in (".npy", ".tif", ".tiff"):
+                raise InputError(
+                    f"{target.name} cannot hold a measurement by {a}, whose values are not in [0, 1]; use .npy."
+                )
+            measurement = make_measurement(photo, a, model, seed)
             make_folder(target.parent)
             for note in write_photo(measurement, target, force):
                 say(f"{target.name}: {note}.", quiet)
-            write_sidecar(target, str(a), noise_std, seed)
+            write_sidecar(target, a, model, seed)
             print(target)
         except InputError as error:
             if not many:

@@ -61,20 +61,23 @@ def evaluate(
     """
     from veriscale.errors import InputError
     from veriscale.imaging.atomic import make_folder, refuse_existing
-    from veriscale.physics.measurement_noise import parse_noise
+    from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
     from veriscale.traversal.dial import PATH
     from veriscale.traversal.renoise import SAMPLER, STEPS
     from veriscale.workflows.evaluation import Evaluation
     from veriscale.workflows.evaluation import evaluate as score
     from veriscale.workflows.inputs import collect
     from veriscale.workflows.outputs import write_json
-    from veriscale.workflows.plan import parse_dials
+    from veriscale.workflows.request import parse_dials
     from veriscale.workflows.restoration import load_prior
 
     target = None if output is None else output / "evaluation.json"
     if target is not None:
         refuse_existing(target, force)
-    dials, noise_std = parse_dials(dial), parse_noise(noise)
+    dials, model = parse_dials(dial), parse_noise(noise)
+    if not isinstance(model, GaussianNoise):
+        raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
+    noise_std = model.std
     items, _ = collect([directory])
     loaded = load_prior(prior, device)
     parts, failed = [], []

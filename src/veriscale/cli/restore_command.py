@@ -20,6 +20,10 @@ def restore(
     dial: str | None = None,
     path: str | None = None,
     samples: int | None = None,
+    anchor: str | None = None,
+    posterior: str | None = None,
+    preset: str | None = None,
+    consistent: Annotated[bool, Parameter(negative="")] = False,
     sampler: str | None = None,
     steps: int | None = None,
     seed: int | None = None,
@@ -35,7 +39,7 @@ def restore(
     repeat: Annotated[Path | None, Parameter(name="--from")] = None,
     max_pixels: int | None = None,
 ) -> int:
-    """Upscale photographs: files, or folders with their sub-folders.
+    """Upscale photographs, or undo any other measurement: files, or folders with their sub-folders.
 
     Parameters
     ----------
@@ -48,15 +52,26 @@ def restore(
     scale
         Factor; the prior's largest by default.
     operator
-        What made the measurement, instead of --scale: downsample:factor=4,kernel=bicubic.
+        What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr,
+        nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; or a TOML file. The sidecar that
+        `degrade` wrote says it by itself.
     noise
-        Standard deviation of the measurement's noise in [0, 1] units, or auto; 0 by default.
+        Standard deviation of the measurement's noise in [0, 1] units, poisson:peak=30, rician:0.05, or auto; 0 by
+        default.
     dial
         0 is closest on average, 1 looks real; several as 0,0.5,1.
     path
         How positions between 0 and 1 are reached: renoise or interpolate.
     samples
         Number of draws at dial 1, for their mean and spread.
+    anchor
+        First stage: mean (the prior's encoder), fast or paper; what fits the measurement by default.
+    posterior
+        Second stage: conditional, proximal, dps or covariance; likewise.
+    preset
+        The paper's settings for a task: map-rps-sr4, map-rps-inpainting, map-rps-denoising, map-rps-blur.
+    consistent
+        Move the result until what is left of the measurement is what its noise explains.
     sampler
         heun, dpm-solver++ or ancestral.
     steps
@@ -99,6 +114,10 @@ def restore(
         "dial": dial,
         "path": path,
         "samples": samples,
+        "anchor": anchor,
+        "posterior": posterior,
+        "preset": preset,
+        "consistent": consistent or None,
         "sampler": sampler,
         "steps": steps,
         "seed": seed,
@@ -113,7 +132,9 @@ def restore(
         files = [repeat.parent / repeated.input.name]
     if not files:
         raise InputError("No input is given; name a picture or a folder.")
-    session = Session(settings, device, format, report, force, skip_existing, quiet, max_pixels, repeated)
+    # Files named by an operator are looked for from where it was written down.
+    written = repeat.parent if repeat is not None and operator is None else Path()
+    session = Session(settings, device, format, report, force, skip_existing, quiet, max_pixels, written, repeated)
     jobs = session.jobs(files, output)
     done: list[dict[str, Any]] = []
     failed: list[str] = []

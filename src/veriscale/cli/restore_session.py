@@ -17,10 +17,11 @@ from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import EXTENSIONS, format_of
-from veriscale.physics.operator import parse_operator
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.operator import Operator
+from veriscale.physics.registry import parse_operator, read_operator_file
 from veriscale.traversal.dial import PATH
-from veriscale.traversal.renoise import SAMPLER, STEPS
-from veriscale.workflows.degradation import read_sidecar
+from veriscale.workflows.degradation import MEASURED, read_sidecar, sidecar_path
 from veriscale.workflows.inputs import collect
 from veriscale.workflows.outputs import (
     Names,
@@ -30,7 +31,8 @@ from veriscale.workflows.outputs import (
     save_restoration,
     suffix_of,
 )
-from veriscale.workflows.plan import Plan, make_plan, parse_dials
+from veriscale.workflows.plan import Plan, make_plan
+from veriscale.workflows.request import Request, parse_dials
 from veriscale.workflows.restoration import Progress, load_prior, run_plan
 
 
@@ -44,8 +46,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dial: str = "0"
     path: str = PATH
     samples: int = 0
-    sampler: str = SAMPLER
-    steps: int = STEPS
+    anchor: str | None = None
+    posterior: str | None = None
+    preset: str | None = None
+    consistent: bool = False
+    sampler: str | None = None
+    steps: int | None = None
     seed: int = 0
     crop: str | None = None
 
@@ -106,6 +112,7 @@ class Session:
     skip_existing: bool
     quiet: bool
     max_pixels: int | None
+    folder: Path  # from which the operator's files are named
     repeated: Recorded | None = None
     loaded: Prior | None = field(default=None)
 
@@ -128,20 +135,24 @@ class Session:
         v = self.settings
         photo = self._crop(read_photo(job.path, MAX_PIXELS if self.max_pixels is None else self.max_pixels), job.path)
         prior = self._prior()
-        scale, noise = self._measurement(job.path)
-        plan = make_plan(
-            photo,
-            prior,
-            scale=scale,
+        operator, noise = self._measurement(job.path)
+        request = Request(
+            scale=v.scale if operator is None else None,
+            operator=operator,
             noise=noise,
             dial=parse_dials(v.dial),
             path=v.path,
             samples=v.samples,
-            sampler_name=v.sampler,
+            anchor=v.anchor,
+            posterior=v.posterior,
+            preset=v.preset,
+            consistent=v.consistent,
+            sampler=v.sampler,
             steps=v.steps,
             seed=v.seed,
         )
-        stem = job.stem or f"{job.name}_x{plan.scale}"
+        plan = make_plan(photo, prior, request)
+        stem = job.stem or f"{job.name}_{plan.suffix}"
         suffix = job.suffix or suffix_of(self.format, photo)
         names = output_names(job.folder, stem, plan.dials, plan.samples, suffix)
         if self.skip_existing and all(p.exists() for p in names.all(self.report)):
@@ -171,8 +182,9 @@ class Session:
         result = run_plan(photo, prior, plan, progress=progress)
         result.run["arguments"] = {
             **msgspec.to_builtins(self.settings),
-            "noise": repr(plan.noise_std),
+            "noise": str(plan.noise),
             "scale": plan.scale,
+            "operator": None if plan.conditional else str(plan.operator.beside(job.folder)),
         }
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated and self.repeated.input.sha256 != digest:
@@ -184,6 +196,13 @@ class Session:
         )
         for note in notes:
             say(note, self.quiet)
+        if not plan.conditional or result.verdict.alarm:
+            say(f"{job.path.name}: {result.verdict.sentence()}.", self.quiet)
+        if result.run["fell_back"]:
+            say(
+                f"{job.path.name}: the anchor's splitting grew apart and went on by half-quadratic splitting.",
+                self.quiet,
+            )
         return {**result.run, "outputs": [str(f) for f in files]}
 
     def _prior(self) -> Prior:
@@ -193,19 +212,31 @@ class Session:
                 say("The prior is not the one of the repeated run: the result will differ.", self.quiet)
         return self.loaded
 
-    def _measurement(self, path: Path) -> tuple[int | None, str]:
+    def _measurement(self, path: Path) -> tuple[Operator | None, str]:
+        """What made the measurement, by the command line or the sidecar, and its noise."""
         v = self.settings
         sidecar = read_sidecar(path)
-        operator = v.operator or (sidecar.operator if sidecar and v.scale is None else None)
-        noise = v.noise if v.noise is not None else (repr(sidecar.noise_std) if sidecar else "0")
-        if operator is None:
-            return v.scale, noise
-        parsed = parse_operator(operator)
-        if v.scale not in (None, parsed.factor):
-            raise InputError(f"--scale {v.scale} and --operator {operator} contradict each other; give one of them.")
-        if parsed.kernel != "bicubic":
-            raise InputError(f"Operator {operator!r}: only kernel=bicubic can be restored.")
-        return parsed.factor, noise
+        noise, operator = v.noise, None
+        if v.operator is not None:
+            operator, named_noise = self._operator(v.operator)
+            noise = noise if noise is not None else named_noise
+            if v.scale is not None and not (isinstance(operator, Downsample) and operator.scale == v.scale):
+                raise InputError(f"--scale {v.scale} and --operator {v.operator} contradict each other; give one.")
+        elif sidecar and v.scale is None:
+            operator = parse_operator(sidecar.operator, path.parent)
+        elif sidecar is None and v.scale is None and path.stem.endswith(MEASURED):
+            raise InputError(
+                f"{path} looks like a measurement of veriscale degrade, and its sidecar {sidecar_path(path).name} is "
+                "missing; say --operator and --noise, or --scale to upscale it as it is."
+            )
+        if noise is None:
+            noise = sidecar.noise if sidecar else "0"
+        return operator, noise
+
+    def _operator(self, text: str) -> tuple[Operator, str | None]:
+        if text.endswith(".toml"):
+            return read_operator_file(self.folder / text)
+        return parse_operator(text, self.folder), None
 
     def _crop(self, photo: Photo, path: Path) -> Photo:
         text = self.settings.crop
@@ -222,20 +253,25 @@ class Session:
 
     def _announce(self, job: Job, photo: Photo, prior: Prior, plan: Plan, dry_run: bool) -> None:
         known = ", ".join(f"×{s}" for s in sorted(prior.card.network.scales))
-        asked = self.settings.scale or self.settings.operator
+        asked = self.settings.scale or self.settings.operator or plan.scale is None
         chosen = "" if asked else f" (the prior knows {known})"
+        how = "conditionally" if plan.conditional else f"unconditionally (zero-shot, anchor {plan.anchor})"
         say(
-            f"{job.path.name}: {photo.width}×{photo.height} to {plan.shape[1]}×{plan.shape[0]}, prior "
-            f"{prior.card.name} used conditionally, since it knows bicubic ×{plan.scale}{chosen}, "
-            f"noise {plan.noise_std:.3g}, dial {', '.join(f'{f:g}' for f in plan.dials)}.",
+            f"{job.path.name}: {photo.width}×{photo.height} to {plan.shape[1]}×{plan.shape[0]}, {plan.operator}, prior "
+            f"{prior.card.name} used {how}, {plan.why}{chosen}, noise {plan.noise}, "
+            f"dial {', '.join(f'{f:g}' for f in plan.dials)}.",
             self.quiet,
         )
+        for note in plan.notes:
+            say(f"  {note}.", self.quiet)
         if dry_run:
             n = prior.card.network
+            first = "one of the encoder" if plan.conditional else f"{plan.anchor_evaluations} for the anchor"
+            whole = "" if plan.conditional else " The whole picture is one problem; only the network runs in tiles."
             say(
-                f"  {plan.evaluations} evaluations of the denoiser after one of the encoder; "
-                f"about {plan.memory(n.channels, n.encoder.features) / 1e6:.0f} MB of pictures beside 1.5 GB at most "
-                "for the networks and a tile.",
+                f"  {plan.evaluations - plan.anchor_evaluations} evaluations of the denoiser after {first}; "
+                f"about {plan.memory(n.channels, n.encoder.features) / 1e6:.0f} MB of pictures beside "
+                f"{plan.tile_memory / 1e9:.1f} GB at most for the networks and a tile.{whole}",
                 self.quiet,
             )
 

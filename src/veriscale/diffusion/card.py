@@ -91,6 +91,32 @@ class DialTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kappa: float
 
 
+class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is usual for ‖A·anchor − y‖²/(n·s²): its central 95 % on validation images.
+
+    Attributes:
+        operator: without a seed.
+        anchor: name of the first stage.
+        noise_std: of the measurement, increasing.
+        low, high: bounds at each.
+    """
+
+    operator: str
+    anchor: str
+    noise_std: list[float]
+    low: list[float]
+    high: list[float]
+
+    def at(self, noise_std: float) -> tuple[float, float] | None:
+        """The bounds, interpolated in log noise; None outside of what was measured."""
+        known = np.log(np.maximum(self.noise_std, 1e-3))
+        asked = np.log(max(noise_std, 1e-3))
+        if not known[0] - 1e-6 <= asked <= known[-1] + 1e-6:
+            return None
+        low, high = (float(np.exp(np.interp(asked, known, np.log(b)))) for b in (self.low, self.high))
+        return low, high
+
+
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A set of files a prior has seen."""
 
@@ -119,6 +145,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation: list[Data]
     budget: Budget
     dial: list[DialTable] = []
+    consistency: list[Consistency] = []
     metrics: dict[str, float] = {}
     lineage: list[dict[str, Any]] = []
     tensors_sha256: str = ""

@@ -1,53 +1,124 @@
-"""Operators: from the truth to a measurement, and their strings."""
+"""What an operator is: the way from the truth x to a measurement y, and back as far as there is one.
 
-import re
-from dataclasses import dataclass, fields
+Arrays are torch tensors with a batch and channels in front: (B, C, H, W), for volumes (B, C, D, H, W). A shape without
+the batch is written (C, H, W). All in [0, 1] units; the type (float32, float64) and device are those of the argument.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from veriscale.errors import InputError, closest
-from veriscale.imaging.resize import KERNELS, resize
+from veriscale.physics.conjugate_gradient import conjugate_gradient
+
+Shape = tuple[int, ...]
+"""(C, H, W) or (C, D, H, W)."""
 
 
-@dataclass(frozen=True)
-class Downsample:
-    """Antialiased downsampling by an integer factor: `downsample:factor=4,kernel=bicubic`."""
+class Operator(ABC):
+    """y = A(x). Members are frozen dataclasses whose fields are the keys of their string."""
 
-    factor: int
-    kernel: str = "bicubic"
+    name: ClassVar[str]
+    picture: ClassVar[bool] = True
+    """Whether a measurement is itself a picture; coefficients of a transform are not."""
+    local: ClassVar[bool] = True
+    """Whether a value of y depends on the values of x near it alone."""
 
-    def forward(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(H, W, C) to (H / factor, W / factor, C); H and W are multiples of the factor."""
-        return resize(samples, samples.shape[0] // self.factor, samples.shape[1] // self.factor, self.kernel)
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """A(x), differentiable. The shape of x is one that `truth_shape` gives."""
 
+    @abstractmethod
     def __str__(self) -> str:
-        return f"downsample:factor={self.factor},kernel={self.kernel}"
+        """The canonical string; `parse_operator` of it gives an equal operator."""
+
+    def measure(self, x: Tensor) -> Tensor:
+        """What is measured without noise; `forward`, but where that only imitates a real instrument or codec."""
+        return self.forward(x)
+
+    def measurement_shape(self, shape: Shape) -> Shape:
+        """Shape of y for an x of `shape`, which may be cropped at its ends to `truth_shape` of the answer.
+
+        Raises:
+            InputError: no x of this shape can be measured.
+        """
+        return shape
+
+    def truth_shape(self, shape: Shape) -> Shape:
+        """Shape of x for a y of `shape`.
+
+        Raises:
+            InputError: no measurement has this shape.
+        """
+        return shape
+
+    def support(self, shape: Shape) -> Tensor | None:
+        """Where a measurement of `shape` holds values: 1 there, 0 elsewhere, broadcasting; None: everywhere."""
+        return None
+
+    def bind(self, affine: NDArray[np.float64]) -> "Operator":
+        """The same operator on a grid of known size: `affine` (4, 4) maps voxels to millimetres."""
+        return self
+
+    def moved(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The `affine` (4, 4) of a measurement on the grid that `affine` gives the truth."""
+        return affine
+
+    def beside(self, folder: Path) -> "Operator":
+        """The same operator with the paths of its files written as seen from `folder`."""
+        return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told about what was made of their string: one sentence each."""
+        return ()
 
 
-OPERATORS = {"downsample": Downsample}
+class LinearOperator(Operator):
+    """y = Ax with an adjoint, a proximal map and a pseudo-inverse."""
 
+    rcond: ClassVar[float] = 1e-2
+    """Singular values below rcond·‖A‖ count for nothing in `pinv`."""
 
-def parse_operator(text: str) -> Downsample:
-    """The operator a string names.
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Aᵀy, in the shape of the truth."""
 
-    Raises:
-        InputError: unknown name or key, or a value out of range.
-    """
-    name, _, rest = text.partition(":")
-    if name not in OPERATORS:
-        raise InputError(f"Unknown operator {name!r} in {text!r}; {closest(name, OPERATORS)}.")
-    known = [f.name for f in fields(OPERATORS[name])]
-    values: dict[str, str] = {}
-    for part in filter(None, rest.split(",")):
-        key, found, value = part.partition("=")
-        if key not in known or not found:
-            raise InputError(f"Operator {text!r}: unknown key {key!r}; {closest(key, known)}.")
-        values[key] = value
-    factor = values.get("factor", "")
-    if not re.fullmatch(r"\d{1,4}", factor) or int(factor) < 1:
-        raise InputError(f"Operator {text!r} needs factor=N with an integer N of at least 1.")
-    kernel = values.get("kernel", "bicubic")
-    if kernel not in KERNELS:
-        raise InputError(f"Operator {text!r}: unknown kernel {kernel!r}; {closest(kernel, KERNELS)}.")
-    return Downsample(int(factor), kernel)
+    @abstractmethod
+    def norm(self, shape: Shape) -> float:
+        """‖A‖, the largest singular value on an x of `shape`."""
+
+    def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
+        """argmin over x of ½‖W^½(Ax − y)‖² + ½ρ‖x − v‖².
+
+        Args:
+            v: (B, C, …) on the truth grid.
+            y: (B, C, …) on the measurement's.
+            rho: positive.
+            weight: W's diagonal, positive, broadcasting against y; ones when None.
+
+        Raises:
+            InputError: conjugate gradients did not converge.
+
+        Here: conjugate gradients on (AᵀWA + ρ)x = AᵀWy + ρv; members with a closed form override it.
+        """
+        w = torch.ones((), dtype=v.dtype, device=v.device) if weight is None else weight
+        rest = self.adjoint(w * (y - self.forward(v)))  # solved for the step x − v, which is small near the end
+        step = conjugate_gradient(
+            lambda u: self.adjoint(w * self.forward(u)) + rho * u, rest, lambda r: self.precondition(r, rho, w)
+        )
+        return v + step
+
+    def precondition(self, r: Tensor, rho: float, weight: Tensor) -> Tensor:
+        """An approximation of (AᵀWA + ρ)⁻¹r, symmetric and positive."""
+        return r
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """A⁺y by Tikhonov: a singular value σ is inverted as σ/(σ² + (rcond·‖A‖)²), so ‖AA⁺A − A‖ ≤ ½·rcond·‖A‖."""
+        shape = self.truth_shape(tuple(y.shape[1:]))
+        zero = y.new_zeros(len(y), *shape)
+        return self.prox(zero, y, (self.rcond * self.norm(shape)) ** 2)

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from veriscale.diffusion.encoder import Condition
+from veriscale.diffusion.encoder import CENTRE, Condition
 from veriscale.diffusion.prior import Prior, denoise_residual, denoiser_input
 from veriscale.imaging.canvas import canvas
 from veriscale.imaging.tiles import Tile, tiles
@@ -96,7 +97,7 @@ class ConditionalDenoiser:
         def filled(value: float) -> Tensor:
             return torch.full((b,), value, device=device)
 
-        for part in self._tiles(x):
+        for part in _tiles(self.prior, x, self.tile):
             near = Condition(*(t[(..., *part.window)].to(device) for t in self.condition))
             residual = x[(..., *part.window)].to(device) - near.mean
             denoised = denoise_residual(
@@ -111,7 +112,90 @@ class ConditionalDenoiser:
             out[(..., *part.core)] = (near.mean + denoised)[(..., *part.inside)].cpu()
         return out
 
-    def _tiles(self, x: Tensor) -> Iterator[Tile]:
-        network = self.prior.denoiser
-        size = max(network.stride, self.tile // network.stride * network.stride)
-        return iter(tiles(x.shape[-2], x.shape[-1], size, network.receptive_radius, network.stride))
+
+class UnconditionalDenoiser:
+    """(x, sigma) -> E[x0 | x] over a whole picture: the prior without a condition, for measurements it never saw.
+
+    Pictures whose sides are no multiples of the network's stride are continued by reflection.
+
+    Args:
+        prior: on its device.
+        tile: side of a tile's core in truth pixels.
+    """
+
+    def __init__(self, prior: Prior, tile: int = TILE) -> None:
+        self.prior = prior
+        self.tile = tile
+        self.sigma_data = prior.mode(0).sigma_data[0]
+
+    @torch.no_grad()  # not inference_mode: non-linear operators differentiate at what comes out
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """(B, C, H, W) float32 on the CPU in and out."""
+        whole = self._padded(x)
+        out = torch.empty_like(whole)
+        for part in _tiles(self.prior, whole, self.tile):
+            denoised = self._denoise(whole[(..., *part.window)], sigma)
+            out[(..., *part.core)] = denoised[(..., *part.inside)]
+        return out[..., : x.shape[-2], : x.shape[-1]]
+
+    def pullback(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The denoised picture, and g -> (dD/dx)ᵀg, both (B, C, H, W).
+
+        The graph of one tile at a time is held: a picture of one tile keeps it between calls, of several each call
+        evaluates the network again.
+        """
+        whole = self._padded(x)
+        parts = list(_tiles(self.prior, whole, self.tile))
+        if len(parts) == 1:
+            into = whole.detach().clone().requires_grad_()
+            with torch.enable_grad():
+                kept = self._denoise(into, sigma)
+            denoised = kept.detach()
+        else:
+            denoised = self._padded(self(x, sigma))
+        height, width = x.shape[-2:]
+
+        def pull(g: Tensor) -> Tensor:
+            wide = F.pad(g, (0, whole.shape[-1] - width, 0, whole.shape[-2] - height))
+            total = torch.zeros_like(whole)
+            if len(parts) == 1:
+                (total,) = torch.autograd.grad(kept, into, wide, retain_graph=True)
+            for part in parts if len(parts) > 1 else []:
+                near = whole[(..., *part.window)].detach().clone().requires_grad_()
+                with torch.enable_grad():
+                    inside = self._denoise(near, sigma)[(..., *part.inside)]
+                total[(..., *part.window)] += torch.autograd.grad(inside, near, wide[(..., *part.core)])[0]
+            return _folded(total, height, width)
+
+        return denoised[..., :height, :width], pull
+
+    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
+        device, b = self.prior.device, len(x)
+        seen = torch.zeros(b, x.shape[1] + self.prior.card.network.encoder.features, *x.shape[-2:], device=device)
+        none = torch.zeros(b, device=device)
+        levels = torch.full((b,), sigma, device=device), torch.full((b,), self.sigma_data, device=device)
+        residual = x.to(device) - CENTRE
+        return (CENTRE + denoise_residual(self.prior.denoiser, residual, *levels, seen, none.long(), none)).cpu()
+
+    def _padded(self, x: Tensor) -> Tensor:
+        stride = self.prior.denoiser.stride
+        rows, columns = -x.shape[-2] % stride, -x.shape[-1] % stride
+        return F.pad(x, (0, columns, 0, rows), mode="reflect") if rows or columns else x
+
+
+def _folded(g: Tensor, height: int, width: int) -> Tensor:
+    """The transpose of continuing a picture of (height, width) by reflection at its bottom and right."""
+    rows, columns = g.shape[-2] - height, g.shape[-1] - width
+    if rows:
+        g, below = g[..., :height, :].clone(), g[..., height:, :]
+        g[..., height - 1 - rows : height - 1, :] += below.flip(-2)
+    if columns:
+        g, right = g[..., :width].clone(), g[..., width:]
+        g[..., width - 1 - columns : width - 1] += right.flip(-1)
+    return g
+
+
+def _tiles(prior: Prior, x: Tensor, tile: int) -> Iterator[Tile]:
+    network = prior.denoiser
+    size = max(network.stride, tile // network.stride * network.stride)
+    return iter(tiles(x.shape[-2], x.shape[-1], size, network.receptive_radius, network.stride))

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from veriscale.diffusion.card import DialTable, Mode
-from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.noise_field import NoiseField
-from veriscale.diffusion.prior import Prior, denoise_residual
+from veriscale.diffusion.prior import Prior
 from veriscale.metrics.perception import sliced_w2
-from veriscale.runtime.networks import ConditionalDenoiser
+from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import CROP, centre_crop, held_out
 from veriscale.traversal.renoise import renoise
@@ -134,15 +133,7 @@ def _error(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float) 
 
 def _unconditional_variance(prior: Prior, photographs: Photographs) -> Mode:
     mode = prior.mode(0)
-    x = torch.stack([centre_crop(i, CROP).float() / 255 for i in photographs.images])
-    seen = x.new_zeros(len(x), x.shape[1] + prior.card.network.encoder.features, CROP, CROP)
-    zeros = x.new_zeros(len(x))
-
-    @torch.inference_mode()
-    def denoise(noisy: Tensor, sigma: float) -> Tensor:
-        levels = torch.full((len(x),), sigma), torch.full((len(x),), mode.sigma_data[0])
-        inputs = (noisy - CENTRE, *levels, seen, zeros.long(), zeros)
-        return CENTRE + denoise_residual(prior.denoiser, *(t.to(prior.device) for t in inputs)).cpu()
-
+    x = torch.stack([centre_crop(i, CROP).float().cpu() / 255 for i in photographs.images])
     sigmas = np.geomspace(2 * mode.sigma_min, mode.sigma_max, LEVELS).tolist()
+    denoise = UnconditionalDenoiser(prior)
     return msgspec.structs.replace(mode, sigma=sigmas, variance=[[_error(denoise, x, s) for s in sigmas]])

@@ -16,6 +16,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.device import choose_dtype
+from veriscale.stages.consistency import measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
 from veriscale.stages.held_out import held_out
@@ -121,7 +122,11 @@ def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]
     tell("v(sigma)")
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = Prior(card, prior.encoder, prior.denoiser)
-    return msgspec.structs.replace(card, dial=measure_dial(prior, validation, SAMPLER, STEPS, tell))
+    return msgspec.structs.replace(
+        card,
+        dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),
+        consistency=measure_consistency(prior, validation, tell),
+    )
 
 
 def _accelerator(cpu: bool) -> Accelerator:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +11,22 @@ from veriscale.errors import InputError
 
 PATHS = ("renoise", "interpolate")
 PATH = "interpolate"
+
+
+class Dial(Protocol):
+    """What a position of the dial is looked up in: a card's `DialTable`, or a `Pilot`."""
+
+    @property
+    def sigma_0(self) -> list[float]:
+        """Starts of the second stage, increasing from 0."""
+
+    @property
+    def fraction(self) -> list[float]:
+        """Share of the extra distortion at each start, from 0 to 1."""
+
+    @property
+    def kappa(self) -> float:
+        """E<x1 - anchor, x - anchor> / E|x1 - anchor|² of full draws x1."""
 
 
 def check_dials(dials: Sequence[float]) -> tuple[float, ...]:
@@ -42,7 +59,7 @@ def find_table(card: Card, scale: int, noise_std: float, sampler: str, steps: in
     return min(fitting, key=lambda t: abs(t.noise_std - noise_std))
 
 
-def sigma_0(table: DialTable, f: float) -> float:
+def sigma_0(table: Dial, f: float) -> float:
     """The start of the second stage for dial f: monotone interpolation of the table, linear in sigma.
 
     Source: ours, docs/methods.md#the-dial.
@@ -50,7 +67,7 @@ def sigma_0(table: DialTable, f: float) -> float:
     return float(np.interp(f, table.fraction, table.sigma_0))
 
 
-def weight(table: DialTable, f: float) -> float:
+def weight(table: Dial, f: float) -> float:
     """How far to go from the anchor to a draw, for dial f on the path `interpolate`.
 
     With kappa = E<x1 - anchor, x - anchor> / E|x1 - anchor|² the extra distortion at weight w is proportional to

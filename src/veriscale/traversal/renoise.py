@@ -40,12 +40,20 @@ def renoise(
 
     Source: MAP-RPS (arXiv 2605.28711), stage 2.
     """
-    channels, height, width = anchor.shape[-3:]
-
-    def unit_noise(stage: str, step: int) -> Tensor:
-        return torch.stack([f.window(stage, k, step, 0, 0, height, width, channels) for f, k in fields])
-
-    x = anchor + sigma_0 * unit_noise("renoise", 0)
+    x = renoised(anchor, sigma_0, fields)
     # Levels below sigma_min are left out: from there one step to 0 is within a fraction of an 8-bit step.
     sigmas = karras(sigma_0, min(sigma_min, sigma_0 / 2), steps)
-    return sample(sampler, denoise, x, sigmas, variance, lambda step: unit_noise(sampler, step))
+    return sample(
+        sampler, denoise, x, sigmas, variance, lambda step: unit_noise(fields, sampler, step, anchor.shape[-3:])
+    )
+
+
+def renoised(anchor: Tensor, sigma_0: float, fields: Sequence[tuple[NoiseField, int]]) -> Tensor:
+    """The start of the second stage: the anchor and noise of level sigma_0, (B, C, H, W)."""
+    return anchor + sigma_0 * unit_noise(fields, "renoise", 0, anchor.shape[-3:])
+
+
+def unit_noise(fields: Sequence[tuple[NoiseField, int]], stage: str, step: int, shape: Sequence[int]) -> Tensor:
+    """Unit noise of whole pictures of `shape` (C, H, W), one item per field: (B, C, H, W)."""
+    channels, height, width = shape
+    return torch.stack([f.window(stage, k, step, 0, 0, height, width, channels) for f, k in fields])

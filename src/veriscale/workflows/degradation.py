@@ -8,65 +8,103 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import premultiplied, unpremultiplied
 from veriscale.imaging.photo import Photo
-from veriscale.physics.measurement_noise import parse_noise
-from veriscale.physics.operator import Downsample, parse_operator
+from veriscale.physics.measurement_noise import Noise, parse_noise
+from veriscale.physics.operator import Operator
+from veriscale.physics.registry import parse_operator
 
 SIDECAR = ".measurement.json"
+MEASURED = "_degraded"
+"""What the name of a measurement ends in where the user gives none."""
 
 
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What made a measurement; `sha256` is of the file it lies beside."""
+    """What made a measurement.
+
+    Attributes:
+        operator: its string; files in it are named as seen from the sidecar's folder.
+        noise: the noise's string.
+        seed: of the noise.
+        sha256: of the file it lies beside.
+        check: of the fields above, so that an edited sidecar is known for one.
+    """
 
     operator: str
-    noise_std: float
+    noise: str
     seed: int
     sha256: str
+    check: str = ""
+
+    def sealed(self) -> "Sidecar":
+        """With its check."""
+        content = json.dumps([self.operator, self.noise, self.seed, self.sha256])
+        return msgspec.structs.replace(self, check=hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
-def crop_to_multiple(samples: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Without the rows and columns at the bottom and right that no measurement pixel covers whole."""
-    return samples[: samples.shape[0] // factor * factor, : samples.shape[1] // factor * factor]
-
-
-def degrade(photo: Photo, operator: str | Downsample, noise: str | float = 0.0, seed: int = 0) -> Photo:
+def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
     """Measure a photograph.
 
     Args:
-        photo: the truth, cropped at the bottom and right to a multiple of the factor.
+        photo: the truth, cropped at the bottom and right to what the operator takes.
         operator: such as "downsample:factor=4,kernel=bicubic".
-        noise: standard deviation in [0, 1] units; white and Gaussian.
+        noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units.
         seed: of the noise, which depends on the photograph too.
 
+    Returns:
+        The measurement; of an operator whose measurements are no pictures its coefficients, for a float file.
+
     Raises:
-        InputError: the operator or noise is not known, or the photograph is smaller than the factor.
+        InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
     """
     a = parse_operator(operator) if isinstance(operator, str) else operator
-    noise_std = parse_noise(str(noise))
-    if min(photo.height, photo.width) < a.factor:
-        raise InputError(f"A picture of {photo.width}×{photo.height} is too small for {a}.")
-    alpha = None if photo.alpha is None else a.forward(crop_to_multiple(photo.alpha, a.factor)[..., None])[..., 0]
-    truth = crop_to_multiple(premultiplied(photo.samples, photo.alpha), a.factor)
-    y = unpremultiplied(a.forward(truth), alpha)
-    if noise_std:
+    a = a.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
+    model = noise if isinstance(noise, Noise) else parse_noise(str(noise))
+    if not a.picture and not model.signed:
+        raise InputError(f"Noise {model} is for pictures, and a measurement by {a} is none; use gaussian.")
+    if not a.picture and photo.alpha is not None:
+        raise InputError(f"A picture with transparency cannot be measured by {a}; flatten it first.")
+    shape = (photo.channels, photo.height, photo.width)
+    measured = a.measurement_shape(shape)
+    height, width = a.truth_shape(measured)[-2:]
+    truth = premultiplied(photo.samples, photo.alpha)[:height, :width]
+    clean = a.measure(_tensor(truth))
+    y = clean
+    if str(model) != _NOISELESS:
         digest = hashlib.blake2b(np.ascontiguousarray(photo.samples).tobytes(), digest_size=8).digest()
-        generator = np.random.default_rng([seed, int.from_bytes(digest, "big")])
-        y = y + np.float32(noise_std) * generator.standard_normal(y.shape, np.float32)
-    dpi = None if photo.dpi is None else (photo.dpi[0] / a.factor, photo.dpi[1] / a.factor)
-    return Photo(y, alpha, photo.bit_depth, photo.icc, dpi, photo.format)
+        y = model.sample(clean, np.random.default_rng([seed, int.from_bytes(digest, "big")]))
+        support = a.support(measured)
+        y = y if support is None else y * support.to(y)
+    alpha = None
+    if photo.alpha is not None:
+        alpha = a.measure(_tensor(photo.alpha[:height, :width, None]))[0, 0].numpy().clip(0, 1)
+    samples = unpremultiplied(np.ascontiguousarray(y[0].permute(1, 2, 0).numpy()), alpha)
+    finer = measured[-1] / width, measured[-2] / height
+    dpi = None if photo.dpi is None or not a.picture else (photo.dpi[0] * finer[0], photo.dpi[1] * finer[1])
+    depth = photo.bit_depth if a.picture else 32
+    return Photo(samples, alpha, depth, photo.icc if a.picture else None, dpi, photo.format if a.picture else "npy")
 
 
-def write_sidecar(measurement: Path, operator: str, noise_std: float, seed: int) -> None:
+def _tensor(samples: NDArray[np.float32]) -> Tensor:
+    """(H, W, C) to (1, C, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1)))[None]
+
+
+_NOISELESS = str(parse_noise("0"))
+
+
+def write_sidecar(measurement: Path, operator: Operator, noise: Noise, seed: int) -> None:
     """Say beside a written measurement how it was made; replaces an older sidecar."""
     digest = hashlib.sha256(measurement.read_bytes()).hexdigest()
-    content = msgspec.json.format(msgspec.json.encode(Sidecar(operator, noise_std, seed, digest)), indent=2)
+    sidecar = Sidecar(str(operator.beside(measurement.parent)), str(noise), seed, digest).sealed()
     with replacing(sidecar_path(measurement), force=True) as temporary:
-        temporary.write_bytes(content + b"\n")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n")
 
 
 def sidecar_path(measurement: str | os.PathLike[str]) -> Path:
@@ -78,7 +116,7 @@ def read_sidecar(measurement: Path) -> Sidecar | None:
     """The sidecar of a measurement, None where there is none.
 
     Raises:
-        InputError: it cannot be read, or is of another file than the one it lies beside.
+        InputError: it cannot be read, was edited, or is of another file than the one it lies beside.
     """
     path = sidecar_path(measurement)
     if not path.exists():
@@ -88,6 +126,11 @@ def read_sidecar(measurement: Path) -> Sidecar | None:
         sidecar = msgspec.convert(document, Sidecar)
     except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise InputError(f"Sidecar {path} cannot be used: {error}; delete it, or degrade again.") from error
+    if sidecar.sealed() != sidecar:
+        raise InputError(
+            f"Sidecar {path} was edited after it was written; degrade again, or delete it and say --operator and "
+            "--noise."
+        )
     if sidecar.sha256 != hashlib.sha256(measurement.read_bytes()).hexdigest():
         raise InputError(f"Sidecar {path} is of another version of {measurement.name}; delete it, or degrade again.")
     return sidecar

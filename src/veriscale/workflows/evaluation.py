@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.colour import as_channels, premultiplied
@@ -16,11 +17,16 @@ from veriscale.imaging.resize import resize
 from veriscale.metrics.bootstrap import interval
 from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
-from veriscale.physics.operator import Downsample
+from veriscale.physics.downsample import Downsample
 from veriscale.traversal.dial import PATH
 from veriscale.traversal.renoise import SAMPLER, STEPS
-from veriscale.workflows.degradation import crop_to_multiple, degrade
+from veriscale.workflows.degradation import degrade
 from veriscale.workflows.restoration import load_prior, restore
+
+
+def crop_to_multiple(samples: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Without the rows and columns at the bottom and right that no measurement pixel covers whole."""
+    return samples[: samples.shape[0] // factor * factor, : samples.shape[1] // factor * factor]
 
 
 @dataclass(frozen=True)

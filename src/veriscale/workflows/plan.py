@@ -1,18 +1,34 @@
-"""What a restoration will do, checked before any work: scale, noise, dials, sampler, cost."""
+"""What a restoration will do, checked before any work: operator, mode, anchor, dials, sampler, cost."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
 
 from veriscale.diffusion.prior import Prior
-from veriscale.diffusion.samplers import evaluations, sampler
-from veriscale.errors import InputError, closest
+from veriscale.diffusion.samplers import evaluations
+from veriscale.errors import InputError
 from veriscale.imaging.colour import premultiplied
 from veriscale.imaging.photo import Photo
-from veriscale.physics.measurement_noise import estimate_noise, parse_noise
-from veriscale.traversal.dial import PATHS, check_dials, find_table
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
+from veriscale.physics.noise_estimate import estimate_noise
+from veriscale.physics.operator import Operator, Shape
+from veriscale.runtime.networks import TILE
+from veriscale.traversal import anchor as anchors
+from veriscale.traversal import renoise
+from veriscale.traversal.dial import check_dials, find_table
+from veriscale.traversal.presets import Preset, find_preset
+from veriscale.workflows.choice import by_encoder, choose_anchor, choose_posterior, largest_noise
+from veriscale.workflows.request import Request, check_values
 
 SMALLEST = 8  # measurement pixels a side
+TILE_BYTES = 1_500_000_000  # networks and a tile without gradients
+GRADIENT_BYTES = 4000  # a pixel, for the graph of a tile; measured by benchmarks/zeroshot.py
+# Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
+ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS = "ancestral", 20
+PILOT_STARTS = (0.05, 0.1, 0.2, 0.4)  # σ₀ of the pilot draws on the path `renoise`
 
 
 @dataclass(frozen=True)
@@ -20,18 +36,32 @@ class Plan:
     """A checked request.
 
     Attributes:
-        scale: factor from the measurement to the result.
-        noise_std: of the measurement, as given or estimated.
+        operator: what made the measurement, bound to its grid.
+        noise: its noise, as given or estimated.
+        noise_std: s, its standard deviation.
+        conditional: whether the prior's encoder knows this measurement.
+        why: a phrase that says what decided it.
+        anchor, posterior: names of the two stages.
+        preset: settings of `paper` and `dps`.
+        consistent: whether the anchor is moved to the data at the end.
         dials: positions, sorted.
         path: how positions between 0 and 1 are reached.
         samples: draws at dial 1 for mean and std.
         sampler, steps: of the second stage.
         seed: of all noise.
         shape: (H, W) of the result.
+        notes: remarks for the user.
     """
 
-    scale: int
+    operator: Operator
+    noise: Noise
     noise_std: float
+    conditional: bool
+    why: str
+    anchor: str
+    posterior: str
+    preset: Preset
+    consistent: bool
     dials: tuple[float, ...]
     path: str
     samples: int
@@ -39,51 +69,112 @@ class Plan:
     steps: int
     seed: int
     shape: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scale(self) -> int | None:
+        """The factor, where the operator is plain downsampling by an integer."""
+        return self.operator.scale if isinstance(self.operator, Downsample) else None
+
+    @property
+    def suffix(self) -> str:
+        """What a result's name ends in."""
+        return f"x{self.scale}" if self.scale else "restored"
+
+    @property
+    def inner(self) -> list[float]:
+        """Positions between 0 and 1."""
+        return [f for f in self.dials if 0 < f < 1]
+
+    @property
+    def full_draws(self) -> int:
+        """Runs of the sampler from its highest level."""
+        needed = 1 if 1 in self.dials or (self.inner and self.path == "interpolate") else 0
+        if self.inner and not self.conditional:
+            needed = 2  # pilot draws
+        return max(self.samples, needed)
 
     @property
     def chains(self) -> int:
-        """Runs of the sampler."""
-        above = [f for f in self.dials if f > 0]
-        if self.path == "interpolate":
-            return max(self.samples, 1 if above else 0)
-        return self.samples + len([f for f in above if f < 1 or not self.samples])
+        """Runs of the sampler in all."""
+        if self.path == "interpolate" or not self.inner:
+            return self.full_draws
+        return self.full_draws + len(self.inner) + (0 if self.conditional else len(PILOT_STARTS))
+
+    @property
+    def anchor_evaluations(self) -> int:
+        """Evaluations of the denoiser in the first stage."""
+        return {"mean": 0, "fast": anchors.STEPS, "paper": self.preset.iterations}[self.anchor]
 
     @property
     def evaluations(self) -> int:
-        """Evaluations of the denoiser, each over one picture."""
-        return self.chains * evaluations(self.sampler, self.steps)
+        """Evaluations of the denoiser in all, each over one picture."""
+        each = self.steps if self.posterior == "dps" else evaluations(self.sampler, self.steps)
+        return self.anchor_evaluations + self.chains * each
+
+    @property
+    def tile_memory(self) -> int:
+        """Bytes for the networks and the activations of a tile, at most."""
+        return GRADIENT_BYTES * min(TILE**2, self.shape[0] * self.shape[1]) if self._gradient else TILE_BYTES
+
+    @property
+    def _gradient(self) -> bool:
+        return self.posterior in ("dps", "covariance") and self.chains > 0
 
     def memory(self, channels: int, features: int) -> int:
         """Bytes of canvases at the peak, beside the networks and their tile: an upper estimate."""
         pixels = 4 * self.shape[0] * self.shape[1]
-        draws = self.samples + len(self.dials)
-        return pixels * (channels * (3 + draws) + (features + 5 * channels if self.chains else 0))
+        pictures = 3 + self.samples + len(self.dials)
+        if self.conditional:
+            return pixels * (channels * pictures + (features + 5 * channels if self.chains else 0))
+        # The whole picture is one problem: the splitting's variables, and complex spectra where there are any.
+        return pixels * channels * (pictures + (10 if self.operator.local else 18))
 
 
-def make_plan(
-    photo: Photo,
-    prior: Prior,
-    *,
-    scale: int | None,
-    noise: str | float,
-    dial: float | Sequence[float],
-    path: str,
-    samples: int,
-    sampler_name: str,
-    steps: int,
-    seed: int,
-) -> Plan:
+def make_plan(photo: Photo, prior: Prior, request: Request) -> Plan:
     """Check a request against a photograph and a prior.
 
     Raises:
-        InputError: the prior does not know the scale, noise or channels, a value is out of range, or the picture is
-            too small.
+        InputError: the prior does not know the scale or channels, a value is out of range, the picture is too small,
+            or operator, noise, anchor and posterior do not go together.
     """
-    scales = prior.card.network.scales
-    scale = max(scales) if scale is None else scale
-    if scale not in scales:
-        known = ", ".join(f"×{s}" for s in sorted(scales))
-        raise InputError(f"Prior {prior.card.name!r} does not know scale ×{scale}; it knows {known}.")
+    _check_picture(photo, prior)
+    noise = _noise(photo, request)
+    operator = request.operator or Downsample(_scale(prior, request.scale))
+    operator = operator.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
+    truth = _truth(operator, photo)
+    dials = check_dials([request.dial] if isinstance(request.dial, int | float) else request.dial)
+    check_values(request)
+    known, why = by_encoder(prior, operator, noise, request)
+    if known and request.noise == "auto" and isinstance(noise, GaussianNoise):
+        noise = GaussianNoise(min(noise.std, largest_noise(prior, operator)))
+    plan = Plan(
+        operator=operator,
+        noise=noise,
+        noise_std=noise.std if isinstance(noise, GaussianNoise) else _typical_std(operator, photo, noise),
+        conditional=known,
+        why=why,
+        anchor="mean" if known else choose_anchor(operator, request),
+        posterior="conditional" if known else choose_posterior(operator, noise, request),
+        preset=find_preset(request.preset),
+        consistent=request.consistent,
+        dials=dials,
+        path=request.path,
+        samples=request.samples,
+        sampler=request.sampler or (renoise.SAMPLER if known else ZERO_SHOT_SAMPLER),
+        steps=request.steps or (renoise.STEPS if known else ZERO_SHOT_STEPS),
+        seed=request.seed,
+        shape=truth,
+        notes=operator.notes,
+    )
+    if plan.posterior == "dps" and request.steps is None:
+        plan = replace(plan, steps=plan.preset.steps)
+    if plan.inner and known:
+        find_table(prior.card, plan.scale or 0, plan.noise_std, plan.sampler, plan.steps)
+    return plan
+
+
+def _check_picture(photo: Photo, prior: Prior) -> None:
     if photo.channels > prior.card.network.channels:
         raise InputError(
             f"Prior {prior.card.name!r} is for grey pictures and this one has {photo.channels} channels; "
@@ -93,39 +184,44 @@ def make_plan(
         raise InputError(
             f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
         )
-    noise_std = (
-        estimate_noise(premultiplied(photo.samples, photo.alpha)) if noise == "auto" else parse_noise(str(noise))
-    )
-    largest = prior.mode(scale).noise_std[-1]
-    if noise == "auto":
-        noise_std = min(noise_std, largest)
-    if noise_std > largest:
-        raise InputError(f"Prior {prior.card.name!r} knows noise up to {largest:g}, not {noise_std:g}.")
-    if path not in PATHS:
-        raise InputError(f"Unknown path {path!r}; {closest(path, PATHS)}.")
-    sampler(sampler_name)
-    if steps < 1 or samples < 0 or seed < 0:
+
+
+def _scale(prior: Prior, scale: int | None) -> int:
+    scales = prior.card.network.scales
+    if scale is None:
+        return max(scales)
+    if scale not in scales:
+        known = ", ".join(f"×{s}" for s in sorted(scales))
         raise InputError(
-            f"steps {steps}, samples {samples}, seed {seed}: steps must be at least 1, the others at least 0."
+            f"Prior {prior.card.name!r} does not know scale ×{scale}; it knows {known}. Any other factor can be "
+            f"restored without the encoder, as --operator downsample:factor={scale}."
         )
-    if samples == 1:
-        raise InputError("samples is 1, and one draw has no spread; ask for at least 2, or for --dial 1.")
-    dials = check_dials([dial] if isinstance(dial, int | float) else dial)
-    if any(0 < f < 1 for f in dials):
-        find_table(prior.card, scale, noise_std, sampler_name, steps)
-    shape = (photo.height * scale, photo.width * scale)
-    return Plan(scale, noise_std, dials, path, samples, sampler_name, steps, seed, shape)
+    return scale
 
 
-def parse_dials(text: str) -> tuple[float, ...]:
-    """`0.5` or `0,0.5,1`.
+def _noise(photo: Photo, request: Request) -> Noise:
+    if isinstance(request.noise, Noise):
+        return request.noise
+    if request.noise != "auto":
+        return parse_noise(str(request.noise))
+    if request.operator is not None and not request.operator.picture:
+        raise InputError(f"The noise of a measurement by {request.operator} cannot be estimated; state it.")
+    return GaussianNoise(estimate_noise(premultiplied(photo.samples, photo.alpha)))
 
-    Raises:
-        InputError: not numbers in [0, 1].
-    """
-    if not re.fullmatch(r"[\d.eE+\-, ]+", text):
-        raise InputError(f"Dial {text!r} is not a number in [0, 1], or several such as 0,0.5,1.")
-    try:
-        return check_dials([float(part) for part in text.split(",")])
-    except ValueError as error:
-        raise InputError(f"Dial {text!r} is not a number in [0, 1], or several such as 0,0.5,1.") from error
+
+def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
+    measured: Shape = (photo.channels, photo.height, photo.width)
+    truth = operator.truth_shape(measured)
+    if operator.measurement_shape(truth) != measured:
+        raise InputError(f"A measurement of {photo.width}×{photo.height} cannot be of {operator}.")
+    operator.support(measured)  # masks of another size say so
+    if min(truth[-2:]) < SMALLEST:
+        raise InputError(f"A picture of {truth[-1]}×{truth[-2]} is too small; {SMALLEST} pixels a side are the least.")
+    return truth[-2], truth[-1]
+
+
+def _typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
+    if not operator.picture and not noise.signed:
+        raise InputError(f"Noise {noise} is for pictures, and a measurement by {operator} is none; use gaussian.")
+    y = torch.from_numpy(photo.samples).permute(2, 0, 1)[None]
+    return DataTerm(operator, y, noise).noise_std

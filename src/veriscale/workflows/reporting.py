@@ -1,10 +1,9 @@
 """A restoration as a report."""
 
-import numpy as np
+import torch
 
 from veriscale.imaging.colour import premultiplied
 from veriscale.physics.measurement_noise import ROUNDING
-from veriscale.physics.operator import parse_operator
 from veriscale.report.page import Report, render_report
 from veriscale.workflows.restoration import Restoration
 
@@ -12,13 +11,20 @@ MEASURED = (
     "The share of the extra error at each position of the dial was measured on other photographs, not on this one."
 )
 
+PILOTED = "The share of the extra error at each position of the dial is estimated from draws on this very picture."
+
 
 def report_html(restoration: Restoration, title: str) -> str:
     """One self-contained page: dial positions, spread, residual, draws and run facts."""
     run = restoration.run
     lowest, y = restoration.images[min(restoration.images)], restoration.measurement
-    measured_again = parse_operator(run["operator"]).forward(premultiplied(lowest.samples, lowest.alpha))
-    residual = np.abs(measured_again - premultiplied(y.samples, y.alpha))
+    operator = restoration.operator
+    seen, measured = (
+        torch.from_numpy(premultiplied(p.samples, p.alpha).transpose(2, 0, 1).copy())[None] for p in (lowest, y)
+    )
+    gap = (operator.forward(seen) - measured).abs()
+    support = operator.support(tuple(measured.shape[1:]))
+    residual = (gap if support is None else gap * support)[0].permute(1, 2, 0).numpy()
     seconds = ", ".join(f"{k} {v:g} s" for k, v in run["seconds"].items())
     return render_report(
         Report(
@@ -33,7 +39,9 @@ def report_html(restoration: Restoration, title: str) -> str:
                 ("prior", f"{run['prior']['name']} ({run['prior']['sha256'][:12]})"),
                 ("mode", run["mode"]),
                 ("operator", run["operator"]),
-                ("measurement noise", f"{run['noise_std']:.4f}"),
+                ("measurement noise", f"{run['noise']} (standard deviation {run['noise_std']:.4f})"),
+                ("anchor, posterior", f"{run['anchor']}, {run['posterior']}"),
+                ("agreement with the measurement", restoration.verdict.sentence()),
                 ("path", run["path"]),
                 ("sampler", f"{run['sampler']}, {run['steps']} steps, {run['evaluations']} evaluations in all"),
                 ("seed", str(run["seed"])),
@@ -41,6 +49,6 @@ def report_html(restoration: Restoration, title: str) -> str:
                 ("time", seconds),
                 ("version", run["versions"]["veriscale"]),
             ],
-            notes=[MEASURED],
+            notes=[MEASURED if run["mode"] == "conditional" else PILOTED],
         )
     )

@@ -1,4 +1,4 @@
-"""Restoring a photograph with a conditional prior: anchor, dial, draws."""
+"""Restoring a photograph: anchor, dial, draws."""
 
 import os
 import time
@@ -13,20 +13,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veriscale.diffusion.card import DialTable
 from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.diffusion.library import find_prior
 from veriscale.diffusion.noise_field import NoiseField, content_hash
 from veriscale.diffusion.prior import Prior
-from veriscale.imaging.colour import as_channels, premultiplied, unpremultiplied
+from veriscale.imaging.colour import premultiplied
 from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
-from veriscale.imaging.resize import resize
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.operator import Operator
+from veriscale.physics.registry import parse_operator
 from veriscale.runtime.device import choose_device, choose_dtype
-from veriscale.runtime.networks import TILE, ConditionalDenoiser, encode, padding
-from veriscale.traversal.dial import PATH, find_table, sigma_0, weight
-from veriscale.traversal.renoise import SAMPLER, STEPS, renoise
+from veriscale.runtime.networks import TILE
+from veriscale.traversal.consistency import Verdict, consistent, judge
+from veriscale.traversal.dial import PATH, sigma_0, weight
+from veriscale.workflows.conditional import Conditional
+from veriscale.workflows.finish import Finish
+from veriscale.workflows.memory import enough_memory
 from veriscale.workflows.plan import Plan, make_plan
+from veriscale.workflows.request import Request
+from veriscale.workflows.zero_shot import ZeroShot
 
 Array = NDArray[np.float32]
 
@@ -47,6 +54,8 @@ class Restoration:
         measurement: what was restored.
         samples: draws at dial 1.
         mean, std: of the samples, per pixel and channel; None without samples.
+        operator: what made the measurement, bound to its grid.
+        verdict: whether the anchor agrees with the measurement.
         run: what was done: versions, prior, operator, noise, dials, seed, device, seconds by phase.
     """
 
@@ -55,7 +64,14 @@ class Restoration:
     samples: list[Photo]
     mean: Photo | None
     std: NDArray[np.float32] | None
+    operator: Operator
+    verdict: Verdict
     run: dict[str, Any]
+
+    @property
+    def consistency(self) -> float:
+        """‖A·anchor − y‖²/(n·s²): about 1 or a little less where operator and noise are right."""
+        return self.verdict.value
 
     @property
     def image(self) -> Photo:
@@ -106,31 +122,41 @@ def restore(
     prior: Prior | str = "photo",
     *,
     scale: int | None = None,
-    noise: str | float = 0.0,
+    operator: str | Operator | None = None,
+    noise: str | float | Noise = 0.0,
     dial: float | Sequence[float] = 0.0,
     path: str = PATH,
     samples: int = 0,
-    sampler: str = SAMPLER,
-    steps: int = STEPS,
+    anchor: str | None = None,
+    posterior: str | None = None,
+    preset: str | None = None,
+    consistent: bool = False,
+    sampler: str | None = None,
+    steps: int | None = None,
     seed: int = 0,
     tile: int = TILE,
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Restoration:
-    """Upscale a photograph, anywhere between closest on average (dial 0) and looks real (dial 1).
+    """Restore a measurement, anywhere between closest on average (dial 0) and looks real (dial 1).
 
     Args:
         image: a file, an array or a `Photo`.
         prior: name, path or a loaded prior.
-        scale: factor; the prior's largest by default.
-        noise: standard deviation of the measurement's noise in [0, 1] units, or "auto".
+        scale: factor of bicubic downsampling; the prior's largest by default, where no operator is given.
+        operator: what made the measurement, such as "inpaint:keep=0.5".
+        noise: its noise: a standard deviation in [0, 1] units, a string such as "poisson:peak=30", or "auto".
         dial: position or positions in [0, 1].
         path: "renoise" or "interpolate", for positions between 0 and 1.
         samples: draws at dial 1, for mean and spread.
+        anchor: "mean" (the encoder), "fast" or "paper"; by default what fits the measurement.
+        posterior: "conditional", "proximal", "dps" or "covariance"; likewise.
+        preset: settings of the paper for a task, a name in `traversal.presets.PRESETS`.
+        consistent: move the anchor until its residual is what the noise explains.
         sampler: of the second stage, a name in `diffusion.samplers.SAMPLERS`.
         steps: of the sampler.
         seed: of all noise.
-        tile: side of a tile in output pixels; bounds memory, does not change the picture.
+        tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
         batch: draws sampled together; by memory by default.
         progress: called after every evaluation of a network over the picture.
 
@@ -142,19 +168,22 @@ def restore(
     """
     photo = as_photo(image)
     loaded = load_prior(prior) if isinstance(prior, str) else prior
-    plan = make_plan(
-        photo,
-        loaded,
+    request = Request(
         scale=scale,
+        operator=parse_operator(operator) if isinstance(operator, str) else operator,
         noise=noise,
         dial=dial,
         path=path,
         samples=samples,
-        sampler_name=sampler,
+        anchor=anchor,
+        posterior=posterior,
+        preset=preset,
+        consistent=consistent,
+        sampler=sampler,
         steps=steps,
         seed=seed,
     )
-    return run_plan(photo, loaded, plan, tile=tile, batch=batch, progress=progress)
+    return run_plan(photo, loaded, make_plan(photo, loaded, request), tile=tile, batch=batch, progress=progress)
 
 
 def run_plan(
@@ -166,118 +195,83 @@ def run_plan(
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Restoration:
-    """Carry out a checked request; arguments as `restore`."""
-    tell = progress or (lambda phase, done, of: None)
-    begun = time.perf_counter()
-    y = _measurement(photo, prior, plan.scale)
-    condition = encode(
-        prior,
-        y,
-        plan.scale,
-        plan.noise_std,
-        features=plan.chains > 0,
-        tile=tile,
-        tell=lambda done, of: tell("encode", done, of),
-    )
-    anchor = condition.mean
-    encoded = time.perf_counter()
+    """Carry out a checked request; arguments and errors as `restore`."""
+    with enough_memory(plan):
+        return _run(photo, prior, plan, tile, batch, progress or (lambda phase, done, of: None))
 
-    denoise = _Counted(ConditionalDenoiser(prior, condition, plan.scale, plan.noise_std, tile), plan.evaluations, tell)
+
+def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, tell: Progress) -> Restoration:
+    begun = time.perf_counter()
+    problem = (Conditional if plan.conditional else ZeroShot)(photo, prior, plan, tile, tell)
+    anchored = time.perf_counter()
     field = NoiseField(plan.seed, content_hash(photo.samples))
-    mode = prior.mode(plan.scale)
 
     def draw(numbers: Sequence[int], start: float) -> list[Tensor]:
-        pictures = renoise(
-            anchor,
-            denoise,
-            start,
-            sigma_min=mode.sigma_min,
-            sampler=plan.sampler,
-            steps=plan.steps,
-            variance=lambda s: mode.variance_at(s, plan.noise_std),
-            fields=[(field, k) for k in numbers],
-        )
-        return [x[None] for x in pictures]
+        return [x[None] for x in problem.draw([(field, k) for k in numbers], start)]
 
-    together = batch or max(1, min(8, BATCH_PIXELS // (anchor.shape[-1] * anchor.shape[-2])))
+    together = batch or max(1, min(8, BATCH_PIXELS // (problem.anchor.shape[-1] * problem.anchor.shape[-2])))
     draws: list[Tensor] = []
-    for first in range(0, plan.samples, together):
-        draws += draw(range(first, min(first + together, plan.samples)), mode.sigma_max)
-    first_draw = draws[:1]
+    for first in range(0, plan.full_draws, together):
+        draws += draw(range(first, min(first + together, plan.full_draws)), problem.sigma_max)
+    dial = problem.dial(draws[:2], lambda start: draw([0], start)[0]) if plan.inner else None
 
     def at(f: float) -> Tensor:
         if f == 0:
-            return anchor
-        if f < 1 and plan.path == "renoise":
-            return draw([0], sigma_0(table(), f))[0]
-        if not first_draw:
-            first_draw.extend(draw([0], mode.sigma_max))
-        return first_draw[0] if f == 1 else anchor + weight(table(), f) * (first_draw[0] - anchor)
+            return problem.anchor
+        if f == 1 or dial is None:
+            return draws[0]
+        if plan.path == "renoise":
+            return draw([0], sigma_0(dial, f))[0]
+        return problem.anchor + weight(dial, f) * (draws[0] - problem.anchor)
 
-    def table() -> DialTable:
-        return find_table(prior.card, plan.scale, plan.noise_std, plan.sampler, plan.steps)
-
-    images = {f: at(f) for f in plan.dials}
+    images = {f: _moved(at(f), photo, plan) if plan.consistent else at(f) for f in plan.dials}
     sampled = time.perf_counter()
 
-    finish = _Finish(photo, plan)
-    samples = [finish(x) for x in draws]
+    finish = Finish(photo, plan)
+    samples = [finish(x) for x in draws[: plan.samples]]
     mean, std = _moments([p.samples for p in samples])
+    anchor = _moved(problem.anchor, photo, plan) if plan.consistent else problem.anchor
+    verdict = _verdict(anchor, photo, prior, plan)
     result = Restoration(
         images={f: finish(x) for f, x in images.items()},
         measurement=photo,
         samples=samples,
         mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
         std=std,
-        run=_facts(prior, plan, {"encode": encoded - begun, "sample": sampled - encoded}),
+        operator=plan.operator,
+        verdict=verdict,
+        run=_facts(prior, plan, {"anchor": anchored - begun, "sample": sampled - anchored}),
     )
+    result.run["fell_back"] = problem.fell_back
+    result.run["consistency"] = {"value": verdict.value, "low": verdict.low, "high": verdict.high}
     result.run["seconds"]["finish"] = round(time.perf_counter() - sampled, 3)
     return result
 
 
-def _measurement(photo: Photo, prior: Prior, scale: int) -> Tensor:
-    samples = as_channels(premultiplied(photo.samples, photo.alpha), prior.card.network.channels)
-    rows, columns = padding(prior, photo.height, photo.width, scale)
-    if rows or columns:
-        samples = np.pad(samples, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
-    return torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
+def _data(photo: Photo, plan: Plan) -> DataTerm:
+    """The measurement with the picture's own channels."""
+    samples = premultiplied(photo.samples, photo.alpha)
+    y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
+    return DataTerm(plan.operator, y, plan.noise)
 
 
-class _Finish:
-    """From the padded truth grid to a photograph like the measurement."""
-
-    def __init__(self, photo: Photo, plan: Plan) -> None:
-        self.photo = photo
-        self.height, self.width = plan.shape
-        self.alpha = None
-        if photo.alpha is not None:
-            self.alpha = resize(photo.alpha, self.height, self.width).clip(0, 1)
-        self.dpi = None if photo.dpi is None else (photo.dpi[0] * plan.scale, photo.dpi[1] * plan.scale)
-
-    def crop(self, x: Tensor) -> NDArray[np.float32]:
-        """(1, C, H', W') to (H, W, C) with the photograph's channels."""
-        samples = x[0, :, : self.height, : self.width].permute(1, 2, 0).numpy()
-        return as_channels(samples, self.photo.channels)
-
-    def __call__(self, x: Tensor) -> Photo:
-        samples = unpremultiplied(self.crop(x), self.alpha)
-        return Photo(samples, self.alpha, self.photo.bit_depth, self.photo.icc, self.dpi, self.photo.format)
+def _moved(picture: Tensor, photo: Photo, plan: Plan) -> Tensor:
+    """A picture moved to the data, on the truth grid alone; a grey picture's channels move together."""
+    finish = Finish(photo, plan)
+    x = torch.from_numpy(np.ascontiguousarray(finish.crop(picture).transpose(2, 0, 1)))[None]
+    step = consistent(x, _data(photo, plan)) - x
+    moved = picture.clone()
+    moved[..., : plan.shape[0], : plan.shape[1]] += step
+    return moved
 
 
-class _Counted:
-    """A denoiser that tells of every evaluation."""
-
-    def __init__(self, denoise: ConditionalDenoiser, of: int, tell: Progress) -> None:
-        self.denoise = denoise
-        self.of = of
-        self.tell = tell
-        self.done = 0
-
-    def __call__(self, x: Tensor, sigma: float) -> Tensor:
-        out = self.denoise(x, sigma)
-        self.done += len(x)
-        self.tell("sample", self.done, self.of)
-        return out
+def _verdict(anchor: Tensor, photo: Photo, prior: Prior, plan: Plan) -> Verdict:
+    x = torch.from_numpy(np.ascontiguousarray(Finish(photo, plan).crop(anchor).transpose(2, 0, 1)))[None]
+    value = float(_data(photo, plan).consistency(x)[0])
+    name = f"{plan.anchor}, consistent" if plan.consistent else plan.anchor
+    if not isinstance(plan.noise, GaussianNoise):
+        return Verdict(value)
+    return judge(prior.card, plan.operator, plan.noise_std, name, value)
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
@@ -298,9 +292,13 @@ def _facts(prior: Prior, plan: Plan, seconds: dict[str, float]) -> dict[str, Any
     return {
         "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
         "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
-        "mode": "conditional",
-        "operator": f"downsample:factor={plan.scale},kernel=bicubic",
+        "mode": "conditional" if plan.conditional else "zero-shot",
+        "operator": str(plan.operator),
+        "noise": str(plan.noise),
         "noise_std": plan.noise_std,
+        "anchor": plan.anchor,
+        "posterior": plan.posterior,
+        "consistent": plan.consistent,
         "dial": list(plan.dials),
         "path": plan.path,
         "samples": plan.samples,

@@ -1,0 +1,330 @@
+"""zeroshot.*: any measurement by the unconditional prior, beside other methods on the same denoiser."""
+
+import json
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cache import measured
+from results import RESULTS, Row, write_results
+from veriscale.metrics.bootstrap import paired_interval
+from veriscale.physics.data_term import DataTerm
+from veriscale.runtime.networks import encode
+from veriscale.traversal.anchor import STEPS
+from veriscale.traversal.consistency import consistent
+from veriscale.traversal.dial import sigma_0, weight
+from veriscale.traversal.pilot import pilot
+from veriscale.workflows.plan import PILOT_STARTS, ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS
+from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.zero_shot import SIGMA_MAX
+from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
+
+DRAWS = 8
+INNER = (0.25, 0.5, 0.75)
+ITERATIONS = (100, 200, 400)
+
+
+def tuned(method: str, task: str) -> dict[str, float]:
+    """Settings chosen by zeroshot_tuning.py."""
+    prefix = f"zeroshot.tuning.{method}.{task}."
+    rows = json.loads((RESULTS / "zeroshot_tuning.json").read_text())["rows"]
+    found = {r["id"].removeprefix(prefix): r["value"] for r in rows if r["id"].startswith(prefix)}
+    found.pop("score")
+    return found
+
+
+def scores(image: Tensor, x: Tensor) -> dict[str, list[float]]:
+    sliced, energy = perception(image, x)
+    mse = (image - x).double().square().mean((1, 2, 3))
+    found = {"psnr": psnr(image, x), "mse": mse, "sliced": sliced, "energy": energy}
+    return {k: list(map(float, v)) for k, v in found.items()}
+
+
+def linear(run: Methods, task: str, text: str, x: Tensor) -> dict:
+    data = problem(x, text)
+    out = {"start": scores(data.start(), x)}
+    anchor = run.fast(data)
+    out["fast"] = scores(anchor, x)
+    moved = torch.cat([consistent(anchor[i : i + 1], one(data, i)) for i in range(len(x))])
+    out["fast, consistent"] = scores(moved, x)
+    out["agreement"] = {"fast": data.consistency(anchor).tolist(), "fast, consistent": data.consistency(moved).tolist()}
+    out["total variation"] = scores(run.total_variation(data, **tuned("total_variation", task)), x)
+    for n in ITERATIONS:
+        out[f"paper {n}"] = scores(run.paper(data, n, **tuned("paper", task)), x)
+
+    settings = tuned("dps", task)
+    draws = [run.dps(data, anchor, 100, **settings, draw=k) for k in range(DRAWS)]
+    out["dps"], out["mean of 8 dps"] = scores(draws[0], x), scores(torch.stack(draws).mean(0), x)
+    settings = tuned("diffpir", task)
+    out["diffpir"] = scores(run.diffpir(data, anchor, 100, settings["scale"], settings["fresh"], SIGMA_MAX), x)
+
+    def draw(start: float, k: int = 0) -> Tensor:
+        return run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, start, k)
+
+    full = [draw(SIGMA_MAX, k) for k in range(2)]
+    out["dial 1"] = scores(full[0], x)
+    parts = {s: draw(s) for s in PILOT_STARTS}
+    dials = [
+        pilot(anchor[i], [f[i] for f in full], lambda s, i=i: parts[s][i], PILOT_STARTS, SIGMA_MAX)
+        for i in range(len(x))
+    ]
+    out["kappa"] = [d.kappa for d in dials]
+    for f in INNER:
+        w = torch.tensor([weight(d, f) for d in dials]).view(-1, 1, 1, 1)
+        out[f"interpolate {f}"] = scores(anchor + w * (full[0] - anchor), x)
+        starts = [sigma_0(d, f) for d in dials]
+        out[f"renoise {f}"] = scores(torch.cat([single(run, data, anchor, i, s) for i, s in enumerate(starts)]), x)
+    return out
+
+
+def one(data: DataTerm, i: int) -> DataTerm:
+    return DataTerm(data.operator, data.y[i : i + 1], data.noise)
+
+
+def single(run: Methods, data: DataTerm, anchor: Tensor, i: int, start: float) -> Tensor:
+    """One picture from its own start."""
+    return run.proximal(one(data, i), anchor[i : i + 1], ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, start)
+
+
+def nonlinear(run: Methods, task: str, text: str, x: Tensor) -> dict:
+    data = problem(x, text)
+    anchor = run.paper(data, 200, **tuned("paper", task))
+    draw = run.dps(data, anchor, 100, **tuned("dps", task))
+    pictures = {"start": data.start(), "paper": anchor, "dps": draw}
+    out: dict = {k: scores(v, x) for k, v in pictures.items()}
+    out["agreement"] = {k: data.consistency(v).tolist() for k, v in pictures.items()}
+    return out
+
+
+def seconds(run: Methods, x: Tensor) -> dict[str, float]:
+    """Two crops, blur, best of two runs for the short ones."""
+    data = problem(x[:2], TASKS["blur"])
+    anchor = run.fast(data)
+    settings = tuned("dps", "blur")
+    peer = tuned("diffpir", "blur")
+
+    def clock(work, times: int = 3) -> float:
+        spent = []
+        for _ in range(times):
+            begun = time.perf_counter()
+            work()
+            spent.append(time.perf_counter() - begun)
+        return min(spent)
+
+    return {
+        "fast": clock(lambda: run.fast(data)),
+        "proximal": clock(lambda: run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, SIGMA_MAX)),
+        "dps 100": clock(lambda: run.dps(data, anchor, 100, **settings), 2),
+        "dps 1000": clock(lambda: run.dps(data, anchor, 1000, **settings), 1),
+        "diffpir 100": clock(lambda: run.diffpir(data, anchor, 100, peer["scale"], peer["fresh"], SIGMA_MAX), 2),
+    }
+
+
+def bicubic(run: Methods, prior, x: Tensor) -> dict:
+    """The encoder and the zero-shot anchor on the measurement that the encoder was trained for."""
+    data = problem(x, "downsample:factor=4,kernel=bicubic")
+    means = [encode(prior, y[None], 4, NOISE, features=False).mean for y in data.y]
+    return {"encoder": scores(torch.cat(means), x), "fast": scores(run.fast(data), x)}
+
+
+def main() -> None:
+    begun = time.monotonic()
+    prior = load_prior("photo")
+    run = Methods(prior)
+    x = crops("bsd100")
+
+    def measure(item: str) -> dict:
+        if item == "seconds":
+            return seconds(run, x)
+        if item == "bicubic":
+            return bicubic(run, prior, x)
+        return linear(run, item, TASKS[item], x) if item in TASKS else nonlinear(run, item, NONLINEAR[item], x)
+
+    settings = {
+        "prior": prior.card.tensors_sha256,
+        "tuning": (RESULTS / "zeroshot_tuning.json").read_text(),
+        "stage 2": [ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS, SIGMA_MAX, PILOT_STARTS],
+    }
+    items = ["seconds", "bicubic", *TASKS, *NONLINEAR]
+    found = dict(zip(items, measured("zeroshot", settings, items, measure, 200.0), strict=True))
+    rows = [*anchor_rows(found), *time_rows(found["seconds"]), *draw_rows(found), *dial_rows(found), *other_rows(found)]
+    notes = (
+        f"16 centre crops of 128² of BSD100, s = {NOISE}, RGB PSNR, unclipped. Settings from zeroshot_tuning.json "
+        "(natural/validation). Second stages of all methods start at the same anchor; their times are without it."
+    )
+    write_results("zeroshot", rows, notes, time.monotonic() - begun)
+
+
+def mean(values: list[float]) -> float:
+    return float(np.mean(values))
+
+
+def gain(a: list[float], b: list[float]) -> tuple[float, tuple[float, float]]:
+    bounds = paired_interval(np.array(a), np.array(b))
+    return bounds.estimate, (bounds.low, bounds.high)
+
+
+def anchor_rows(found: dict) -> list[Row]:
+    rows = []
+    for task in TASKS:
+        of = found[task]
+        level = {k: mean(v["psnr"]) for k, v in of.items() if isinstance(v, dict) and "psnr" in v}
+        papers = {k: level[k] for k in level if k.startswith("paper")}
+        best = max(papers, key=papers.get)
+        others = {k: level[k] for k in ("start", "total variation", "mean of 8 dps", "dps", *papers)}
+        rows.append(
+            Row(
+                f"zeroshot.anchor.{task}",
+                f"{task}: PSNR of fast, {STEPS} evaluations",
+                level["fast"],
+                "dB",
+                against=others,
+            )
+        )
+        for name, bar in ((best, ">= -0.05"), ("mean of 8 dps", ">= 0"), ("total variation", ">= 1")):
+            value, bounds = gain(of["fast"]["psnr"], of[name]["psnr"])
+            key = "paper" if name == best else name.replace(" ", "_")
+            rows.append(
+                Row(f"zeroshot.anchor.{task}.over_{key}", f"{task}: fast over {name}", value, "dB", bounds, bar)
+            )
+        value, bounds = gain(of["fast, consistent"]["psnr"], of["fast"]["psnr"])
+        agreement = {k: mean(v) for k, v in of["agreement"].items()}
+        rows.append(
+            Row(f"zeroshot.anchor.{task}.consistent", f"{task}: what --consistent does to PSNR", value, "dB", bounds)
+        )
+        rows.append(
+            Row(
+                f"zeroshot.anchor.{task}.agreement",
+                f"{task}: consistency of fast",
+                agreement["fast"],
+                against={"--consistent": agreement["fast, consistent"]},
+            )
+        )
+    value, bounds = gain(found["bicubic"]["encoder"]["psnr"], found["bicubic"]["fast"]["psnr"])
+    levels = {k: mean(v["psnr"]) for k, v in found["bicubic"].items()}
+    rows.append(
+        Row("zeroshot.anchor.sr.encoder_gap", "bicubic x4: the encoder over fast", value, "dB", bounds, against=levels)
+    )
+    return rows
+
+
+def time_rows(spent: dict[str, float]) -> list[Row]:
+    def ratio(key: str, what: str, a: str, b: str, bar: str) -> Row:
+        return Row(key, what, spent[b] / spent[a], "x", bar=bar)
+
+    total = spent["fast"] + spent["proximal"]
+    return [
+        ratio("zeroshot.time.dps100", "dps at 100 steps over fast, time", "fast", "dps 100", ">= 10"),
+        ratio("zeroshot.time.dps1000", "dps at 1000 steps over fast, time", "fast", "dps 1000", ">= 100"),
+        ratio("zeroshot.draws.time_dps", "dps at 100 steps over proximal, time", "proximal", "dps 100", ">= 10"),
+        ratio("zeroshot.draws.time_diffpir", "DiffPIR-style over proximal, time", "proximal", "diffpir 100", ">= 4"),
+        Row(
+            "zeroshot.time.total",
+            "dps at 100 steps over fast and proximal together, time",
+            spent["dps 100"] / total,
+            "x",
+        ),
+        Row("zeroshot.time.fast", "fast, one 128² crop", spent["fast"] / 2, "s"),
+    ]
+
+
+def draw_rows(found: dict) -> list[Row]:
+    rows = []
+    for task in TASKS:
+        of = found[task]
+        for key, unit in (("psnr", "dB"), ("sliced", ""), ("energy", "")):
+            others = {k: mean(of[k][key]) for k in ("dps", "diffpir")}
+            rows.append(
+                Row(
+                    f"zeroshot.draws.{task}.{key}",
+                    f"{task}: proximal at dial 1, {key}",
+                    mean(of["dial 1"][key]),
+                    unit,
+                    against=others,
+                )
+            )
+        for peer in ("dps", "diffpir"):
+            better = [
+                gain(of["dial 1"]["psnr"], of[peer]["psnr"])[1][1] >= 0,
+                gain(of[peer]["sliced"], of["dial 1"]["sliced"])[1][1] >= 0,
+            ]
+            rows.append(
+                Row(
+                    f"zeroshot.draws.{task}.against_{peer}",
+                    f"{task}: of PSNR and sliced W2, how many are not worse than {peer} (95 %)",
+                    sum(better),
+                    bar=">= 1",
+                )
+            )
+    return rows
+
+
+def dial_rows(found: dict) -> list[Row]:
+    rows = []
+    for task in TASKS:
+        of = found[task]
+        low, high = mean(of["fast"]["mse"]), mean(of["dial 1"]["mse"])
+        for path in ("interpolate", "renoise"):
+            for f in INNER:
+                share = (mean(of[f"{path} {f}"]["mse"]) - low) / (high - low)
+                bar = f"{f - 0.15:g}..{f + 0.15:g}"
+                rows.append(
+                    Row(
+                        f"zeroshot.dial.{task}.{path}_{f}",
+                        f"{task}: share of extra error at dial {f}, {path}",
+                        share,
+                        bar=bar,
+                    )
+                )
+        rows.append(Row(f"zeroshot.dial.{task}.g", f"{task}: MSE(1)/MSE(0)", high / low))
+        inner = [f"{path} {f}" for path in ("interpolate", "renoise") for f in INNER]
+        points = ["fast", *inner, "dial 1", "total variation", "paper 400", "mean of 8 dps", "dps", "diffpir"]
+        rows += [
+            Row(
+                f"zeroshot.dial.{task}.curve.{name.replace(' ', '_')}",
+                f"{task}: sliced W2 of {name}",
+                mean(of[name]["sliced"]),
+                against={"PSNR, dB": mean(of[name]["psnr"])},
+            )
+            for name in points
+        ]
+    return rows
+
+
+def other_rows(found: dict) -> list[Row]:
+    rows = []
+    for task in NONLINEAR:
+        of = found[task]
+        for name in ("paper", "dps"):
+            value, bounds = gain(of[name]["psnr"], of["start"]["psnr"])
+            levels = {k: mean(of[k]["psnr"]) for k in ("start", name)}
+            rows.append(
+                Row(
+                    f"zeroshot.nonlinear.{task}.{name}",
+                    f"{task}: PSNR of {name} over the start",
+                    value,
+                    "dB",
+                    bounds,
+                    "> 0",
+                    levels,
+                )
+            )
+        for name in ("paper", "dps"):
+            ratio = mean(of["agreement"][name]) / mean(of["agreement"]["start"])
+            levels = {k: mean(of["agreement"][k]) for k in ("start", name)}
+            rows.append(
+                Row(
+                    f"zeroshot.nonlinear.{task}.{name}_consistency",
+                    f"{task}: misfit of {name} over that of the start",
+                    ratio,
+                    bar="< 1",
+                    against=levels,
+                )
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Too little dynamic range: contrast is raised and both ends are clipped."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from veriscale.errors import InputError
+from veriscale.physics.operator import Operator
+
+
+@dataclass(frozen=True)
+class Clip(Operator):
+    """y = clip(gain·(x − ½) + ½, 0, 1), whose restoration recovers a high dynamic range.
+
+    The gradient is the gain where y is not clipped and 0 elsewhere.
+
+    Args:
+        gain: in (0, 100].
+
+    Raises:
+        InputError: the gain is out of range.
+
+    Source: Mardani et al. 2023, Chung et al. 2023 and others: clip(2x, −1, 1) for x in [−1, 1] is gain 2 here.
+    """
+
+    gain: float = 2.0
+
+    name: ClassVar[str] = "hdr"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gain <= 100:
+            raise InputError(f"The gain of operator 'hdr' is a number in (0, 100], such as 2, not {self.gain:g}.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, …) → the same shape."""
+        return (self.gain * (x - 0.5) + 0.5).clamp(0, 1)
+
+    def __str__(self) -> str:
+        short = f"{self.gain:g}"
+        return f"{self.name}:gain={short if float(short) == self.gain else repr(self.gain)}"

@@ -1,0 +1,87 @@
+"""What is usual for the agreement of an anchor with its measurement, on held-out pictures: for the card."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.card import Consistency
+from veriscale.diffusion.encoder import CENTRE
+from veriscale.diffusion.prior import Prior
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.inpaint import Inpaint
+from veriscale.physics.measurement_noise import GaussianNoise
+from veriscale.physics.operator import LinearOperator
+from veriscale.physics.registry import parse_operator
+from veriscale.runtime.networks import UnconditionalDenoiser
+from veriscale.stages.batches import quantise
+from veriscale.stages.data import Photographs
+from veriscale.stages.held_out import KNOTS, centre_crop
+from veriscale.traversal.anchor import fast, levels
+from veriscale.traversal.consistency import family
+
+CROP = 128  # truth pixels
+ZERO_SHOT = (
+    "downsample:factor=4,kernel=box",
+    "inpaint:keep=0.5",
+    "blur:kernel=gaussian,std=3",
+    "blur:kernel=anisotropic,std=20x1,angle=45",
+    "sensing:ratio=0.5",
+)
+NOISES = (0.01, 0.025, 0.05, 0.1)
+_T = 2.093  # 97.5 % point of Student's t with 19 degrees of freedom: twenty validation pictures
+
+
+def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[str], None]) -> list[Consistency]:
+    """The usual ‖A·anchor − y‖²/(n·s²) of the measurements in `ZERO_SHOT` and of every scale of the encoder."""
+    found = []
+    for text in ZERO_SHOT:
+        tell(f"usual consistency: {text}")
+        operator = parse_operator(text)
+        values = [_fast(prior, photographs, operator, s) for s in NOISES if isinstance(operator, LinearOperator)]
+        found.append(_ranges(family(operator), "fast", list(NOISES), values))
+    for scale in prior.card.network.scales:
+        values = [_mean(prior, photographs, scale, s) for s in KNOTS]
+        found.append(_ranges(family(Downsample(scale)), "mean", list(KNOTS), values))
+    return found
+
+
+def _fast(prior: Prior, photographs: Photographs, operator: LinearOperator, noise_std: float) -> Tensor:
+    x = _crops(photographs, CROP)
+    data = DataTerm(operator, _measured(operator, x, noise_std), GaussianNoise(noise_std))
+    sigmas = levels(data.noise_std, operator.norm(tuple(x.shape[1:])), isinstance(operator, Inpaint))
+    mean = torch.full_like(x, CENTRE)
+    anchor = fast(UnconditionalDenoiser(prior), data, sigmas, mean, prior.mode(0).sigma_data[0] ** 2)
+    return data.consistency(anchor.x)
+
+
+@torch.no_grad()
+def _mean(prior: Prior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
+    operator = Downsample(scale)
+    y = quantise(_measured(operator, _crops(photographs, CROP // scale * scale), noise_std))
+    anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean
+    return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu())
+
+
+def _crops(photographs: Photographs, side: int) -> Tensor:
+    return torch.stack([centre_crop(i, side).float().cpu() / 255 for i in photographs.images])
+
+
+def _measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
+    clean = operator.forward(x)
+    support = operator.support(tuple(clean.shape[1:]))
+    y = GaussianNoise(noise_std).sample(clean, np.random.default_rng(0))
+    return y if support is None else y * support
+
+
+def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Tensor]) -> Consistency:
+    """Prediction intervals of a log-normal law: where the next picture's value lies with 95 %."""
+    low, high = [], []
+    for v in values:
+        logs = v.double().log()
+        half = _T * float(logs.std()) * (1 + 1 / len(logs)) ** 0.5
+        low.append(float((logs.mean() - half).exp()))
+        high.append(float((logs.mean() + half).exp()))
+    return Consistency(operator, anchor, noise_std, low, high)

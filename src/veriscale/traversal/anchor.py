@@ -1,0 +1,136 @@
+"""The first stage without an encoder: an estimate of low distortion from a measurement and an unconditional prior."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.samplers import Denoiser
+from veriscale.diffusion.schedule import geometric
+from veriscale.physics.data_term import DataTerm
+
+STEPS = 16  # evaluations of the denoiser in `fast`
+GROWTH = 1.5  # how far the gap between the two proximal maps may grow above its least before `fast` falls back
+
+Tell = Callable[[int, int], None]
+"""(evaluations done, of)."""
+
+
+class Anchor(NamedTuple):
+    """What the first stage gives."""
+
+    x: Tensor  # (B, C, H, W)
+    fell_back: Tensor  # (B,) bool: whether `fast` left its splitting for the slower, safer one
+
+
+def levels(noise_std: float, norm: float, masked: bool, steps: int = STEPS) -> list[float]:
+    """The noise levels of `fast`: geometric, from what the prior leaves open to what the measurement leaves open.
+
+    Args:
+        noise_std: s of the measurement.
+        norm: ‖A‖.
+        masked: whether the values of y are those of x or nothing: then half of the modes are seen with precision 1/s²
+            and half not at all, and what lies between matters less.
+        steps: one evaluation each.
+
+    Source: ours, docs/methods.md#fast; after the shift parameters of Wachspress 1962 for alternating directions.
+    """
+    high, low = (0.5, 2 * noise_std) if masked else (1.0, noise_std / math.sqrt(norm))
+    high = max(high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
+    return geometric(high, low, steps)[:-1].tolist()
+
+
+def fast(
+    denoise: Denoiser,
+    data: DataTerm,
+    sigmas: Sequence[float],
+    mean: Tensor,
+    variance: float,
+    tell: Tell = lambda done, of: None,
+) -> Anchor:
+    """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
+
+    The prior's map is its denoiser: exactly for a Gaussian prior, D(v; σ) = argmin ½‖x − v‖² − σ² log p(x). Where the
+    gap between the two maps grows above `GROWTH` times its least and above σ, the size of what a denoiser takes away,
+    the item goes on by half-quadratic splitting, which contracts for any denoiser that does.
+
+    Args:
+        denoise: the unconditional denoiser.
+        data: the measurement; linear.
+        sigmas: of `levels`, decreasing.
+        mean: (B, C, H, W), the prior's mean.
+        variance: the prior's variance per pixel.
+        tell: called after every evaluation.
+
+    Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
+    """
+    x = data.prox(mean, math.sqrt(variance))
+    p = torch.zeros_like(x)
+    least = torch.full((len(x),), math.inf, dtype=x.dtype)
+    fell_back = torch.zeros(len(x), dtype=torch.bool)
+    for done, sigma in enumerate(sigmas, start=1):
+        r = sigma**-2
+        u = x - p / r
+        h = data.prox(u, sigma, x)
+        q = r * (u - h)
+        safe = fell_back.view(-1, *[1] * (x.ndim - 1))
+        v = torch.where(safe, h, h - q / r)
+        x = denoise(v, sigma)
+        p = torch.where(safe, torch.zeros_like(p), r * (v - x))
+        gap = (h - x).square().flatten(1).mean(1).sqrt()
+        grown = (gap > GROWTH * least) & (gap > sigma)
+        p[grown & ~fell_back] = 0  # the splitting variable of a way that is left
+        fell_back |= grown
+        least = torch.minimum(least, gap)
+        tell(done, len(sigmas))
+    return Anchor(x, fell_back)
+
+
+def paper(
+    denoise: Denoiser,
+    data: DataTerm,
+    *,
+    iterations: int,
+    weight: float,
+    rate: float,
+    sigma: float,
+    noise: Callable[[int], Tensor],
+    tell: Tell = lambda done, of: None,
+) -> Anchor:
+    """Minimise ‖y − A(x)‖² + w⟨stop[ε(x_t)], x⟩ with AdamW and a cosine decay, the iterate noised afresh each step.
+
+    Args:
+        denoise: the unconditional denoiser.
+        data: the measurement, of any operator.
+        iterations: one evaluation each.
+        weight: w for the squared norm on [0, 1]; `consistent_weight` by default of the callers.
+        rate: of AdamW on [0, 1].
+        sigma: noise level t₁ of the iterate.
+        noise: iteration → unit noise in the shape of x.
+        tell: called after every evaluation.
+
+    Source: MAP-RPS (arXiv 2605.28711), stage 1.
+    """
+    x = data.start().clone()
+    x.grad = torch.zeros_like(x)
+    optimizer = torch.optim.AdamW([x], lr=rate, weight_decay=0.0)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
+    for step in range(iterations):
+        noisy = x + sigma * noise(step)
+        epsilon = (noisy - denoise(noisy, sigma)) / sigma
+        _, gradient = data.gradient(x)
+        x.grad = gradient + weight * epsilon
+        optimizer.step()
+        decay.step()
+        tell(step + 1, iterations)
+    return Anchor(x, torch.zeros(len(x), dtype=torch.bool))
+
+
+def consistent_weight(noise_std: float, sigma: float) -> float:
+    """w of `paper` at which its minimum is the most probable picture of an N(½, ¼) prior, on [0, 1].
+
+    Source: MAP-RPS, theorem 3.3: w = 2s²/√(ᾱ(1 − ᾱ)) with s on [−1, 1] and ᾱ = 1/(1 + 4σ²), halved for [0, 1].
+    """
+    return 2 * noise_std**2 * (1 + 4 * sigma**2) / sigma

@@ -1,0 +1,90 @@
+"""Whether a restoration agrees with its measurement: the number, its alarm, and the least change that mends it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from veriscale.diffusion.card import Card
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.operator import Operator
+
+_LEAST, _MOST = 1e-4, 1e4  # levels between which `consistent` looks
+_HALVINGS = 30
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A restoration's consistency, beside what is usual.
+
+    Attributes:
+        value: ‖Ax̂ − y‖²/(n·s²) of the anchor.
+        low, high: the central 95 % on the prior's validation photographs; None where the card has no such number.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the value is outside of what is usual."""
+        return self.low is not None and self.high is not None and not self.low <= self.value <= self.high
+
+    def sentence(self) -> str:
+        """One line for a person."""
+        if self.low is None or self.high is None:
+            return f"consistency {self.value:.3g}; what is usual for this operator and noise is not on the prior's card"
+        usual = f"{self.low:.3g} to {self.high:.3g} on validation photographs"
+        if self.alarm:
+            return f"ALARM: consistency {self.value:.3g}, usually {usual}: the operator or the noise looks wrong"
+        return f"consistency {self.value:.3g}, as usual ({usual})"
+
+
+def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: float) -> Verdict:
+    """Compare with the card, at the noise between those that were measured.
+
+    Args:
+        card: the prior's.
+        operator: of the measurement.
+        noise_std: s of Gaussian noise.
+        anchor: which first stage made the picture.
+        value: of `DataTerm.consistency`.
+
+    Source: ours, docs/methods.md#consistency.
+    """
+    for known in card.consistency:
+        if (known.operator, known.anchor) == (family(operator), anchor):
+            return Verdict(value, *(known.at(noise_std) or (None, None)))
+    return Verdict(value)
+
+
+def family(operator: Operator) -> str:
+    """The operator's string without its seed: masks of one kind share their statistics."""
+    parts = [",".join(k for k in part.split(",") if not k.startswith("seed=")) for part in str(operator).split(" + ")]
+    return " + ".join(parts)
+
+
+def consistent(x: Tensor, data: DataTerm) -> Tensor:
+    """The picture nearest to x whose residual is what the noise explains; x itself where it is already.
+
+    Morozov's discrepancy principle: of the minimisers of ½‖Ax' − y‖²/s² + ½‖x' − x‖²/σ² the one with the smallest σ for
+    which ‖Ax' − y‖² ≤ n·s².
+
+    Args:
+        x: (1, C, H, W).
+        data: a linear measurement of it.
+
+    Source: Morozov 1966; docs/methods.md#consistency.
+    """
+    if float(data.consistency(x).max()) <= 1:
+        return x
+    low, high = _LEAST, _MOST
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        if float(data.consistency(data.prox(x, middle, x)).max()) <= 1:
+            high = middle
+        else:
+            low = middle
+        if high / low < 1.005:  # the residual falls with σ⁴ at most: within 2 % of what is asked
+            break
+    return data.prox(x, high, x)

@@ -1,0 +1,250 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.read import read_photo
+from veriscale.physics.registry import OPERATORS
+from veriscale.traversal.consistency import Verdict
+from veriscale.workflows.degradation import degrade
+from veriscale.workflows.plan import make_plan
+from veriscale.workflows.request import Request
+from veriscale.workflows.restoration import restore
+
+FAST = {"sampler": "heun", "steps": 2}
+LINEAR = [
+    "inpaint:keep=0.5",
+    "blur:kernel=gaussian,std=1",
+    "blur:kernel=gaussian,std=1,boundary=reflect",
+    "sensing:ratio=0.5",
+    "fourier:accel=2",
+    "slice:fwhm=2,step=2,axis=0",
+    "downsample:factor=3,kernel=box",
+    "blur:kernel=gaussian,std=1 + downsample:factor=2",
+]
+NONLINEAR = ["hdr:gain=2", "nonlinear-blur:seed=0", "jpeg:quality=40"]
+
+
+@pytest.fixture(scope="module")
+def cat(skimage_data):
+    photo = read_photo(skimage_data / "chelsea.png")
+    return photo.with_samples(photo.samples[80:122, 150:198])  # 42 × 48: no multiple of the network's stride
+
+
+def test_every_operator_is_restored_here():
+    assert {text.partition(":")[0] for text in (*LINEAR, *NONLINEAR)} == set(OPERATORS)
+
+
+@pytest.mark.parametrize("operator", LINEAR)
+def test_whole_dial_and_draws_for_every_linear_operator(tiny, cat, operator):
+    y = degrade(cat, operator, 0.05)
+    result = restore(y, tiny, operator=operator, noise=0.05, dial=[0, 0.5, 1], samples=2, **FAST)
+    assert result.run["mode"] == "zero-shot"
+    for image in (*result.images.values(), *result.samples):
+        assert image.samples.shape == cat.samples.shape
+        assert np.isfinite(image.samples).all()
+    np.testing.assert_array_equal(result.images[1].samples, result.samples[0].samples)
+    assert np.abs(result.samples[0].samples - result.samples[1].samples).max() > 0.01
+    assert np.isfinite(result.consistency)
+
+
+@pytest.mark.parametrize("operator", NONLINEAR)
+def test_nonlinear_operators_by_gradients(tiny, cat, operator):
+    y = degrade(cat, operator, 0.02)
+    result = restore(y, tiny, operator=operator, noise=0.02, dial=[0, 1], preset="map-rps-denoising", steps=3)
+    assert (result.run["anchor"], result.run["posterior"]) == ("paper", "dps")
+    assert all(np.isfinite(p.samples).all() for p in result.images.values())
+
+
+@pytest.mark.parametrize("posterior", ["proximal", "dps"])
+@pytest.mark.parametrize("operator", ["inpaint:keep=0.5", "downsample:factor=4,kernel=box"])
+def test_tiles_do_not_change_the_picture(tiny, cat, operator, posterior):
+    y = degrade(cat, operator, 0.05)
+    settings = {"operator": operator, "noise": 0.05, "dial": 1, "posterior": posterior, "sampler": "heun", "steps": 2}
+    whole = restore(y, tiny, **settings).image.samples
+    tiled = restore(y, tiny, **settings, tile=16).image.samples
+    assert np.abs(whole - tiled).max() <= 1e-3
+
+
+def test_pullback_in_tiles_is_that_of_the_whole(tiny):
+    from veriscale.runtime.networks import UnconditionalDenoiser
+
+    x = torch.rand(2, 3, 45, 70, generator=torch.Generator().manual_seed(0))
+    g = torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+    whole, pull = UnconditionalDenoiser(tiny).pullback(x, 0.1)
+    parts, pull_parts = UnconditionalDenoiser(tiny, tile=16).pullback(x, 0.1)
+    torch.testing.assert_close(whole, parts, atol=1e-5, rtol=0)
+    torch.testing.assert_close(pull(g), pull_parts(g), atol=1e-4, rtol=1e-4)
+
+
+def test_pullback_is_the_transposed_derivative(tiny):
+    from veriscale.runtime.networks import UnconditionalDenoiser
+
+    denoise = UnconditionalDenoiser(tiny)
+    generator = torch.Generator().manual_seed(0)
+    x, g, d = (torch.rand(1, 3, 21, 18, generator=generator) for _ in range(3))
+    moved = (denoise(x + 1e-2 * d, 0.5) - denoise(x - 1e-2 * d, 0.5)) / 2e-2
+    _, pull = denoise.pullback(x, 0.5)
+    assert float((moved * g).sum()) == pytest.approx(float((pull(g) * d).sum()), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "request_, conditional, word",
+    [
+        (Request(), True, "knows bicubic ×4"),
+        (Request(scale=2), True, "knows bicubic ×2"),
+        (Request(operator="downsample:factor=4,kernel=bicubic"), True, "knows bicubic ×4"),
+        (Request(operator="downsample:factor=4,kernel=box"), False, "knows bicubic ×2, ×3, ×4 only"),
+        (Request(operator="downsample:factor=5"), False, "only"),
+        (Request(operator="inpaint:keep=0.5"), False, "only"),
+        (Request(noise=0.3), False, "noise up to 0.05"),
+        (Request(noise="poisson:peak=30"), False, "Gaussian"),
+        (Request(anchor="fast"), False, "'fast'"),
+        (Request(posterior="proximal"), False, "'proximal'"),
+        (Request(preset="map-rps-sr4"), False, "'map-rps-sr4'"),
+    ],
+)
+def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, conditional, word):
+    from dataclasses import replace
+
+    from veriscale.physics.registry import parse_operator
+
+    if request_.operator is not None:
+        request_ = replace(request_, operator=parse_operator(request_.operator))
+    plan = make_plan(cat, tiny, request_)
+    assert plan.conditional is conditional
+    assert word in plan.why
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"operator": "hdr:gain=2", "anchor": "fast"}, "choose 'paper'"),
+        ({"operator": "hdr:gain=2", "posterior": "proximal"}, "choose 'dps'"),
+        ({"operator": "inpaint:keep=0.5", "anchor": "mean"}, "'mean' cannot be had"),
+        ({"operator": "inpaint:keep=0.5", "posterior": "conditional"}, "'conditional' cannot be had"),
+        ({"operator": "inpaint:keep=0.5", "posterior": "covariance", "noise": "poisson:peak=9"}, "Gaussian"),
+        ({"operator": "inpaint:keep=0.5", "anchor": "quick"}, "known: mean, fast, paper"),
+        ({"operator": "inpaint:keep=0.5", "preset": "map-rps"}, "No preset"),
+        ({"operator": "sensing:ratio=0.5", "noise": "poisson:peak=9"}, "use gaussian"),
+        ({"operator": "sensing:ratio=0.5", "noise": "auto"}, "state it"),
+        ({"operator": "inpaint:box=99"}, "42"),
+        ({"operator": "fourier:accel=4"}, "fourier"),
+        ({"scale": 7}, "--operator downsample:factor=7"),
+    ],
+)
+def test_requests_that_do_not_go_together(tiny, cat, wrong, words):
+    picture = cat.with_samples(cat.samples[:, :47]) if "fourier" in str(wrong) else cat
+    with pytest.raises(InputError, match=words):
+        restore(picture, tiny, **wrong)
+
+
+def test_poisson_and_rician_are_restored(tiny, cat):
+    for noise in ("poisson:peak=30", "rician:0.05"):
+        y = degrade(cat, "inpaint:keep=0.7", noise)
+        result = restore(y, tiny, operator="inpaint:keep=0.7", noise=noise, dial=[0, 1], **FAST)
+        assert all(np.isfinite(p.samples).all() for p in result.images.values())
+        assert result.run["noise"] == noise
+
+
+def test_grey_comes_back_grey_and_alpha_survives(tiny, cat):
+    grey = cat.with_samples(cat.samples.mean(2, keepdims=True), np.full(cat.samples.shape[:2], 0.5, np.float32))
+    y = degrade(grey, "downsample:factor=3,kernel=box")
+    image = restore(y, tiny, operator="downsample:factor=3,kernel=box").image
+    assert image.samples.shape == grey.samples.shape
+    np.testing.assert_allclose(image.alpha, 0.5, atol=1e-3)
+
+
+def test_consistent_brings_the_misfit_to_what_the_noise_explains(tiny, cat):
+    y = degrade(cat, "downsample:factor=3,kernel=box", 0.05)
+    settings = {"operator": "downsample:factor=3,kernel=box", "noise": 0.01, "preset": "map-rps-denoising", "steps": 2}
+    before, after = restore(y, tiny, **settings), restore(y, tiny, **settings, consistent=True)
+    assert before.consistency > 1.05
+    assert after.consistency == pytest.approx(1, abs=0.05)
+    assert after.run["consistent"] is True
+
+
+def test_conditional_results_say_how_well_they_agree(tiny, cat):
+    result = restore(cat, tiny, scale=2)
+    assert result.verdict == Verdict(result.consistency)  # this prior's card holds no usual value
+    assert "not on the prior's card" in result.verdict.sentence()
+
+
+def test_same_seed_same_picture_other_seed_other_picture(tiny, cat):
+    settings = {"operator": "inpaint:keep=0.5", "dial": [0, 0.5, 1], **FAST}
+    runs = [restore(cat, tiny, **settings, seed=s) for s in (0, 0, 1)]
+    for f in (0.5, 1):
+        np.testing.assert_array_equal(runs[0].images[f].samples, runs[1].images[f].samples)
+        assert np.abs(runs[0].images[f].samples - runs[2].images[f].samples).max() > 0.01
+
+
+@pytest.mark.parametrize("path", ["renoise", "interpolate"])
+def test_distance_from_the_anchor_grows_along_the_piloted_dial(tiny, cat, path):
+    y = degrade(cat, "inpaint:keep=0.5", 0.05)
+    settings = {"operator": "inpaint:keep=0.5", "noise": 0.05, "path": path, **FAST}
+    result = restore(y, tiny, dial=[0, 0.25, 0.5, 0.75, 1], **settings)
+    anchor = result.images[0].samples
+    distance = [float(np.square(p.samples - anchor).mean()) for p in result.images.values()]
+    assert distance == sorted(distance)
+
+
+def test_plan_counts_its_evaluations(tiny, cat):
+    told = []
+    settings = {"operator": "inpaint:keep=0.5", "dial": [0, 0.5, 1], "sampler": "dpm-solver++", "steps": 3}
+    for path in ("renoise", "interpolate"):
+        told.clear()
+        result = restore(
+            cat, tiny, **settings, path=path, samples=3, progress=lambda what, done, of: told.append((done, of))
+        )
+        assert told[-1] == (result.run["evaluations"], result.run["evaluations"])
+
+
+def test_memory_is_stated_and_larger_for_what_is_not_local(tiny, cat):
+    from veriscale.physics.registry import parse_operator
+
+    local = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5")))
+    whole = make_plan(cat, tiny, Request(operator=parse_operator("sensing:ratio=0.5")))
+    gradient = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5"), posterior="dps", dial=1))
+    assert whole.memory(3, 4) > local.memory(3, 4) > 42 * 48 * 3 * 4
+    assert gradient.tile_memory > 0
+
+
+def test_coefficients_are_measured_as_floats(cat):
+    for operator in ("sensing:ratio=0.5", "fourier:accel=4"):
+        y = degrade(cat, operator)
+        assert (y.bit_depth, y.format, y.icc) == (32, "npy", None)
+        assert y.samples.min() < 0
+    with pytest.raises(InputError, match="use gaussian"):
+        degrade(cat, "sensing:ratio=0.5", "poisson:peak=30")
+    with pytest.raises(InputError, match="flatten"):
+        degrade(cat.with_samples(cat.samples, np.ones(cat.samples.shape[:2], np.float32)), "fourier:accel=4")
+
+
+def test_unmeasured_pixels_hold_no_noise(cat):
+    y = degrade(cat, "inpaint:keep=0.5,seed=3", 0.1)
+    assert float((y.samples == 0).all(2).mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_jpeg_is_degraded_by_the_real_codec(cat):
+    import io
+
+    from PIL import Image
+
+    stored = Image.fromarray(np.rint(cat.samples * 255).astype(np.uint8))
+    stream = io.BytesIO()
+    stored.save(stream, "JPEG", quality=40, subsampling="4:2:0")
+    expected = np.asarray(Image.open(stream), np.float32) / 255
+    np.testing.assert_allclose(degrade(cat, "jpeg:quality=40").samples, expected, atol=1e-6)
+
+
+def test_json_of_a_run_has_no_infinity(tiny, cat):
+    json.dumps(restore(cat, tiny, operator="inpaint:keep=0.5").run, allow_nan=False)
+
+
+def test_a_tiny_hole_is_no_reason_to_forget_the_format(tiny):
+    photo = Photo(np.full((16, 24, 3), 0.5, np.float32), None, 16, b"profile", (300.0, 300.0), "tiff")
+    image = restore(photo, tiny, operator="inpaint:box=4").image
+    assert (image.bit_depth, image.icc, image.dpi, image.format) == (16, b"profile", (300.0, 300.0), "tiff")
