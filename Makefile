@@ -51,7 +51,8 @@ format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-BENCHMARKS := oracles cli_help photo_psnr photo_steps photo_dial restore_scaling restore_determinism net_speed
+BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo_psnr photo_steps photo_dial \
+	zeroshot_tuning zeroshot zeroshot_alarm restore_scaling restore_determinism net_speed
 
 bench: $(VENV)/bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
@@ -62,6 +63,7 @@ PRIORS := src/veriscale/priors
 priors: $(PRIORS)/photo.safetensors
 	$(MAKE) bench
 	$(BIN)/python benchmarks/picture.py
+	$(BIN)/python benchmarks/curve.py
 
 $(PRIORS)/photo.safetensors: recipes/photo.toml | $(VENV)/dev
 	mkdir -p build

@@ -15,11 +15,10 @@ from veriscale.diffusion.schedule import karras
 from veriscale.imaging.read import read_photo
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.data_term import DataTerm
-from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.traversal.anchor import consistent_weight, fast, levels, paper
+from veriscale.traversal.anchor import consistent_weight, fast, levels_for, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
@@ -72,7 +71,7 @@ class Methods:
         start = data.start()
         shape = tuple(start.shape[1:])
         if sigmas is None:
-            sigmas = levels(data.noise_std, data.operator.norm(shape), isinstance(data.operator, Inpaint))
+            sigmas = levels_for(data, shape)
         return fast(self.network, data, sigmas, torch.full_like(start, CENTRE), self.variance).x
 
     def paper(self, data: DataTerm, iterations: int, rate: float, sigma: float, factor: float) -> Tensor:

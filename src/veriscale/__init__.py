@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from veriscale.imaging.photo import Photo as Photo
     from veriscale.imaging.read import read_photo as read_photo
     from veriscale.imaging.write import write_photo as write_photo
+    from veriscale.physics.operator import Operator as Operator
+    from veriscale.physics.registry import parse_operator as parse_operator
     from veriscale.stages.training import train as train
     from veriscale.workflows.degradation import degrade as degrade
     from veriscale.workflows.evaluation import evaluate as evaluate
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "InputError": "errors",
+    "Operator": "physics.operator",
     "Photo": "imaging.photo",
     "Restoration": "workflows.restoration",
     "degrade": "workflows.degradation",
     "evaluate": "workflows.evaluation",
     "load_prior": "workflows.restoration",
+    "parse_operator": "physics.registry",
     "read_photo": "imaging.read",
     "restore": "workflows.restoration",
     "train": "stages.training",

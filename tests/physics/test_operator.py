@@ -1,3 +1,6 @@
+import numpy as np
+import torch
+
 from veriscale.physics.operator import LinearOperator
 
 
@@ -20,9 +23,6 @@ class Twice(LinearOperator):
 
 
 def test_defaults():
-    import numpy as np
-    import torch
-
     a, x = Twice(), torch.rand(2, 3, 4, 5, dtype=torch.float64)
     assert a.measure(x).equal(2 * x)
     assert a.measurement_shape((3, 4, 5)) == a.truth_shape((3, 4, 5)) == (3, 4, 5)

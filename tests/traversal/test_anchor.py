@@ -10,7 +10,7 @@ from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.hdr import Clip
 from veriscale.physics.measurement_noise import GaussianNoise
-from veriscale.traversal.anchor import consistent_weight, fast, levels, paper
+from veriscale.traversal.anchor import Anchor, consistent_weight, fast, levels, paper
 from veriscale.traversal.presets import DEFAULT, PRESETS, find_preset
 
 PRIOR = coloured()
@@ -76,22 +76,30 @@ def test_fast_falls_back_where_the_denoiser_is_expansive():
     torch.testing.assert_close(found.x[1:], alone.x)
 
 
-def test_after_falling_back_it_is_half_quadratic_splitting(monkeypatch):
+def leaping(jump: float) -> tuple[DataTerm, list[float], list[Tensor], Anchor]:
+    """`fast` with two more levels of 1 in front, and a denoiser that leaps at the second."""
     _, data = measured(PRIOR, OPERATORS["half"])
     sigmas = [1.0, 1.0, *sigmas_for(data)]
     seen: list[Tensor] = []
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
-        seen.append(PRIOR.denoise(x, sigma))
+        seen.append(PRIOR.denoise(x, sigma) + (jump if len(seen) == 1 else 0))
         return seen[-1]
 
-    monkeypatch.setattr("veriscale.traversal.anchor.GROWTH", 1e-9)  # the second gap is too large already
-    found = fast(denoise, data, sigmas, PRIOR.mean[None], 1 / 16)
+    return data, sigmas, seen, fast(denoise, data, sigmas, PRIOR.mean[None], 1 / 16)
+
+
+def test_after_falling_back_it_is_half_quadratic_splitting():
+    data, sigmas, seen, found = leaping(3.0)
     assert bool(found.fell_back.all())
     x = seen[1]
     for sigma in sigmas[2:]:
         x = PRIOR.denoise(data.prox(x, sigma), sigma)
     torch.testing.assert_close(found.x, x)
+
+
+def test_a_gap_within_what_a_denoiser_takes_away_is_no_reason_to_fall_back():
+    assert not bool(leaping(0.4)[-1].fell_back.any())
 
 
 def test_fast_tells_every_evaluation():

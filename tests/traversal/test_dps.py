@@ -31,6 +31,32 @@ def test_an_item_does_not_know_its_neighbours():
     torch.testing.assert_close(draws(far, 1.0)[:1], draws(alone, 1.0, count=1))
 
 
+def test_a_step_is_the_authors():
+    """Algorithm 1 as published: variance preserving, data on [−1, 1], the gradient in x_t."""
+    s, t, zeta = 0.6, 0.35, 0.7
+    _, data = measured(PRIOR, OPERATORS["box"], count=2)
+    x, n = PRIOR.mean + s * unit(7), unit(0)
+    visited: list[torch.Tensor] = []
+
+    def watched(v: torch.Tensor, sigma: float):
+        visited.append(v)
+        return PULLBACK(v, sigma)
+
+    dps(watched, data, x, torch.tensor([s, t, 0.0], dtype=torch.float64), zeta, lambda step: n)
+
+    bar, bar_before = 1 / (1 + 4 * s**2), 1 / (1 + 4 * t**2)
+    alpha = bar / bar_before
+    beta = 1 - alpha
+    x_t = (bar**0.5 * (2 * x - 1)).requires_grad_()
+    x_0 = 2 * PRIOR.denoise((x_t / bar**0.5 + 1) / 2, s) - 1
+    rest = (2 * data.y - 1) - data.operator.forward(x_0)  # the operator's rows sum to 1
+    (gradient,) = torch.autograd.grad(rest.flatten(1).norm(dim=1).sum(), x_t)
+    mean = (alpha**0.5 * (1 - bar_before) * x_t + bar_before**0.5 * beta * x_0) / (1 - bar)
+    noise = ((1 - bar_before) / (1 - bar) * beta) ** 0.5 * n
+    expected = (mean + noise - zeta * gradient).detach()
+    torch.testing.assert_close(visited[1], (expected / bar_before**0.5 + 1) / 2, rtol=1e-6, atol=1e-8)
+
+
 def test_the_guidance_brings_the_residual_down():
     for operator in (*OPERATORS.values(), Clip(2.0)):
         x = PRIOR.sample(2, torch.Generator().manual_seed(0))

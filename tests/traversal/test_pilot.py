@@ -68,7 +68,7 @@ def test_the_start_meets_its_share_of_the_truth(off):
 
 
 def test_without_the_correction_an_offset_would_be_missed():
-    """Negative control: √f, right for the mean, overshoots nothing there and misses here."""
+    """Negative control: √f is right for the posterior mean alone."""
     off = 0.05
     w = math.sqrt(0.5)
     assert abs((w**2 * (C + off**2) - 2 * w * off**2) / (C - off**2) - 0.5) > 0.05

@@ -11,7 +11,7 @@ from veriscale.cli.console import complain, named, say
 def degrade(
     *inputs: Path,
     operator: str,
-    noise: str = "0",
+    noise: str | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     seed: int = 0,
     format: str = "png",
@@ -30,7 +30,8 @@ def degrade(
         fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',
         left first; or a TOML file with the same keys.
     noise
-        0.02 or gaussian:0.02 (a standard deviation in [0, 1] units), poisson:peak=30, rician:0.05.
+        0.02 or gaussian:0.02 (a standard deviation in [0, 1] units), poisson:peak=30, rician:0.05; 0 by
+        default, or what the TOML file says.
     output
         A file for one input, else a folder; `<stem>_degraded.png` beside the input by default.
     seed
@@ -49,7 +50,7 @@ def degrade(
     from veriscale.imaging.read import MAX_PIXELS, read_photo
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
-    from veriscale.physics.registry import parse_operator
+    from veriscale.physics.registry import parse_operator, read_operator_file
     from veriscale.workflows.degradation import MEASURED, write_sidecar
     from veriscale.workflows.degradation import degrade as make_measurement
     from veriscale.workflows.inputs import collect
@@ -59,7 +60,12 @@ def degrade(
         raise InputError("No input is given; name a picture or a folder.")
     if seed < 0:
         raise InputError(f"Seed {seed} is negative; 0 or more will do.")
-    a, model = parse_operator(operator), parse_noise(noise)
+    stated = None
+    if operator.endswith(".toml"):
+        a, stated = read_operator_file(Path(operator))
+    else:
+        a = parse_operator(operator)
+    model = parse_noise(noise or stated or "0")
     for note in a.notes:
         say(f"{note}.", quiet)
     items, many = collect(inputs, output)

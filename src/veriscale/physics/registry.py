@@ -25,7 +25,7 @@ OPERATORS: dict[str, type[Operator]] = {
     operator.name: operator
     for operator in (Downsample, Blur, Inpaint, Sensing, SliceProfile, Fourier, Clip, NonlinearBlur, Jpeg)
 }
-_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
+_NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
 
 
 def parse_operator(text: str, folder: Path = Path()) -> Operator:
@@ -39,7 +39,7 @@ def parse_operator(text: str, folder: Path = Path()) -> Operator:
         InputError: an unknown name or key, a key that is missing or given twice, a value that is no number or out of
             range, a file that cannot be used, or parts that cannot follow one another.
     """
-    if text.strip().endswith(".toml") and "=" not in text.partition(":")[0] and text.partition(":")[0] not in OPERATORS:
+    if text.strip().endswith(".toml") and text.strip().partition(":")[0] not in OPERATORS:
         return read_operator_file(folder / text.strip())[0]
     return compose([_parse_one(part.strip(), folder) for part in text.split(" + ")])
 
@@ -57,7 +57,7 @@ def read_operator_file(path: Path) -> tuple[Operator, str | None]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The operator file {path} cannot be read: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOML's, Unicode's, or a name with a zero byte
         raise InputError(f"The operator file {path} is not TOML: {error}.") from error
     known = ["operator", "noise"]
     for key in content:
@@ -136,7 +136,7 @@ def _value(name: str, key: str, text: str, hint: Any, f: "Field[Any]", folder: P
         is_path = "file" in f.metadata and text.endswith(f.metadata["file"])
         return str(folder / text) if is_path else text
     if int in kinds:
-        if not re.fullmatch(r"[-+]?\d{1,18}", text):
+        if not re.fullmatch(r"[-+]?[0-9]{1,19}", text):
             raise InputError(f"Operator '{name}': {key}={text} is not a whole number, such as {key}=1.")
         return int(text)
     numbers = text.split("x") if len(kinds) > 1 and tuple in map(_origin, kinds) else [text]

@@ -11,7 +11,6 @@ from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.prior import Prior
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
-from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.operator import LinearOperator
 from veriscale.physics.registry import parse_operator
@@ -19,7 +18,7 @@ from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import KNOTS, centre_crop
-from veriscale.traversal.anchor import fast, levels
+from veriscale.traversal.anchor import fast, levels_for
 from veriscale.traversal.consistency import family
 
 CROP = 128  # truth pixels
@@ -51,7 +50,7 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
 def _fast(prior: Prior, photographs: Photographs, operator: LinearOperator, noise_std: float) -> Tensor:
     x = _crops(photographs, CROP)
     data = DataTerm(operator, _measured(operator, x, noise_std), GaussianNoise(noise_std))
-    sigmas = levels(data.noise_std, operator.norm(tuple(x.shape[1:])), isinstance(operator, Inpaint))
+    sigmas = levels_for(data, tuple(x.shape[1:]))
     mean = torch.full_like(x, CENTRE)
     anchor = fast(UnconditionalDenoiser(prior), data, sigmas, mean, prior.mode(0).sigma_data[0] ** 2)
     return data.consistency(anchor.x)

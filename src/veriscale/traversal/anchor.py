@@ -9,10 +9,16 @@ from torch import Tensor
 
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.diffusion.schedule import geometric
+from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
+from veriscale.physics.masked import Masked
+from veriscale.physics.operator import LinearOperator, Shape
 
 STEPS = 16  # evaluations of the denoiser in `fast`
-GROWTH = 1.5  # how far the gap between the two proximal maps may grow above its least before `fast` falls back
+GROWTH, WIDEST = (
+    1.5,
+    3.0,
+)  # the gap between the two proximal maps, over its least and over sigma, where `fast` falls back
 
 Tell = Callable[[int, int], None]
 """(evaluations done, of)."""
@@ -37,9 +43,20 @@ def levels(noise_std: float, norm: float, masked: bool, steps: int = STEPS) -> l
 
     Source: ours, docs/methods.md#fast; after the shift parameters of Wachspress 1962 for alternating directions.
     """
-    high, low = (0.5, 2 * noise_std) if masked else (1.0, noise_std / math.sqrt(norm))
+    high, low = (0.5, 2 * noise_std) if masked else (0.9, noise_std / math.sqrt(norm))
     high = max(high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
     return geometric(high, low, steps)[:-1].tolist()
+
+
+def levels_for(data: DataTerm, shape: Shape) -> list[float]:
+    """`levels` of a measurement of a picture of `shape`.
+
+    Raises:
+        InputError: its operator is not linear.
+    """
+    if not isinstance(data.operator, LinearOperator):
+        raise InputError(f"The anchor 'fast' needs a linear operator, and {data.operator} is not; choose 'paper'.")
+    return levels(data.noise_std, data.operator.norm(shape), isinstance(data.operator, Masked))
 
 
 def fast(
@@ -53,8 +70,9 @@ def fast(
     """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
 
     The prior's map is its denoiser: exactly for a Gaussian prior, D(v; σ) = argmin ½‖x − v‖² − σ² log p(x). Where the
-    gap between the two maps grows above `GROWTH` times its least and above σ, the size of what a denoiser takes away,
-    the item goes on by half-quadratic splitting, which contracts for any denoiser that does.
+    gap between the two maps grows above `GROWTH` times its least and `WIDEST` times σ, the item goes on by
+    half-quadratic splitting, which contracts for any denoiser that does. (Half-way the gap is above σ with learned
+    denoisers too, and closes again.)
 
     Args:
         denoise: the unconditional denoiser.
@@ -80,7 +98,7 @@ def fast(
         x = denoise(v, sigma)
         p = torch.where(safe, torch.zeros_like(p), r * (v - x))
         gap = (h - x).square().flatten(1).mean(1).sqrt()
-        grown = (gap > GROWTH * least) & (gap > sigma)
+        grown = (gap > GROWTH * least) & (gap > WIDEST * sigma)
         p[grown & ~fell_back] = 0  # the splitting variable of a way that is left
         fell_back |= grown
         least = torch.minimum(least, gap)

@@ -14,11 +14,9 @@ from veriscale.diffusion.schedule import karras
 from veriscale.imaging.colour import as_channels, premultiplied
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
-from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
-from veriscale.physics.operator import LinearOperator
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.traversal.anchor import Anchor, consistent_weight, fast, levels, paper
+from veriscale.traversal.anchor import Anchor, consistent_weight, fast, levels_for, paper
 from veriscale.traversal.dial import Dial
 from veriscale.traversal.dps import dps
 from veriscale.traversal.pilot import pilot
@@ -85,12 +83,10 @@ class ZeroShot:
     def _anchor(self, field: NoiseField) -> Anchor:
         plan, data = self.plan, self.data
         tell = partial(self.tell, "anchor")
-        if plan.anchor == "fast" and isinstance(data.operator, LinearOperator):
+        if plan.anchor == "fast":
             shape = data.operator.truth_shape(tuple(data.y.shape[1:]))
-            masked = isinstance(data.operator, Inpaint)
-            sigmas = levels(data.noise_std, data.operator.norm(shape), masked)
             mean = torch.full((1, *shape), CENTRE)
-            return fast(self._denoise, data, sigmas, mean, self.mode.sigma_data[0] ** 2, tell)
+            return fast(self._denoise, data, levels_for(data, shape), mean, self.mode.sigma_data[0] ** 2, tell)
         preset = plan.preset
         weight = consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])

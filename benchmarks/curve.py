@@ -1,0 +1,43 @@
+"""README's picture of the dial on three tasks, with the other methods' points: from docs/results/zeroshot.json."""
+
+import json
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from results import RESULTS, ROOT
+from zeroshot_problems import TASKS
+
+TITLES = {"sr": "super-resolution ×4 (box)", "inpainting": "50 % inpainting", "blur": "anisotropic blur"}
+PATHS = {"interpolate": "o-", "renoise": "s--"}
+PEERS = {"total variation": "v", "paper 400": "P", "mean of 8 dps": "X", "dps": "D", "diffpir": "^"}
+
+
+def main() -> None:
+    rows = {r["id"]: r for r in json.loads((RESULTS / "zeroshot.json").read_text())["rows"]}
+    figure, panels = plt.subplots(1, len(TASKS), figsize=(12, 3.8), layout="constrained")
+    for panel, task in zip(panels, TASKS, strict=True):
+
+        def point(name: str, task: str = task) -> tuple[float, float]:
+            row = rows[f"zeroshot.dial.{task}.curve.{name.replace(' ', '_')}"]
+            return row["against"]["PSNR, dB"], row["value"]
+
+        for path, style in PATHS.items():
+            line = [point("fast"), *(point(f"{path} {f}") for f in (0.25, 0.5, 0.75)), point("dial 1")]
+            panel.plot(*zip(*line, strict=True), style, label=f"dial 0 to 1, {path}", markersize=5)
+        for name, marker in PEERS.items():
+            panel.plot(*point(name), marker, color="0.35", label=name, markersize=7, linestyle="none")
+        panel.annotate("0", point("fast"), textcoords="offset points", xytext=(6, 4))
+        panel.annotate("1", point("dial 1"), textcoords="offset points", xytext=(6, 4))
+        panel.set_title(TITLES[task], fontsize=10)
+        panel.set_xlabel("PSNR, dB (more is closer)")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("sliced W2 of patches (less looks real)")
+    panels[-1].legend(fontsize=7)
+    figure.savefig(ROOT / "docs" / "curve.png", dpi=80)
+
+
+if __name__ == "__main__":
+    main()
