@@ -11,8 +11,7 @@ from exact import PIXEL_VARIANCE, Problem, prior
 from results import Row, write_results
 from veriscale.diffusion.schedule import geometric
 from veriscale.physics.data_term import DataTerm
-from veriscale.physics.inpaint import Inpaint
-from veriscale.traversal.anchor import STEPS, consistent_weight, fast, levels, paper
+from veriscale.traversal.anchor import STEPS, consistent_weight, fast, levels_for, paper
 
 SIDE, PICTURES = 32, 8
 SEED, TUNING_SEED = 0, 1
@@ -63,8 +62,7 @@ def measure() -> Iterator[Row]:
         problem = Problem.of(oracle, OPERATORS[name], s)
         data, other = problem.measured(PICTURES, SEED), problem.measured(PICTURES, TUNING_SEED)
         expected, aim = problem.mean(data), problem.mean(other)
-        masked = isinstance(problem.operator, Inpaint)
-        sigmas = levels(s, problem.operator.norm((1, SIDE, SIDE)), masked)
+        sigmas = levels_for(data, (1, SIDE, SIDE))
         mean = oracle.mean.expand(PICTURES, -1, -1, -1)
         found = fast(oracle.denoise, data, sigmas, mean, PIXEL_VARIANCE)
 

@@ -16,9 +16,9 @@ from veriscale.traversal.anchor import STEPS
 from veriscale.traversal.consistency import consistent
 from veriscale.traversal.dial import sigma_0, weight
 from veriscale.traversal.pilot import pilot
+from veriscale.traversal.renoise import FULL, FULL_MASKED, full_level
 from veriscale.workflows.plan import PILOT_STARTS, ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS
 from veriscale.workflows.restoration import load_prior
-from veriscale.workflows.zero_shot import SIGMA_MAX
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 
 DRAWS = 8
@@ -44,6 +44,7 @@ def scores(image: Tensor, x: Tensor) -> dict[str, list[float]]:
 
 def linear(run: Methods, task: str, text: str, x: Tensor) -> dict:
     data = problem(x, text)
+    widest = full_level(data.operator)
     out = {"start": scores(data.start(), x)}
     anchor = run.fast(data)
     out["fast"] = scores(anchor, x)
@@ -58,17 +59,16 @@ def linear(run: Methods, task: str, text: str, x: Tensor) -> dict:
     draws = [run.dps(data, anchor, 100, **settings, draw=k) for k in range(DRAWS)]
     out["dps"], out["mean of 8 dps"] = scores(draws[0], x), scores(torch.stack(draws).mean(0), x)
     settings = tuned("diffpir", task)
-    out["diffpir"] = scores(run.diffpir(data, anchor, 100, settings["scale"], settings["fresh"], SIGMA_MAX), x)
+    out["diffpir"] = scores(run.diffpir(data, anchor, 100, settings["scale"], settings["fresh"], widest), x)
 
     def draw(start: float, k: int = 0) -> Tensor:
         return run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, start, k)
 
-    full = [draw(SIGMA_MAX, k) for k in range(2)]
+    full = [draw(widest, k) for k in range(2)]
     out["dial 1"] = scores(full[0], x)
     parts = {s: draw(s) for s in PILOT_STARTS}
     dials = [
-        pilot(anchor[i], [f[i] for f in full], lambda s, i=i: parts[s][i], PILOT_STARTS, SIGMA_MAX)
-        for i in range(len(x))
+        pilot(anchor[i], [f[i] for f in full], lambda s, i=i: parts[s][i], PILOT_STARTS, widest) for i in range(len(x))
     ]
     out["kappa"] = [d.kappa for d in dials]
     for f in INNER:
@@ -115,10 +115,10 @@ def seconds(run: Methods, x: Tensor) -> dict[str, float]:
 
     return {
         "fast": clock(lambda: run.fast(data)),
-        "proximal": clock(lambda: run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, SIGMA_MAX)),
+        "proximal": clock(lambda: run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, FULL)),
         "dps 100": clock(lambda: run.dps(data, anchor, 100, **settings), 2),
         "dps 1000": clock(lambda: run.dps(data, anchor, 1000, **settings), 1),
-        "diffpir 100": clock(lambda: run.diffpir(data, anchor, 100, peer["scale"], peer["fresh"], SIGMA_MAX), 2),
+        "diffpir 100": clock(lambda: run.diffpir(data, anchor, 100, peer["scale"], peer["fresh"], FULL), 2),
     }
 
 
@@ -145,7 +145,7 @@ def main() -> None:
     settings = {
         "prior": prior.card.tensors_sha256,
         "tuning": (RESULTS / "zeroshot_tuning.json").read_text(),
-        "stage 2": [ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS, SIGMA_MAX, PILOT_STARTS],
+        "stage 2": [ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS, FULL, FULL_MASKED, PILOT_STARTS],
     }
     items = ["seconds", "bicubic", *TASKS, *NONLINEAR]
     found = dict(zip(items, measured("zeroshot", settings, items, measure, 200.0), strict=True))

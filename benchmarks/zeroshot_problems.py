@@ -67,12 +67,10 @@ class Methods:
         self.network = UnconditionalDenoiser(prior)
         self.variance = self.mode.sigma_data[0] ** 2
 
-    def fast(self, data: DataTerm, sigmas: list[float] | None = None) -> Tensor:
+    def fast(self, data: DataTerm) -> Tensor:
         start = data.start()
-        shape = tuple(start.shape[1:])
-        if sigmas is None:
-            sigmas = levels_for(data, shape)
-        return fast(self.network, data, sigmas, torch.full_like(start, CENTRE), self.variance).x
+        sigmas = levels_for(data, tuple(start.shape[1:]), self.mode.trust, self.mode.high)
+        return fast(self.network, data, sigmas, torch.full_like(start, CENTRE), self.variance, trust=self.mode.trust).x
 
     def paper(self, data: DataTerm, iterations: int, rate: float, sigma: float, factor: float) -> Tensor:
         weight = factor * consistent_weight(data.noise_std, sigma)

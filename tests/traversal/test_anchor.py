@@ -9,8 +9,9 @@ from torch import Tensor
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.hdr import Clip
+from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import GaussianNoise
-from veriscale.traversal.anchor import Anchor, consistent_weight, fast, levels, paper
+from veriscale.traversal.anchor import WIDEST, Anchor, consistent_weight, fast, levels, levels_for, paper
 from veriscale.traversal.presets import DEFAULT, PRESETS, find_preset
 
 PRIOR = coloured()
@@ -90,7 +91,7 @@ def leaping(jump: float) -> tuple[DataTerm, list[float], list[Tensor], Anchor]:
 
 
 def test_after_falling_back_it_is_half_quadratic_splitting():
-    data, sigmas, seen, found = leaping(3.0)
+    data, sigmas, seen, found = leaping(2 * WIDEST)
     assert bool(found.fell_back.all())
     x = seen[1]
     for sigma in sigmas[2:]:
@@ -98,8 +99,8 @@ def test_after_falling_back_it_is_half_quadratic_splitting():
     torch.testing.assert_close(found.x, x)
 
 
-def test_a_gap_within_what_a_denoiser_takes_away_is_no_reason_to_fall_back():
-    assert not bool(leaping(0.4)[-1].fell_back.any())
+def test_a_gap_of_the_size_of_the_level_is_no_reason_to_fall_back():
+    assert not bool(leaping(0.3 * WIDEST)[-1].fell_back.any())
 
 
 def test_fast_tells_every_evaluation():
@@ -156,6 +157,16 @@ def test_fast_refuses_what_is_not_linear():
     data = DataTerm(Clip(2.0), PRIOR.mean[None], GaussianNoise(0.05))
     with pytest.raises(InputError, match="not linear"):
         fast(PRIOR.denoise, data, [1.0, 0.1], PRIOR.mean[None], 1 / 16)
+
+
+def test_the_levels_of_a_measurement_are_those_of_its_operator():
+    _, box = measured(PRIOR, OPERATORS["box"])
+    shape = (1, SIDE, SIDE)
+    assert levels_for(box, shape) == levels(box.noise_std, 0.25, masked=False)
+    masked = DataTerm(Inpaint(keep=0.5), PRIOR.mean[None], GaussianNoise(0.05))
+    assert levels_for(masked, shape) == levels(0.05, 1.0, masked=True)
+    with pytest.raises(InputError, match="linear operator"):
+        levels_for(DataTerm(Clip(2.0), PRIOR.mean[None], GaussianNoise(0.05)), shape)
 
 
 def test_presets_by_name():

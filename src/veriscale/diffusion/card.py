@@ -43,6 +43,9 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_min: the last noise level before 0.
         sigma_max: the first.
         level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
+        high: of mode 0: the level at which the anchor `fast` begins.
+        trust: of mode 0: by what the noise of a measurement is multiplied in it, since a prior that is applied again
+            and again draws towards its mode.
         sigma: levels at which `variance` was measured, increasing.
         variance: v(sigma) = Var[x0 | x_sigma] per pixel, a row per noise_std.
     """
@@ -53,6 +56,8 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma_min: float
     sigma_max: float
     level_ratio: float = 1.0
+    high: float = 0.9
+    trust: float = 1.0
     sigma: list[float] = []
     variance: list[list[float]] = []
 

@@ -1,6 +1,6 @@
 """What is usual for the agreement of an anchor with its measurement, on held-out pictures: for the card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -48,27 +48,34 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
 
 
 def _fast(prior: Prior, photographs: Photographs, operator: LinearOperator, noise_std: float) -> Tensor:
-    x = _crops(photographs, CROP)
-    data = DataTerm(operator, _measured(operator, x, noise_std), GaussianNoise(noise_std))
-    sigmas = levels_for(data, tuple(x.shape[1:]))
-    mean = torch.full_like(x, CENTRE)
-    anchor = fast(UnconditionalDenoiser(prior), data, sigmas, mean, prior.mode(0).sigma_data[0] ** 2)
-    return data.consistency(anchor.x)
+    x = crops(photographs, CROP)
+    data = DataTerm(operator, measured(operator, x, noise_std), GaussianNoise(noise_std))
+    return data.consistency(zero_shot_anchor(prior, data, x.shape))
+
+
+def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tensor:
+    """The anchor `fast` of a batch of measurements of pictures of `shape` (B, C, H, W)."""
+    mode = prior.mode(0)
+    sigmas = levels_for(data, tuple(shape[1:]), mode.trust, mode.high)
+    mean = torch.full(tuple(shape), CENTRE)
+    return fast(UnconditionalDenoiser(prior), data, sigmas, mean, mode.sigma_data[0] ** 2, trust=mode.trust).x
 
 
 @torch.no_grad()
 def _mean(prior: Prior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
     operator = Downsample(scale)
-    y = quantise(_measured(operator, _crops(photographs, CROP // scale * scale), noise_std))
+    y = quantise(measured(operator, crops(photographs, CROP // scale * scale), noise_std))
     anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean
     return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu())
 
 
-def _crops(photographs: Photographs, side: int) -> Tensor:
+def crops(photographs: Photographs, side: int) -> Tensor:
+    """The centres of all pictures, (N, C, side, side)."""
     return torch.stack([centre_crop(i, side).float().cpu() / 255 for i in photographs.images])
 
 
-def _measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
+def measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
+    """y with Gaussian noise, float32."""
     clean = operator.forward(x)
     support = operator.support(tuple(clean.shape[1:]))
     y = GaussianNoise(noise_std).sample(clean, np.random.default_rng(0))

@@ -16,6 +16,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.device import choose_dtype
+from veriscale.stages.anchor_rule import measure_anchor_rule
 from veriscale.stages.consistency import measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
@@ -121,6 +122,9 @@ def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]
     prior = Prior(card, prior.encoder, prior.denoiser)
     tell("v(sigma)")
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
+    prior = Prior(card, prior.encoder, prior.denoiser)
+    tell("where the anchor 'fast' begins, and its trust")
+    card = msgspec.structs.replace(card, modes=measure_anchor_rule(prior, validation))
     prior = Prior(card, prior.encoder, prior.denoiser)
     return msgspec.structs.replace(
         card,

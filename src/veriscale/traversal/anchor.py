@@ -15,10 +15,8 @@ from veriscale.physics.masked import Masked
 from veriscale.physics.operator import LinearOperator, Shape
 
 STEPS = 16  # evaluations of the denoiser in `fast`
-GROWTH, WIDEST = (
-    1.5,
-    3.0,
-)  # the gap between the two proximal maps, over its least and over sigma, where `fast` falls back
+HIGH = 0.9  # its first level for an exact prior
+GROWTH, WIDEST = 1.5, 3.0  # `fast` falls back where its two maps' gap is above both: over its least, over sigma
 
 Tell = Callable[[int, int], None]
 """(evaluations done, of)."""
@@ -31,7 +29,7 @@ class Anchor(NamedTuple):
     fell_back: Tensor  # (B,) bool: whether `fast` left its splitting for the slower, safer one
 
 
-def levels(noise_std: float, norm: float, masked: bool, steps: int = STEPS) -> list[float]:
+def levels(noise_std: float, norm: float, masked: bool, steps: int = STEPS, high: float = HIGH) -> list[float]:
     """The noise levels of `fast`: geometric, from what the prior leaves open to what the measurement leaves open.
 
     Args:
@@ -40,23 +38,25 @@ def levels(noise_std: float, norm: float, masked: bool, steps: int = STEPS) -> l
         masked: whether the values of y are those of x or nothing: then half of the modes are seen with precision 1/s²
             and half not at all, and what lies between matters less.
         steps: one evaluation each.
+        high: the first level; for masks 5/9 of it.
 
     Source: ours, docs/methods.md#fast; after the shift parameters of Wachspress 1962 for alternating directions.
     """
-    high, low = (0.5, 2 * noise_std) if masked else (0.9, noise_std / math.sqrt(norm))
+    high, low = (5 / 9 * high, 1.5 * noise_std) if masked else (high, noise_std / math.sqrt(norm))
     high = max(high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
     return geometric(high, low, steps)[:-1].tolist()
 
 
-def levels_for(data: DataTerm, shape: Shape) -> list[float]:
-    """`levels` of a measurement of a picture of `shape`.
+def levels_for(data: DataTerm, shape: Shape, trust: float = 1.0, high: float = HIGH) -> list[float]:
+    """`levels` of a measurement of a picture of `shape`, with the prior's own `trust` and `high`.
 
     Raises:
         InputError: its operator is not linear.
     """
     if not isinstance(data.operator, LinearOperator):
         raise InputError(f"The anchor 'fast' needs a linear operator, and {data.operator} is not; choose 'paper'.")
-    return levels(data.noise_std, data.operator.norm(shape), isinstance(data.operator, Masked))
+    masked = isinstance(data.operator, Masked)
+    return levels(trust * data.noise_std, data.operator.norm(shape), masked, high=high)
 
 
 def fast(
@@ -66,6 +66,7 @@ def fast(
     mean: Tensor,
     variance: float,
     tell: Tell = lambda done, of: None,
+    trust: float = 1.0,
 ) -> Anchor:
     """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
 
@@ -81,17 +82,18 @@ def fast(
         mean: (B, C, H, W), the prior's mean.
         variance: the prior's variance per pixel.
         tell: called after every evaluation.
+        trust: the measurement's noise is taken for trust · s; 1 for an exact prior.
 
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
     """
-    x = data.prox(mean, math.sqrt(variance))
+    x = data.prox(mean, math.sqrt(variance) / trust)
     p = torch.zeros_like(x)
     least = torch.full((len(x),), math.inf, dtype=x.dtype)
     fell_back = torch.zeros(len(x), dtype=torch.bool)
     for done, sigma in enumerate(sigmas, start=1):
         r = sigma**-2
         u = x - p / r
-        h = data.prox(u, sigma, x)
+        h = data.prox(u, sigma / trust, x)
         q = r * (u - h)
         safe = fell_back.view(-1, *[1] * (x.ndim - 1))
         v = torch.where(safe, h, h - q / r)

@@ -59,7 +59,7 @@ class Covariance:
 
     pullback: Pullback
     data: DataTerm
-    iterations: int = 40
+    iterations: int = 200
     tolerance: float = 1e-2
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:

@@ -27,7 +27,7 @@ SMALLEST = 8  # measurement pixels a side
 TILE_BYTES = 1_500_000_000  # networks and a tile without gradients
 GRADIENT_BYTES = 4000  # a pixel, for the graph of a tile; measured by benchmarks/zeroshot.py
 # Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
-ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS = "ancestral", 20
+ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS = "dpm-solver++", 20
 PILOT_STARTS = (0.05, 0.1, 0.2, 0.4)  # σ₀ of the pilot draws on the path `renoise`
 
 

@@ -21,11 +21,9 @@ from veriscale.traversal.dial import Dial
 from veriscale.traversal.dps import dps
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Covariance, Proximal
-from veriscale.traversal.renoise import renoise, renoised, unit_noise
+from veriscale.traversal.renoise import full_level, renoise, renoised, unit_noise
 from veriscale.workflows.conditional import Tell
 from veriscale.workflows.plan import PILOT_STARTS, Plan
-
-SIGMA_MAX = 2.0  # of a full draw: the anchor holds what is coarser. docs/results/zeroshot_tuning.json
 
 
 class ZeroShot:
@@ -37,14 +35,13 @@ class ZeroShot:
         fell_back: whether the anchor `fast` left its splitting.
     """
 
-    sigma_max = SIGMA_MAX
-
     def __init__(self, photo: Photo, prior: Prior, plan: Plan, tile: int, tell: Tell) -> None:
         channels = prior.card.network.channels
         samples = as_channels(premultiplied(photo.samples, photo.alpha), channels)
         y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
         self.prior, self.plan, self.tell, self.done = prior, plan, tell, 0
         self.mode = prior.mode(0)
+        self.sigma_max = full_level(plan.operator)
         self.data = DataTerm(plan.operator, y, _shared(plan.noise, channels // photo.channels))
         self.network = UnconditionalDenoiser(prior, tile)
         found = self._anchor(NoiseField(plan.seed, content_hash(photo.samples)))
@@ -86,7 +83,8 @@ class ZeroShot:
         if plan.anchor == "fast":
             shape = data.operator.truth_shape(tuple(data.y.shape[1:]))
             mean = torch.full((1, *shape), CENTRE)
-            return fast(self._denoise, data, levels_for(data, shape), mean, self.mode.sigma_data[0] ** 2, tell)
+            sigmas = levels_for(data, shape, self.mode.trust, self.mode.high)
+            return fast(self._denoise, data, sigmas, mean, self.mode.sigma_data[0] ** 2, tell, self.mode.trust)
         preset = plan.preset
         weight = consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])
