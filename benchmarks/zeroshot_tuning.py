@@ -12,9 +12,9 @@ from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perceptio
 COUNT = 6
 RATES, SIGMAS, FACTORS = (0.03, 0.1, 0.2), (0.03, 0.06, 0.12), (0.3, 1.0, 3.0)
 WEIGHTS = (0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05)
-ZETAS = (0.3, 1.0, 3.0)
+ZETAS = (0.3, 1.0, 3.0, 10.0)
 STARTS = (1.0, 4.0)
-SCALES, FRESH = (1.0, 3.0, 10.0), (0.3, 1.0)
+SCALES, FRESH = (0.1, 0.3, 1.0), (0.0, 0.3)
 SAMPLERS = ("dpm-solver++", "ancestral")
 DRAW_STARTS = (0.25, 0.5, 1.0, 2.0)
 

@@ -25,10 +25,10 @@ def tiny_card(name: str = "tiny", channels: int = 3) -> cards.Card:
         denoiser=cards.DenoiserArguments(width=[32, 32], depth=[1, 1], stem=2),
     )
     sigma = [0.004, 0.05, 0.9]
-    modes = [cards.Mode(0, [0.0], [0.25], 0.002, 10.0, 1.0, sigma, [[1e-5, 1e-3, 0.02]])]
+    modes = [cards.Mode(0, [0.0], [0.25], 0.002, 10.0, 1.0, sigma=sigma, variance=[[1e-5, 1e-3, 0.02]])]
     for scale in network.scales:
         rows = [[1e-5, 8e-4, 4e-3], [1e-5, 9e-4, 6e-3]]
-        modes.append(cards.Mode(scale, [0.0, 0.05], [0.07, 0.09], 0.002, 0.9, 0.95, sigma, rows))
+        modes.append(cards.Mode(scale, [0.0, 0.05], [0.07, 0.09], 0.002, 0.9, 0.95, sigma=sigma, variance=rows))
     table = [
         cards.DialTable(s, 0.0, sampler, steps, [0.0, 0.1, 0.9], [0.0, 0.4, 1.0], [0.004, 0.0055, 0.008], 0.05)
         for s in network.scales

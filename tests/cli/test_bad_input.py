@@ -82,7 +82,7 @@ def test_a_decompression_bomb(refused, cat):
         (("--format", "jp2"), "known: keep"),
         (("--device", "cpv"), "did you mean 'cpu'"),
         (("--prior", "tinny"), "did you mean 'tiny'"),
-        (("--noise", "much"), "standard deviation"),
+        (("--noise", "much"), "known: gaussian, poisson, rician"),
         (("--operator", "downsampel:factor=4"), "did you mean 'downsample'"),
         (("--operator", "downsample:facto=4"), "did you mean 'factor'"),
         (("--operator", "downsample:factor=4,kernel=bicubik"), "did you mean 'bicubic'"),
@@ -193,7 +193,7 @@ def test_a_value_out_of_range_in_set(refused):
 def test_evaluate_and_degrade_refuse_too(refused, cat, tmp_path):
     assert "does not exist" in refused("evaluate", tmp_path / "none", "--prior", "tiny")
     assert "unknown key" in refused("degrade", cat, "--operator", "downsample:ratio=2")
-    assert "integer" in refused("degrade", cat, "--operator", "downsample:factor=0")
+    assert "at least 1" in refused("degrade", cat, "--operator", "downsample:factor=0")
     assert "too small" in refused("degrade", cat, "--operator", "downsample:factor=64")
 
 

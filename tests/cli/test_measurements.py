@@ -72,15 +72,55 @@ def test_a_kernel_is_normalised_and_that_is_said(veriscale, cat, tmp_path):
     np.save(tmp_path / "kernel.npy", np.ones((3, 3)))
     code, _, err = veriscale("degrade", cat, "--operator", f"blur:kernel={tmp_path / 'kernel.npy'}")
     assert code == 0
-    assert "normalised" in err
+    assert f"{tmp_path / 'kernel.npy'} sums to 9 and was divided by that.\n" in err
 
 
 def test_a_dry_run_states_the_memory(veriscale, cat):
-    code, _, err = veriscale("restore", cat, *FAST, "--operator", "sensing:ratio=0.5", "--dry-run")
-    assert code == 0
+    veriscale("degrade", cat, "--operator", "sensing:ratio=0.5")
+    before = sorted(cat.parent.iterdir())
+    code, _, err = veriscale("restore", cat.parent / "cat_degraded.npy", *FAST, "--dry-run")
+    assert code == 0, err
     assert "The whole picture is one problem" in err
     assert " MB of pictures" in err
-    assert sorted(p.name for p in cat.parent.iterdir()) == ["cat.png"]
+    assert sorted(cat.parent.iterdir()) == before
+
+
+def test_the_operator_of_a_repeated_run_can_be_changed(veriscale, cat, tmp_path):
+    for first, second, words in (
+        (("--scale", "2"), ("--operator", "inpaint:keep=0.9"), "inpaint:keep=0.9"),
+        (("--operator", "inpaint:keep=0.9"), ("--scale", "2"), "knows bicubic ×2"),
+    ):
+        out = tmp_path / first[0]
+        assert veriscale("restore", cat, *FAST, *first, "-o", out / "a.png")[0] == 0
+        code, _, err = veriscale("restore", "--from", out / "a.run.json", *second, "-o", out / "b.png", "--dry-run")
+        assert code == 0, err
+        assert words in err
+
+
+@pytest.mark.parametrize("file", ["mask", "kernel"])
+def test_a_sidecar_behind_a_link_finds_its_files(veriscale, cat, tmp_path, file):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away", target_is_directory=True)
+    operator = f"inpaint:mask={save_mask(tmp_path / 'm.png', 32, 40)}"
+    if file == "kernel":
+        operator = f"blur:kernel={save_kernel(tmp_path / 'k.npy', np.full((3, 3), 1 / 9))}"
+    assert veriscale("degrade", cat, "--operator", operator, "-o", tmp_path / "link" / "y.png")[0] == 0
+    code, _, err = veriscale("restore", tmp_path / "link" / "y.png", *FAST, "--dry-run")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "operator", ["inpaint:keep=0.5", "inpaint:box=8", "sensing:ratio=0.5", "inpaint:keep=0.5 + hdr"]
+)
+def test_a_part_of_a_measurement_with_holes_is_refused(refused, veriscale, cat, operator):
+    veriscale("degrade", cat, "--operator", operator)
+    (measurement,) = cat.parent.glob("cat_degraded.[np]*[gy]")
+    assert "crop the result" in refused("restore", measurement, *FAST, "--crop", "0,0,16,16")
+
+
+def test_a_part_of_a_blurred_picture_is_restored(veriscale, cat):
+    veriscale("degrade", cat, "--operator", "blur:kernel=gaussian,std=1")
+    assert veriscale("restore", cat.parent / "cat_degraded.png", *FAST, "--crop", "0,0,16,16")[0] == 0
 
 
 def test_the_report_shows_a_zero_shot_run(veriscale, cat):
@@ -103,6 +143,11 @@ def save_kernel(path: Path, kernel: np.ndarray) -> Path:
     return path
 
 
+def save_text(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
 BAD = {
     "unknown operator": (lambda d: "blurr:kernel=gaussian,std=1", "did you mean 'blur'"),
     "unknown key": (lambda d: "blur:kernel=gaussian,sdt=1", "did you mean 'std'"),
@@ -110,8 +155,8 @@ BAD = {
     "no number": (lambda d: "hdr:gain=high", "gain"),
     "shapes do not meet": (lambda d: "fourier:accel=2 + downsample:factor=2", "fourier"),
     "mask in a composition": (
-        lambda d: f"downsample:factor=2 + inpaint:mask={save_mask(d / 'm.png', 32, 40)}",
-        "32",
+        lambda d: f"downsample:factor=2 + inpaint:mask={save_mask(d / 'm.png', 30, 30)}",
+        "30",
     ),
     "mask of another size": (lambda d: f"inpaint:mask={save_mask(d / 'm.png', 8, 9)}", "9"),
     "mask of nothing": (lambda d: f"inpaint:mask={save_mask(d / 'm.png', 32, 40, 0)}", "mask"),
@@ -120,6 +165,7 @@ BAD = {
     "kernel of zero sum": (lambda d: f"blur:kernel={save_kernel(d / 'k.npy', np.array([[1.0, -1.0]]))}", "sum"),
     "hole larger than the picture": (lambda d: "inpaint:box=99", "99"),
     "missing file": (lambda d: f"{d / 'none.toml'}", "none.toml"),
+    "brackets without end": (lambda d: save_text(d / "deep.toml", "x = " + "[" * 5000), "not TOML"),
 }
 
 

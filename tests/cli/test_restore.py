@@ -117,7 +117,7 @@ def test_the_sidecar_of_degrade_tells_restore_how(veriscale, cat, tmp_path):
     code, _, err = veriscale("restore", small, *FAST)
     assert code == 0
     assert "small_x2.png" in {p.name for p in tmp_path.iterdir()}
-    assert "noise 0.02" in err
+    assert "noise gaussian:0.02" in err
 
 
 def test_an_edited_measurement_is_not_what_its_sidecar_speaks_of(veriscale, refused, cat, tmp_path):

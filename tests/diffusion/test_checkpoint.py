@@ -82,7 +82,7 @@ def test_priors_are_found_by_name_and_path(tiny_file, monkeypatch):
 
 
 def test_statistics_are_interpolated_between_the_knots():
-    mode = Mode(4, [0.0, 0.05], [0.06, 0.08], 0.002, 0.8, 1.0, [0.01, 0.1], [[1e-4, 1e-3], [1e-4, 3e-3]])
+    mode = Mode(4, [0.0, 0.05], [0.06, 0.08], 0.002, 0.8, 1.0, sigma=[0.01, 0.1], variance=[[1e-4, 1e-3], [1e-4, 3e-3]])
     assert mode.sigma_data_at(0.025) == pytest.approx(0.07)
     assert mode.variance_at(0.1, 0.0) == pytest.approx(1e-3)
     assert mode.variance_at(0.1, 0.025) == pytest.approx(3e-3**0.5 * 1e-3**0.5)

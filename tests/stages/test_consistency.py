@@ -18,13 +18,20 @@ def test_a_prediction_interval_holds_the_next_value_in_95_of_100_cases():
     assert inside / 2000 == pytest.approx(0.95, abs=0.015)
 
 
+def test_student_is_that_of_scipy():
+    from scipy.stats import t
+
+    for degrees in (7, 19, 100):
+        assert consistency._student(degrees) == pytest.approx(t.ppf(0.975, degrees), abs=1e-2)
+
+
 def test_what_is_measured_is_what_judge_looks_up(tiny, monkeypatch):
     monkeypatch.setattr(consistency, "CROP", 32)
     monkeypatch.setattr(consistency, "ZERO_SHOT", ("inpaint:keep=0.5",))
     monkeypatch.setattr(consistency, "NOISES", (0.05, 0.1))
     rng = np.random.default_rng(0)
-    images = [torch.from_numpy(rng.integers(0, 256, (3, 40, 48), np.uint8)) for _ in range(3)]
-    photographs = Photographs(images, ["a", "b", "c"], Data("x/*", 3, "0" * 64, "CC0"))
+    images = [torch.from_numpy(rng.integers(0, 256, (3, 40, 48), np.uint8)) for _ in range(consistency.FEWEST)]
+    photographs = Photographs(images, list("abcdefgh"), Data("x/*", 8, "0" * 64, "CC0"))
     told: list[str] = []
     found = consistency.measure_consistency(tiny, photographs, told.append)
     assert [(c.operator, c.anchor) for c in found] == [

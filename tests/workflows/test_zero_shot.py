@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,12 +8,14 @@ import torch
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import OPERATORS
 from veriscale.traversal.consistency import Verdict
 from veriscale.workflows.degradation import degrade
 from veriscale.workflows.plan import make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import restore
+from veriscale.workflows.zero_shot import _shared
 
 FAST = {"sampler": "heun", "steps": 2}
 LINEAR = [
@@ -108,8 +111,6 @@ def test_pullback_is_the_transposed_derivative(tiny):
     ],
 )
 def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, conditional, word):
-    from dataclasses import replace
-
     from veriscale.physics.registry import parse_operator
 
     if request_.operator is not None:
@@ -138,8 +139,57 @@ def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, con
 )
 def test_requests_that_do_not_go_together(tiny, cat, wrong, words):
     picture = cat.with_samples(cat.samples[:, :47]) if "fourier" in str(wrong) else cat
+    if "sensing" in str(wrong):
+        picture = replace(picture, bit_depth=32)
     with pytest.raises(InputError, match=words):
         restore(picture, tiny, **wrong)
+
+
+@pytest.mark.parametrize("operator", ["inpaint:keep=0.5", "inpaint:box=9", "inpaint:keep=0.5 + hdr"])
+def test_noise_is_not_guessed_where_there_are_holes(tiny, cat, operator):
+    with pytest.raises(InputError, match="state it"):
+        restore(degrade(cat, operator, 0.05), tiny, operator=operator, noise="auto")
+
+
+@pytest.mark.parametrize("operator", NONLINEAR)
+def test_consistent_is_refused_before_the_work_where_there_is_no_proximal_map(tiny, cat, operator):
+    def work(*told: object) -> None:
+        raise AssertionError(told)
+
+    with pytest.raises(InputError, match="--consistent needs a linear operator"):
+        restore(cat, tiny, operator=operator, consistent=True, progress=work)
+
+
+def test_coefficients_are_not_read_from_whole_numbers_or_with_transparency(tiny, cat):
+    clear = replace(cat, bit_depth=32, alpha=np.ones(cat.samples.shape[:2], np.float32))
+    for photo, word in ((cat, "8 bits"), (clear, "transparency")):
+        with pytest.raises(InputError, match=word):
+            restore(photo, tiny, operator="sensing:ratio=0.5")
+
+
+def test_values_that_would_overflow_are_refused(tiny, cat):
+    photo = replace(cat, samples=cat.samples * np.float32(1e20), bit_depth=32)
+    for settings in ({"operator": "inpaint:keep=0.5"}, {"scale": 2}):
+        with pytest.raises(InputError, match="white is 1"):
+            restore(photo, tiny, **settings)
+
+
+def test_holes_in_a_picture_are_none_in_its_outline(tiny, cat):
+    alpha = np.full(cat.samples.shape[:2], 0.5, np.float32)
+    y = degrade(cat.with_samples(cat.samples, alpha), "inpaint:keep=0.5 + blur:kernel=gaussian,std=1", 0.02)
+    np.testing.assert_allclose(y.alpha, 0.5, atol=1e-6)
+    image = restore(y, tiny, operator="inpaint:keep=0.5 + blur:kernel=gaussian,std=1", noise=0.02).image
+    np.testing.assert_allclose(image.alpha, 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("operator", NONLINEAR)
+def test_transparency_is_for_linear_operators_unless_all_is_opaque(tiny, cat, operator):
+    half, full = (cat.with_samples(cat.samples, np.full(cat.samples.shape[:2], a, np.float32)) for a in (0.5, 1.0))
+    with pytest.raises(InputError, match="flatten it first"):
+        degrade(half, operator)
+    with pytest.raises(InputError, match="flatten it first"):
+        restore(half, tiny, operator=operator)
+    assert (degrade(full, operator).alpha == 1).all()
 
 
 def test_poisson_and_rician_are_restored(tiny, cat):
@@ -148,6 +198,14 @@ def test_poisson_and_rician_are_restored(tiny, cat):
         result = restore(y, tiny, operator="inpaint:keep=0.7", noise=noise, dial=[0, 1], **FAST)
         assert all(np.isfinite(p.samples).all() for p in result.images.values())
         assert result.run["noise"] == noise
+
+
+@pytest.mark.parametrize("noise", ["0.05", "poisson:peak=30"])
+def test_a_grey_measurement_seen_as_three_channels_is_no_more_data(noise):
+    model, clean = parse_noise(noise), torch.linspace(0.01, 1, 7)
+    one, three = ((n.variance(clean), n.typical_std(clean) ** 2) for n in (model, _shared(model, 3)))
+    assert three[1] == pytest.approx(3 * one[1])
+    assert one[0] is None or torch.allclose(three[0], 3 * one[0])
 
 
 def test_grey_comes_back_grey_and_alpha_survives(tiny, cat):
@@ -206,7 +264,7 @@ def test_memory_is_stated_and_larger_for_what_is_not_local(tiny, cat):
     from veriscale.physics.registry import parse_operator
 
     local = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5")))
-    whole = make_plan(cat, tiny, Request(operator=parse_operator("sensing:ratio=0.5")))
+    whole = make_plan(replace(cat, bit_depth=32), tiny, Request(operator=parse_operator("sensing:ratio=0.5")))
     gradient = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5"), posterior="dps", dial=1))
     assert whole.memory(3, 4) > local.memory(3, 4) > 42 * 48 * 3 * 4
     assert gradient.tile_memory > 0

@@ -126,6 +126,8 @@ def restore(
     repeated = None if repeat is None else read_run(repeat)
     # What is given on the command line wins over the repeated run, that over the defaults.
     base = Settings() if repeated is None else repeated.arguments
+    if (scale is None) != (operator is None):  # they say the same thing: one given takes the place of both
+        base = msgspec.structs.replace(base, scale=None, operator=None)
     settings = msgspec.structs.replace(base, **{k: v for k, v in given.items() if v is not None})
     files = list(inputs)
     if repeat is not None and repeated is not None and not files:

@@ -136,6 +136,11 @@ class Session:
         photo = self._crop(read_photo(job.path, MAX_PIXELS if self.max_pixels is None else self.max_pixels), job.path)
         prior = self._prior()
         operator, noise = self._measurement(job.path)
+        if v.crop is not None and operator is not None and not operator.divisible:
+            raise InputError(
+                f"--crop does not go with {operator}, whose holes or coefficients are those of the whole picture; "
+                "crop the result instead."
+            )
         request = Request(
             scale=v.scale if operator is None else None,
             operator=operator,

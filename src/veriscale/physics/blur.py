@@ -101,7 +101,7 @@ class Blur(LinearOperator):
         """That the kernel's sum was not 1, where it was not."""
         if abs(self._sum - 1) <= 1e-5:
             return ()
-        return (f"The kernel {self.kernel} sums to {self._sum:.6g} and was divided by that.",)
+        return (f"The kernel {self.kernel} sums to {self._sum:.6g} and was divided by that",)
 
     def taps(self, shape: Shape) -> NDArray[np.float64]:
         """The kernel for a picture of `shape`, (rows, columns), its sum 1.
@@ -219,7 +219,7 @@ class Blur(LinearOperator):
         if self._taps is None:
             return self
         other = copy(self)  # not read again: the path will be right from `folder` only
-        object.__setattr__(other, "kernel", os.path.relpath(self.kernel, folder))
+        object.__setattr__(other, "kernel", os.path.relpath(Path(self.kernel).resolve(), folder.resolve()))
         return other
 
     def __str__(self) -> str:

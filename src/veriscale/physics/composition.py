@@ -111,6 +111,11 @@ class Composition(Operator):
         return compose([part.beside(folder) for part in self.parts])
 
     @property
+    def divisible(self) -> bool:
+        """Whether every part is."""
+        return all(part.divisible for part in self.parts)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Those of all parts."""
         return tuple(note for part in self.parts for note in part.notes)

@@ -9,7 +9,7 @@ from veriscale.errors import InputError
 
 TOLERANCE = 1e-6  # of the residual, relative to the right-hand side; never below what float32 can reach
 GOOD_ENOUGH = 1e-3  # what a solve that runs out of iterations must have reached
-ITERATIONS = 400
+ITERATIONS = 1000
 
 
 def conjugate_gradient(

@@ -106,7 +106,7 @@ class Inpaint(Masked):
         if self.mask is None:
             return self
         other = copy(self)  # not read again: the path will be right from `folder` only
-        object.__setattr__(other, "mask", os.path.relpath(self.mask, folder))
+        object.__setattr__(other, "mask", os.path.relpath(Path(self.mask).resolve(), folder.resolve()))
         return other
 
     def __str__(self) -> str:

@@ -55,6 +55,11 @@ class Masked(LinearOperator):
         mask = torch.tensor(self.measured(shape))
         return mask.reshape([1] * (len(shape) - mask.ndim) + list(mask.shape))
 
+    @property
+    def divisible(self) -> bool:
+        """Not: the holes are those of the whole."""
+        return False
+
     def _mask(self, like: Tensor) -> Tensor:
         return torch.tensor(self.measured(tuple(like.shape[1:])), dtype=like.dtype, device=like.device)
 

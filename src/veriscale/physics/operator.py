@@ -73,6 +73,11 @@ class Operator(ABC):
         return self
 
     @property
+    def divisible(self) -> bool:
+        """Whether a part of a measurement is that of a part by the same string: holes are elsewhere there."""
+        return self.local
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should be told about what was made of their string: one sentence each."""
         return ()

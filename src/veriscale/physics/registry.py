@@ -57,7 +57,7 @@ def read_operator_file(path: Path) -> tuple[Operator, str | None]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The operator file {path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:  # TOML's, Unicode's, or a name with a zero byte
+    except (ValueError, RecursionError) as error:  # TOML's, Unicode's, a name with a zero byte; brackets in brackets
         raise InputError(f"The operator file {path} is not TOML: {error}.") from error
     known = ["operator", "noise"]
     for key in content:

@@ -16,8 +16,10 @@ from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import premultiplied, unpremultiplied
 from veriscale.imaging.photo import Photo
+from veriscale.physics.composition import Composition
+from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import Noise, parse_noise
-from veriscale.physics.operator import Operator
+from veriscale.physics.operator import LinearOperator, Operator
 from veriscale.physics.registry import parse_operator
 
 SIDECAR = ".measurement.json"
@@ -70,6 +72,9 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
         raise InputError(f"Noise {model} is for pictures, and a measurement by {a} is none; use gaussian.")
     if not a.picture and photo.alpha is not None:
         raise InputError(f"A picture with transparency cannot be measured by {a}; flatten it first.")
+    # A value that is not linear in the colour times alpha can come out above alpha, and no file holds that.
+    if not isinstance(a, LinearOperator) and photo.alpha is not None and float(photo.alpha.min()) < 1:
+        raise InputError(f"A picture with transparency cannot be measured by {a}; flatten it first.")
     shape = (photo.channels, photo.height, photo.width)
     measured = a.measurement_shape(shape)
     height, width = a.truth_shape(measured)[-2:]
@@ -83,12 +88,20 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
         y = y if support is None else y * support.to(y)
     alpha = None
     if photo.alpha is not None:
-        alpha = a.measure(_tensor(photo.alpha[:height, :width, None]))[0, 0].numpy().clip(0, 1)
+        alpha = _transparency(a, photo.alpha[:height, :width])
     samples = unpremultiplied(np.ascontiguousarray(y[0].permute(1, 2, 0).numpy()), alpha)
     finer = measured[-1] / width, measured[-2] / height
     dpi = None if photo.dpi is None or not a.picture else (photo.dpi[0] * finer[0], photo.dpi[1] * finer[1])
     depth = photo.bit_depth if a.picture else 32
     return Photo(samples, alpha, depth, photo.icc if a.picture else None, dpi, photo.format if a.picture else "npy")
+
+
+def _transparency(a: Operator, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of a measurement: it moves as light does, but a hole in the picture is none in its outline."""
+    y = _tensor(alpha[..., None])
+    for part in a.parts if isinstance(a, Composition) else (a,):
+        y = part.forward(y) if isinstance(part, LinearOperator) and not isinstance(part, Inpaint) else y
+    return y[0, 0].numpy().clip(0, 1)
 
 
 def _tensor(samples: NDArray[np.float32]) -> Tensor:

@@ -14,7 +14,7 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
 from veriscale.physics.noise_estimate import estimate_noise
-from veriscale.physics.operator import Operator, Shape
+from veriscale.physics.operator import LinearOperator, Operator, Shape
 from veriscale.runtime.networks import TILE
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal import renoise
@@ -24,8 +24,9 @@ from veriscale.workflows.choice import by_encoder, choose_anchor, choose_posteri
 from veriscale.workflows.request import Request, check_values
 
 SMALLEST = 8  # measurement pixels a side
+LARGEST = 1e6  # value of a float file: what is far above 1 overflows, and coefficients may be as large as 1e4
 TILE_BYTES = 1_500_000_000  # networks and a tile without gradients
-GRADIENT_BYTES = 4000  # a pixel, for the graph of a tile; measured by benchmarks/zeroshot.py
+GRADIENT_BYTES = 4000  # a pixel, for the graph of a tile; docs/results/zeroshot_memory.json
 # Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
 ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS = "dpm-solver++", 20
 PILOT_STARTS = (0.05, 0.1, 0.2, 0.4)  # σ₀ of the pilot draws on the path `renoise`
@@ -139,12 +140,14 @@ def make_plan(photo: Photo, prior: Prior, request: Request) -> Plan:
             or operator, noise, anchor and posterior do not go together.
     """
     _check_picture(photo, prior)
-    noise = _noise(photo, request)
     operator = request.operator or Downsample(_scale(prior, request.scale))
     operator = operator.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
     truth = _truth(operator, photo)
+    noise = _noise(operator, photo, request)
     dials = check_dials([request.dial] if isinstance(request.dial, int | float) else request.dial)
     check_values(request)
+    if request.consistent and not isinstance(operator, LinearOperator):
+        raise InputError(f"--consistent needs a linear operator, and {operator} is not; leave it out.")
     known, why = by_encoder(prior, operator, noise, request)
     if known and request.noise == "auto" and isinstance(noise, GaussianNoise):
         noise = GaussianNoise(min(noise.std, largest_noise(prior, operator)))
@@ -184,6 +187,8 @@ def _check_picture(photo: Photo, prior: Prior) -> None:
         raise InputError(
             f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
         )
+    if photo.bit_depth == 32 and (largest := float(np.abs(photo.samples).max())) > LARGEST:
+        raise InputError(f"A picture with values of {largest:.2g} cannot be restored; divide it, so that white is 1.")
 
 
 def _scale(prior: Prior, scale: int | None) -> int:
@@ -199,17 +204,26 @@ def _scale(prior: Prior, scale: int | None) -> int:
     return scale
 
 
-def _noise(photo: Photo, request: Request) -> Noise:
+def _noise(operator: Operator, photo: Photo, request: Request) -> Noise:
     if isinstance(request.noise, Noise):
         return request.noise
     if request.noise != "auto":
         return parse_noise(str(request.noise))
-    if request.operator is not None and not request.operator.picture:
-        raise InputError(f"The noise of a measurement by {request.operator} cannot be estimated; state it.")
+    # Where there are holes no block is whole, and coefficients are no picture.
+    if not operator.picture or not operator.divisible:
+        raise InputError(f"The noise of a measurement by {operator} cannot be estimated; state it.")
     return GaussianNoise(estimate_noise(premultiplied(photo.samples, photo.alpha)))
 
 
 def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
+    if not operator.picture and (photo.bit_depth != 32 or photo.alpha is not None):
+        what = "transparency" if photo.bit_depth == 32 else f"{photo.bit_depth} bits"
+        raise InputError(
+            f"A picture with {what} is no measurement by {operator}, whose coefficients are floating point; "
+            "give the .npy or .tif that holds them."
+        )
+    if not isinstance(operator, LinearOperator) and photo.alpha is not None and float(photo.alpha.min()) < 1:
+        raise InputError(f"A picture with transparency is no measurement by {operator}; flatten it first.")
     measured: Shape = (photo.channels, photo.height, photo.width)
     truth = operator.truth_shape(measured)
     if operator.measurement_shape(truth) != measured:

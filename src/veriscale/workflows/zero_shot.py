@@ -14,7 +14,7 @@ from veriscale.diffusion.schedule import karras
 from veriscale.imaging.colour import as_channels, premultiplied
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
-from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
+from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal.anchor import Anchor, consistent_weight, fast, levels_for, paper
 from veriscale.traversal.dial import Dial
@@ -117,6 +117,8 @@ class ZeroShot:
 
 def _shared(noise: Noise, copies: int) -> Noise:
     """The noise of a grey measurement seen as `copies` equal channels, which together must not count as more data."""
+    if copies > 1 and isinstance(noise, PoissonNoise):
+        return PoissonNoise(noise.peak / copies)  # its variance times the number of copies
     if copies == 1 or not isinstance(noise, GaussianNoise):
         return noise
     return GaussianNoise(min(1.0, max(noise.std, ROUNDING) * copies**0.5))
