@@ -23,7 +23,7 @@ from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perceptio
 
 DRAWS = 8
 INNER = (0.25, 0.5, 0.75)
-ITERATIONS = (100, 200, 400)
+ITERATIONS = (100, 400)
 
 
 def tuned(method: str, task: str) -> dict[str, float]:

@@ -10,7 +10,7 @@ from veriscale.workflows.restoration import load_prior
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 
 COUNT = 6
-RATES, SIGMAS, FACTORS = (0.03, 0.1, 0.2), (0.03, 0.06, 0.12), (0.3, 1.0, 3.0)
+RATES, SIGMAS, FACTORS = (0.03, 0.1), (0.06, 0.12), (0.3, 1.0, 3.0)
 WEIGHTS = (0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05)
 ZETAS = (0.3, 1.0, 3.0, 10.0)
 STARTS = (1.0, 4.0)

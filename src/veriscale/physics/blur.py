@@ -54,6 +54,7 @@ class Blur(LinearOperator):
     _norms: dict[Shape, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     name: ClassVar[str] = "blur"
+    rcond: ClassVar[float] = 0.1  # what a blur passes by less than a tenth is below the noise of any picture
 
     def __post_init__(self) -> None:
         if self.boundary not in BOUNDARIES:

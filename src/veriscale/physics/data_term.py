@@ -140,7 +140,7 @@ class DataTerm:
                 return (rest * weighted).flatten(1).sum(1), 2 * self.operator.adjoint(weighted)
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            clean = self.operator.forward(x)
+            clean = self.operator.surrogate(x)
             rest = self._residual(clean)
             value = (rest * self._weighted(rest, clean, plain)).flatten(1).sum(1)
             (gradient,) = torch.autograd.grad(value.sum(), x)

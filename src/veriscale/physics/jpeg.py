@@ -92,6 +92,19 @@ class Jpeg(Operator):
         together = torch.cat([luma[..., :height, :width], chroma[..., :height, :width]], 1)
         return _straight(_mix(_TO_RGB, together), _eight_bits) / 255
 
+    def surrogate(self, x: Tensor) -> Tensor:
+        """The codec without its rounding: x itself for grey, with chroma at half the resolution for colour.
+
+        The gradient of `forward`, straight through the rounding, drives every coefficient that the codec sets to 0 to
+        the edge of its step, wherever y is not itself a decoded file.
+        """
+        if x.shape[1] == 1:
+            return x
+        height, width = x.shape[-2:]
+        ycc = _mix(_TO_YCC, _pad(x, 2))
+        chroma = functional.interpolate(functional.avg_pool2d(ycc[:, 1:], 2), scale_factor=2, mode="bilinear")
+        return _mix(_TO_RGB, torch.cat([ycc[:, :1], chroma], 1))[..., :height, :width]
+
     def measure(self, x: Tensor) -> Tensor:
         """What the codec makes of x rounded to 8 bits."""
         self.measurement_shape(tuple(x.shape[1:]))

@@ -40,6 +40,10 @@ class Operator(ABC):
         """What is measured without noise; `forward`, but where that only imitates a real instrument or codec."""
         return self.forward(x)
 
+    def surrogate(self, x: Tensor) -> Tensor:
+        """What gradients are taken of; `forward`, but where that is flat between jumps."""
+        return self.forward(x)
+
     def measurement_shape(self, shape: Shape) -> Shape:
         """Shape of y for an x of `shape`, which may be cropped at its ends to `truth_shape` of the answer.
 

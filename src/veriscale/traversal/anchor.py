@@ -87,13 +87,13 @@ def fast(
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
     """
     x = data.prox(mean, math.sqrt(variance) / trust)
-    p = torch.zeros_like(x)
+    h, p = x, torch.zeros_like(x)
     least = torch.full((len(x),), math.inf, dtype=x.dtype)
     fell_back = torch.zeros(len(x), dtype=torch.bool)
     for done, sigma in enumerate(sigmas, start=1):
         r = sigma**-2
         u = x - p / r
-        h = data.prox(u, sigma / trust, x)
+        h = data.prox(u, sigma / trust, h)  # weights of Poisson noise at h: the denoiser's x swings on the way
         q = r * (u - h)
         safe = fell_back.view(-1, *[1] * (x.ndim - 1))
         v = torch.where(safe, h, h - q / r)

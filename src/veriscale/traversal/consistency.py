@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from veriscale.diffusion.card import Card
+from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.operator import Operator
 
 _LEAST, _MOST = 1e-4, 1e4  # levels between which `consistent` looks
-_HALVINGS = 30
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,22 @@ def consistent(x: Tensor, data: DataTerm) -> Tensor:
         x: (1, C, H, W).
         data: a linear measurement of it.
 
+    Raises:
+        InputError: the data's proximal map cannot be solved as far as that, or there is no such picture.
+
     Source: Morozov 1966; docs/methods.md#consistency.
     """
     if float(data.consistency(x).max()) <= 1:
         return x
-    low, high = _LEAST, _MOST
-    for _ in range(_HALVINGS):
+    low = high = _LEAST
+    while float(data.consistency(data.prox(x, high, x)).max()) > 1:  # from the weakest pull on: strong ones solve worse
+        if high >= _MOST:
+            raise InputError("No picture near the result agrees with the measurement to within its noise; state more.")
+        low, high = high, 4 * high
+    while high / low > 1.005:
         middle = (low * high) ** 0.5
         if float(data.consistency(data.prox(x, middle, x)).max()) <= 1:
             high = middle
         else:
             low = middle
-        if high / low < 1.005:  # the residual falls with σ⁴ at most: within 2 % of what is asked
-            break
     return data.prox(x, high, x)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
-from veriscale.physics.conjugate_gradient import conjugate_gradient
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.operator import LinearOperator
+from veriscale.physics.residual_descent import minimal_residual
 
 Pullback = Callable[[Tensor, float], tuple[Tensor, Callable[[Tensor], Tensor]]]
 """(x, sigma) -> D(x; sigma) and g -> (dD/dx)ᵀg."""
@@ -46,27 +46,30 @@ class Proximal:
 class Covariance:
     """The exact update of a Gaussian, Cov[x0 | x_sigma] = sigma²·dD/dx from the denoiser's derivative.
 
-    x0 = D + CAᵀ(ACAᵀ + s²)⁻¹(y − AD) by conjugate gradients on the measurement's grid, one pullback an iteration.
+    x0 = D + CAᵀ(ACAᵀ + s²)⁻¹(y − AD) on the measurement's grid, one pullback an iteration. A learned denoiser's
+    derivative is not symmetric, so residuals are minimised instead of following conjugate directions.
 
     Args:
         pullback: of the unconditional denoiser.
         data: the measurement; linear, with Gaussian noise.
-        iterations: of conjugate gradients, at most.
+        iterations: at most.
         tolerance: relative residual at which they stop.
+        enough: relative residual above which the answer is no answer.
 
     Source: Tweedie's formula of second order; Boys et al. 2024 (TMPD), eq. 9; docs/methods.md#posteriors.
     """
 
     pullback: Pullback
     data: DataTerm
-    iterations: int = 200
+    iterations: int = 60
     tolerance: float = 1e-2
+    enough: float = 0.3
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """(B, C, H, W) to the same.
 
         Raises:
-            InputError: conjugate gradients did not come near.
+            InputError: the residual stays above `enough`.
         """
         a, s = self.data.operator, self.data.noise_std
         if not isinstance(a, LinearOperator):
@@ -77,9 +80,12 @@ class Covariance:
             return sigma**2 * pull(a.adjoint(u))
 
         rest = -self.data.residual(denoised)
-        z = conjugate_gradient(
-            lambda u: a.forward(spread(u)) + s**2 * u, rest, tolerance=self.tolerance, iterations=self.iterations
-        )
+        z, left = minimal_residual(lambda u: a.forward(spread(u)) + s**2 * u, rest, self.tolerance, self.iterations)
+        if left > self.enough:
+            raise InputError(
+                f"The posterior 'covariance' did not converge at noise level {sigma:.3g}: after {self.iterations} "
+                f"iterations the residual is still {left:.2g} of what it was; choose --posterior proximal."
+            )
         return denoised + spread(z)
 
 

@@ -116,10 +116,11 @@ class Plan:
     @property
     def tile_memory(self) -> int:
         """Bytes for the networks and the activations of a tile, at most."""
-        return GRADIENT_BYTES * min(TILE**2, self.shape[0] * self.shape[1]) if self._gradient else TILE_BYTES
+        return GRADIENT_BYTES * min(TILE**2, self.shape[0] * self.shape[1]) if self.gradient else TILE_BYTES
 
     @property
-    def _gradient(self) -> bool:
+    def gradient(self) -> bool:
+        """Whether the second stage keeps the graph of the network: one draw at a time, then."""
         return self.posterior in ("dps", "covariance") and self.chains > 0
 
     def memory(self, channels: int, features: int) -> int:

@@ -209,7 +209,11 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
     def draw(numbers: Sequence[int], start: float) -> list[Tensor]:
         return [x[None] for x in problem.draw([(field, k) for k in numbers], start)]
 
-    together = batch or max(1, min(8, BATCH_PIXELS // (problem.anchor.shape[-1] * problem.anchor.shape[-2])))
+    together = (
+        batch or 1
+        if plan.gradient
+        else batch or max(1, min(8, BATCH_PIXELS // (problem.anchor.shape[-1] * problem.anchor.shape[-2])))
+    )
     draws: list[Tensor] = []
     for first in range(0, plan.full_draws, together):
         draws += draw(range(first, min(first + together, plan.full_draws)), problem.sigma_max)
