@@ -3,13 +3,15 @@
 import time
 
 import numpy as np
+import torch
 
 from cache import measured
 from results import Row, write_results
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
+from veriscale.physics.operator import Operator
 from veriscale.physics.registry import parse_operator
-from veriscale.traversal.consistency import judge
+from veriscale.traversal.consistency import Verdict, judge
 from veriscale.workflows.restoration import load_prior
 from zeroshot_problems import NOISE, TASKS, Methods, crops, problem
 
@@ -52,15 +54,22 @@ def main() -> None:
     def measure(item: str) -> list[float]:
         task, _, case = item.partition(" ")
         made, noise_std = WRONG[task].get(case, (TASKS[task], NOISE))
-        stated = parse_operator(TASKS[task])
+        stated, stored = parse_operator(TASKS[task]), case == "8 bits"
         values = []
         for first in range(0, COUNT, BATCH):
             y = problem(x[first : first + BATCH], made, noise_std, seed=first).y
             data = DataTerm(stated, y, GaussianNoise(NOISE))
-            values += data.consistency(run.fast(data)).tolist()
+            if stored:
+                data = DataTerm(stated, (y.clamp(0, 1) * 255).round() / 255, GaussianNoise(NOISE))
+            values += data.consistency(run.fast(data), stored=stored).tolist()
         return values
 
-    items = [f"{task} {case}" for task in TASKS for case in ("right", *WRONG[task])]
+    def verdict(value: float, operator: Operator) -> Verdict:
+        shape = operator.measurement_shape(tuple(x.shape[1:]))
+        values = DataTerm(operator, torch.zeros(1, *shape), GaussianNoise(NOISE)).measured
+        return judge(prior.card, operator, NOISE, "fast", value, values)
+
+    items = [f"{task} {case}" for task in TASKS for case in ("right", "8 bits", *WRONG[task])]
     settings = {"prior": prior.card.tensors_sha256, "wrong": WRONG, "count": COUNT}
     found = dict(zip(items, measured("zeroshot_alarm", settings, items, measure, 12.0), strict=True))
     rows = []
@@ -69,9 +78,9 @@ def main() -> None:
         bar = task == "blur"
 
         def raised(values: list[float], operator=operator) -> float:
-            return float(np.mean([judge(prior.card, operator, NOISE, "fast", v).alarm for v in values]))
+            return float(np.mean([verdict(v, operator).alarm for v in values]))
 
-        usual = judge(prior.card, operator, NOISE, "fast", 1.0)
+        usual = verdict(1.0, operator)
         middle = np.log(usual.low * usual.high) / 2
 
         def oddness(values: list[float], middle=middle) -> np.ndarray:
@@ -87,6 +96,8 @@ def main() -> None:
                 against={"usual from": usual.low, "usual to": usual.high, "median": float(np.median(right))},
             )
         )
+        stored = raised(found[f"{task} 8 bits"])
+        rows.append(Row(f"zeroshot.alarm.{task}.false_8_bits", f"{task}: false alarms, 8-bit files", stored))
         everything = []
         for case in WRONG[task]:
             values = found[f"{task} {case}"]

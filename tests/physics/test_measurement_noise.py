@@ -159,3 +159,11 @@ def test_bad_strings(text, says):
         parse_noise(text)
     assert says in str(error.value)
     assert str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize("clean", [0.0, 0.02, 0.5, 0.97, 1.0])
+def test_power_of_clipped_noise_is_that_of_draws(clean):
+    noise = GaussianNoise(0.1)
+    y = np.clip(clean + 0.1 * np.random.default_rng(0).standard_normal(200_000), 0, 1)
+    expected = float(noise.stored_power(torch.tensor([clean], dtype=torch.float64)))
+    assert np.square(y - clean).mean() == pytest.approx(expected, rel=0.02)

@@ -198,3 +198,12 @@ def test_bad_input(make, says):
     with pytest.raises(InputError) as error:
         make()
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_gradients_are_of_the_codec_without_its_rounding(channels):
+    a = Jpeg(40)
+    x = torch.rand(1, channels, 32, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(a.surrogate(2 * x), 2 * a.surrogate(x))  # linear: nothing is rounded or clipped
+    smooth = torch.nn.functional.interpolate(x[..., :4, :3], size=(32, 24), mode="bicubic").clamp(0.1, 0.9)
+    assert float((a.surrogate(smooth) - Jpeg(100).forward(smooth)).abs().max()) < 8 / 255

@@ -13,7 +13,7 @@ def test_a_prediction_interval_holds_the_next_value_in_95_of_100_cases():
     inside = 0
     for _ in range(2000):
         logs = 0.1 * torch.randn(21, generator=generator, dtype=torch.float64)
-        found = consistency._ranges("a", "fast", [0.05], [logs[:20].exp()])
+        found = consistency._ranges("a", "fast", [0.05], [logs[:20].exp()], 1000)
         inside += found.low[0] <= float(logs[20].exp()) <= found.high[0]
     assert inside / 2000 == pytest.approx(0.95, abs=0.015)
 
@@ -44,7 +44,7 @@ def test_what_is_measured_is_what_judge_looks_up(tiny, monkeypatch):
     from veriscale.physics.registry import parse_operator
 
     card = msgspec.structs.replace(tiny.card, consistency=found)
-    verdict = judge(card, parse_operator("inpaint:keep=0.5,seed=7"), 0.07, "fast", 1e6)
+    verdict = judge(card, parse_operator("inpaint:keep=0.5,seed=7"), 0.07, "fast", 1e6, 1000)
     assert verdict.alarm
     assert verdict.low is not None
-    assert judge(card, parse_operator("inpaint:keep=0.5"), 0.3, "fast", 1e6).low is None
+    assert judge(card, parse_operator("inpaint:keep=0.5"), 0.3, "fast", 1e6, 1000).low is None

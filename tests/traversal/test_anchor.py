@@ -117,7 +117,7 @@ def test_levels_fall(noise_std, norm, masked):
     found = levels(noise_std, norm, masked, steps=16)
     assert len(found) == 16
     assert all(a > b > 0 for a, b in pairwise(found))
-    assert found[-1] == pytest.approx(2 * noise_std if masked else noise_std / math.sqrt(norm))
+    assert found[-1] == pytest.approx(1.5 * noise_std if masked else noise_std / math.sqrt(norm))
     assert found[0] >= 4 * found[-1] * (1 - 1e-9)
 
 

@@ -1,4 +1,5 @@
 import msgspec
+import numpy as np
 import pytest
 import torch
 from tests.conftest import tiny_card
@@ -10,7 +11,7 @@ from veriscale.physics.measurement_noise import PoissonNoise
 from veriscale.traversal.consistency import Verdict, consistent, family, judge
 
 PRIOR = coloured()
-KNOWN = Consistency("box", "fast", [0.01, 0.1], [0.1, 0.4], [0.2, 0.8])
+KNOWN = Consistency("box", "fast", [0.01, 0.1], [0.1, 0.4], [0.2, 0.8], 10**9)
 CARD = msgspec.structs.replace(tiny_card(), consistency=[KNOWN])
 
 
@@ -55,15 +56,15 @@ def test_no_picture_as_consistent_is_nearer():
 
 
 def test_bounds_are_interpolated_in_log_noise():
-    assert KNOWN.at(0.01) == pytest.approx((0.1, 0.2))
-    assert KNOWN.at(0.1) == pytest.approx((0.4, 0.8))
-    assert KNOWN.at(0.1 * 10**-0.5) == pytest.approx((0.2, 0.4))
+    assert KNOWN.at(0.01, 10**9) == pytest.approx((0.1, 0.2))
+    assert KNOWN.at(0.1, 10**9) == pytest.approx((0.4, 0.8))
+    assert KNOWN.at(0.1 * 10**-0.5, 10**9) == pytest.approx((0.2, 0.4))
 
 
 @pytest.mark.parametrize("noise_std", [0.005, 0.2])
 def test_no_bounds_outside_of_what_was_measured(noise_std):
-    assert KNOWN.at(noise_std) is None
-    verdict = judge(CARD, OPERATORS["box"], noise_std, "fast", 5.0)
+    assert KNOWN.at(noise_std, 10**9) is None
+    verdict = judge(CARD, OPERATORS["box"], noise_std, "fast", 5.0, 10**9)
     assert verdict == Verdict(5.0)
     assert not verdict.alarm
     assert "not on the prior's card" in verdict.sentence()
@@ -71,14 +72,14 @@ def test_no_bounds_outside_of_what_was_measured(noise_std):
 
 @pytest.mark.parametrize("value, alarm", [(0.3, False), (0.1, True), (1.0, True)])
 def test_the_alarm_is_raised_outside_of_the_bounds(value, alarm):
-    verdict = judge(CARD, OPERATORS["box"], 0.1 * 10**-0.5, "fast", value)
+    verdict = judge(CARD, OPERATORS["box"], 0.1 * 10**-0.5, "fast", value, 10**9)
     assert verdict.alarm is alarm
     assert ("ALARM" in verdict.sentence()) is alarm
 
 
 def test_other_operators_and_anchors_are_not_judged_by_these_bounds():
-    assert judge(CARD, OPERATORS["half"], 0.05, "fast", 9.0).low is None
-    assert judge(CARD, OPERATORS["box"], 0.05, "paper", 9.0).low is None
+    assert judge(CARD, OPERATORS["half"], 0.05, "fast", 9.0, 10**9).low is None
+    assert judge(CARD, OPERATORS["box"], 0.05, "paper", 9.0, 10**9).low is None
 
 
 def test_a_family_is_the_operator_without_its_seed():
@@ -87,3 +88,10 @@ def test_a_family_is_the_operator_without_its_seed():
             return "inpaint:keep=0.5,seed=7 + downsample:factor=2,kernel=box"
 
     assert family(Named()) == "inpaint:keep=0.5 + downsample:factor=2,kernel=box"
+
+
+def test_few_values_widen_the_bounds_by_what_their_noise_varies():
+    rng = np.random.default_rng(0)
+    bounds = Consistency("box", "fast", [0.05], [0.999], [1.001], 10**9).at(0.05, 200)
+    values = np.square(rng.standard_normal((4000, 200))).mean(1)
+    assert np.mean((values > bounds[0]) & (values < bounds[1])) == pytest.approx(0.95, abs=0.015)

@@ -66,7 +66,7 @@ def test_nonlinear_operators_by_gradients(tiny, cat, operator):
 @pytest.mark.parametrize("operator", ["inpaint:keep=0.5", "downsample:factor=4,kernel=box"])
 def test_tiles_do_not_change_the_picture(tiny, cat, operator, posterior):
     y = degrade(cat, operator, 0.05)
-    settings = {"operator": operator, "noise": 0.05, "dial": 1, "posterior": posterior, "sampler": "heun", "steps": 2}
+    settings = {"operator": operator, "noise": 0.05, "dial": 1, "posterior": posterior, "steps": 2}
     whole = restore(y, tiny, **settings).image.samples
     tiled = restore(y, tiny, **settings, tile=16).image.samples
     assert np.abs(whole - tiled).max() <= 1e-3
@@ -306,3 +306,42 @@ def test_a_tiny_hole_is_no_reason_to_forget_the_format(tiny):
     photo = Photo(np.full((16, 24, 3), 0.5, np.float32), None, 16, b"profile", (300.0, 300.0), "tiff")
     image = restore(photo, tiny, operator="inpaint:box=4").image
     assert (image.bit_depth, image.icc, image.dpi, image.format) == (16, b"profile", (300.0, 300.0), "tiff")
+
+
+def test_api_reads_sidecars_and_operator_files_as_the_command_does(tiny, cat, tmp_path):
+    from veriscale.imaging.write import write_photo
+    from veriscale.physics.measurement_noise import parse_noise
+    from veriscale.physics.registry import parse_operator
+    from veriscale.workflows.degradation import write_sidecar
+
+    write_photo(degrade(cat, "inpaint:keep=0.5", 0.05), tmp_path / "y.png")
+    write_sidecar(tmp_path / "y.png", parse_operator("inpaint:keep=0.5"), parse_noise("0.05"), 0)
+    run = restore(tmp_path / "y.png", tiny).run
+    assert (run["operator"], run["noise"]) == ("inpaint:keep=0.5,seed=0", "gaussian:0.05")
+    (tmp_path / "a.toml").write_text('noise = "poisson:peak=50"\n[[operator]]\nname = "hdr"\ngain = 2\n')
+    plan = restore(cat, tiny, operator=str(tmp_path / "a.toml"), preset="map-rps-denoising").run
+    assert (plan["operator"], plan["noise"]) == ("hdr:gain=2", "poisson:peak=50")
+
+
+def test_values_of_no_picture_are_refused_unless_an_operator_is_stated(tiny):
+    coefficients = np.linspace(-3, 3, 24 * 24 * 3, dtype=np.float32).reshape(24, 24, 3)
+    with pytest.raises(InputError, match="say --operator"):
+        restore(coefficients, tiny)
+    assert restore(coefficients, tiny, operator="sensing:ratio=0.5").image.samples.shape == (24, 24, 3)
+
+
+def test_dps_takes_no_sampler(tiny, cat):
+    with pytest.raises(InputError, match="a sampler of its own"):
+        restore(cat, tiny, operator="inpaint:keep=0.5", posterior="dps", sampler="heun")
+
+
+def test_clipped_noise_of_a_dark_picture_is_no_reason_for_an_alarm(tiny):
+    from veriscale.physics.data_term import DataTerm
+    from veriscale.physics.measurement_noise import GaussianNoise
+    from veriscale.physics.registry import parse_operator
+
+    dark = torch.full((1, 3, 64, 64), 0.01)
+    y = (dark + 0.05 * torch.randn(dark.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    data = DataTerm(parse_operator("inpaint:keep=1"), y, GaussianNoise(0.05))
+    assert float(data.consistency(dark)[0]) < 0.8
+    assert float(data.consistency(dark, stored=True)[0]) == pytest.approx(1, abs=0.03)

@@ -17,12 +17,9 @@ from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import EXTENSIONS, format_of
-from veriscale.physics.downsample import Downsample
-from veriscale.physics.operator import Operator
-from veriscale.physics.registry import parse_operator, read_operator_file
 from veriscale.traversal.dial import PATH
-from veriscale.workflows.degradation import MEASURED, read_sidecar, sidecar_path
 from veriscale.workflows.inputs import collect
+from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.outputs import (
     Names,
     output_names,
@@ -135,7 +132,7 @@ class Session:
         v = self.settings
         photo = self._crop(read_photo(job.path, MAX_PIXELS if self.max_pixels is None else self.max_pixels), job.path)
         prior = self._prior()
-        operator, noise = self._measurement(job.path)
+        operator, noise = find_measurement(job.path, v.operator, v.scale, v.noise, self.folder)
         if v.crop is not None and operator is not None and not operator.divisible:
             raise InputError(
                 f"--crop does not go with {operator}, whose holes or coefficients are those of the whole picture; "
@@ -216,32 +213,6 @@ class Session:
             if self.repeated and self.loaded.card.tensors_sha256 != self.repeated.prior.sha256:
                 say("The prior is not the one of the repeated run: the result will differ.", self.quiet)
         return self.loaded
-
-    def _measurement(self, path: Path) -> tuple[Operator | None, str]:
-        """What made the measurement, by the command line or the sidecar, and its noise."""
-        v = self.settings
-        sidecar = read_sidecar(path)
-        noise, operator = v.noise, None
-        if v.operator is not None:
-            operator, named_noise = self._operator(v.operator)
-            noise = noise if noise is not None else named_noise
-            if v.scale is not None and not (isinstance(operator, Downsample) and operator.scale == v.scale):
-                raise InputError(f"--scale {v.scale} and --operator {v.operator} contradict each other; give one.")
-        elif sidecar and v.scale is None:
-            operator = parse_operator(sidecar.operator, path.parent)
-        elif sidecar is None and v.scale is None and path.stem.endswith(MEASURED):
-            raise InputError(
-                f"{path} looks like a measurement of veriscale degrade, and its sidecar {sidecar_path(path).name} is "
-                "missing; say --operator and --noise, or --scale to upscale it as it is."
-            )
-        if noise is None:
-            noise = sidecar.noise if sidecar else "0"
-        return operator, noise
-
-    def _operator(self, text: str) -> tuple[Operator, str | None]:
-        if text.endswith(".toml"):
-            return read_operator_file(self.folder / text)
-        return parse_operator(text, self.folder), None
 
     def _crop(self, photo: Photo, path: Path) -> Photo:
         text = self.settings.crop

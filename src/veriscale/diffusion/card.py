@@ -1,5 +1,6 @@
 """What a prior's file says of itself: the card in the header of its checkpoint."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -104,6 +105,7 @@ class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         anchor: name of the first stage.
         noise_std: of the measurement, increasing.
         low, high: bounds at each.
+        values: how many were measured of each image: of fewer the noise itself varies more.
     """
 
     operator: str
@@ -111,15 +113,21 @@ class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     noise_std: list[float]
     low: list[float]
     high: list[float]
+    values: int
 
-    def at(self, noise_std: float) -> tuple[float, float] | None:
-        """The bounds, interpolated in log noise; None outside of what was measured."""
+    def at(self, noise_std: float, values: int) -> tuple[float, float] | None:
+        """The bounds for a measurement of `values` values, interpolated in log noise; None outside of what is known.
+
+        The mean of n squares of unit normals has variance 2/n, which widens the interval where n is smaller.
+        """
         known = np.log(np.maximum(self.noise_std, 1e-3))
         asked = np.log(max(noise_std, 1e-3))
         if not known[0] - 1e-6 <= asked <= known[-1] + 1e-6:
             return None
-        low, high = (float(np.exp(np.interp(asked, known, np.log(b)))) for b in (self.low, self.high))
-        return low, high
+        low, high = (float(np.interp(asked, known, np.log(b))) for b in (self.low, self.high))
+        more = max(0.0, 2 / values - 2 / self.values)
+        half = math.sqrt((high - low) ** 2 / 4 + 1.96**2 * more)
+        return math.exp((low + high) / 2 - half), math.exp((low + high) / 2 + half)
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

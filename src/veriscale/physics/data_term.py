@@ -96,13 +96,22 @@ class DataTerm:
         half_inverse = torch.where(norm > 0, 0.5 / norm, 0)
         return norm, gradient * half_inverse.view(-1, *[1] * (x.ndim - 1))
 
-    def consistency(self, x: Tensor) -> Tensor:
-        """‖W^½(A(x) − y′)‖²/(n s²) of each item, (B,), n the number of measured values: about 1 at the truth."""
+    def consistency(self, x: Tensor, stored: bool = False) -> Tensor:
+        """‖W^½(A(x) − y′)‖²/(n s²) of each item, (B,), n the number of measured values: about 1 at the truth.
+
+        Args:
+            x: (B, C, …).
+            stored: whether y comes from an integer file, which clips Gaussian noise: n·s² is then what is left of it.
+        """
         clean = self.operator.forward(x)
         square = self._residual(clean).square()
         weight = self._weight(clean)
         if weight is not None:
             square = square * weight
+        if stored and isinstance(self.noise, GaussianNoise):
+            power = self.noise.stored_power(clean.clamp(0, 1))
+            power = power if self._support is None else power * self._support
+            return square.flatten(1).sum(1) / power.flatten(1).sum(1)
         return square.flatten(1).sum(1) / (self.measured * self.noise_std**2)
 
     def start(self) -> Tensor:

@@ -79,6 +79,19 @@ class GaussianNoise(Noise):
     def bias(self, clean: Tensor) -> None:
         """Zero."""
 
+    def stored_power(self, clean: Tensor) -> Tensor:
+        """E[(clip(y, 0, 1) − clean)²] of a y that an integer file holds, like `clean`, at least rounding's."""
+        s = max(self.std, ROUNDING)
+        low, high = -clean / s, (1 - clean) / s
+
+        def density(t: Tensor) -> Tensor:
+            return torch.exp(-t.square() / 2) / math.sqrt(2 * math.pi)
+
+        below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
+        inside = s**2 * (1 - below - above - high * density(high) + low * density(low))
+        power: Tensor = inside + clean.square() * below + (1 - clean).square() * above
+        return power.clamp(min=ROUNDING**2)
+
     def typical_std(self, clean: Tensor) -> float:
         """The std, at least `ROUNDING`."""
         return max(self.std, ROUNDING)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+CHECK = 4  # iterations from one solution of the small problem to the next
+
 
 def minimal_residual(
     apply: Callable[[Tensor], Tensor], b: Tensor, tolerance: float, iterations: int
@@ -39,6 +41,8 @@ def minimal_residual(
         entries.append(w.norm(dim=1))
         columns.append(torch.stack(entries, 1))
         basis.append(w / entries[-1].clamp(min=torch.finfo(b.dtype).tiny)[:, None])
+        if k % CHECK and k < iterations:
+            continue
         hessenberg = torch.zeros(len(b), k + 1, k, dtype=torch.float64)
         for j, column in enumerate(columns):
             hessenberg[:, : j + 2, j] = column.double().cpu()

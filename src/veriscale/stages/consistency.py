@@ -41,18 +41,17 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
     for text in ZERO_SHOT:
         tell(f"usual consistency: {text}")
         operator = parse_operator(text)
-        values = [_fast(prior, photographs, operator, s) for s in NOISES if isinstance(operator, LinearOperator)]
-        found.append(_ranges(family(operator), "fast", list(NOISES), values))
+        if not isinstance(operator, LinearOperator):
+            continue
+        x = crops(photographs, CROP)
+        data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in NOISES]
+        values = [d.consistency(zero_shot_anchor(prior, d, x.shape)) for d in data]
+        found.append(_ranges(family(operator), "fast", list(NOISES), values, data[0].measured))
     for scale in prior.card.network.scales:
         values = [_mean(prior, photographs, scale, s) for s in KNOTS]
-        found.append(_ranges(family(Downsample(scale)), "mean", list(KNOTS), values))
+        count = prior.card.network.channels * (CROP // scale) ** 2
+        found.append(_ranges(family(Downsample(scale)), "mean", list(KNOTS), values, count))
     return found
-
-
-def _fast(prior: Prior, photographs: Photographs, operator: LinearOperator, noise_std: float) -> Tensor:
-    x = crops(photographs, CROP)
-    data = DataTerm(operator, measured(operator, x, noise_std), GaussianNoise(noise_std))
-    return data.consistency(zero_shot_anchor(prior, data, x.shape))
 
 
 def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tensor:
@@ -68,7 +67,7 @@ def _mean(prior: Prior, photographs: Photographs, scale: int, noise_std: float) 
     operator = Downsample(scale)
     y = quantise(measured(operator, crops(photographs, CROP // scale * scale), noise_std))
     anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean
-    return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu())
+    return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu(), stored=True)
 
 
 def crops(photographs: Photographs, side: int) -> Tensor:
@@ -84,7 +83,7 @@ def measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
     return y if support is None else y * support
 
 
-def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Tensor]) -> Consistency:
+def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Tensor], count: int) -> Consistency:
     """Prediction intervals of a log-normal law: where the next picture's value lies with 95 %."""
     low, high = [], []
     for v in values:
@@ -92,7 +91,7 @@ def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Ten
         half = _student(len(logs) - 1) * float(logs.std()) * (1 + 1 / len(logs)) ** 0.5
         low.append(float((logs.mean() - half).exp()))
         high.append(float((logs.mean() + half).exp()))
-    return Consistency(operator, anchor, noise_std, low, high)
+    return Consistency(operator, anchor, noise_std, low, high, count)
 
 
 def _student(degrees: int) -> float:

@@ -40,7 +40,7 @@ class Verdict:
         return f"consistency {self.value:.3g}, as usual ({usual})"
 
 
-def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: float) -> Verdict:
+def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: float, values: int) -> Verdict:
     """Compare with the card, at the noise between those that were measured.
 
     Args:
@@ -49,12 +49,13 @@ def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: 
         noise_std: s of Gaussian noise.
         anchor: which first stage made the picture.
         value: of `DataTerm.consistency`.
+        values: how many were measured.
 
     Source: ours, docs/methods.md#consistency.
     """
     for known in card.consistency:
         if (known.operator, known.anchor) == (family(operator), anchor):
-            return Verdict(value, *(known.at(noise_std) or (None, None)))
+            return Verdict(value, *(known.at(noise_std, values) or (None, None)))
     return Verdict(value)
 
 

@@ -140,7 +140,7 @@ def make_plan(photo: Photo, prior: Prior, request: Request) -> Plan:
         InputError: the prior does not know the scale or channels, a value is out of range, the picture is too small,
             or operator, noise, anchor and posterior do not go together.
     """
-    _check_picture(photo, prior)
+    _check_picture(photo, prior, request)
     operator = request.operator or Downsample(_scale(prior, request.scale))
     operator = operator.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
     truth = _truth(operator, photo)
@@ -171,6 +171,8 @@ def make_plan(photo: Photo, prior: Prior, request: Request) -> Plan:
         shape=truth,
         notes=operator.notes,
     )
+    if plan.posterior == "dps" and request.sampler is not None:
+        raise InputError("The posterior 'dps' is a sampler of its own; leave out --sampler.")
     if plan.posterior == "dps" and request.steps is None:
         plan = replace(plan, steps=plan.preset.steps)
     if plan.inner and known:
@@ -178,7 +180,7 @@ def make_plan(photo: Photo, prior: Prior, request: Request) -> Plan:
     return plan
 
 
-def _check_picture(photo: Photo, prior: Prior) -> None:
+def _check_picture(photo: Photo, prior: Prior, request: Request) -> None:
     if photo.channels > prior.card.network.channels:
         raise InputError(
             f"Prior {prior.card.name!r} is for grey pictures and this one has {photo.channels} channels; "
@@ -188,6 +190,12 @@ def _check_picture(photo: Photo, prior: Prior) -> None:
         raise InputError(
             f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
         )
+    if request.operator is None and photo.bit_depth == 32:
+        low, high = float(photo.samples.min()), float(photo.samples.max())
+        if (low < -0.5 or high > 2) and high <= LARGEST:
+            raise InputError(
+                f"Values from {low:.2g} to {high:.2g} are those of no picture; if it is a measurement, say --operator."
+            )
     if photo.bit_depth == 32 and (largest := float(np.abs(photo.samples).max())) > LARGEST:
         raise InputError(f"A picture with values of {largest:.2g} cannot be restored; divide it, so that white is 1.")
 

@@ -23,13 +23,13 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.operator import Operator
-from veriscale.physics.registry import parse_operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import TILE
 from veriscale.traversal.consistency import Verdict, consistent, judge
 from veriscale.traversal.dial import PATH, sigma_0, weight
 from veriscale.workflows.conditional import Conditional
 from veriscale.workflows.finish import Finish
+from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.memory import enough_memory
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request
@@ -123,7 +123,7 @@ def restore(
     *,
     scale: int | None = None,
     operator: str | Operator | None = None,
-    noise: str | float | Noise = 0.0,
+    noise: str | float | Noise | None = None,
     dial: float | Sequence[float] = 0.0,
     path: str = PATH,
     samples: int = 0,
@@ -144,8 +144,9 @@ def restore(
         image: a file, an array or a `Photo`.
         prior: name, path or a loaded prior.
         scale: factor of bicubic downsampling; the prior's largest by default, where no operator is given.
-        operator: what made the measurement, such as "inpaint:keep=0.5".
-        noise: its noise: a standard deviation in [0, 1] units, a string such as "poisson:peak=30", or "auto".
+        operator: what made the measurement, such as "inpaint:keep=0.5"; by default what a file's sidecar says.
+        noise: its noise: a standard deviation in [0, 1] units, a string such as "poisson:peak=30", or "auto"; by
+            default what a file's sidecar says, else 0.
         dial: position or positions in [0, 1].
         path: "renoise" or "interpolate", for positions between 0 and 1.
         samples: draws at dial 1, for mean and spread.
@@ -168,9 +169,11 @@ def restore(
     """
     photo = as_photo(image)
     loaded = load_prior(prior) if isinstance(prior, str) else prior
+    file = Path(image) if isinstance(image, str | os.PathLike) else None
+    found, noise = find_measurement(file, operator, scale, noise)
     request = Request(
-        scale=scale,
-        operator=parse_operator(operator) if isinstance(operator, str) else operator,
+        scale=scale if found is None else None,
+        operator=found,
         noise=noise,
         dial=dial,
         path=path,
@@ -271,11 +274,12 @@ def _moved(picture: Tensor, photo: Photo, plan: Plan) -> Tensor:
 
 def _verdict(anchor: Tensor, photo: Photo, prior: Prior, plan: Plan) -> Verdict:
     x = torch.from_numpy(np.ascontiguousarray(Finish(photo, plan).crop(anchor).transpose(2, 0, 1)))[None]
-    value = float(_data(photo, plan).consistency(x)[0])
+    data = _data(photo, plan)
+    value = float(data.consistency(x, stored=photo.bit_depth < 32)[0])
     name = f"{plan.anchor}, consistent" if plan.consistent else plan.anchor
-    if not isinstance(plan.noise, GaussianNoise):
-        return Verdict(value)
-    return judge(prior.card, plan.operator, plan.noise_std, name, value)
+    if not isinstance(plan.noise, GaussianNoise) or photo.channels < prior.card.network.channels:
+        return Verdict(value)  # neither was measured for the card
+    return judge(prior.card, plan.operator, plan.noise_std, name, value, data.measured)
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
