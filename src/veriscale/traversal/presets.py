@@ -28,7 +28,7 @@ class Preset:
 
 _T10, _T50 = 0.022, 0.0865  # t = 10 and t = 50 of 1000: sigma 0.044 and 0.173 on [−1, 1]
 
-DEFAULT = Preset(200, None, 0.05, _T50, 0.5, 100)
+DEFAULT = Preset(200, None, 0.1, _T50, 3.0, 100)
 """Ours, chosen on validation photographs: docs/results/zeroshot_tuning.json."""
 
 
