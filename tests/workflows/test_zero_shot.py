@@ -345,3 +345,18 @@ def test_clipped_noise_of_a_dark_picture_is_no_reason_for_an_alarm(tiny):
     data = DataTerm(parse_operator("inpaint:keep=1"), y, GaussianNoise(0.05))
     assert float(data.consistency(dark)[0]) < 0.8
     assert float(data.consistency(dark, stored=True)[0]) == pytest.approx(1, abs=0.03)
+
+
+def test_covariance_works_with_the_shipped_prior(skimage_data):
+    from veriscale.workflows.restoration import load_prior
+
+    photo = read_photo(skimage_data / "chelsea.png")
+    x = photo.with_samples(photo.samples[60:124, 150:214])
+    y = degrade(x, "inpaint:keep=0.5", 0.05)
+    settings = {"operator": "inpaint:keep=0.5", "noise": 0.05, "dial": 1, "steps": 4}
+    prior = load_prior("photo", "cpu", torch.float32)
+    errors = [
+        float(np.square(restore(y, prior, posterior=p, **settings).image.samples - x.samples).mean())
+        for p in ("covariance", "proximal")
+    ]
+    assert errors[0] < 1.1 * errors[1] < 0.01

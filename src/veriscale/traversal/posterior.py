@@ -61,9 +61,9 @@ class Covariance:
 
     pullback: Pullback
     data: DataTerm
-    iterations: int = 60
+    iterations: int = 30
     tolerance: float = 1e-2
-    enough: float = 0.3
+    enough: float = 0.9
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """(B, C, H, W) to the same.
