@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from results import ROOT, commit
@@ -31,7 +30,7 @@ def measured(
     print(f"{name}: {len(items)} items, about {len(items) * seconds / 60:.1f} minutes", flush=True)
     values, begun = [], time.monotonic()
     for k, item in enumerate(items, start=1):
-        path = folder / f"{Path(item).name}.json"
+        path = folder / f"{item.replace('/', '_')}.json"
         if not path.exists():
             path.write_text(json.dumps(measure(item)))
         values.append(json.loads(path.read_text()))
