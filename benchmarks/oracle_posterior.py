@@ -40,7 +40,7 @@ ZETAS = [0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0]
 BIAS_SIDE, BIAS_DRAWS = 32, 64
 SIDE, DRAWS = 64, 16
 PICTURES, TUNING_PICTURES = 16, 4
-PUBLISHED = {  # std ratios of published implementations on this oracle, from issue 9
+PUBLISHED = {  # std ratios of published implementations on this oracle, as reported to us
     "inpainting": {"DPS": 1.20, "DiffPIR": 1.34, "PiGDM": 1.06, "DDRM": 0.56},
     "blur": {"DPS": 1.07, "DiffPIR": 1.04, "PiGDM": 0.93, "DDRM": 0.68},
     "sr": {"DPS": 0.94, "DiffPIR": 1.10, "PiGDM": 0.95},
@@ -59,12 +59,13 @@ NOTES = (
     f"that of the exact posterior denoiser at all five σ₀. Levels are Karras's down to {LAW_SIGMA_MIN}. "
     f"mean and spread rows ({BIAS_SIDE}², {BIAS_DRAWS} draws), std and mean_of rows ({SIDE}², {DRAWS} draws): full "
     f"draws from the exact mean re-noised to {SIGMA_MAX:g}; {SAMPLER} with {STEPS['covariance']} steps for "
-    f"`covariance` (the library's tolerance, up to {SOLVE} iterations of conjugate gradients) and `proximal`, "
+    f"`covariance` (the library's tolerance, up to {SOLVE} iterations of GMRES) and `proximal`, "
     f"{STEPS['dps']} steps for `dps`, whose ζ is for each task the one of {ZETAS} with the least "
     "(error of the mean)² + (std ratio − 1)² on other pictures. The error of a mean is its RMS distance from E[x|y] "
     f"over the posterior's RMS std, over {PICTURES} pictures; exact draws have √(1/draws), `floor`. The std ratio is "
     "the root of the draws' mean variance over the exact posterior's, pooled over the same pictures. Published ratios "
-    f"are those in issue 9, for the same oracle. std_from_{LIBRARY_SIGMA_MAX:g} rows: the same from "
+    "are of published implementations on the same oracle, not measured here. "
+    f"std_from_{LIBRARY_SIGMA_MAX:g} rows: the same from "
     f"σ₀ = {LIBRARY_SIGMA_MAX:g}, where restore starts a full draw. What misses from 1 there is the start and not the "
     "sampler: beside it stands the root of Σc(1 − ρ)/Σc, what an exact flow leaves. The blur is the task that has wide "
     f"modes without data; a first run of this benchmark started the std rows there too, missed the bar for the blur "
