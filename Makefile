@@ -52,7 +52,7 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 
 BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo_psnr photo_steps photo_dial \
-	zeroshot_tuning zeroshot zeroshot_alarm zeroshot_memory restore_scaling restore_determinism net_speed
+	zeroshot_tuning zeroshot zeroshot_paper zeroshot_alarm zeroshot_memory restore_scaling restore_determinism net_speed
 
 bench: $(VENV)/bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done

@@ -115,10 +115,14 @@ class DataTerm:
         return square.flatten(1).sum(1) / (self.measured * self.noise_std**2)
 
     def start(self) -> Tensor:
-        """A first x: A⁺y for a linear operator, else y resized to the truth grid, (B, C, H, W)."""
-        if isinstance(self.operator, LinearOperator):
-            return self.operator.pinv(self.y)
+        """A first x: A⁺y about mid-grey for a linear operator, else y resized to the truth grid, (B, C, H, W).
+
+        About mid-grey, ½ + A⁺(y − A½), since that is A⁺y on [−1, 1]: what is not measured starts grey, not black.
+        """
         shape = self.operator.truth_shape(tuple(self.y.shape[1:]))
+        if isinstance(self.operator, LinearOperator):
+            grey = self.y.new_full((len(self.y), *shape), 0.5)
+            return grey + self.operator.pinv(self.y - self.operator.forward(grey))
         if shape == tuple(self.y.shape[1:]):
             return self.y.clone()
         if len(shape) != 3 or shape[0] != self.y.shape[1]:
