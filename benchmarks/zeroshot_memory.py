@@ -15,10 +15,10 @@ from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import load_prior, run_plan
 
 CASES = {
-    "local": ("inpaint:keep=0.5", "proximal", 1536),
-    "sensing": ("sensing:ratio=0.5", "proximal", 1536),
+    "local": ("inpaint:keep=0.5", "proximal", 1024),
+    "sensing": ("sensing:ratio=0.5", "proximal", 1024),
     "fourier": ("fourier:accel=4", "proximal", 1024),
-    "gradient": ("inpaint:keep=0.5", "dps", 768),
+    "gradient": ("inpaint:keep=0.5", "dps", 512),
 }
 
 
