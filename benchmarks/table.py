@@ -26,6 +26,7 @@ ROWS = [
     "zeroshot.anchor.sr.over_total_variation",
     "zeroshot.anchor.inpainting",
     "zeroshot.anchor.inpainting.over_total_variation",
+    "zeroshot.anchor.inpainting.over_paper_grey",
     "zeroshot.anchor.blur",
     "zeroshot.anchor.blur.over_total_variation",
     "zeroshot.anchor.sr.encoder_gap",

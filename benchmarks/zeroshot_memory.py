@@ -31,7 +31,7 @@ def take(operator: str, posterior: str, side: int) -> None:
     base = 0
     for n in (64, side):
         height, width = a.measurement_shape((3, n, n))[1:]
-        y = Photo(np.random.default_rng(0).random((height, width, 3), np.float32))
+        y = Photo(np.random.default_rng(0).random((height, width, 3), np.float32), None, 32)
         request = Request(operator=a, noise=0.05, dial=1.0, posterior=posterior, steps=2)
         plan = make_plan(y, prior, request)
         run_plan(y, prior, plan)

@@ -160,3 +160,15 @@ def test_colour_is_refused_by_a_grey_prior(tiny: Prior, astronaut, tmp_path):
     with pytest.raises(InputError, match="is for grey pictures and this one has 3 channels"):
         restore(astronaut, grey)
     assert restore(astronaut.samples[..., :1], grey).image.channels == 1
+
+
+def test_consistency_of_a_large_picture_is_that_of_its_middle(tiny, skimage_data, monkeypatch):
+    from veriscale.workflows import restoration
+
+    rng = np.random.default_rng(0)
+    y = rng.random((60, 72, 3), np.float32)  # alike everywhere: the middle stands for the whole
+    whole = restore(y, tiny, scale=2, noise=0.05).consistency
+    monkeypatch.setattr(restoration, "WHOLE_PIXELS", 80 * 80)
+    middle = restore(y, tiny, scale=2, noise=0.05)
+    assert middle.consistency == pytest.approx(whole, rel=0.1)
+    assert middle.consistency != whole

@@ -1,6 +1,7 @@
 """From the truth grid of a restoration to a photograph like the measurement."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,6 +27,10 @@ class Finish:
         """(1, C, H', W') to (H, W, C) with the photograph's channels."""
         samples = x[0, :, : self.height, : self.width].permute(1, 2, 0).numpy()
         return as_channels(samples, self.photo.channels)
+
+    def planes(self, x: Tensor) -> Tensor:
+        """(1, C, H', W') to (1, C, H, W) with the photograph's channels."""
+        return torch.from_numpy(np.ascontiguousarray(self.crop(x).transpose(2, 0, 1)))[None]
 
     def __call__(self, x: Tensor) -> Photo:
         """(1, C, H', W') to a photograph."""
