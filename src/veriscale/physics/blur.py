@@ -1,7 +1,5 @@
 """Blur by a kernel that is the same everywhere."""
 
-import os
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from veriscale.errors import InputError, closest
 from veriscale.physics.blur_kernel import gaussian_kernel, read_kernel
-from veriscale.physics.keys import check_path, check_range, shortest
+from veriscale.physics.keys import check_path, check_range, path_from, shortest
 from veriscale.physics.operator import LinearOperator, Shape
 from veriscale.physics.spectral_norm import spectral_norm
 
@@ -219,9 +217,7 @@ class Blur(LinearOperator):
         """The same operator with the path of its kernel as seen from `folder`."""
         if self._taps is None:
             return self
-        other = copy(self)  # not read again: the path will be right from `folder` only
-        object.__setattr__(other, "kernel", os.path.relpath(Path(self.kernel).resolve(), folder.resolve()))
-        return other
+        return path_from(self, "kernel", folder)
 
     def __str__(self) -> str:
         parts = [f"kernel={self.kernel}"]

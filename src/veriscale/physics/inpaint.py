@@ -1,7 +1,5 @@
 """Pictures with holes."""
 
-import os
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
-from veriscale.physics.keys import check_path, check_range, check_seed, shortest
+from veriscale.physics.keys import check_path, check_range, check_seed, path_from, shortest
 from veriscale.physics.masked import Masked, random_subset
 from veriscale.physics.operator import Shape
 
@@ -105,9 +103,7 @@ class Inpaint(Masked):
         """The same operator with the path of its mask as seen from `folder`."""
         if self.mask is None:
             return self
-        other = copy(self)  # not read again: the path will be right from `folder` only
-        object.__setattr__(other, "mask", os.path.relpath(Path(self.mask).resolve(), folder.resolve()))
-        return other
+        return path_from(self, "mask", folder)
 
     def __str__(self) -> str:
         if self.keep is not None:

@@ -1,8 +1,14 @@
 """Values in the strings of operators: numbers, ranges and paths, and the sentences about wrong ones."""
 
+import os
 import re
+from copy import copy
+from pathlib import Path
+from typing import TypeVar
 
 from veriscale.errors import InputError
+
+Named = TypeVar("Named")
 
 SEEDS = 2**63 - 1  # the largest seed: what every generator and file format takes
 
@@ -51,3 +57,11 @@ def check_path(operator: str, path: str) -> None:
             f"Operator '{operator}': the path {path!r} cannot stand in an operator's string; "
             "rename the file so that it holds no ' + ', no ',…=' and no blank at its ends."
         )
+
+
+def path_from(operator: Named, key: str, folder: Path) -> Named:
+    """The same operator with the path in its field `key` written as seen from `folder`."""
+    other = copy(operator)  # its file is not read again: the path will be right from `folder` only
+    path = Path(getattr(operator, key)).resolve()
+    object.__setattr__(other, key, os.path.relpath(path, folder.resolve()))
+    return other

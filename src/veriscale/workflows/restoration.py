@@ -17,18 +17,15 @@ from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.diffusion.library import find_prior
 from veriscale.diffusion.noise_field import NoiseField, content_hash
 from veriscale.diffusion.prior import Prior
-from veriscale.imaging.colour import premultiplied
 from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
-from veriscale.physics.data_term import DataTerm
-from veriscale.physics.downsample import downsample_interior
-from veriscale.physics.inpaint import Inpaint
-from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import TILE
-from veriscale.traversal.consistency import Verdict, consistent, judge
+from veriscale.traversal.consistency import Verdict
 from veriscale.traversal.dial import PATH, sigma_0, weight
+from veriscale.workflows.agreement import moved, verdict
 from veriscale.workflows.conditional import Conditional
 from veriscale.workflows.finish import Finish
 from veriscale.workflows.measurement import find_measurement
@@ -39,7 +36,6 @@ from veriscale.workflows.zero_shot import ZeroShot
 
 Array = NDArray[np.float32]
 
-WHOLE_PIXELS = 1 << 21  # of the truth; above, consistency is that of so many in the middle
 BATCH_PIXELS = 1 << 22  # of the draws that are sampled together
 
 Progress = Callable[[str, int, int], None]
@@ -215,11 +211,8 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
     def draw(numbers: Sequence[int], start: float) -> list[Tensor]:
         return [x[None] for x in problem.draw([(field, k) for k in numbers], start)]
 
-    together = (
-        batch or 1
-        if plan.gradient
-        else batch or max(1, min(8, BATCH_PIXELS // (problem.anchor.shape[-1] * problem.anchor.shape[-2])))
-    )
+    fitting = 1 if plan.gradient else max(1, min(8, BATCH_PIXELS // problem.anchor[0, 0].numel()))
+    together = batch or fitting
     draws: list[Tensor] = []
     for first in range(0, plan.full_draws, together):
         draws += draw(range(first, min(first + together, plan.full_draws)), problem.sigma_max)
@@ -234,14 +227,14 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
             return draw([0], sigma_0(dial, f))[0]
         return problem.anchor + weight(dial, f) * (draws[0] - problem.anchor)
 
-    images = {f: _moved(at(f), photo, plan) if plan.consistent else at(f) for f in plan.dials}
+    images = {f: moved(at(f), photo, plan) if plan.consistent else at(f) for f in plan.dials}
     sampled = time.perf_counter()
 
     finish = Finish(photo, plan)
     samples = [finish(x) for x in draws[: plan.samples]]
     mean, std = _moments([p.samples for p in samples])
-    anchor = _moved(problem.anchor, photo, plan) if plan.consistent else problem.anchor
-    verdict = _verdict(anchor, photo, prior, plan)
+    anchor = moved(problem.anchor, photo, plan) if plan.consistent else problem.anchor
+    agreement = verdict(anchor, photo, prior, plan)
     result = Restoration(
         images={f: finish(x) for f, x in images.items()},
         measurement=photo,
@@ -249,50 +242,13 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
         mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
         std=std,
         operator=plan.operator,
-        verdict=verdict,
+        verdict=agreement,
         run=_facts(prior, plan, {"anchor": anchored - begun, "sample": sampled - anchored}),
     )
     result.run["fell_back"] = problem.fell_back
-    result.run["consistency"] = {"value": verdict.value, "low": verdict.low, "high": verdict.high}
+    result.run["consistency"] = {"value": agreement.value, "low": agreement.low, "high": agreement.high}
     result.run["seconds"]["finish"] = round(time.perf_counter() - sampled, 3)
     return result
-
-
-def _data(photo: Photo, plan: Plan) -> DataTerm:
-    """The measurement with the picture's own channels."""
-    samples = premultiplied(photo.samples, photo.alpha)
-    y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
-    return DataTerm(plan.operator, y, plan.noise)
-
-
-def _moved(picture: Tensor, photo: Photo, plan: Plan) -> Tensor:
-    """A picture moved to the data, on the truth grid alone; a grey picture's channels move together."""
-    finish = Finish(photo, plan)
-    x = finish.planes(picture)
-    step = consistent(x, _data(photo, plan)) - x
-    moved = picture.clone()
-    moved[..., : plan.shape[0], : plan.shape[1]] += step
-    return moved
-
-
-def _verdict(anchor: Tensor, photo: Photo, prior: Prior, plan: Plan) -> Verdict:
-    data, x = _data(photo, plan), Finish(photo, plan).planes(anchor)
-    if plan.conditional and plan.shape[0] * plan.shape[1] > WHOLE_PIXELS:
-        data, x = _middle(data, x, plan.scale or 1)
-    value = float(data.consistency(x, stored=photo.bit_depth < 32)[0])
-    name = f"{plan.anchor}, consistent" if plan.consistent else plan.anchor
-    if not isinstance(plan.noise, GaussianNoise) or photo.channels < prior.card.network.channels:
-        return Verdict(value)  # neither was measured for the card
-    return judge(prior.card, plan.operator, plan.noise_std, name, value, data.measured)
-
-
-def _middle(data: DataTerm, x: Tensor, scale: int) -> tuple[DataTerm, Tensor]:
-    """The middle of a large picture, measured there as in the whole: nearly as certain, at no cost to speak of."""
-    side = int(WHOLE_PIXELS**0.5) // scale // 2
-    (top, rows), (left, columns) = ((max(2, n // 2 - side), min(n - 2, n // 2 + side)) for n in data.y.shape[-2:])
-    near = [slice((low - 2) * scale, (high + 2) * scale) for low, high in ((top, rows), (left, columns))]
-    seen = downsample_interior(x[..., near[0], near[1]], scale)
-    return DataTerm(Inpaint(keep=1.0), data.y[..., top:rows, left:columns], data.noise), seen
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
