@@ -150,7 +150,7 @@ def main() -> None:
     features = network.encoder.features
 
     def ours() -> Denoiser:
-        return build(network)[1]
+        return build(network).denoiser
 
     rows, notes = [], []
     mine = timings(ours(), features, torch.channels_last)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import reduce
 from operator import add
 
@@ -98,7 +98,7 @@ def quality_rows(prefix: str, name: str, what: str, values: list[dict]) -> list[
 def with_ratio(prior: Prior, ratio: float) -> Prior:
     """The prior with another level ratio in every mode."""
     modes = [msgspec.structs.replace(m, level_ratio=ratio) for m in prior.card.modes]
-    return Prior(msgspec.structs.replace(prior.card, modes=modes), prior.encoder, prior.denoiser)
+    return replace(prior, card=msgspec.structs.replace(prior.card, modes=modes))
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ def tiny_card(name: str = "tiny", channels: int = 3) -> cards.Card:
         scales=[2, 3, 4],
         encoder=cards.EncoderArguments(width=32, depth=2, features=4),
         denoiser=cards.DenoiserArguments(width=[32, 32], depth=[1, 1], stem=2),
+        predictor=cards.PredictorArguments(width=32, depth=1),
     )
     sigma = [0.004, 0.05, 0.9]
     modes = [cards.Mode(0, [0.0], [0.25], 0.002, 10.0, 1.0, sigma=sigma, variance=[[1e-5, 1e-3, 0.02]])]
@@ -41,13 +42,13 @@ def tiny_card(name: str = "tiny", channels: int = 3) -> cards.Card:
 def write_tiny(path: Path, channels: int = 3) -> Path:
     torch.manual_seed(0)
     card = tiny_card(path.stem, channels)
-    encoder, denoiser = build(card.network)
+    networks = build(card.network)
     with torch.no_grad():
         # Zero-initialised ends would make every path trivial, and a law that holds for nothing is no test.
-        for network in (encoder, denoiser):
+        for network in networks.parts().values():
             for p in network.parameters():
                 p.add_(0.02 * torch.randn_like(p))
-    save_prior(encoder, denoiser, card, path, force=True)
+    save_prior(networks, card, path, force=True)
     return path
 
 

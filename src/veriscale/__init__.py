@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from veriscale.physics.operator import Operator as Operator
     from veriscale.physics.registry import parse_operator as parse_operator
     from veriscale.stages.training import train as train
+    from veriscale.trust.certificate import Certificate as Certificate
+    from veriscale.trust.certificate import read_certificate as read_certificate
+    from veriscale.workflows.calibration import calibrate as calibrate
     from veriscale.workflows.degradation import degrade as degrade
     from veriscale.workflows.evaluation import evaluate as evaluate
     from veriscale.workflows.restoration import Restoration as Restoration
@@ -21,14 +24,17 @@ if TYPE_CHECKING:
     from veriscale.workflows.restoration import restore as restore
 
 _HOMES = {
+    "Certificate": "trust.certificate",
     "InputError": "errors",
     "Operator": "physics.operator",
     "Photo": "imaging.photo",
     "Restoration": "workflows.restoration",
+    "calibrate": "workflows.calibration",
     "degrade": "workflows.degradation",
     "evaluate": "workflows.evaluation",
     "load_prior": "workflows.restoration",
     "parse_operator": "physics.registry",
+    "read_certificate": "trust.certificate",
     "read_photo": "imaging.read",
     "restore": "workflows.restoration",
     "train": "stages.training",

@@ -1,12 +1,14 @@
 """The page in a real browser: what a reader sees after choosing a dial position, zooming, or without scripts."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
-from veriscale.report.page import render_report
+from veriscale.report.page import TrustView, render_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = [
@@ -154,3 +156,33 @@ def test_without_scripts_every_picture_is_there(page, browse):
     assert "hidden" in seen.element("viewer")
     assert "hidden" not in seen.element("gallery")
     assert seen.dom.count("<figure") == 8
+
+
+@pytest.fixture(scope="module")
+def trusting(report):
+    picture = dict(report.dials)[0.0]
+    trusted = np.zeros(picture.shape[:2], bool)
+    trusted[:, 64:] = True
+    promise, facts = ["On average over such pictures."], [("alpha", "0.05")]
+    trust = TrustView(picture, 0.0, trusted, promise, facts, warning="This is unlike what was certified.")
+    return render_report(dataclasses.replace(report, trust=trust))
+
+
+def test_the_trust_overlay_is_chosen_and_zoomed_like_the_others(trusting, browse):
+    zoom = 'document.getElementById("closer").click();'
+    seen = browse(acting(trusting, zoom), "#dial=0&view=trust")
+    assert (seen.shown("left"), seen.shown("right")) == (["Dial 0"], ["Trust overlay"])
+    left, right = seen.transforms()
+    assert left == right != "translate(0%, 0%) scale(1)"
+    assert "Hatched: not trusted" in seen.dom.partition('id="right-caption"')[2].partition("</section>")[0]
+    assert seen.console == []
+
+
+def test_the_warning_is_styled_by_the_pages_own_policy(trusting, browse):
+    look = """
+      const style = getComputedStyle(document.querySelector("[role=alert]"));
+      document.title = `${style.backgroundColor} ${style.borderLeftWidth}`;
+    """
+    light, dark = "rgb(251, 240, 217) 4px", "rgb(46, 37, 19) 4px"  # as the machine prefers
+    assert re.search(r"<title>([^<]*)", browse(acting(trusting, look)).dom)[1] in (light, dark)
+    assert browse(trusting).console == []  # the policy holds the hash of the longer style

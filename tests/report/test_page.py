@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import difflib
 import hashlib
 import io
 import re
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image
 
 from veriscale.errors import InputError
-from veriscale.report.page import render_report
+from veriscale.report.overlay import overlay
+from veriscale.report.page import TrustView, render_report
 
 
 class Elements(HTMLParser):
@@ -52,6 +54,21 @@ def elements(page):
     return Elements(page)
 
 
+@pytest.fixture(scope="module")
+def trusting(report):
+    """The same report with a mask over the right half of the most faithful picture."""
+    picture = dict(report.dials)[0.0]
+    trusted = np.zeros(picture.shape[:2], bool)
+    trusted[:, 64:] = True
+    promise = ["On average over such pictures the loss is at most 0.05.", "It says nothing about this one picture."]
+    trust = TrustView(picture, 0.0, trusted, promise, [("alpha", "0.05"), ("certificate", "3f2a9c")])
+    return dataclasses.replace(report, trust=trust)
+
+
+def with_mask(report, trusted, **changes):
+    return dataclasses.replace(report, trust=dataclasses.replace(report.trust, trusted=trusted, **changes))
+
+
 def images_by_key(elements):
     keys = [attributes.get("data-key") for attributes in elements.all("figure")]
     uris = [image["src"] for image in elements.all("img") if image["alt"]]
@@ -65,7 +82,10 @@ def test_nothing_is_loaded_from_anywhere(page, elements):
     assert not re.search(r"https?:|@import|url\(|src=[\"']?//", page)
 
 
-def test_policy_allows_images_and_the_pages_own_script_and_style_alone(page, elements):
+@pytest.mark.parametrize("which", ["report", "trusting"])
+def test_policy_allows_images_and_the_pages_own_script_and_style_alone(which, request):
+    page = render_report(request.getfixturevalue(which))
+    elements = Elements(page)
     policy = next(meta["content"] for meta in elements.all("meta") if meta.get("http-equiv"))
     rules = dict(rule.split(None, 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'"
@@ -102,13 +122,14 @@ def test_facts_and_notes_are_there(elements):
         assert text in elements.text
 
 
-def test_strings_of_the_user_stay_text(report):
+def test_strings_of_the_user_stay_text(trusting):
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    page = render_report(dataclasses.replace(report, title=evil, facts=[(evil, evil)], notes=[evil]))
+    trust = dataclasses.replace(trusting.trust, promise=[evil], facts=[(evil, evil)], warning=evil)
+    page = render_report(dataclasses.replace(trusting, title=evil, facts=[(evil, evil)], notes=[evil], trust=trust))
     elements = Elements(page)
     assert len(elements.all("script")) == 1
     assert all("onerror" not in attributes for _, attributes in elements.found)
-    assert elements.text.count("<script>alert(1)</script>") == 5
+    assert elements.text.count("<script>alert(1)</script>") == 9
 
 
 def test_only_what_was_given_is_shown(report):
@@ -130,6 +151,65 @@ def test_grey_pictures_and_flat_maps(report):
     )
     shown = images_by_key(Elements(render_report(grey)))
     assert not np.ptp(decode(shown["spread"]), axis=(0, 1)).any()
+
+
+def test_a_mask_only_adds_to_the_page_and_leaves_no_trace_without(page, trusting):
+    bare, full = page.splitlines(), render_report(trusting).splitlines()
+    matcher = difflib.SequenceMatcher(None, bare, full, autojunk=False)
+    changes = [(kind, bare[start:stop]) for kind, start, stop, _, _ in matcher.get_opcodes() if kind != "equal"]
+    changed = [lines for kind, lines in changes if kind != "insert"]
+    assert [len(lines) for lines in changed] == [1]
+    assert "Content-Security-Policy" in changed[0][0]  # the hash of the style
+    assert len(changes) > 3
+    text = re.sub(r"data:image/[^\"]*|sha256-[^']*", "", page)
+    assert not re.search("trust|mask|hatch|promise|warn|alert", text, re.IGNORECASE)
+
+
+def test_the_mask_is_shown_with_its_share_and_its_promise(trusting):
+    elements = Elements(render_report(trusting))
+    shown = decode(images_by_key(elements)["trust"])
+    assert np.array_equal(shown, np.rint(overlay(trusting.trust.picture, trusting.trust.trusted) * 255))
+    assert "The rest, 50 % of the pixels, is trusted and shown as it is." in elements.text
+    assert "The mask belongs to the picture at dial 0 and to no other." in elements.text
+    told = elements.text.partition("What the mask promises")[2].partition("What this shows, and what it does not")[0]
+    assert told.split() == [*" ".join(trusting.trust.promise).split(), "alpha", "0.05", "certificate", "3f2a9c"]
+
+
+def test_a_mask_may_belong_to_no_dial_and_have_no_facts(trusting):
+    bare = with_mask(trusting, trusting.trust.trusted, dial=None, facts=())
+    elements = Elements(render_report(bare))
+    assert "The mask belongs" not in elements.text
+    assert len(elements.all("table")) == 1
+
+
+@pytest.mark.parametrize(
+    "trusted_pixels, words",
+    [
+        (0, "No pixel is trusted: everything is hatched, which does not mean that it is wrong."),
+        (1, "The rest, 0.00814 % of the pixels, is trusted"),
+        (96 * 128 - 1, "The rest, 99.9 % of the pixels, is trusted"),  # 99.992 % is not 100 %
+        (96 * 128, "Every pixel is trusted: nothing is hatched."),
+    ],
+)
+def test_the_trusted_share_is_never_rounded_to_all_or_none(trusting, trusted_pixels, words):
+    trusted = (np.arange(96 * 128) < trusted_pixels).reshape(96, 128)
+    assert words in Elements(render_report(with_mask(trusting, trusted))).text
+
+
+def test_a_warning_is_an_alert_and_there_is_none_without(trusting):
+    def alerts(elements):
+        return [attributes for _, attributes in elements.found if attributes.get("role") == "alert"]
+
+    unlike = with_mask(trusting, trusting.trust.trusted, warning="This is unlike what was certified.")
+    page = Elements(render_report(unlike))
+    assert len(alerts(page)) == 1
+    assert "Warning This is unlike what was certified." in page.text
+    assert alerts(Elements(render_report(trusting))) == []
+
+
+def test_a_mask_of_another_size_is_refused(trusting):
+    with pytest.raises(InputError, match="give one truth value per pixel"):
+        render_report(with_mask(trusting, trusting.trust.trusted[:-1]))
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,26 @@ from veriscale.cli.console import complain, meter, named
 def evaluate(
     directory: Path,
     *,
-    prior: str = "photo",
+    prior: str | None = None,
     scale: int | None = None,
-    noise: str = "0",
-    dial: str = "0",
+    noise: str | None = None,
+    dial: str | None = None,
     path: str | None = None,
     sampler: str | None = None,
     steps: int | None = None,
     seed: int = 0,
+    certificate: str | None = None,
+    alpha: str | None = None,
+    command: str | None = None,
+    score_files: str | None = None,
+    timeout: float | None = None,
     device: str = "auto",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Score a prior on a folder of photographs that serve as truth: each is degraded, restored and compared.
+    """Score a prior, or a certificate, on photographs that serve as truth: each is degraded, restored and compared.
 
     Parameters
     ----------
@@ -48,10 +53,20 @@ def evaluate(
         Steps of the sampler.
     seed
         Of all noise.
+    certificate
+        Score its masks instead: risk, trusted share and PSNR inside at every level; it gives the settings.
+    alpha
+        A level, or several as 0.02,0.05; a sweep by default.
+    command
+        The tool of the certificate.
+    score_files
+        Your own maps, where the certificate's score is files.
+    timeout
+        Seconds a tool may take for one run.
     device
         auto, cuda, mps or cpu.
     output
-        A folder for evaluation.json with the numbers of every picture.
+        A folder for evaluation.json with the numbers of every picture, and for a certificate its curves, trust.png.
     force
         Replace an existing evaluation.json.
     as_json
@@ -59,6 +74,7 @@ def evaluate(
     quiet
         No progress.
     """
+    from veriscale.cli.evaluate_trust import TrustArguments, evaluate_trust
     from veriscale.errors import InputError
     from veriscale.imaging.atomic import make_folder, refuse_existing
     from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
@@ -74,12 +90,18 @@ def evaluate(
     target = None if output is None else output / "evaluation.json"
     if target is not None:
         refuse_existing(target, force)
-    dials, model = parse_dials(dial), parse_noise(noise)
+    if certificate is not None:
+        own = {"scale": scale, "noise": noise, "dial": dial, "path": path, "sampler": sampler, "steps": steps}
+        arguments = TrustArguments(certificate, alpha, prior, command, score_files, timeout, device, seed, own)
+        return evaluate_trust(directory, arguments, output, force, as_json, quiet)
+    if (alpha, command, score_files) != (None, None, None):
+        raise InputError("--alpha, --command and --score-files belong to a --certificate, and none is given.")
+    dials, model = parse_dials(dial or "0"), parse_noise(noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
     noise_std = model.std
     items, _ = collect([directory])
-    loaded = load_prior(prior, device)
+    loaded = load_prior(prior or "photo", device)
     parts, failed = [], []
     with meter(quiet) as shown:
         for k, item in enumerate(items):

@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 import cyclopts
 from cyclopts import App
 
-from veriscale.cli import degrade_command, evaluate_command, priors_command, restore_command, train_command
+from veriscale.cli import (
+    calibrate_command,
+    degrade_command,
+    evaluate_command,
+    priors_command,
+    restore_command,
+    train_command,
+)
 from veriscale.cli.console import complain
 from veriscale.errors import InputError
 
@@ -22,6 +29,7 @@ app = App(
 app.command(restore_command.restore)
 app.command(degrade_command.degrade)
 app.command(evaluate_command.evaluate)
+app.command(calibrate_command.calibrate)
 app.command(train_command.train)
 app.command(priors_command.priors)
 

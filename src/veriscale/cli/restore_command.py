@@ -27,6 +27,11 @@ def restore(
     sampler: str | None = None,
     steps: int | None = None,
     seed: int | None = None,
+    certificate: str | None = None,
+    alpha: str | None = None,
+    command: str | None = None,
+    score_files: str | None = None,
+    timeout: float | None = None,
     crop: str | None = None,
     device: str = "auto",
     format: str = "png",
@@ -48,7 +53,7 @@ def restore(
     output
         A file for one input, else a folder; beside the input by default.
     prior
-        A name that `veriscale priors` lists, or a file; `photo` by default.
+        A name that `veriscale priors` lists, or a file; that of the certificate, else `photo`, by default.
     scale
         Factor; the prior's largest by default.
     operator
@@ -78,6 +83,17 @@ def restore(
         Steps of the sampler.
     seed
         Of all noise; 0 by default.
+    certificate
+        A file of `veriscale calibrate`, or a name that `veriscale priors` lists: it gives the settings that are left
+        open, and a mask of what can be trusted.
+    alpha
+        Risk level of the mask, fixed before the result is seen; 0.05 for the loss area, else 0.1, by default.
+    command
+        The tool of the certificate, instead of a prior: 'tool {in} {out}'.
+    score_files
+        Your own maps, where the certificate's score is files: a path with {stem} for the picture's name.
+    timeout
+        Seconds a tool may take for one run; 600 by default.
     crop
         Restore a part only: X,Y,W,H in pixels of the input.
     device
@@ -103,8 +119,10 @@ def restore(
     """
     import msgspec
 
-    from veriscale.cli.restore_session import Session, Settings, read_run
+    from veriscale.cli.restore_session import Session
+    from veriscale.cli.restore_settings import Settings, read_run, with_certificate
     from veriscale.errors import InputError
+    from veriscale.workflows.certified import find_certificate
 
     given = {
         "prior": prior,
@@ -121,11 +139,26 @@ def restore(
         "sampler": sampler,
         "steps": steps,
         "seed": seed,
+        "certificate": certificate,
+        "alpha": alpha,
+        "command": command,
+        "score_files": score_files,
+        "timeout": timeout,
         "crop": crop,
     }
     repeated = None if repeat is None else read_run(repeat)
-    # What is given on the command line wins over the repeated run, that over the defaults.
+    # Files named by an operator or a certificate are looked for from where they were written down.
+    written = repeat.parent if repeat is not None and operator is None else Path()
+    # What is given on the command line wins over the certificate and the repeated run, these over the defaults.
     base = Settings() if repeated is None else repeated.arguments
+    held = None
+    if certificate is not None:
+        held = find_certificate(certificate)
+        base = with_certificate(base, held)
+    elif base.certificate is not None:
+        held = find_certificate(base.certificate, written)
+    if held is None and (alpha, command, score_files) != (None, None, None):
+        raise InputError("--alpha, --command and --score-files belong to a --certificate, and none is given.")
     if (scale is None) != (operator is None):  # they say the same thing: one given takes the place of both
         base = msgspec.structs.replace(base, scale=None, operator=None)
     settings = msgspec.structs.replace(base, **{k: v for k, v in given.items() if v is not None})
@@ -134,9 +167,9 @@ def restore(
         files = [repeat.parent / repeated.input.name]
     if not files:
         raise InputError("No input is given; name a picture or a folder.")
-    # Files named by an operator are looked for from where it was written down.
-    written = repeat.parent if repeat is not None and operator is None else Path()
-    session = Session(settings, device, format, report, force, skip_existing, quiet, max_pixels, written, repeated)
+    session = Session(
+        settings, device, format, report, force, skip_existing, quiet, max_pixels, written, held, repeated
+    )
     jobs = session.jobs(files, output)
     done: list[dict[str, Any]] = []
     failed: list[str] = []

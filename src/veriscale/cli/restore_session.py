@@ -1,6 +1,7 @@
 """What `veriscale restore` does with its arguments, input by input."""
 
 import hashlib
+import os
 import re
 import resource
 import sys
@@ -11,15 +12,16 @@ from typing import Any
 import msgspec
 
 from veriscale.cli.console import say
+from veriscale.cli.restore_settings import Recorded, Settings
+from veriscale.cli.restore_work import Work, prior_work, tool_work
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import EXTENSIONS, format_of
-from veriscale.traversal.dial import PATH
+from veriscale.trust.certificate import Certificate
 from veriscale.workflows.inputs import collect
-from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.outputs import (
     Names,
     output_names,
@@ -28,62 +30,9 @@ from veriscale.workflows.outputs import (
     save_restoration,
     suffix_of,
 )
-from veriscale.workflows.plan import Plan, make_plan
-from veriscale.workflows.request import Request, parse_dials
-from veriscale.workflows.restoration import Progress, load_prior, run_plan
+from veriscale.workflows.restoration import Progress, load_certified
 
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The restoration's own arguments, from the command line, a run.json, or the defaults."""
-
-    prior: str = "photo"
-    scale: int | None = None
-    operator: str | None = None
-    noise: str | None = None
-    dial: str = "0"
-    path: str = PATH
-    samples: int = 0
-    anchor: str | None = None
-    posterior: str | None = None
-    preset: str | None = None
-    consistent: bool = False
-    sampler: str | None = None
-    steps: int | None = None
-    seed: int = 0
-    crop: str | None = None
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """What a run.json says that matters for repeating it."""
-
-    class Input(msgspec.Struct, frozen=True):
-        """The restored file, from the folder of the results."""
-
-        name: str
-        sha256: str
-
-    class Prior(msgspec.Struct, frozen=True):
-        """The prior that was used."""
-
-        sha256: str
-
-    arguments: Settings
-    input: Input
-    prior: Prior
-
-
-def read_run(path: Path) -> Recorded:
-    """A run.json of `veriscale restore`.
-
-    Raises:
-        InputError: it cannot be read, or is something else.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Recorded)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not a run.json of veriscale restore: {error}.") from error
+LOSSLESS = (".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -110,6 +59,7 @@ class Session:
     quiet: bool
     max_pixels: int | None
     folder: Path  # from which the operator's files are named
+    certificate: Certificate | None = None
     repeated: Recorded | None = None
     loaded: Prior | None = field(default=None)
 
@@ -131,32 +81,17 @@ class Session:
         """
         v = self.settings
         photo = self._crop(read_photo(job.path, MAX_PIXELS if self.max_pixels is None else self.max_pixels), job.path)
-        prior = self._prior()
-        operator, noise = find_measurement(job.path, v.operator, v.scale, v.noise, self.folder)
-        if v.crop is not None and operator is not None and not operator.divisible:
-            raise InputError(
-                f"--crop does not go with {operator}, whose holes or coefficients are those of the whole picture; "
-                "crop the result instead."
-            )
-        request = Request(
-            scale=v.scale if operator is None else None,
-            operator=operator,
-            noise=noise,
-            dial=parse_dials(v.dial),
-            path=v.path,
-            samples=v.samples,
-            anchor=v.anchor,
-            posterior=v.posterior,
-            preset=v.preset,
-            consistent=v.consistent,
-            sampler=v.sampler,
-            steps=v.steps,
-            seed=v.seed,
-        )
-        plan = make_plan(photo, prior, request)
-        stem = job.stem or f"{job.name}_{plan.suffix}"
+        if v.command is None:
+            work = prior_work(job.path, photo, self._prior(), v, self.certificate, self.folder)
+        else:
+            work = tool_work(job.path, photo, v, self.certificate)
+        stem = job.stem or f"{job.name}_{work.suffix}"
         suffix = job.suffix or suffix_of(self.format, photo)
-        names = output_names(job.folder, stem, plan.dials, plan.samples, suffix)
+        if self.certificate is not None and suffix.lower() not in LOSSLESS:
+            raise InputError(
+                f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
+            )
+        names = output_names(job.folder, stem, work.dials, work.samples, suffix, self.certificate is not None)
         if self.skip_existing and all(p.exists() for p in names.all(self.report)):
             say(f"{job.path.name}: done already, skipped.", self.quiet)
             return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
@@ -164,30 +99,20 @@ class Session:
             refuse_input(target, job.path)
         if not self.skip_existing:  # what is there of an incomplete set is made again
             refuse_existing_results(names, self.report, self.force)
-        self._announce(job, photo, prior, plan, dry_run)
+        for line in [*work.lines, *(work.costs if dry_run else [])]:
+            say(line, self.quiet)
         if dry_run:
             return {"input": {"name": job.path.name}, "dry_run": True, "outputs": []}
-        return self._restore(job, photo, prior, plan, names, stem, suffix, progress)
+        return self._restore(job, work, names, stem, suffix, progress)
 
     def _restore(
-        self,
-        job: Job,
-        photo: Photo,
-        prior: Prior,
-        plan: Plan,
-        names: Names,
-        stem: str,
-        suffix: str,
-        progress: Progress,
+        self, job: Job, work: Work, names: Names, stem: str, suffix: str, progress: Progress
     ) -> dict[str, Any]:
         make_folder(names.run.parent)  # refused before the work, not after it
-        result = run_plan(photo, prior, plan, progress=progress)
-        result.run["arguments"] = {
-            **msgspec.to_builtins(self.settings),
-            "noise": str(plan.noise),
-            "scale": plan.scale,
-            "operator": None if plan.conditional else str(plan.operator.beside(job.folder)),
-        }
+        result = work.restore(progress)
+        result.run["arguments"] = {**msgspec.to_builtins(self.settings), **work.arguments(job.folder)}
+        if self.settings.certificate is not None:
+            result.run["arguments"]["certificate"] = _named_from(self.settings.certificate, self.folder, job.folder)
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated and self.repeated.input.sha256 != digest:
             say(f"{job.path.name} is not the input of the repeated run: only its settings are.", self.quiet)
@@ -196,21 +121,14 @@ class Session:
         files, notes = save_restoration(
             result, job.folder, stem, suffix=suffix, report=self.report, force=self.force or self.skip_existing
         )
-        for note in notes:
+        for note in [*notes, *(f"{job.path.name}: {line}" for line in work.verdicts(result))]:
             say(note, self.quiet)
-        if not plan.conditional or result.verdict.alarm:
-            say(f"{job.path.name}: {result.verdict.sentence()}.", self.quiet)
-        if result.run["fell_back"]:
-            say(
-                f"{job.path.name}: the anchor's splitting grew apart and went on by half-quadratic splitting.",
-                self.quiet,
-            )
         return {**result.run, "outputs": [str(f) for f in files]}
 
     def _prior(self) -> Prior:
         if self.loaded is None:
-            self.loaded = load_prior(self.settings.prior, self.device)
-            if self.repeated and self.loaded.card.tensors_sha256 != self.repeated.prior.sha256:
+            self.loaded = load_certified(self.settings.prior, self.certificate, self.device)
+            if self.repeated and self.repeated.prior and self.loaded.card.tensors_sha256 != self.repeated.prior.sha256:
                 say("The prior is not the one of the repeated run: the result will differ.", self.quiet)
         return self.loaded
 
@@ -227,30 +145,6 @@ class Session:
         alpha = None if photo.alpha is None else photo.alpha[y : y + h, x : x + w]
         return photo.with_samples(photo.samples[y : y + h, x : x + w], alpha)
 
-    def _announce(self, job: Job, photo: Photo, prior: Prior, plan: Plan, dry_run: bool) -> None:
-        known = ", ".join(f"×{s}" for s in sorted(prior.card.network.scales))
-        asked = self.settings.scale or self.settings.operator or plan.scale is None
-        chosen = "" if asked else f" (the prior knows {known})"
-        how = "conditionally" if plan.conditional else f"unconditionally (zero-shot, anchor {plan.anchor})"
-        say(
-            f"{job.path.name}: {photo.width}×{photo.height} to {plan.shape[1]}×{plan.shape[0]}, {plan.operator}, prior "
-            f"{prior.card.name} used {how}, {plan.why}{chosen}, noise {plan.noise}, "
-            f"dial {', '.join(f'{f:g}' for f in plan.dials)}.",
-            self.quiet,
-        )
-        for note in plan.notes:
-            say(f"  {note}.", self.quiet)
-        if dry_run:
-            n = prior.card.network
-            first = "one of the encoder" if plan.conditional else f"{plan.anchor_evaluations} for the anchor"
-            whole = "" if plan.conditional else " The whole picture is one problem; only the network runs in tiles."
-            say(
-                f"  {plan.evaluations - plan.anchor_evaluations} evaluations of the denoiser after {first}; "
-                f"about {plan.memory(n.channels, n.encoder.features) / 1e6:.0f} MB of pictures beside "
-                f"{plan.tile_memory / 1e9:.1f} GB at most for the networks and a tile.{whole}",
-                self.quiet,
-            )
-
 
 def peak_memory_mb() -> int:
     """Largest resident memory of this process so far."""
@@ -260,6 +154,9 @@ def peak_memory_mb() -> int:
 
 def _relative(path: Path, folder: Path) -> str:
     """A name that leads from the results to the input and tells nothing of the rest of the machine."""
-    import os
-
     return os.path.relpath(path.resolve(), folder.resolve())
+
+
+def _named_from(certificate: str, folder: Path, results: Path) -> str:
+    """A certificate's file as seen from the results; one that is known by its name keeps it."""
+    return certificate if not (folder / certificate).is_file() else _relative(folder / certificate, results)

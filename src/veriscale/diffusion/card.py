@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 FORMAT_VERSION = 1
+KEPT_DIGITS = 16  # of the hash of each training file
 
 
 class EncoderArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,13 +26,21 @@ class DenoiserArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     stem: int = 2
 
 
+class PredictorArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size of the head that predicts the error of the conditional mean."""
+
+    width: int = 64
+    depth: int = 8
+
+
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that is needed to build the two networks."""
+    """All that is needed to build the networks; not every prior predicts its error."""
 
     channels: int
     scales: list[int]
     encoder: EncoderArguments
     denoiser: DenoiserArguments
+    predictor: PredictorArguments | None = None
 
 
 class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,12 +140,13 @@ class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A set of files a prior has seen."""
+    """A set of files a prior has seen; `each` holds the first digits of every file's own sha256."""
 
     pattern: str
     files: int
     sha256: str
     licence: str
+    each: list[str] = []
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,6 +156,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoiser_steps: int
     seconds: float
     machine: str
+    predictor_steps: int = 0
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,6 +173,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, float] = {}
     lineage: list[dict[str, Any]] = []
     tensors_sha256: str = ""
+    predictor_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
     def mode(self, scale: int) -> Mode:

@@ -15,22 +15,23 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from veriscale.diffusion.card import FORMAT_VERSION, Card
-from veriscale.diffusion.denoiser import Denoiser
-from veriscale.diffusion.encoder import Encoder
-from veriscale.diffusion.prior import Prior, build
+from veriscale.diffusion.prior import Networks, Prior, build
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 
 
-def save_prior(encoder: Encoder, denoiser: Denoiser, card: Card, path: Path, force: bool = False) -> Card:
+def save_prior(networks: Networks, card: Card, path: Path, force: bool = False) -> Card:
     """Write a prior; returns the card with the hash of the tensors as stored.
 
     Raises:
         InputError: the file exists and `force` is not set, or cannot be written.
     """
-    parts = {"encoder": encoder.state_dict(), "denoiser": denoiser.state_dict()}
-    tensors = {f"{part}.{k}": _stored(v) for part, state in parts.items() for k, v in state.items()}
-    card = msgspec.structs.replace(card, tensors_sha256=_digest(tensors))
+    parts = networks.parts().items()
+    tensors = {f"{part}.{k}": _stored(v) for part, network in parts for k, v in network.state_dict().items()}
+    predictor = {k: v for k, v in tensors.items() if k.startswith("predictor.")}
+    card = msgspec.structs.replace(
+        card, tensors_sha256=_digest(tensors), predictor_sha256=_digest(predictor) if predictor else ""
+    )
     text = msgspec.json.encode(card).decode()
     metadata = {"card": text, "card_sha256": hashlib.sha256(text.encode()).hexdigest()}
     with replacing(path, force) as temporary:
@@ -75,21 +76,18 @@ def load_checkpoint(path: str | os.PathLike[str], device: torch.device, dtype: t
     if _digest(tensors) != card.tensors_sha256:
         raise InputError(f"{path}: its tensors are not those its card speaks of; copy or train it again.")
     try:
-        encoder, denoiser = build(card.network)
+        networks = build(card.network)
     except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"{path}: its card names networks that cannot be built: {error}.") from error
-    for part, network in (("encoder", encoder), ("denoiser", denoiser)):
+    for part, network in networks.parts().items():
         prefix = f"{part}."
         state = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(prefix)}
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise InputError(f"{path}: the {part} does not fit the sizes on the card; train it again.") from error
-    return Prior(
-        card,
-        encoder.to(device, dtype).eval().requires_grad_(False),
-        denoiser.to(device, dtype).eval().requires_grad_(False),
-    )
+        network.to(device, dtype).eval().requires_grad_(False)
+    return Prior(card, *networks)
 
 
 def _stored(tensor: Tensor) -> NDArray[Any]:

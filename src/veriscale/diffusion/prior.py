@@ -1,6 +1,7 @@
-"""A prior: an encoder and a denoiser, and the card that says what they know."""
+"""A prior: an encoder, a denoiser, a predictor of its error, and the card that says what they know."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,15 +9,33 @@ from torch import Tensor
 from veriscale.diffusion.card import Card, Mode, Network
 from veriscale.diffusion.denoiser import Denoiser
 from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
+from veriscale.diffusion.error_predictor import ErrorPredictor
 from veriscale.diffusion.preconditioning import scalings
 
 
-def build(network: Network) -> tuple[Encoder, Denoiser]:
-    """The two networks, freshly initialised, in channels-last memory."""
-    e, d = network.encoder, network.denoiser
-    encoder = Encoder(network.channels, network.scales, e.width, e.depth, e.features)
-    denoiser = Denoiser(network.channels, e.features, len(network.scales) + 1, d.width, d.depth, d.stem)
-    return encoder.to(memory_format=torch.channels_last), denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack the memory format
+class Networks(NamedTuple):
+    """What a prior consists of."""
+
+    encoder: Encoder
+    denoiser: Denoiser
+    predictor: ErrorPredictor | None
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """Those that are there, by name."""
+        return {name: network for name, network in self._asdict().items() if network is not None}
+
+
+def build(network: Network) -> Networks:
+    """The networks, freshly initialised, in channels-last memory."""
+    e, d, p = network.encoder, network.denoiser, network.predictor
+    built = Networks(
+        Encoder(network.channels, network.scales, e.width, e.depth, e.features),
+        Denoiser(network.channels, e.features, len(network.scales) + 1, d.width, d.depth, d.stem),
+        None if p is None else ErrorPredictor(network.channels, e.features, network.scales, p.width, p.depth),
+    )
+    for part in built.parts().values():
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return built
 
 
 def denoiser_input(condition: Condition) -> Tensor:
@@ -58,6 +77,7 @@ class Prior:
     card: Card
     encoder: Encoder
     denoiser: Denoiser
+    predictor: ErrorPredictor | None = None
 
     def mode_index(self, scale: int) -> int:
         """The denoiser's number for a scale: 0 is unconditional."""

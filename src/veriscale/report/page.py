@@ -6,7 +6,7 @@ JavaScript it shows every picture one below the other.
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -17,9 +17,33 @@ import numpy.typing as npt
 from veriscale.errors import InputError
 from veriscale.report.colourmap import palette
 from veriscale.report.embedding import Encoding, embed_map, embed_pictures
+from veriscale.report.overlay import overlay
 from veriscale.report.view import View, map_view, over_channels, percent
 
 Array = npt.NDArray[np.floating]
+
+TRUST_STYLE = "\n/* Only on pages with a trust mask. */\n"  # in page.css: from here on
+
+
+@dataclass(frozen=True)
+class TrustView:
+    """What is trusted of one delivered picture, and what that means.
+
+    Attributes:
+        picture: (H, W, C) in [0, 1], what the mask is about.
+        dial: the dial position it belongs to; None where there is no dial.
+        trusted: (H, W).
+        promise: sentences in plain words, shown one below the other.
+        facts: (label, value) rows about the certificate.
+        warning: why the promise may not hold for this picture; None where nothing speaks against it.
+    """
+
+    picture: Array
+    dial: float | None
+    trusted: npt.NDArray[np.bool_]
+    promise: Sequence[str]
+    facts: Sequence[tuple[str, str]]
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +60,7 @@ class Report:
         draws: (H, W, C) posterior draws at dial 1.
         facts: (label, value) rows about the run.
         notes: sentences about this run, put before the standing ones.
+        trust: the mask of what can be trusted.
     """
 
     title: str
@@ -47,28 +72,33 @@ class Report:
     draws: Sequence[Array] = ()
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+    trust: TrustView | None = None
 
 
 def render_report(report: Report) -> str:
     """Return the page as HTML, at most about 20 MB; larger pictures go in as JPEG or reduced, and the page says so.
 
     Raises:
-        InputError: there is no dial position, one is given twice, or a picture is neither grey nor RGB.
+        InputError: there is no dial position, one is given twice, a picture is neither grey nor RGB, or the trust mask
+            is not one truth value per pixel of its picture.
     """
     dials = sorted(report.dials, key=lambda position: position[0])
     if not dials:
         raise InputError("a report needs the picture at one dial position at least: give one")
     if len({dial for dial, _ in dials}) < len(dials):
         raise InputError("a report got two pictures for the same dial position: give each dial once")
-    pictures = [image for _, image in dials] + [report.measurement, *report.draws]
-    uris, encoding = embed_pictures(pictures)
+    masked = [] if report.trust is None else [overlay(report.trust.picture, report.trust.trusted)]
+    uris, encoding = embed_pictures([*(image for _, image in dials), report.measurement, *masked, *report.draws])
     positions = [
         View(f"dial-{dial:g}", f"Dial {dial:g}", _dial_caption(dial), uri, dial=dial)
         for (dial, _), uri in zip(dials, uris[: len(dials)], strict=True)
     ]
-    views = _companions(report, uris[len(dials)], uris[len(dials) + 1 :], lowest=dials[0][0])
+    views = _companions(report, iter(uris[len(dials) :]), lowest=dials[0][0])
     height, width = dials[0][1].shape[:2]
-    style, script = _read("page.css"), _read("page.js")
+    style, _, trust_style = _read("page.css").partition(TRUST_STYLE)
+    if report.trust is not None:
+        style += trust_style
+    script = _read("page.js")
     return _template().render(
         title=report.title,
         positions=positions,
@@ -78,6 +108,7 @@ def render_report(report: Report) -> str:
         colour_bar=embed_map(np.arange(len(palette()), dtype=np.uint8)[None]),
         facts=report.facts,
         notes=[*report.notes, *_standing_notes(report, encoding)],
+        trust=report.trust,
         style=style,
         script=script,
         style_hash=_csp_hash(style),
@@ -85,10 +116,12 @@ def render_report(report: Report) -> str:
     )
 
 
-def _companions(report: Report, measurement: str, draws: Sequence[str], lowest: float) -> list[View]:
+def _companions(report: Report, uris: Iterator[str], lowest: float) -> list[View]:
     height, width = report.measurement.shape[:2]
     caption = f"What was measured: {width} × {height} pixels, enlarged."
-    views = [View("measurement", "Measurement", caption, measurement)]
+    views = [View("measurement", "Measurement", caption, next(uris))]
+    if report.trust is not None:
+        views.append(View("trust", "Trust overlay", _trust_caption(report.trust), next(uris)))
     if report.spread is not None:
         caption = "How much the draws differ: one standard deviation per pixel. Bright is where detail is guessed."
         views.append(map_view("spread", "Spread of the draws", caption, over_channels(report.spread)))
@@ -102,10 +135,26 @@ def _companions(report: Report, measurement: str, draws: Sequence[str], lowest: 
         if report.expected_residual is not None:
             caption += f"; noise and rounding alone would leave {percent(report.expected_residual)}"
         views.append(map_view("residual", "Residual |Ax̂ − y|", f"{caption}.", values))
-    for number, uri in enumerate(draws, 1):
+    for number, uri in enumerate(uris, 1):
         caption = "One picture the measurement allows. Where draws disagree, the measurement does not tell."
         views.append(View(f"draw-{number}", f"Draw {number}", caption, uri))
     return views
+
+
+def _trust_caption(trust: TrustView) -> str:
+    share = float(np.mean(trust.trusted))
+    if share == 1:
+        told = "Every pixel is trusted: nothing is hatched."
+    elif share == 0:
+        told = "No pixel is trusted: everything is hatched, which does not mean that it is wrong."
+    else:
+        told = (
+            "Hatched: not trusted, which does not mean that it is wrong. The rest, "
+            f"{percent(min(share, 0.999))} of the pixels, is trusted and shown as it is."  # never 100 % by rounding
+        )
+    if trust.dial is None:
+        return told
+    return f"{told} The mask belongs to the picture at dial {trust.dial:g} and to no other."
 
 
 def _dial_caption(dial: float) -> str:

@@ -1,4 +1,4 @@
-"""The encoder and the denoiser over pictures of any size, tile by tile, as one evaluation of the whole."""
+"""The networks of a prior over pictures of any size, tile by tile, as one evaluation of the whole."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from veriscale.diffusion.encoder import CENTRE, Condition
+from veriscale.diffusion.error_predictor import exceedance
 from veriscale.diffusion.prior import Prior, denoise_residual, denoiser_input
+from veriscale.errors import InputError
 from veriscale.imaging.canvas import canvas
 from veriscale.imaging.tiles import Tile, tiles
 
@@ -65,6 +67,38 @@ def encode(
             kept[(..., *fine.core)] = condition.features[(..., *fine.inside)].float().cpu()
         tell(number, len(parts))
     return Condition(mean, kept)
+
+
+@torch.inference_mode()
+def predict_error(
+    prior: Prior, condition: Condition, scale: int, threshold: Tensor | float, tile: int = TILE
+) -> Tensor:
+    """The logit of P(max over channels |x − mean| > threshold | y), as the prior's predictor has it.
+
+    Args:
+        prior: with a predictor.
+        condition: of `encode`, with features, (B, …, H, W), float32, on the CPU.
+        scale: of the measurement.
+        threshold: a number, or one per pixel, (B, H, W).
+        tile: side of a tile's core in truth pixels.
+
+    Returns:
+        (B, H, W), float32, on the CPU.
+    """
+    if prior.predictor is None:
+        raise InputError(
+            f"Prior {prior.card.name!r} has no error predictor; choose another score, or train it with one."
+        )
+    b, _, height, width = condition.mean.shape
+    out = torch.empty(b, height, width)
+    at = torch.as_tensor(threshold, dtype=torch.float32).expand(b, height, width)
+    halo = prior.predictor.receptive_radius
+    for part in tiles(height // scale, width // scale, max(1, min(tile, ENCODER_TILE) // scale), halo):
+        fine = part.scaled(scale)
+        near = Condition(*(t[(..., *fine.window)].to(prior.device) for t in condition))
+        logits = prior.predictor(near, scale).float().cpu()
+        out[(..., *fine.core)] = exceedance(logits, at[(..., *fine.window)])[(..., *fine.inside)]
+    return out
 
 
 class ConditionalDenoiser:

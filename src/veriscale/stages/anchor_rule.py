@@ -1,5 +1,6 @@
 """Where the anchor `fast` begins and how far it trusts the measurement, for the card: chosen on held-out pictures."""
 
+from dataclasses import replace
 from itertools import product
 
 import msgspec
@@ -35,9 +36,7 @@ def measure_anchor_rule(prior: Prior, photographs: Photographs) -> list[Mode]:
             problems.append(DataTerm(operator, measured(operator, x, NOISE), GaussianNoise(NOISE)))
 
     def score(mode: Mode) -> float:
-        tried = Prior(
-            msgspec.structs.replace(prior.card, modes=[mode, *prior.card.modes[1:]]), prior.encoder, prior.denoiser
-        )
+        tried = replace(prior, card=msgspec.structs.replace(prior.card, modes=[mode, *prior.card.modes[1:]]))
         total = 0.0
         for data in problems:
             error = (zero_shot_anchor(tried, data, x.shape) - x).double().square().mean((1, 2, 3))

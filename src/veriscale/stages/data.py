@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from veriscale.diffusion.card import Data
+from veriscale.diffusion.card import KEPT_DIGITS, Data
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
@@ -110,12 +110,12 @@ def load(
     members = _members(patterns, root, part)
     if not members:
         raise InputError(f"{', '.join(patterns)} holds no {part} pictures.")
-    digest = hashlib.sha256()
-    for name, content in members.items():
-        digest.update(f"{name}\n{hashlib.sha256(content).hexdigest()}\n".encode())
+    each = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
+    digest = hashlib.sha256("".join(f"{name}\n{own}\n" for name, own in each.items()).encode())
     images = [_decode(content, name, channels, device) for name, content in members.items()]
     pattern = " ".join(Path(p).name if p.endswith(".zip") else p for p in patterns)
-    return Photographs(images, list(members), Data(pattern, len(images), digest.hexdigest(), licence))
+    facts = Data(pattern, len(images), digest.hexdigest(), licence, [own[:KEPT_DIGITS] for own in each.values()])
+    return Photographs(images, list(members), facts)
 
 
 def pack(training: Sequence[str], validation: Sequence[str], root: Path, path: Path, force: bool = False) -> int:

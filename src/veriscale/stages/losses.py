@@ -1,12 +1,14 @@
-"""What the two halves of a prior are trained for."""
+"""What the parts of a prior are trained for."""
 
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veriscale.diffusion.denoiser import Denoiser
 from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
+from veriscale.diffusion.error_predictor import THRESHOLDS, ErrorPredictor
 from veriscale.diffusion.prior import denoise_residual, denoiser_input
 from veriscale.stages.batches import Batch
 
@@ -60,9 +62,7 @@ class DenoiserLoss(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
         condition = self.encoder(batch.y, batch.scale, batch.noise_std)
-        cut = self.margin * batch.scale
-        inside = (..., slice(cut, -cut or None), slice(cut, -cut or None))
-        condition = Condition(condition.mean[inside], condition.features[inside])
+        condition = Condition(*(_inside(t, self.margin * batch.scale) for t in condition))
         free = batch.unconditional
         spread = torch.where(free, self.sigma_data[0][0], self._interpolated(batch.scale, batch.noise_std))
         (m1, s1), (m0, s0) = DENSITY[True], DENSITY[False]
@@ -86,3 +86,36 @@ class DenoiserLoss(nn.Module):
         i = torch.searchsorted(knots, noise_std.contiguous()).clamp(1, len(self.knots) - 1)
         t = (noise_std - knots[i - 1]) / (knots[i] - knots[i - 1])
         return torch.lerp(values[i - 1], values[i], t)
+
+
+class PredictorLoss(nn.Module):
+    """Cross-entropy of "the delivered mean is off by more than this" over all thresholds; the encoder is frozen.
+
+    A proper loss: its minimum is the probability itself, and among all scores the probability of being off by more than
+    τ trusts most at a given share of bad pixels (Neyman–Pearson).
+
+    Args:
+        encoder: trained, and its features with the denoiser.
+        predictor: to be trained.
+        margin: measurement pixels of context around a patch.
+    """
+
+    def __init__(self, encoder: Encoder, predictor: ErrorPredictor, margin: int) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False)
+        self.predictor = predictor
+        self.margin = margin
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean over items, pixels and thresholds."""
+        with torch.no_grad():
+            condition = self.encoder(batch.y, batch.scale, batch.noise_std)
+        cut = self.margin * batch.scale
+        logits = _inside(self.predictor(condition, batch.scale), cut).float()
+        error = (_inside(condition.mean, cut).float().clamp(0, 1) - batch.x).abs().amax(1, keepdim=True)
+        bad = error > torch.tensor(THRESHOLDS, device=error.device).view(1, -1, 1, 1)
+        return F.binary_cross_entropy_with_logits(logits, bad.float())
+
+
+def _inside(x: Tensor, cut: int) -> Tensor:
+    return x[..., cut:-cut, cut:-cut] if cut else x

@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
-from veriscale.diffusion.card import DenoiserArguments, EncoderArguments
+from veriscale.diffusion.card import DenoiserArguments, EncoderArguments, PredictorArguments
 from veriscale.errors import InputError, closest
+
+NETWORKS = ("encoder", "denoiser", "predictor")
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,17 +34,17 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One training run: its data, first of the encoder, then of the denoiser with the encoder frozen.
+    """One training run: its data; the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
     Attributes:
         data: globs under the data root, a folder, or an archive made by `--pack`.
         validation: held-out files, on which everything in the card is measured.
         licence: terms of the training data, for the card.
-        encoder_steps, denoiser_steps: optimiser steps.
-        encoder_patch: side of a training patch in measurement pixels.
+        encoder_steps, denoiser_steps, predictor_steps: optimiser steps.
+        encoder_patch, predictor_patch: side of a training patch in measurement pixels.
         denoiser_patch: side in truth pixels.
-        encoder_batch, denoiser_batch: patches a step, over all processes.
-        encoder_lr, denoiser_lr: peak learning rates of the cosine schedule.
+        encoder_batch, denoiser_batch, predictor_batch: patches a step, over all processes.
+        encoder_lr, denoiser_lr, predictor_lr: peak learning rates of the cosine schedule.
         ema: decay of the weights' moving average, reached by warm-up.
         clip: gradient norm.
     """
@@ -52,13 +54,17 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation: list[str]
     encoder_steps: int
     denoiser_steps: int
+    predictor_steps: int = 0
     licence: str = "unknown"
     encoder_patch: int = 48
     denoiser_patch: int = 96
+    predictor_patch: int = 48
     encoder_batch: int = 16
     denoiser_batch: int = 16
+    predictor_batch: int = 16
     encoder_lr: float = 8e-4
     denoiser_lr: float = 1e-3
+    predictor_lr: float = 1e-3
     ema: float = 0.999
     clip: float = 1.0
 
@@ -71,6 +77,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: list[Stage]
     encoder: EncoderArguments = EncoderArguments()
     denoiser: DenoiserArguments = DenoiserArguments()
+    predictor: PredictorArguments | None = None
     seed: int = 0
 
 
@@ -113,9 +120,14 @@ def _unknown(error: str, document: dict[str, Any]) -> str:
     if not field:
         return error
     where = re.sub(r"\[\.*\d*\]", "", field[2] or "")
-    table = {"task": Task, "stage": Stage, "encoder": EncoderArguments, "denoiser": DenoiserArguments}.get(
-        where, Recipe
-    )
+    tables = {
+        "task": Task,
+        "stage": Stage,
+        "encoder": EncoderArguments,
+        "denoiser": DenoiserArguments,
+        "predictor": PredictorArguments,
+    }
+    table = tables.get(where, Recipe)
     return f"unknown key {field[1]!r}{' in ' + where if where else ''}; {closest(field[1], table.__struct_fields__)}"
 
 
@@ -163,12 +175,18 @@ def _check(recipe: Recipe, path: Path) -> None:
     widths, depths = recipe.denoiser.width, recipe.denoiser.depth
     demand(len(widths) == len(depths) > 0, "denoiser.width and denoiser.depth need one number for each level")
     sizes = [recipe.encoder.width, recipe.encoder.depth, *widths, *depths, recipe.denoiser.stem]
-    demand(min(sizes) > 0 and recipe.encoder.features > 0, "encoder and denoiser sizes must be positive")
+    if recipe.predictor is not None:
+        sizes += [recipe.predictor.width, recipe.predictor.depth]
+    demand(min(sizes) > 0 and recipe.encoder.features > 0, "sizes of networks must be positive")
     stage = recipe.stage[0]
-    counts = ("encoder_steps", "denoiser_steps", "encoder_patch", "denoiser_patch", "encoder_batch", "denoiser_batch")
+    demand(
+        (stage.predictor_steps > 0) == (recipe.predictor is not None),
+        "a [predictor] and stage.predictor_steps go together: give both or neither",
+    )
+    counts = ["encoder_steps", "denoiser_steps", *(f"{n}_{k}" for n in NETWORKS for k in ("patch", "batch"))]
     for key in counts:
         demand(getattr(stage, key) > 0, f"stage.{key} must be positive")
-    for key in ("encoder_lr", "denoiser_lr", "clip"):
+    for key in [*(f"{n}_lr" for n in NETWORKS), "clip"]:
         demand(getattr(stage, key) > 0, f"stage.{key} must be positive")
     demand(0 <= stage.ema < 1, "stage.ema must be at least 0 and below 1")
     stride = recipe.denoiser.stem * 2 ** (len(widths) - 1)

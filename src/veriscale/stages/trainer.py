@@ -1,4 +1,4 @@
-"""The training loop, the same for the encoder and the denoiser, on CPU and CUDA, in one process or many."""
+"""The training loop, the same for every network, on CPU and CUDA, in one process or many."""
 
 import math
 import time

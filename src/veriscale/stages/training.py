@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +15,10 @@ from veriscale.diffusion.card import Budget, Card
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
+from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.device import choose_dtype
+from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import measure_anchor_rule
 from veriscale.stages.consistency import measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
@@ -25,6 +28,8 @@ from veriscale.stages.measurements import measure_dial, measure_level_ratio, mea
 from veriscale.stages.recipe import read_recipe
 from veriscale.stages.trainer import Progress
 from veriscale.traversal.renoise import SAMPLER, STEPS
+
+BAD = 0.1  # an error that is seen, by which the predictor is judged
 
 
 def train(
@@ -81,14 +86,20 @@ def train(
         modes=trained.modes,
         training=[training.facts],
         validation=[validation.facts],
-        budget=Budget(stage.encoder_steps, stage.denoiser_steps, round(trained.seconds, 1), _machine(device)),
+        budget=Budget(
+            stage.encoder_steps,
+            stage.denoiser_steps,
+            round(trained.seconds, 1),
+            _machine(device),
+            stage.predictor_steps,
+        ),
     )
     with TemporaryDirectory() as folder:
         # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
         draft = Path(folder) / path.name
-        save_prior(trained.encoder, trained.denoiser, card, draft)
+        save_prior(trained.networks, card, draft)
         prior = load_checkpoint(draft, device, choose_dtype(device))
-    save_prior(trained.encoder, trained.denoiser, _measured(prior, validation, tell), path, force)
+    save_prior(trained.networks, _measured(prior, validation, tell), path, force)
     return path
 
 
@@ -108,24 +119,29 @@ def pack_data(
 
 
 def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]) -> Card:
-    tell("distortion at dial 0")
+    tell("distortion at dial 0, and how well its error is predicted")
     metrics = {}
     for scale in prior.card.network.scales:
         x, condition = held_out(prior.encoder, validation, scale, 0.0)
         pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
         values = [psnr_luma(image, truth, scale) for image, truth in pairs]
         metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] = round(sum(values) / len(values), 3)
+        if prior.predictor is not None:
+            bad = (condition.mean.clamp(0, 1) - x).abs().amax(1) > BAD
+            told = predict_error(prior, condition, scale, BAD)
+            name = f"validation crops, x{scale}, area under the ROC curve of predicted errors above {BAD:g}"
+            metrics[name] = round(area_under_roc(told.numpy(), bad.numpy()), 3)
     tell("the level ratio")
     card = msgspec.structs.replace(
         prior.card, metrics=metrics, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS)
     )
-    prior = Prior(card, prior.encoder, prior.denoiser)
+    prior = replace(prior, card=card)
     tell("v(sigma)")
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
-    prior = Prior(card, prior.encoder, prior.denoiser)
+    prior = replace(prior, card=card)
     tell("where the anchor 'fast' begins, and its trust")
     card = msgspec.structs.replace(card, modes=measure_anchor_rule(prior, validation))
-    prior = Prior(card, prior.encoder, prior.denoiser)
+    prior = replace(prior, card=card)
     return msgspec.structs.replace(
         card,
         dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),

@@ -11,7 +11,7 @@ from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.colour import as_channels, premultiplied
 from veriscale.imaging.photo import Photo
-from veriscale.runtime.networks import ConditionalDenoiser, encode, padding
+from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error
 from veriscale.traversal.dial import Dial, find_table
 from veriscale.traversal.renoise import renoise
 from veriscale.workflows.plan import Plan
@@ -38,9 +38,9 @@ class Conditional:
             samples = np.pad(samples, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
         y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
         condition = encode(
-            prior, y, scale, plan.noise_std, features=plan.chains > 0, tile=tile, tell=partial(tell, "encode")
+            prior, y, scale, plan.noise_std, features=plan.features, tile=tile, tell=partial(tell, "encode")
         )
-        self.prior, self.plan = prior, plan
+        self.prior, self.plan, self.condition, self.tile = prior, plan, condition, tile
         self.mode = prior.mode(scale)
         self.anchor = condition.mean
         self.sigma_max = self.mode.sigma_max
@@ -64,6 +64,10 @@ class Conditional:
         """The table on the prior's card."""
         p = self.plan
         return find_table(self.prior.card, p.scale or 1, p.noise_std, p.sampler, p.steps)
+
+    def predicted_error(self, threshold: Tensor) -> Tensor:
+        """The logit of P(|x − anchor| > threshold | y), (1, H, W) for a threshold per pixel."""
+        return predict_error(self.prior, self.condition, self.plan.scale or 1, threshold, self.tile)
 
     def _counted(self, x: Tensor, sigma: float) -> Tensor:
         out = self.denoise(x, sigma)

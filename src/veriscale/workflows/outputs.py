@@ -25,16 +25,22 @@ class Names:
     draws: list[Path]
     mean: Path
     std: Path
+    trusted: Path
+    overlay: Path
     run: Path
     report: Path
+    masked: bool = False
 
     def all(self, report: bool) -> list[Path]:
         """Those that will be written."""
         spread = [*self.draws, self.mean, self.std] if self.draws else []
-        return [*self.images.values(), *spread, self.run, *([self.report] if report else [])]
+        mask = [self.trusted, self.overlay] if self.masked else []
+        return [*self.images.values(), *spread, *mask, self.run, *([self.report] if report else [])]
 
 
-def output_names(folder: Path, stem: str, dials: Sequence[float], samples: int, suffix: str = ".png") -> Names:
+def output_names(
+    folder: Path, stem: str, dials: Sequence[float], samples: int, suffix: str = ".png", masked: bool = False
+) -> Names:
     """The names for a stem such as `cat_x4`: `cat_x4.png` for one dial position, `cat_x4_dial-0.50.png` for several."""
     one = len(dials) == 1
     return Names(
@@ -42,8 +48,11 @@ def output_names(folder: Path, stem: str, dials: Sequence[float], samples: int, 
         draws=[folder / f"{stem}_draw-{k}{suffix}" for k in range(samples)],
         mean=folder / f"{stem}_mean{suffix}",
         std=folder / f"{stem}_std.tif",
+        trusted=folder / f"{stem}_trusted.png",
+        overlay=folder / f"{stem}_overlay.png",
         run=folder / f"{stem}.run.json",
         report=folder / f"{stem}_report.html",
+        masked=masked,
     )
 
 
@@ -68,7 +77,7 @@ def save_restoration(
     report: bool = False,
     force: bool = False,
 ) -> tuple[list[Path], list[str]]:
-    """Write the pictures, the spread, run.json and, if asked, the report.
+    """Write the pictures, the spread, the mask and its overlay, run.json and, if asked, the report.
 
     Returns:
         The files, and a sentence for everything a file does not keep.
@@ -76,7 +85,8 @@ def save_restoration(
     Raises:
         InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
     """
-    names = output_names(folder, stem, list(restoration.images), len(restoration.samples), suffix)
+    mask = restoration.mask
+    names = output_names(folder, stem, list(restoration.images), len(restoration.samples), suffix, mask is not None)
     refuse_existing_results(names, report, force)
     make_folder(folder)
     notes: dict[str, None] = {}
@@ -91,6 +101,12 @@ def save_restoration(
     if restoration.mean is not None and restoration.std is not None:
         write(restoration.mean, names.mean)
         write(Photo(np.ascontiguousarray(restoration.std), bit_depth=32, format="tiff"), names.std)
+    if mask is not None:
+        from veriscale.report.overlay import overlay
+
+        delivered = restoration.images[mask.dial or 0.0]
+        write(Photo(mask.trusted[..., None].astype(np.float32)), names.trusted)
+        write(Photo(overlay(delivered.samples, mask.trusted), icc=delivered.icc, dpi=delivered.dpi), names.overlay)
     if report:
         from veriscale.workflows.reporting import report_html
 

@@ -20,6 +20,7 @@ from veriscale.traversal import anchor as anchors
 from veriscale.traversal import renoise
 from veriscale.traversal.dial import check_dials, find_table
 from veriscale.traversal.presets import Preset, find_preset
+from veriscale.trust.score_name import Score, check_score
 from veriscale.workflows.choice import by_encoder, choose_anchor, choose_posterior, largest_noise
 from veriscale.workflows.request import Request, check_values
 
@@ -50,6 +51,8 @@ class Plan:
         samples: draws at dial 1 for mean and std.
         sampler, steps: of the second stage.
         seed: of all noise.
+        score: which score to compute, for masks.
+        scored_dial: of which picture.
         shape: (H, W) of the result.
         notes: remarks for the user.
     """
@@ -70,6 +73,8 @@ class Plan:
     steps: int
     seed: int
     shape: tuple[int, int]
+    score: Score | None = None
+    scored_dial: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -114,6 +119,11 @@ class Plan:
         return self.anchor_evaluations + self.chains * each
 
     @property
+    def features(self) -> bool:
+        """Whether anything reads the encoder's features."""
+        return self.chains > 0 or (self.score is not None and self.score.name == "predictor")
+
+    @property
     def tile_memory(self) -> int:
         """Bytes for the networks and the activations of a tile, at most."""
         return GRADIENT_BYTES * min(TILE**2, self.shape[0] * self.shape[1]) if self.gradient else TILE_BYTES
@@ -128,7 +138,7 @@ class Plan:
         pixels = 4 * self.shape[0] * self.shape[1]
         pictures = 3 + self.samples + len(self.dials)
         if self.conditional:
-            return pixels * (channels * pictures + (features + 5 * channels if self.chains else 0))
+            return pixels * (channels * pictures + (features + 5 * channels if self.features else 0))
         # The whole picture is one problem: the splitting's variables, and complex spectra where there are any.
         return pixels * channels * (pictures + (10 if self.operator.local else 18))
 
@@ -169,12 +179,18 @@ def make_plan(photo: Photo, prior: Prior, request: Request) -> Plan:
         steps=request.steps or (renoise.STEPS if known else ZERO_SHOT_STEPS),
         seed=request.seed,
         shape=truth,
+        score=request.score,
+        scored_dial=request.scored_dial,
         notes=operator.notes,
     )
     if plan.posterior == "dps" and request.sampler is not None:
         raise InputError("The posterior 'dps' is a sampler of its own; leave out --sampler.")
     if plan.posterior == "dps" and request.steps is None:
         plan = replace(plan, steps=plan.preset.steps)
+    if plan.score is not None:
+        check_score(plan.score, known, plan.samples, prior.predictor is not None)
+        if plan.scored_dial not in dials:
+            raise InputError(f"The score is of dial {plan.scored_dial:g}, which is not among the positions asked for.")
     if plan.inner and known:
         find_table(prior.card, plan.scale or 0, plan.noise_std, plan.sampler, plan.steps)
     return plan

@@ -9,6 +9,7 @@ from veriscale.errors import InputError, closest
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.traversal.dial import PATH, PATHS, check_dials
+from veriscale.trust.score_name import Score
 
 ANCHORS = ("mean", "fast", "paper")
 POSTERIORS = ("conditional", "proximal", "dps", "covariance")
@@ -31,6 +32,8 @@ class Request:
         consistent: whether the anchor is moved until its residual is what the noise explains.
         sampler, steps: of the second stage.
         seed: of all noise.
+        score: which score to compute, for masks.
+        scored_dial: of which picture.
     """
 
     scale: int | None = None
@@ -46,6 +49,8 @@ class Request:
     sampler: str | None = None
     steps: int | None = None
     seed: int = 0
+    score: Score | None = None
+    scored_dial: float = 0.0
 
 
 def parse_dials(text: str) -> tuple[float, ...]:

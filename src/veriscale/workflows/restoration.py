@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.diffusion.library import find_prior
 from veriscale.diffusion.noise_field import NoiseField, content_hash
 from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
@@ -24,14 +25,25 @@ from veriscale.physics.operator import Operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import TILE
 from veriscale.traversal.consistency import Verdict
-from veriscale.traversal.dial import PATH, sigma_0, weight
+from veriscale.traversal.dial import sigma_0, weight
+from veriscale.trust.certificate import Certificate
 from veriscale.workflows.agreement import moved, verdict
+from veriscale.workflows.certified import (
+    certified_prior,
+    certified_request,
+    certified_settings,
+    check_certified,
+    find_certificate,
+)
 from veriscale.workflows.conditional import Conditional
+from veriscale.workflows.degradation import read_sidecar
 from veriscale.workflows.finish import Finish
+from veriscale.workflows.mask import Mask, make_mask
 from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.memory import enough_memory
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request
+from veriscale.workflows.scoring import score_map
 from veriscale.workflows.zero_shot import ZeroShot
 
 Array = NDArray[np.float32]
@@ -55,6 +67,8 @@ class Restoration:
         mean, std: of the samples, per pixel and channel; None without samples.
         operator: what made the measurement, bound to its grid.
         verdict: whether the anchor agrees with the measurement.
+        score: (H, W), higher where the result is less trustworthy; None where none was asked for.
+        mask: what a certificate says of the picture at its dial; None without one.
         run: what was done: versions, prior, operator, noise, dials, seed, device, seconds by phase.
     """
 
@@ -66,11 +80,18 @@ class Restoration:
     operator: Operator
     verdict: Verdict
     run: dict[str, Any]
+    score: NDArray[np.float32] | None = None
+    mask: Mask | None = None
 
     @property
     def consistency(self) -> float:
         """‖A·anchor − y‖²/(n·s²): about 1 or a little less where operator and noise are right."""
         return self.verdict.value
+
+    @property
+    def trusted(self) -> NDArray[np.bool_] | None:
+        """(H, W), which pixels a certificate trusts; None without one."""
+        return None if self.mask is None else self.mask.trusted
 
     @property
     def image(self) -> Photo:
@@ -118,21 +139,23 @@ def as_photo(image: Image) -> Photo:
 
 def restore(
     image: Image,
-    prior: Prior | str = "photo",
+    prior: Prior | str | None = None,
     *,
     scale: int | None = None,
     operator: str | Operator | None = None,
     noise: str | float | Noise | None = None,
-    dial: float | Sequence[float] = 0.0,
-    path: str = PATH,
-    samples: int = 0,
+    dial: float | Sequence[float] | None = None,
+    path: str | None = None,
+    samples: int | None = None,
     anchor: str | None = None,
     posterior: str | None = None,
     preset: str | None = None,
-    consistent: bool = False,
+    consistent: bool | None = None,
     sampler: str | None = None,
     steps: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    certificate: Certificate | str | os.PathLike[str] | None = None,
+    alpha: float | str | None = None,
     tile: int = TILE,
     batch: int | None = None,
     progress: Progress | None = None,
@@ -141,12 +164,12 @@ def restore(
 
     Args:
         image: a file, an array or a `Photo`.
-        prior: name, path or a loaded prior.
+        prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
         scale: factor of bicubic downsampling; the prior's largest by default, where no operator is given.
         operator: what made the measurement, such as "inpaint:keep=0.5"; by default what a file's sidecar says.
         noise: its noise: a standard deviation in [0, 1] units, a string such as "poisson:peak=30", or "auto"; by
             default what a file's sidecar says, else 0.
-        dial: position or positions in [0, 1].
+        dial: position or positions in [0, 1]; 0 by default.
         path: "renoise" or "interpolate", for positions between 0 and 1.
         samples: draws at dial 1, for mean and spread.
         anchor: "mean" (the encoder), "fast" or "paper"; by default what fits the measurement.
@@ -156,6 +179,9 @@ def restore(
         sampler: of the second stage, a name in `diffusion.samplers.SAMPLERS`.
         steps: of the sampler.
         seed: of all noise.
+        certificate: of `calibrate`, or its file: it gives the settings that are left open, and the mask.
+        alpha: risk level of the mask, fixed before the result is seen; the usual one of the certificate's loss by
+            default.
         tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
         batch: draws sampled together; by memory by default.
         progress: called after every evaluation of a network over the picture.
@@ -167,25 +193,51 @@ def restore(
         >>> restore("small.png", scale=4, dial=[0, 1]).save("out")  # doctest: +SKIP
     """
     photo = as_photo(image)
-    loaded = load_prior(prior) if isinstance(prior, str) else prior
+    held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
+    if alpha is not None and held is None:
+        raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
+    loaded = prior if isinstance(prior, Prior) else load_certified(prior, held)
     file = Path(image) if isinstance(image, str | os.PathLike) else None
+    given = {
+        "dial": dial,
+        "path": path,
+        "samples": samples,
+        "anchor": anchor,
+        "posterior": posterior,
+        "preset": preset,
+        "consistent": consistent,
+        "sampler": sampler,
+        "steps": steps,
+        "seed": seed,
+    }
+    settings = {} if held is None else certified_settings(held)
+    if held is not None and operator is None and scale is None and (file is None or read_sidecar(file) is None):
+        operator = settings["operator"]
+        noise = settings["noise"] if noise is None else noise
     found, noise = find_measurement(file, operator, scale, noise)
+    kept = {k: v for k, v in settings.items() if k not in ("operator", "noise")}
     request = Request(
         scale=scale if found is None else None,
         operator=found,
         noise=noise,
-        dial=dial,
-        path=path,
-        samples=samples,
-        anchor=anchor,
-        posterior=posterior,
-        preset=preset,
-        consistent=consistent,
-        sampler=sampler,
-        steps=steps,
-        seed=seed,
+        **{**kept, **{k: v for k, v in given.items() if v is not None}},
     )
-    return run_plan(photo, loaded, make_plan(photo, loaded, request), tile=tile, batch=batch, progress=progress)
+    if held is not None:
+        request = certified_request(request, held)
+    plan = make_plan(photo, loaded, request)
+    return run_plan(photo, loaded, plan, certificate=held, alpha=alpha, tile=tile, batch=batch, progress=progress)
+
+
+def load_certified(prior: str | None, certificate: Certificate | None, device: str = "auto") -> Prior:
+    """The prior that is asked for, or that of a certificate, in the certificate's type.
+
+    Raises:
+        InputError: there is none.
+    """
+    if certificate is None:
+        return load_prior(prior or "photo", device)
+    name = certified_prior(certificate) if prior is None else prior
+    return load_prior(name, device, getattr(torch, str(certificate.binding.restoration.get("dtype")), None))
 
 
 def run_plan(
@@ -193,13 +245,30 @@ def run_plan(
     prior: Prior,
     plan: Plan,
     *,
+    certificate: Certificate | None = None,
+    alpha: float | str | None = None,
+    score: Array | None = None,
     tile: int = TILE,
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Restoration:
-    """Carry out a checked request; arguments and errors as `restore`."""
+    """Carry out a checked request; arguments and errors as `restore`, and `score` for a map (H, W) the user brings."""
+    if certificate is not None:
+        check_certified(photo, prior, plan, certificate)
     with enough_memory(plan):
-        return _run(photo, prior, plan, tile, batch, progress or (lambda phase, done, of: None))
+        result = _run(photo, prior, plan, tile, batch, progress or (lambda phase, done, of: None))
+    return result if certificate is None else masked(result, certificate, alpha, score)
+
+
+def masked(
+    result: Restoration, certificate: Certificate, alpha: float | str | None, score: Array | None = None
+) -> Restoration:
+    """A restoration with its mask."""
+    scores = result.score if score is None else score
+    if scores is None:
+        raise InputError("The certificate's score is of the user's own maps; give --score-files.")
+    mask = make_mask(certificate, alpha, scores, result.measurement)
+    return replace(result, score=scores, mask=mask, run={**result.run, "certificate": mask.facts()})
 
 
 def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, tell: Progress) -> Restoration:
@@ -227,7 +296,7 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
             return draw([0], sigma_0(dial, f))[0]
         return problem.anchor + weight(dial, f) * (draws[0] - problem.anchor)
 
-    images = {f: moved(at(f), photo, plan) if plan.consistent else at(f) for f in plan.dials}
+    pictures = {f: moved(at(f), photo, plan) if plan.consistent else at(f) for f in plan.dials}
     sampled = time.perf_counter()
 
     finish = Finish(photo, plan)
@@ -235,8 +304,11 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
     mean, std = _moments([p.samples for p in samples])
     anchor = moved(problem.anchor, photo, plan) if plan.consistent else problem.anchor
     agreement = verdict(anchor, photo, prior, plan)
+    score = None
+    if plan.score is not None:
+        score = score_map(plan.score, problem, pictures[plan.scored_dial], samples, finish)
     result = Restoration(
-        images={f: finish(x) for f, x in images.items()},
+        images={f: finish(x) for f, x in pictures.items()},
         measurement=photo,
         samples=samples,
         mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
@@ -244,6 +316,7 @@ def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, t
         operator=plan.operator,
         verdict=agreement,
         run=_facts(prior, plan, {"anchor": anchored - begun, "sample": sampled - anchored}),
+        score=score,
     )
     result.run["fell_back"] = problem.fell_back
     result.run["consistency"] = {"value": agreement.value, "low": agreement.low, "high": agreement.high}

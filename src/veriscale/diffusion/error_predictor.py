@@ -1,0 +1,72 @@
+"""How likely the conditional mean is off: a small head that reads the condition the encoder made."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, ResidualBlock
+
+# Errors in [0, 1] units, the greatest over channels: the head knows how likely each is exceeded.
+THRESHOLDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45)
+
+
+class ErrorPredictor(nn.Module):
+    """A residual trunk on the measurement's grid over the unshuffled condition, with an entry and an exit per scale.
+
+    It gives the logits of P(max over channels |x − mean| > threshold | y) for every threshold. Ours:
+    docs/methods.md#scores.
+    """
+
+    def __init__(self, channels: int, features: int, scales: Sequence[int], width: int, depth: int) -> None:
+        super().__init__()
+        into = channels + features
+        out = len(THRESHOLDS)
+        self.entries = nn.ModuleDict({str(s): nn.Conv2d(into * s**2, width, 3, padding=1) for s in scales})
+        self.trunk = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
+        self.exits = nn.ModuleDict({str(s): _zero(nn.Conv2d(width, out * s**2, 3, padding=1)) for s in scales})
+
+    def forward(self, condition: Condition, scale: int) -> Tensor:
+        """Of a condition on the truth grid, (B, thresholds, H, W) logits, in the type of the weights."""
+        mean = (condition.mean - CENTRE) / SPREAD
+        seen = torch.cat([mean, condition.features.to(mean.dtype)], 1)
+        h = F.pixel_unshuffle(seen, scale).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        h = self.entries[str(scale)](h)
+        return F.pixel_shuffle(self.exits[str(scale)](h + self.trunk(h)), scale)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.parameters()).dtype
+
+    @property
+    def receptive_radius(self) -> int:
+        """How far, in measurement pixels, an output pixel can see."""
+        return 2 * len(self.trunk) + 2
+
+
+def _zero(convolution: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(convolution.weight)
+    return convolution
+
+
+def exceedance(logits: Tensor, threshold: Tensor | float) -> Tensor:
+    """P(|error| > threshold) from a predictor's logits, linear in between them, as a logit.
+
+    Args:
+        logits: (B, thresholds, H, W) at `THRESHOLDS`; made non-increasing along them first.
+        threshold: a number, or one per pixel (B, H, W); below the lowest and above the highest the outermost slope
+            goes on, so that a threshold below zero is exceeded for certain only in the limit.
+
+    Returns:
+        (B, H, W), the logit.
+    """
+    falling = logits.cummin(1).values
+    knots = torch.tensor(THRESHOLDS, dtype=logits.dtype, device=logits.device)
+    at = torch.as_tensor(threshold, dtype=logits.dtype, device=logits.device).expand(
+        logits.shape[:1] + logits.shape[2:]
+    )
+    i = torch.searchsorted(knots, at.contiguous()).clamp(1, len(knots) - 1)
+    low, high = (falling.gather(1, k[:, None])[:, 0] for k in (i - 1, i))
+    return low + (high - low) * (at - knots[i - 1]) / (knots[i] - knots[i - 1])

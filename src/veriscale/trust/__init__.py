@@ -1,0 +1,1 @@
+"""Which pixels can be trusted, with a guarantee: conformal masks."""

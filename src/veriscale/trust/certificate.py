@@ -1,0 +1,308 @@
+"""A certificate: what was calibrated, on what, and the losses from which every threshold follows; one JSON file."""
+
+import base64
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.errors import InputError
+from veriscale.imaging.atomic import replacing
+from veriscale.trust.conformal import Calibration
+from veriscale.trust.drift import p_value
+from veriscale.trust.losses import Loss, make_loss
+from veriscale.trust.modes import allowance, feasible
+from veriscale.trust.risk_level import exact
+from veriscale.trust.staircase import RESOLUTION, Staircase
+
+FORMAT = "veriscale certificate"
+VERSION = 1
+QUANTILES = 101
+
+
+class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one promise is about.
+
+    Attributes:
+        kind: "picture", or "folder": all pictures of one folder together.
+        width, height: of the result in pixels; None where the loss is a mean over tiles and every size is a unit.
+        colour: "RGB" or "grey".
+        bits: of the measurement and of the delivered picture.
+    """
+
+    kind: str
+    width: int | None
+    height: int | None
+    colour: str
+    bits: int = 8
+
+
+class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What must be the same in use as in calibration, or the promise is void.
+
+    Attributes:
+        restoration: how a result and its score are made: the prior's or the tool's hash, operator, noise, dial,
+            samples, …, and nothing that the result does not depend on.
+        unit: what one promise is about.
+        score: its string.
+        loss, tau, tile: of `losses.make_loss`.
+        discrepancy: its string.
+        bound: B, of the loss.
+        mode, leaked, delta, declared: of `modes.allowance`; declared alphas as they were written.
+        n: calibration units.
+    """
+
+    restoration: dict[str, Any]
+    unit: Unit
+    score: str
+    loss: str
+    tau: float | None
+    tile: int | None
+    discrepancy: str
+    bound: float
+    mode: str
+    n: int
+    leaked: int
+    delta: float | None
+    declared: list[str] = []
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificate as it is stored; `sha256` is of everything else."""
+
+    format: str
+    version: int
+    binding: Binding
+    information: dict[str, Any]
+    statistics: list[list[float]]
+    quantiles: list[list[float]]
+    sizes: list[int]
+    events: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """A calibration with everything it speaks of.
+
+    Attributes:
+        binding: what must be the same in use.
+        information: what need not be: version, device, date, hashes of the calibration files, those left out.
+        staircases: one per unit.
+        statistics: (pictures, K) of the measurements, for the drift check.
+        quantiles: (n, Q) of each unit's scores, from the lowest to the highest, for shares of pixels below a threshold.
+        sha256: of the content. It shows an accident, not a forgery: it is no signature.
+    """
+
+    binding: Binding
+    information: dict[str, Any]
+    staircases: tuple[Staircase, ...]
+    statistics: NDArray[np.float64]
+    quantiles: NDArray[np.float32]
+    sha256: str = ""
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """The merged staircases."""
+        return Calibration(self.staircases, self.binding.bound)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss, ready to be measured on other units."""
+        return make_loss(self.binding.loss, self.binding.tau, self.binding.tile)
+
+    @property
+    def usual_alpha(self) -> str:
+        """The level that is taken where none is given."""
+        return "0.05" if self.binding.loss == "area" else "0.1"
+
+    def threshold(self, alpha: float | str) -> float:
+        """t̂: what scores below it is trusted. −∞ (nothing) where alpha is too small for n: see `infeasible`.
+
+        Raises:
+            InputError: alpha is no positive number, or was not declared where it had to be.
+        """
+        return self.calibration.threshold(allowance(alpha=exact(alpha), **self._promise))
+
+    def thresholds(self, alphas: Sequence[float | str]) -> NDArray[np.float64]:
+        """`threshold` of many levels."""
+        return self.calibration.thresholds([allowance(alpha=exact(a), **self._promise) for a in alphas])
+
+    def infeasible(self, alpha: float | str) -> str | None:
+        """A sentence that says why nothing can be trusted at this level and what would do, or None."""
+        return feasible(alpha=exact(alpha), **self._promise)
+
+    def shares(self, threshold: float) -> NDArray[np.float64]:
+        """(n,) share of each calibration unit's pixels that would be trusted, to about a hundredth."""
+        levels = np.linspace(0, 1, self.quantiles.shape[1])
+        return np.array([_share_below(row, levels, threshold) for row in self.quantiles])
+
+    def nonempty(self, threshold: float) -> tuple[float, float]:
+        """The share of calibration units whose mask is empty, and the mean loss of the others (0 if there are none)."""
+        empty = self.quantiles[:, 0] >= threshold
+        losses = np.array([s.at(threshold) for s in self.staircases]) * self.binding.bound / RESOLUTION
+        return float(empty.mean()), float(losses[~empty].mean()) if (~empty).any() else 0.0
+
+    def drift(self, statistics: NDArray[np.float64]) -> float:
+        """The conformal p-value of a measurement's statistics: small where it is unlike those of the calibration."""
+        return p_value(self.statistics, statistics)
+
+    def check(self, restoration: Mapping[str, Any]) -> None:
+        """Raise `InputError` where a restoration is made otherwise than the certified ones; the sentence names what."""
+        for key, certified in self.binding.restoration.items():
+            asked = restoration.get(key)
+            if asked != certified:
+                raise InputError(
+                    f"The certificate is for {key.replace('_', ' ')} {_shown(certified)}, and this is "
+                    f"{_shown(asked)}: leave it to the certificate, or calibrate for it."
+                )
+
+    def check_unit(self, width: int, height: int, channels: int, bits: int) -> None:
+        """Raise `InputError` where a picture of (height, width) pixels is not the certified unit."""
+        unit = self.binding.unit
+        colour = "RGB" if channels == 3 else "grey"
+        if colour != unit.colour:
+            raise InputError(f"The certificate is for {unit.colour} pictures and this one is {colour}.")
+        if bits != unit.bits:
+            raise InputError(
+                f"The certificate is for measurements of {unit.bits} bits and this one has {bits}; convert it first."
+            )
+        if unit.width is None or unit.height is None or (width, height) == (unit.width, unit.height):
+            return
+        scale = int(self.binding.restoration.get("scale") or 1)
+        w, h = unit.width // scale, unit.height // scale
+        what = f"The certificate is for results of {unit.width}×{unit.height} and this one would be {width}×{height}"
+        if width >= unit.width and height >= unit.height:
+            x, y = (width - unit.width) // 2 // scale, (height - unit.height) // 2 // scale
+            raise InputError(
+                f"{what}; restore a part with --crop {x},{y},{w},{h}, or calibrate with --loss tile-mean, whose "
+                "promise is for pictures of any size."
+            )
+        raise InputError(f"{what}; calibrate for that size with --unit {width}x{height}.")
+
+    @property
+    def _promise(self) -> dict[str, Any]:
+        b = self.binding
+        return {
+            "mode": b.mode,
+            "n": b.n,
+            "bound": b.bound,
+            "binary": self.loss.binary,
+            "leaked": b.leaked,
+            "delta": b.delta,
+            "declared": [exact(a) for a in b.declared],
+        }
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> "Certificate":
+        """Write it, whole or not at all; returns it with its hash.
+
+        Raises:
+            InputError: the file exists and `force` is not set, or cannot be written.
+        """
+        scores = np.concatenate([np.empty(0, np.float32), *(s.scores for s in self.staircases)])
+        rises = np.concatenate([np.empty(0, np.int64), *(np.diff(s.losses, prepend=0) for s in self.staircases)])
+        packed = np.concatenate([scores.astype("<f4").view(np.uint8), rises.astype("<u4").view(np.uint8)])
+        # Bytes of one significance lie together: half the size after compression.
+        planes = packed.reshape(-1, 4).T.tobytes()
+        file = File(
+            FORMAT,
+            VERSION,
+            self.binding,
+            self.information,
+            self.statistics.tolist(),
+            [[float(f"{v:.9g}") for v in row] for row in _finite(self.quantiles)],
+            [s.scores.size for s in self.staircases],
+            base64.b85encode(zlib.compress(planes, 9)).decode(),
+        )
+        file = msgspec.structs.replace(file, sha256=_digest(msgspec.to_builtins(file)))
+        with replacing(path, force) as temporary:
+            temporary.write_text(json.dumps(msgspec.to_builtins(file), indent=1) + "\n", encoding="utf-8")
+        return replace(self, sha256=file.sha256)
+
+
+def read_certificate(path: str | os.PathLike[str]) -> Certificate:
+    """Read and check a certificate.
+
+    Raises:
+        InputError: missing, truncated, edited, something else, or of another version.
+    """
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"Certificate {path} cannot be read: {error.strerror}.") from error
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"Certificate {path} is truncated or is no JSON ({error}); copy it again.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputError(f"{path} is no certificate of veriscale calibrate.")
+    if document.get("version") != VERSION:
+        raise InputError(
+            f"Certificate {path} is of version {document.get('version')}; this library reads version {VERSION}: "
+            "calibrate again."
+        )
+    if document.get("sha256") != _digest(document):
+        raise InputError(f"Certificate {path} was edited or damaged after it was written; copy it or calibrate again.")
+    try:
+        file = msgspec.convert(document, File)
+        staircases = _unpacked(file)
+        statistics = np.array(file.statistics, np.float64)
+        quantiles = np.array(file.quantiles, np.float32)
+        make_loss(file.binding.loss, file.binding.tau, file.binding.tile)
+    except (msgspec.ValidationError, ValueError, zlib.error) as error:
+        raise InputError(f"Certificate {path} is not valid: {error}; calibrate again.") from error
+    if not file.binding.n == len(staircases) == len(quantiles) <= len(statistics):
+        raise InputError(f"Certificate {path} speaks of {file.binding.n} units and holds {len(staircases)}.")
+    return Certificate(file.binding, file.information, staircases, statistics, quantiles, file.sha256)
+
+
+def score_quantiles(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Of all pixels of a unit's pictures: the lowest score, 99 between, the highest; none is made up between two."""
+    whole = np.sort(np.concatenate([s.ravel() for s in scores]))
+    return whole[np.linspace(0, whole.size - 1, QUANTILES).astype(np.int64)]
+
+
+def _finite(values: NDArray[np.float32]) -> list[list[float]]:
+    top = float(np.finfo(np.float32).max)  # JSON knows no infinity
+    clipped: list[list[float]] = values.clip(-top, top).tolist()
+    return clipped
+
+
+def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], threshold: float) -> float:
+    k = int(np.searchsorted(quantiles, np.float32(threshold)))  # the first that is not below
+    if k in (0, len(quantiles)):
+        return float(k > 0)
+    low, high = float(quantiles[k - 1]), float(quantiles[k])
+    inside = (threshold - low) / (high - low) if np.isfinite(high) else 0.0
+    return float(levels[k - 1] + (levels[k] - levels[k - 1]) * inside)
+
+
+def _unpacked(file: File) -> tuple[Staircase, ...]:
+    total = sum(file.sizes)
+    planes = np.frombuffer(zlib.decompress(base64.b85decode(file.events)), np.uint8)
+    if planes.size != 8 * total:
+        raise ValueError(f"{planes.size} bytes of events where {8 * total} belong")
+    packed = np.ascontiguousarray(planes.reshape(4, -1).T).ravel()
+    scores, rises = packed[: 4 * total].view("<f4"), packed[4 * total :].view("<u4").astype(np.int64)
+    ends = np.cumsum(file.sizes)[:-1]
+    pairs = zip(np.split(scores, ends), np.split(rises, ends), strict=True)
+    return tuple(Staircase(s.astype(np.float32), np.cumsum(r)) for s, r in pairs)
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    content = {k: v for k, v in document.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) < 60 else f"{text[:12]}…"

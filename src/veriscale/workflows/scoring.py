@@ -1,0 +1,60 @@
+"""The score of a prior's restoration: where it is less trustworthy, pixel by pixel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo
+from veriscale.trust.score_name import Score
+from veriscale.trust.scores import blurred_variance, gradient, smooth, variance
+from veriscale.workflows.conditional import Conditional
+from veriscale.workflows.finish import Finish
+from veriscale.workflows.zero_shot import ZeroShot
+
+Array = NDArray[np.float32]
+
+
+def score_map(
+    score: Score, problem: Conditional | ZeroShot, picture: Tensor, samples: Sequence[Photo], finish: Finish
+) -> Array:
+    """Score a restoration of one picture.
+
+    Args:
+        score: which.
+        problem: the restoration under way.
+        picture: (1, C, H', W') what is delivered, on the problem's grid.
+        samples: the draws as delivered.
+        finish: from that grid to the picture's own.
+
+    Returns:
+        (H, W) float32.
+
+    Raises:
+        InputError: the prior or the way it is used does not have this score.
+    """
+    if score.name == "predictor":
+        # An error of the mean above tau − d, where the picture is moved from it by d, is the least that makes the
+        # picture's own error exceed tau.
+        shift = (picture.clamp(0, 1) - problem.anchor.clamp(0, 1)).abs().amax(1)
+        logit = problem.predicted_error(score.settings["tau"] - shift)
+        values: Array = logit[0, : finish.height, : finish.width].numpy()
+    else:
+        values = picture_score(score, finish(picture).samples, [p.samples for p in samples])
+    return smooth(values, score.smooth) if score.smooth else values
+
+
+def picture_score(score: Score, picture: Array, runs: Sequence[Array]) -> Array:
+    """A score before its smoothing, of a picture (H, W, C) and its other runs, (H, W).
+
+    Raises:
+        InputError: it cannot be had from pictures.
+    """
+    if score.name in ("variance", "perturbed"):
+        blur = score.settings["blur"]
+        return blurred_variance(runs, blur) if blur else variance(runs)
+    if score.name == "gradient":
+        return gradient(picture, score.settings["std"])
+    raise InputError(f"The score '{score.name}' cannot be computed from pictures alone.")

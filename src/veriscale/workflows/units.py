@@ -1,0 +1,130 @@
+"""Photographs that serve as truth, cut to one size and measured as the user's pictures would be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.errors import InputError
+from veriscale.imaging.colour import as_channels, premultiplied
+from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.read import read_photo
+from veriscale.physics.measurement_noise import Noise
+from veriscale.physics.operator import Operator
+from veriscale.workflows.degradation import degrade
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a result, in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}×{self.height}"
+
+
+def parse_size(text: str) -> Size:
+    """`320x320` or `320`.
+
+    Raises:
+        InputError: it is neither.
+    """
+    words = text.lower().replace("×", "x").split("x")
+    if not 1 <= len(words) <= 2 or not all(w.isdecimal() and int(w) > 0 for w in words):
+        raise InputError(f"Unit {text!r} is no size; write WIDTHxHEIGHT in pixels of the result, such as 320x320.")
+    return Size(int(words[0]), int(words[-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A truth (H, W, C) and its measurement, as an 8-bit file would hold it."""
+
+    truth: Array
+    measurement: Photo
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How truths are cut and measured.
+
+    Attributes:
+        operator, noise, seed: of the measurement; the noise depends on the picture too.
+        channels: 1 or 3.
+        size: of the unit, from the middle of the picture; None keeps every picture whole.
+    """
+
+    operator: Operator
+    noise: Noise
+    channels: int
+    size: Size | None = None
+    seed: int = 0
+
+    def __call__(self, file: Path) -> Measured:
+        """Read, cut and measure a photograph.
+
+        Raises:
+            InputError: it cannot be read, or is smaller than the unit.
+        """
+        photo = read_photo(file)
+        whole = as_channels(premultiplied(photo.samples, photo.alpha), self.channels)
+        size = self.fitting(Size(photo.width, photo.height)) if self.size is None else self.size
+        if size.width > photo.width or size.height > photo.height:
+            raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
+        top, left = (photo.height - size.height) // 2, (photo.width - size.width) // 2
+        truth = np.ascontiguousarray(whole[top : top + size.height, left : left + size.width])
+        y = degrade(Photo(truth), self.operator, self.noise, self.seed)
+        if y.bit_depth < 32:
+            y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
+        return Measured(truth, y)
+
+    def fitting(self, size: Size) -> Size:
+        """The largest size within this one that the operator takes whole.
+
+        Raises:
+            InputError: it takes none.
+        """
+        measured = self.operator.measurement_shape((self.channels, size.height, size.width))
+        _, height, width = self.operator.truth_shape(measured)
+        return Size(int(width), int(height))
+
+
+def common_size(files: Sequence[Path], measuring: Measuring) -> Size:
+    """The largest size that all pictures have.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    photos = [read_photo(f) for f in files]
+    return measuring.fitting(Size(min(p.width for p in photos), min(p.height for p in photos)))
+
+
+def readable(files: Sequence[Path], size: Size | None, skip_bad: bool) -> tuple[list[Path], dict[str, str]]:
+    """The files that can be units, and why the others cannot.
+
+    This is decided before anything is restored, so that no score has a say in it.
+
+    Raises:
+        InputError: one cannot and `skip_bad` is not set, or none can.
+    """
+    good, bad = [], {}
+    for file in files:
+        try:
+            photo = read_photo(file)
+            if size is not None and (photo.width < size.width or photo.height < size.height):
+                raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
+            good.append(file)
+        except InputError as error:
+            bad[file.name] = str(error)
+    if bad and not skip_bad:
+        first = next(iter(bad.values())).rstrip(".")
+        more = f" ({len(bad)} such files in all)" if len(bad) > 1 else ""
+        raise InputError(f"{first}{more}; take it away, or go on without it with --skip-bad.")
+    if not good:
+        raise InputError(f"None of the {len(files)} pictures can be used: {next(iter(bad.values()))}")
+    return good, bad

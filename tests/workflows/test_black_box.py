@@ -1,0 +1,327 @@
+"""Whatever a tool does, as a real process, is a picture or one sentence, and nothing stays behind."""
+
+import fcntl
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo
+from veriscale.workflows.black_box import ToolError, run_tool
+from veriscale.workflows.command_template import parse_command
+
+PYTHON = shlex.quote(sys.executable)
+TOOLS = shlex.quote(str(Path(__file__).parent / "tools"))
+LONG = 30.0  # seconds: a limit that is not reached
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """Where temporary folders go: empty again after every test, whatever the tool did."""
+    folder = tmp_path / "a temporary folder"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert not list(folder.iterdir())
+
+
+def picture(channels=3, depth=8, alpha=None, grey=False):
+    shape = (6, 5, 1 if grey else channels)
+    values = np.random.default_rng(0).integers(0, 2**depth, shape) / np.float32(2**depth - 1)
+    samples = np.ascontiguousarray(np.broadcast_to(values, (6, 5, channels)), np.float32)
+    return Photo(samples, None if alpha is None else np.full((6, 5), alpha, np.float32), depth)
+
+
+def enlarged(samples):
+    return samples.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def enlarge(way, photo, **options):
+    return run_tool(parse_command(f"{PYTHON} {TOOLS}/enlarge.py '{way}' {{in}} {{out}}"), photo, 4, timeout=LONG)
+
+
+def misbehave(how, *rest, timeout=LONG, scale=4):
+    words = shlex.join(map(str, rest)).replace("{", "{{").replace("}", "}}")
+    template = parse_command(f"{PYTHON} -I -S {TOOLS}/misbehave.py {shlex.quote(how)} {{in}} {{out}} {words}")
+    return run_tool(template, picture(), scale, timeout=timeout)
+
+
+def is_held(lock):
+    """Whether a process still lives that locked this file; a killed one may take a moment to go."""
+    assert lock.read_text().isdigit()
+    end = time.monotonic() + 1
+    with lock.open("r+") as file:
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            else:
+                return False
+    return True
+
+
+# ---- what a good tool makes
+
+
+@pytest.mark.parametrize("photo", [picture(3), picture(1), picture(3, depth=16), picture(3, alpha=0.6)])
+def test_a_tool_gets_the_picture_as_it_is_and_gives_it_back_larger(photo):
+    made = enlarge("same", photo)
+    assert np.array_equal(made.samples, enlarged(photo.samples))
+    assert (made.alpha is None) == (photo.alpha is None)
+    assert made.bit_depth == photo.bit_depth
+
+
+def test_profile_and_format_are_the_pictures_and_the_resolution_grows():
+    given = picture()
+    given = Photo(given.samples, icc=b"profile", dpi=(72.0, 96.0), format="jpeg")
+    made = enlarge("same", given)
+    assert (made.icc, made.dpi, made.format) == (b"profile", (288.0, 384.0), "jpeg")
+
+
+def test_a_tool_may_write_more_bits_than_it_was_given():
+    made = enlarge("16 bits", picture())
+    assert made.bit_depth == 16
+    assert np.allclose(made.samples, enlarged(picture().samples), atol=1e-7)
+
+
+def test_floating_point_is_clipped_on_both_sides():
+    given = picture(depth=32)
+    given = given.with_samples(np.linspace(-0.5, 1.5, 90, dtype=np.float32).reshape(6, 5, 3))
+    made = enlarge("same", given)
+    assert made.bit_depth == 16
+    assert np.allclose(made.samples, enlarged(given.samples.clip(0, 1)), atol=1e-5)
+    made = enlarge("float", picture())
+    assert np.allclose(made.samples, enlarged((picture().samples * 255 / 128 - 0.25).clip(0, 1)), atol=1e-6)
+    assert made.samples.min() == 0
+    assert made.samples.max() == 1
+
+
+def test_channels_are_the_pictures():
+    given = picture(1)
+    made = enlarge("colour", given)
+    luma = enlarged(given.samples) * (0.299 + 0.587) + 0.114
+    assert np.allclose(made.samples, luma, atol=1e-6)
+    without_colour = picture(3, grey=True)
+    assert np.array_equal(enlarge("grey", without_colour).samples, enlarged(without_colour.samples))
+    with pytest.raises(ToolError, match="grey picture of a coloured one"):
+        enlarge("grey", picture())
+
+
+def test_an_opaque_alpha_is_none():
+    assert enlarge("opaque", picture()).alpha is None
+    assert enlarge("without alpha", picture(alpha=1.0)).alpha is None
+
+
+def test_transparency_neither_comes_nor_goes():
+    with pytest.raises(ToolError, match="partly transparent picture of an opaque one"):
+        enlarge("transparent", picture())
+    with pytest.raises(ToolError, match="lost the picture's transparency"):
+        enlarge("without alpha", picture(alpha=0.6))
+
+
+def test_the_size_is_exact():
+    with pytest.raises(ToolError, match=r"wrote 20 × 23 pixels; 4 times 5 × 6 is 20 × 24\.$"):
+        enlarge("a row less", picture())
+
+
+# ---- what a tool finds
+
+
+def test_relative_names_are_the_callers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("copy.py").write_text("import shutil, sys; shutil.copy(*sys.argv[1:])")
+    made = run_tool(parse_command(f"{PYTHON} copy.py {{in}} {{out}}"), picture(), 1, timeout=LONG)
+    assert np.array_equal(made.samples, picture().samples)
+    with pytest.raises(ToolError, match=str(tmp_path)):
+        misbehave("says its folder")
+
+
+def test_no_shell_touches_the_words():
+    words = ["$HOME", "*", "~", "a b", "{in}", "`id`", "", "'"]
+    with pytest.raises(ToolError) as error:
+        misbehave("says its words", *words)
+    assert repr(words) in str(error.value)
+
+
+def test_stdin_is_at_its_end():
+    misbehave("reads stdin", scale=1)
+
+
+def test_a_tool_that_spoils_its_input_spoils_a_copy():
+    assert np.array_equal(misbehave("spoils its input", scale=1).samples, picture().samples)
+
+
+# ---- what a bad tool does
+
+
+@pytest.mark.parametrize("how", ["hangs", "ignores SIGTERM"])
+def test_time_runs_out(how):
+    start = time.monotonic()
+    with pytest.raises(ToolError, match=r"^The tool did not finish within 0\.5 s and was stopped\.$"):
+        misbehave(how, timeout=0.5)
+    assert 0.5 <= time.monotonic() - start < 1.4
+
+
+def test_grandchildren_die_at_the_time_out(tmp_path):
+    with pytest.raises(ToolError, match="did not finish"):
+        misbehave("hangs with a child", tmp_path / "lock", timeout=1.0)
+    assert not is_held(tmp_path / "lock")
+
+
+def test_children_left_behind_die_and_are_not_waited_for(tmp_path):
+    misbehave("leaves a child", tmp_path / "lock", scale=1)
+    assert not is_held(tmp_path / "lock")
+
+
+def test_a_daemon_that_holds_stderr_does_not_keep_us(tmp_path):
+    start = time.monotonic()
+    misbehave("leaves a daemon", tmp_path / "lock", scale=1)
+    assert time.monotonic() - start < 5
+    assert is_held(tmp_path / "lock")  # the documented limit, and the proof that the lock tells the living
+    os.kill(int((tmp_path / "lock").read_text()), signal.SIGKILL)
+
+
+def test_an_interrupt_kills_the_tool(tmp_path):
+    def interrupt():
+        while not lock.exists() or not lock.stat().st_size:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    lock = tmp_path / "lock"
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        misbehave("hangs with a child", lock)
+    thread.join()
+    assert not is_held(lock)
+
+
+@pytest.mark.parametrize(
+    "how, sentence",
+    [
+        ("fails", r"ended with exit code 3; its last words: “no model \?found”\.$"),
+        ("fails in silence", r"ended with exit code 1; it said nothing on stderr\.$"),
+        ("crashes", r"was ended by signal 11, Segmentation fault; it said nothing on stderr\.$"),
+        ("writes nothing", r"wrote nothing at \{out\}\.$"),
+        ("removes the folder", r"wrote nothing at \{out\}\.$"),
+        ("writes a name of its own", r"wrote nothing at \{out\}, but a file 'out\.png\.jpg'; \{out\} is the whole"),
+        ("writes an empty file", r"output cannot be used: out\.png is empty"),
+        ("writes text", r"output cannot be used: out\.png is not an image of a known kind"),
+        ("writes half a picture", r"output cannot be used: out\.png"),
+        ("makes a folder", r"output cannot be used: out\.png is a folder"),
+        ("makes a pipe", r"output cannot be used: out\.png is a device"),
+    ],
+)
+def test_every_failure_is_one_sentence(how, sentence):
+    with pytest.raises(ToolError, match=sentence) as error:
+        misbehave(how)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("how, words", [("floods", "“enough”"), ("floods without a line break", "“�?é{199,200}”")])
+def test_megabytes_of_words_are_heard_to_the_end_and_not_kept(how, words):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ToolError, match=words):
+            misbehave(how)
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_program_that_the_system_refuses(tmp_path):
+    tool = tmp_path / "tool"
+    tool.write_text("#!/nowhere/at/all\n")
+    tool.chmod(0o755)
+    with pytest.raises(ToolError, match=r"^The tool cannot be started: No such file or directory\.$"):
+        run_tool(parse_command(f"{tool} {{in}} {{out}}"), picture(), 4, timeout=LONG)
+
+
+# ---- command lines
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("", "is empty"),
+        ("  \t ", "is empty"),
+        ("python 'x {in} {out}", "badly quoted"),
+        ("python {in} {out} \\", "badly quoted"),
+        ("python {in}\n{out}", r"holds '\\n'"),
+        ("python {in} {out}\0", r"holds '\\x00'"),
+        ("python {in} {out} \udce9", r"holds '\\udce9'"),
+        ("python x.py {out}", r"lacks \{in\}"),
+        ("python x.py {in}", r"lacks \{out\}"),
+        ("python x.py {{in}} {out}", r"lacks \{in\}"),
+        ("python x.py {in} {out} {scale}", r"holds \{scale\}; known: \{in\}, \{out\}, and \{\{ or \}\}"),
+        ("python x.py {in} {out} {}", r"holds \{\};"),
+        ("python x.py {in} {out} {in!r}", r"holds \{in!r\};"),
+        ("python x.py {in} {out} {", r"holds \{;"),
+        ("python x.py {in} {out}}", r"holds \};"),
+        ("no-such-program-here {in} {out}", "'no-such-program-here' is not found on the PATH"),
+        ("./no/such {in} {out}", r"\./no/such is no program; check its path"),
+        ("{in} {out}", r"'\{in\}' is not found"),
+        ("'' {in} {out}", "'' is not found"),
+    ],
+)
+def test_a_wrong_command_is_one_sentence(text, sentence):
+    with pytest.raises(InputError, match=sentence) as error:
+        parse_command(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1", "2>/dev/null", "&>log", ">log"]
+)
+def test_a_shells_operators_are_refused(word):
+    with pytest.raises(InputError, match="no shell runs it; put that into a script"):
+        parse_command(f"{PYTHON} x.py {{in}} {{out}} {word} x")
+
+
+@pytest.mark.parametrize("word", ["'800x600>'", "'<lora:fur:1>'", "'a|b'", "a&b", "'x; y'"])
+def test_words_that_only_hold_such_signs_are_the_tools(word):
+    assert parse_command(f"{PYTHON} x.py {{in}} {{out}} {word}").arguments[-1] == word.strip("'")
+
+
+def test_placeholders_stand_anywhere_and_braces_are_doubled():
+    template = parse_command(f'{PYTHON} --input={{in}} \'--json={{{{"to": "{{out}}"}}}}\' {{in}}')
+    assert template.words("/a {out} b", "/c")[1:] == ["--input=/a {out} b", '--json={"to": "/c"}', "/a {out} b"]
+
+
+def test_a_program_must_be_executable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tool").write_text("#!/bin/sh\n")
+    with pytest.raises(InputError, match=r"\./tool is not executable; make it so, or name its interpreter"):
+        parse_command("./tool {in} {out}")
+    with pytest.raises(InputError, match=r"'tool' is not found on the PATH.* as in \./tool"):
+        parse_command("tool {in} {out}")
+    Path("tool").chmod(0o755)
+    assert parse_command("./tool {in} {out}").arguments == ("./tool", "{in}", "{out}")
+
+
+@pytest.mark.parametrize("file", ["./tool", "script.py", "weights.bin", "other.bin"])
+def test_another_tool_has_another_hash(file, tmp_path, monkeypatch):
+    def parsed():
+        return parse_command(
+            f"./tool script.py --model=weights.bin other.bin --prompt='{'a long prompt ' * 99}' {{in}} {{out}}"
+        )
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("tool", "script.py", "weights.bin", "other.bin"):
+        Path(name).write_bytes(name.encode())
+        Path(name).chmod(0o755)
+    before = parsed()
+    assert parsed() == before
+    Path(file).write_bytes(b"changed")
+    assert parsed().text == before.text
+    assert parsed().tool_sha256 != before.tool_sha256
