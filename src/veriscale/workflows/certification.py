@@ -141,11 +141,11 @@ def certify(
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
     for k, (name, files) in enumerate(units.items()):
         shown = f"{name} ({k + 1} of {len(units)})"
-        if name in log.records:
+        if name in log.records and not log.records[name].failed:
             continue
         log.add(name, _record(files, restorer, measuring, promise, lambda w, d, o: progress(f"{shown}: {w}", d, o)))  # noqa: B023
         if log.records[name].failed:
-            tell(f"{name}: {log.records[name].failed}")
+            tell(log.records[name].failed)
     kept = {name: r for name, r in log.records.items() if r.staircase is not None}
     failed = {name: r.failed for name, r in log.records.items() if r.failed}
     if not kept:
