@@ -22,14 +22,14 @@ STD = 5.0
 LOSSES = {"sup": 10, "area": 20}  # seconds
 ALPHAS = [Fraction(k, 1000) for k in range(1, 1001)]
 NOTES = (
-    f"{COUNT} pictures of {SIDE}², three channels, float32 in [0, 1], each with a score; they are made one at a time "
-    "outside of the timed part. Timed: Gaussian smoothing of the score with a standard deviation of "
-    f"{STD:g} pixels, the pointwise discrepancy, and the staircase; 9 % of the pixels are bad. Not timed: the model, "
-    "colour conversion, files, making the pictures, imports. Seconds are the processor's: one thread runs, so the clock "
-    "of an idle machine shows the same; what this one's showed, with other work on it, stands beside them. memory: the "
-    "largest resident memory of the whole process, interpreter and libraries included. flat: that memory with "
-    f"{COUNT} pictures over that with {FEW}. alphas: merging the {COUNT} staircases, {len(ALPHAS)} allowances of mode "
-    "`mean` and their thresholds."
+    f"{COUNT} pictures of {SIDE}², three channels, float32 in [0, 1], each with a score; they are made one at a "
+    "time outside of the timed part. Timed: Gaussian smoothing of the score with a standard deviation of "
+    f"{STD:g} pixels, the pointwise discrepancy, and the staircase; 9 % of the pixels are bad. Not timed: the "
+    "model, colour conversion, files, making the pictures, imports. Seconds are the processor's: one thread "
+    "runs, so that the clock of an idle machine shows the same; what this one's showed, with other work on it, "
+    "stands beside them. memory: the largest resident memory of the whole process, interpreter and libraries "
+    f"included. flat: that memory with {COUNT} pictures over that with {FEW}. alphas: merging the {COUNT} "
+    f"staircases, {len(ALPHAS)} allowances of mode `mean` and their thresholds."
 )
 
 

@@ -23,15 +23,16 @@ DELTA = 0.1
 PAC_ALPHAS = [Fraction(text) for text in ("0.05", "0.1", "0.2", "0.3")]
 SWEEP = [Fraction(k, 1000) for k in range(1, 1000)]
 NOTES = (
-    f"Maps of 2×2 pixels to staircases, thresholds and masks; {RUNS} runs; each draws n = {N} units to calibrate and "
-    f"m = {M} later ones, α = {float(ALPHA):g}, so k = 5. continuous: every unit has one to four bad pixels, scores "
-    f"are uniform. atomic: a unit has a bad pixel with probability {FINITE}, so the threshold is often infinite. Total "
-    "variation is over 51 counts; n and α put the law on about ten of them, because sampling alone gives the expected "
-    "distance Σ√(2p(1 − p)/(π·runs))/2, which stands beside each value with its 99th percentile over exact samples. "
-    "control: the distance to a law that is not it. pac: largest distance of the simulated share of broken promises "
-    "from P(Bin(n, α) ≤ k − 1) over four α, in standard errors (above 3.2 by chance in 0.6 % of runs); the shares "
-    f"stand beside it. uniform, pac_sweep: share of calibrations that break the promise at one or more of {len(SWEEP)} "
-    f"levels of α, δ = {DELTA:g}, with its interval; in the pac rows scores are uniform, so the risk at t is t."
+    f"Maps of 2×2 pixels to staircases, thresholds and masks; {RUNS} runs; each draws n = {N} units to "
+    f"calibrate and m = {M} later ones, α = {float(ALPHA):g}, so k = 5. continuous: every unit has one to four "
+    f"bad pixels, scores are uniform. atomic: a unit has a bad pixel with probability {FINITE}, so the "
+    "threshold is often infinite. Total variation is over 51 counts; n and α put the law on about ten of them, "
+    "because sampling alone gives the expected distance Σ√(2p(1 − p)/(π·runs))/2, which stands beside each "
+    "value with its 99th percentile over exact samples. control: the distance to a law that is not it. pac: "
+    "largest distance of the simulated share of broken promises from P(Bin(n, α) ≤ k − 1) over four α, in "
+    "standard errors (above 3.2 by chance in 0.6 % of runs); the shares stand beside it. uniform, pac_sweep: "
+    f"share of calibrations that break the promise at one or more of {len(SWEEP)} levels of α, δ = {DELTA:g}, "
+    "with its interval; in the pac rows scores are uniform, so the risk at t is t."
 )
 
 

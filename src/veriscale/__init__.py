@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from veriscale.workflows.calibration import calibrate as calibrate
     from veriscale.workflows.degradation import degrade as degrade
     from veriscale.workflows.evaluation import evaluate as evaluate
-    from veriscale.workflows.restoration import Restoration as Restoration
     from veriscale.workflows.restoration import load_prior as load_prior
     from veriscale.workflows.restoration import restore as restore
+    from veriscale.workflows.result import Restoration as Restoration
 
 _HOMES = {
     "Certificate": "trust.certificate",
     "InputError": "errors",
     "Operator": "physics.operator",
     "Photo": "imaging.photo",
-    "Restoration": "workflows.restoration",
+    "Restoration": "workflows.result",
     "calibrate": "workflows.calibration",
     "degrade": "workflows.degradation",
     "evaluate": "workflows.evaluation",

@@ -116,9 +116,10 @@ def test_each_statistic_sees_its_own():
     rng = np.random.default_rng(0)
     usual = described(picture)
     assert described(rounded(picture * 0.5))["brightness"] < usual["brightness"] - 5
-    assert described(rounded(0.5 + (picture - 0.5) / 2))["contrast"] == pytest.approx(
-        usual["contrast"] - 10 * np.log(2), abs=0.3
-    )
+    assert described(1 - picture)["brightness"] == pytest.approx(-usual["brightness"], abs=1e-4)
+    half = described(0.5 + (picture - 0.5) / 2)
+    assert half["contrast"] == pytest.approx(usual["contrast"] - 10 * np.log(2), abs=0.3)
+    assert half["fineness"] == pytest.approx(usual["fineness"], abs=0.3)  # detail relative to detail
     assert described(gaussian_filter(picture, (1, 1, 0)))["fineness"] < usual["fineness"] - 5
     smooth = gaussian_filter(picture, (2, 2, 0))
     quiet = described(smooth)
@@ -161,6 +162,12 @@ def test_constant_and_small_pictures_have_finite_statistics(level, shape):
     assert values.shape == (7,)
     assert values.dtype == np.float64
     assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_grey_noise_has_no_noise_of_its_own(seed):
+    grey = rounded(np.random.default_rng(seed).random((48, 48, 1)))  # eigenvalues of 0, or just below by rounding
+    assert described(grey)["own noise"] == pytest.approx(10 * np.log(0.5 / 255), abs=1e-3)
 
 
 def test_bad_input_is_explained():

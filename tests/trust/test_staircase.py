@@ -1,5 +1,6 @@
 """A staircase is left-continuous, exact in integers, and never below the loss that it stands for."""
 
+import doctest
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from tests.trust.brute_force import stored
 
 from veriscale.errors import InputError
+from veriscale.trust import risk_level
+from veriscale.trust import staircase as module
 from veriscale.trust.staircase import RESOLUTION, Staircase, from_losses, in_units, thinned
 
 INF = np.inf
@@ -110,3 +113,8 @@ def test_a_short_staircase_is_left_as_it_is():
     full = random_staircase(0, 50)
     assert thinned(full, full.losses.size) is full
     assert thinned(full, full.losses.size - 1).losses.size < full.losses.size
+
+
+@pytest.mark.parametrize("documented", [module, risk_level])
+def test_examples_of_the_docstrings(documented):
+    assert doctest.testmod(documented) == (0, 1 + (documented is module))

@@ -30,7 +30,8 @@ from veriscale.workflows.outputs import (
     save_restoration,
     suffix_of,
 )
-from veriscale.workflows.restoration import Progress, load_certified
+from veriscale.workflows.restoration import load_certified
+from veriscale.workflows.two_stages import Progress
 
 LOSSLESS = (".png", ".tif", ".tiff", ".webp")
 

@@ -16,9 +16,11 @@ from veriscale.workflows.degradation import read_sidecar
 from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request, parse_dials
-from veriscale.workflows.restoration import Progress, Restoration, run_plan
+from veriscale.workflows.restoration import run_plan
 from veriscale.workflows.restorers import TIMEOUT, read_score
+from veriscale.workflows.result import Restoration
 from veriscale.workflows.tool_restoration import certified_tool, check_tool, restore_with_tool
+from veriscale.workflows.two_stages import Progress
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,7 @@ def allowance(
     one-sided inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990). Leakage is ours:
     docs/methods.md#trust.
     """
-    chance = _check(mode, alpha, n, leaked, delta)
-    if mode == "pac-uniform" and not binary:
-        if alpha not in declared:
-            known = ", ".join(f"{float(a):g}" for a in declared) or "none"
-            raise InputError(
-                f"alpha {float(alpha):g} was not declared; declare every alpha before calibration (declared: {known})."
-            )
-        chance /= len(set(declared))
+    chance = _chance(mode, alpha, n, binary, leaked, delta, declared)
     return _allowance(mode, alpha, n, Fraction(bound), binary, leaked, chance)
 
 
@@ -80,32 +73,43 @@ def feasible(
 
     Args and errors as in `allowance`.
     """
-    given = allowance(mode, alpha, n, bound, binary=binary, leaked=leaked, delta=delta, declared=declared)
-    if given is not None:
-        return None
-    chance, b = _check(mode, alpha, n, leaked, delta), Fraction(bound)
-    if mode == "pac-uniform" and not binary:
-        chance /= len(set(declared))
+    chance, b = _chance(mode, alpha, n, binary, leaked, delta, declared), Fraction(bound)
 
     def holds(a: Fraction, units: int) -> bool:
         return _allowance(mode, a, units, b, binary, leaked, chance) is not None
 
+    if holds(alpha, n):
+        return None
     nano = _next(lambda m: holds(Fraction(m, 10**9), n), int(alpha * 10**9))
     coarse = 10 ** max(len(str(nano)) - 3, 0)
-    smallest = Fraction(-(-nano // coarse) * coarse, 10**9)  # rounded up: the number that is read must do
-    most = holds(alpha, _MOST) if n < _MOST else False
-    needed = f"needs n = {_next(lambda m: holds(alpha, m), n)}" if most else f"needs more than {_MOST} units"
+    smallest = -(-nano // coarse) * coarse / 10**9  # rounded up: the number that is read must do
+    needed = f"more than {_MOST} units"
+    if n < _MOST and holds(alpha, _MOST):
+        needed = f"n = {_next(lambda m: holds(alpha, m), n)}"
     facts = [f"n = {n} units"]
     facts += [f"{leaked} of them possibly seen in training"] if leaked else []
     facts += [f"B = {float(bound):g}"]
     facts += [f"delta = {delta:g}"] if mode != "mean" else []
-    facts += [f"{len(set(declared))} declared alphas"] if mode == "pac-uniform" and not binary else []
+    facts += [f"{len(set(declared))} declared alphas"] if _shared(mode, binary) else []
     listed = ", ".join(facts[:-1]) + f" and {facts[-1]}"
-    return f"With {listed} the smallest alpha is {float(smallest):g}; alpha {float(alpha):g} {needed}."
+    return f"With {listed} the smallest alpha is {smallest:g}; alpha {float(alpha):g} needs {needed}."
 
 
-def _check(mode: str, alpha: Fraction, n: int, leaked: int, delta: float | None) -> Fraction:
-    """Delta as an exact number (1 in mode `mean`, which has none)."""
+def _shared(mode: str, binary: bool) -> bool:
+    """Whether delta is shared among the declared levels."""
+    return mode == "pac-uniform" and not binary
+
+
+def _chance(
+    mode: str,
+    alpha: Fraction,
+    n: int,
+    binary: bool,
+    leaked: int,
+    delta: float | None,
+    declared: Sequence[Fraction],
+) -> Fraction:
+    """The checked delta of one level, as an exact number; 1 in mode `mean`, which has none."""
     if mode not in MODES:
         raise InputError(f"Unknown mode {mode!r}; {closest(mode, MODES)}.")
     if alpha <= 0:
@@ -116,7 +120,14 @@ def _check(mode: str, alpha: Fraction, n: int, leaked: int, delta: float | None)
         return Fraction(1)
     if delta is None or not 0 < delta < 1:
         raise InputError(f"Mode '{mode}' needs a delta between 0 and 1, such as 0.1; got {delta}.")
-    return exact(delta)
+    if not _shared(mode, binary):
+        return exact(delta)
+    if alpha not in declared:
+        known = ", ".join(f"{float(a):g}" for a in declared) or "none"
+        raise InputError(
+            f"alpha {float(alpha):g} was not declared; declare every alpha before calibration (declared: {known})."
+        )
+    return exact(delta) / len(set(declared))
 
 
 def _allowance(

@@ -43,12 +43,15 @@ class Staircase:
 def from_losses(scores: ArrayLike, values: ArrayLike, bound: float, limit: int = STEPS) -> Staircase:
     """The staircase of a loss of one's own.
 
-    >>> # 30 % of this scan's lesion is trusted as soon as t is above 0.2, all of it above 0.7
-    >>> from_losses([0.2, 0.7], [0.3, 1.0], bound=1).at(0.2)
-    0
+    A loss that is 0.5 (half of a lesion is trusted, say) as soon as t is above 0.25, and 1 above 0.75:
+
+    >>> unit = from_losses([0.25, 0.75], [0.5, 1.0], bound=1)
+    >>> [unit.at(t) / RESOLUTION for t in (0.25, 0.26, 0.75, 0.76)]
+    [0.0, 0.5, 0.5, 1.0]
 
     Args:
-        scores: (K,) strictly increasing; −∞ allowed, +∞ not: what is there is never trusted.
+        scores: (K,) strictly increasing; −∞ allowed, +∞ not: what is there is never trusted. They are rounded down to
+            float32, so that no step comes late.
         values: (K,) the loss for a threshold just above scores[k] (up to and including scores[k + 1]), in [0, bound]
             and never decreasing: trusting more cannot cost less. The loss at or below scores[0] is 0.
         bound: B, the largest value the loss can have in any unit.

@@ -14,7 +14,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import EXTENSIONS, write_photo
 
 if TYPE_CHECKING:
-    from veriscale.workflows.restoration import Restoration
+    from veriscale.workflows.result import Restoration
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from veriscale.imaging.colour import premultiplied
 from veriscale.physics.measurement_noise import ROUNDING
 from veriscale.report.page import Report, TrustView, render_report
 from veriscale.workflows.mask import Mask
-from veriscale.workflows.restoration import Restoration
+from veriscale.workflows.result import Restoration
 
 MEASURED = (
     "The share of the extra error at each position of the dial was measured on other photographs, not on this one."

@@ -1,21 +1,17 @@
-"""Restoring a photograph: anchor, dial, draws."""
+"""Restoring a photograph."""
 
 import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.diffusion.library import find_prior
-from veriscale.diffusion.noise_field import NoiseField, content_hash
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo, from_array
@@ -24,10 +20,7 @@ from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import TILE
-from veriscale.traversal.consistency import Verdict
-from veriscale.traversal.dial import sigma_0, weight
 from veriscale.trust.certificate import Certificate
-from veriscale.workflows.agreement import moved, verdict
 from veriscale.workflows.certified import (
     certified_prior,
     certified_request,
@@ -35,78 +28,18 @@ from veriscale.workflows.certified import (
     check_certified,
     find_certificate,
 )
-from veriscale.workflows.conditional import Conditional
 from veriscale.workflows.degradation import read_sidecar
-from veriscale.workflows.finish import Finish
-from veriscale.workflows.mask import Mask, make_mask
+from veriscale.workflows.mask import make_mask
 from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.memory import enough_memory
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request
-from veriscale.workflows.scoring import score_map
-from veriscale.workflows.zero_shot import ZeroShot
+from veriscale.workflows.result import Restoration
+from veriscale.workflows.two_stages import Progress, run_stages
 
 Array = NDArray[np.float32]
 
-BATCH_PIXELS = 1 << 22  # of the draws that are sampled together
-
-Progress = Callable[[str, int, int], None]
-"""(phase, done, of): told after every evaluation of a network over the picture."""
-
 Image = Photo | NDArray[Any] | str | os.PathLike[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Restoration:
-    """What comes back.
-
-    Attributes:
-        images: a photograph per dial position: the anchor at 0, else draw 0 on its way.
-        measurement: what was restored.
-        samples: draws at dial 1.
-        mean, std: of the samples, per pixel and channel; None without samples.
-        operator: what made the measurement, bound to its grid.
-        verdict: whether the anchor agrees with the measurement.
-        score: (H, W), higher where the result is less trustworthy; None where none was asked for.
-        mask: what a certificate says of the picture at its dial; None without one.
-        run: what was done: versions, prior, operator, noise, dials, seed, device, seconds by phase.
-    """
-
-    images: dict[float, Photo]
-    measurement: Photo
-    samples: list[Photo]
-    mean: Photo | None
-    std: NDArray[np.float32] | None
-    operator: Operator
-    verdict: Verdict
-    run: dict[str, Any]
-    score: NDArray[np.float32] | None = None
-    mask: Mask | None = None
-
-    @property
-    def consistency(self) -> float:
-        """‖A·anchor − y‖²/(n·s²): about 1 or a little less where operator and noise are right."""
-        return self.verdict.value
-
-    @property
-    def trusted(self) -> NDArray[np.bool_] | None:
-        """(H, W), which pixels a certificate trusts; None without one."""
-        return None if self.mask is None else self.mask.trusted
-
-    @property
-    def image(self) -> Photo:
-        """The photograph at the first dial position asked for."""
-        return next(iter(self.images.values()))
-
-    def save(self, folder: str | os.PathLike[str], stem: str = "restored", force: bool = False) -> list[Path]:
-        """Write all pictures and run.json into a folder; returns the files.
-
-        Raises:
-            InputError: a file exists and `force` is not set, or cannot be written.
-        """
-        from veriscale.workflows.outputs import save_restoration
-
-        return save_restoration(self, Path(folder), stem, force=force)[0]
 
 
 def load_prior(name: str, device: str = "auto", dtype: torch.dtype | None = None) -> Prior:
@@ -256,7 +189,7 @@ def run_plan(
     if certificate is not None:
         check_certified(photo, prior, plan, certificate)
     with enough_memory(plan):
-        result = _run(photo, prior, plan, tile, batch, progress or (lambda phase, done, of: None))
+        result = run_stages(photo, prior, plan, tile, batch, progress or (lambda phase, done, of: None))
     return result if certificate is None else masked(result, certificate, alpha, score)
 
 
@@ -269,94 +202,3 @@ def masked(
         raise InputError("The certificate's score is of the user's own maps; give --score-files.")
     mask = make_mask(certificate, alpha, scores, result.measurement)
     return replace(result, score=scores, mask=mask, run={**result.run, "certificate": mask.facts()})
-
-
-def _run(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | None, tell: Progress) -> Restoration:
-    begun = time.perf_counter()
-    problem = (Conditional if plan.conditional else ZeroShot)(photo, prior, plan, tile, tell)
-    anchored = time.perf_counter()
-    field = NoiseField(plan.seed, content_hash(photo.samples))
-
-    def draw(numbers: Sequence[int], start: float) -> list[Tensor]:
-        return [x[None] for x in problem.draw([(field, k) for k in numbers], start)]
-
-    fitting = 1 if plan.gradient else max(1, min(8, BATCH_PIXELS // problem.anchor[0, 0].numel()))
-    together = batch or fitting
-    draws: list[Tensor] = []
-    for first in range(0, plan.full_draws, together):
-        draws += draw(range(first, min(first + together, plan.full_draws)), problem.sigma_max)
-    dial = problem.dial(draws[:2], lambda start: draw([0], start)[0]) if plan.inner else None
-
-    def at(f: float) -> Tensor:
-        if f == 0:
-            return problem.anchor
-        if f == 1 or dial is None:
-            return draws[0]
-        if plan.path == "renoise":
-            return draw([0], sigma_0(dial, f))[0]
-        return problem.anchor + weight(dial, f) * (draws[0] - problem.anchor)
-
-    pictures = {f: moved(at(f), photo, plan) if plan.consistent else at(f) for f in plan.dials}
-    sampled = time.perf_counter()
-
-    finish = Finish(photo, plan)
-    samples = [finish(x) for x in draws[: plan.samples]]
-    mean, std = _moments([p.samples for p in samples])
-    anchor = moved(problem.anchor, photo, plan) if plan.consistent else problem.anchor
-    agreement = verdict(anchor, photo, prior, plan)
-    score = None
-    if plan.score is not None:
-        score = score_map(plan.score, problem, pictures[plan.scored_dial], samples, finish)
-    result = Restoration(
-        images={f: finish(x) for f, x in pictures.items()},
-        measurement=photo,
-        samples=samples,
-        mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
-        std=std,
-        operator=plan.operator,
-        verdict=agreement,
-        run=_facts(prior, plan, {"anchor": anchored - begun, "sample": sampled - anchored}),
-        score=score,
-    )
-    result.run["fell_back"] = problem.fell_back
-    result.run["consistency"] = {"value": agreement.value, "low": agreement.low, "high": agreement.high}
-    result.run["seconds"]["finish"] = round(time.perf_counter() - sampled, 3)
-    return result
-
-
-def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
-    """Mean and std (ddof 1) of the draws as delivered, by Welford's recurrence in float64."""
-    if len(draws) < 2:
-        return None, None
-    mean = np.zeros(draws[0].shape)
-    squares = np.zeros_like(mean)
-    for k, x in enumerate(draws, start=1):
-        step = x - mean
-        mean += step / k
-        squares += step * (x - mean)
-    return mean.astype(np.float32), np.sqrt(squares / (len(draws) - 1)).astype(np.float32)
-
-
-def _facts(prior: Prior, plan: Plan, seconds: dict[str, float]) -> dict[str, Any]:
-    weights = next(prior.encoder.parameters())
-    return {
-        "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
-        "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
-        "mode": "conditional" if plan.conditional else "zero-shot",
-        "operator": str(plan.operator),
-        "noise": str(plan.noise),
-        "noise_std": plan.noise_std,
-        "anchor": plan.anchor,
-        "posterior": plan.posterior,
-        "consistent": plan.consistent,
-        "dial": list(plan.dials),
-        "path": plan.path,
-        "samples": plan.samples,
-        "sampler": plan.sampler,
-        "steps": plan.steps,
-        "evaluations": plan.evaluations,
-        "seed": plan.seed,
-        "device": str(weights.device),
-        "dtype": str(weights.dtype).removeprefix("torch."),
-        "seconds": {k: round(v, 3) for k, v in seconds.items()},
-    }

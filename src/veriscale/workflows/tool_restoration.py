@@ -17,8 +17,10 @@ from veriscale.trust.certificate import Certificate
 from veriscale.trust.score_name import parse_score
 from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.command_template import CommandTemplate
-from veriscale.workflows.restoration import Progress, Restoration, masked
+from veriscale.workflows.restoration import masked
 from veriscale.workflows.restorers import TIMEOUT, ToolRestorer, check_pattern
+from veriscale.workflows.result import Restoration
+from veriscale.workflows.two_stages import Progress
 
 
 def certified_tool(

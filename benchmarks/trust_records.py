@@ -1,0 +1,117 @@
+"""What masks are measured on: each picture's staircases for every score, loss and discrepancy, kept in the cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cache import measured
+from pictures import files
+from veriscale.diffusion.prior import Prior
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import GaussianNoise
+from veriscale.trust.discrepancies import parse_discrepancy
+from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores import smooth
+from veriscale.trust.staircase import Staircase
+from veriscale.workflows.plan import make_plan
+from veriscale.workflows.request import Request
+from veriscale.workflows.restoration import run_plan
+from veriscale.workflows.restorers import PriorRestorer, as_delivered
+from veriscale.workflows.scoring import picture_score
+from veriscale.workflows.units import Measured, Measuring, Size
+
+SCALE, SIDE, DRAWS = 4, 320, 8
+ORACLE = "oracle"  # the error itself
+LEVELS = 1001  # of each score's quantiles, for what lies below a threshold
+SECONDS = 9.0  # a picture: eight draws of eight evaluations
+
+
+@dataclass(frozen=True)
+class Records:
+    """Of one set of pictures: staircases by (score, loss, discrepancy), a row of quantiles per picture by score."""
+
+    names: list[str]
+    staircases: dict[tuple[str, str, str], list[Staircase]]
+    quantiles: dict[str, np.ndarray]
+    inside: dict[str, np.ndarray]  # mean squared error of the pixels up to each quantile
+
+
+def measuring() -> Measuring:
+    return Measuring(Downsample(SCALE), GaussianNoise(0.0), 3, Size(SIDE, SIDE))
+
+
+def trusted(quantiles: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """(n,) share of each picture's pixels below its own threshold, to a thousandth."""
+    rows = zip(quantiles, thresholds, strict=True)
+    return np.array([np.searchsorted(q, t, side="left") / q.size for q, t in rows])
+
+
+def records(
+    prior: Prior, folder: str, scores: Sequence[str], kinds: Sequence[tuple[str, str]], draws: bool = True
+) -> Records:
+    """Measure a set, or take it from the cache.
+
+    Args:
+        prior: whose restorations at dial 0 are scored.
+        folder: a set of `pictures.files`.
+        scores: their strings, or `ORACLE`.
+        kinds: pairs of loss and discrepancy.
+        draws: whether a score needs them; without, a picture takes a tenth of a second.
+    """
+    settings = {"prior": prior.card.tensors_sha256, "set": folder, "scores": list(scores), "kinds": list(kinds)}
+    paths = {p.name: p for p in files(folder)}
+
+    def measure(name: str) -> dict[str, Any]:
+        unit = measuring()(paths[name])
+        plan = make_plan(unit.measurement, prior, Request(operator=Downsample(SCALE), samples=DRAWS if draws else 0))
+        result = run_plan(unit.measurement, prior, plan)
+        picture, runs = as_delivered(result.image.samples), [p.samples for p in result.samples]
+        maps = {s: score_of(s, prior, unit, paths[name], picture, runs) for s in scores}
+        return {s: staircase_record(m, picture, unit.truth, kinds) for s, m in maps.items()}
+
+    values = measured("trust_records", settings, paths, measure, SECONDS if draws else 0.5)
+    return Records(
+        list(paths),
+        {(s, *k): [unpacked(v[s]["steps"][" ".join(k)]) for v in values] for s in scores for k in kinds},
+        {s: np.array([v[s]["quantiles"] for v in values], np.float32) for s in scores},
+        {s: np.array([v[s]["inside"] for v in values]) for s in scores},
+    )
+
+
+def staircase_record(
+    score: np.ndarray, picture: np.ndarray, truth: np.ndarray, kinds: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """One picture under one score, as JSON holds it."""
+    steps = {}
+    for loss, apart in kinds:
+        discrepancy = parse_discrepancy(apart)
+        stairs = staircase(make_loss(loss), [(score, discrepancy(picture, truth))], discrepancy.bound)
+        steps[f"{loss} {apart}"] = [stairs.scores.tolist(), stairs.losses.tolist()]
+    order = np.argsort(score, axis=None, kind="stable")
+    at = np.linspace(0, order.size - 1, LEVELS).astype(int)
+    squares = np.cumsum(np.square(picture - truth, dtype=np.float64).mean(axis=2).ravel()[order]) / np.arange(
+        1, order.size + 1
+    )
+    return {"steps": steps, "quantiles": score.ravel()[order][at].tolist(), "inside": squares[at].tolist()}
+
+
+def score_of(
+    text: str, prior: Prior, unit: Measured, path: Path, picture: np.ndarray, runs: Sequence[np.ndarray]
+) -> np.ndarray:
+    if text == ORACLE:
+        return parse_discrepancy("pointwise")(picture, unit.truth)
+    name, _, few = text.partition(" of ")  # "variance of 4": with fewer draws
+    score = parse_score(name)
+    if score.name == "predictor":
+        restorer = PriorRestorer(prior, Request(operator=Downsample(SCALE)), score)
+        return restorer(unit.measurement, path.stem, lambda what, done, of: None).score
+    values = picture_score(score, picture, runs[: int(few)] if few else runs)
+    return smooth(values, score.smooth) if score.smooth else values
+
+
+def unpacked(pair: list[list[float]]) -> Staircase:
+    return Staircase(np.array(pair[0], np.float32), np.array(pair[1], np.int64))
