@@ -29,12 +29,14 @@ $(VENV)/bench: $(VENV)/dev
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	touch $@
 
-# A photograph, degraded and restored at three positions of the dial, with the spread of eight draws and a report.
+# A photograph, degraded and restored at three positions of the dial, with the spread of eight draws, a mask of what can
+# be trusted, and a report. The crop is the certificate's unit: 80 pixels of the measurement, 320 of the result.
 demo: $(VENV)/core
 	mkdir -p demo
-	photo=$$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('skimage').submodule_search_locations[0])")/data/chelsea.png
+	photo=$$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('skimage').submodule_search_locations[0])")/data/coffee.png
 	$(BIN)/veriscale degrade "$$photo" --operator downsample:factor=4,kernel=bicubic -o demo/small.png --force
-	$(BIN)/veriscale restore demo/small.png --dial 0,0.5,1 --samples 8 --report -o demo --force
+	$(BIN)/veriscale restore demo/small.png --crop 35,10,80,80 --dial 0,0.5,1 --samples 8 \
+		--certificate photo_x4_dial-0_area --alpha 0.05 --report -o demo --force
 	echo "Open $(CURDIR)/demo/small_x4_report.html in a browser; the pictures lie beside it."
 
 test: $(VENV)/dev
@@ -52,23 +54,27 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 
 BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo_psnr photo_steps photo_dial \
-	zeroshot_tuning zeroshot zeroshot_paper zeroshot_alarm zeroshot_memory restore_scaling restore_determinism net_speed
+	zeroshot_tuning zeroshot zeroshot_paper zeroshot_alarm zeroshot_memory restore_scaling restore_determinism net_speed \
+	trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real trust_blackbox
 
 bench: $(VENV)/bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 	$(MAKE) results-table
 
-# Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the numbers, the pictures.
+# Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the certificates, the
+# numbers, the pictures.
 PRIORS := src/veriscale/priors
 priors: $(PRIORS)/photo.safetensors
 	$(MAKE) bench
 	$(BIN)/python benchmarks/picture.py
+	$(BIN)/python benchmarks/mask_picture.py
 	$(BIN)/python benchmarks/curve.py
 
 $(PRIORS)/photo.safetensors: recipes/photo.toml | $(VENV)/dev
 	mkdir -p build
 	$(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
 	cp build/photo.safetensors $@
+	recipes/certificates.sh $(BIN)/veriscale
 
 results-table: $(VENV)/dev
 	$(BIN)/python benchmarks/table.py

@@ -16,7 +16,7 @@ def calibrate(
     command: str | None = None,
     scale: int | None = None,
     operator: str | None = None,
-    noise: str = "0",
+    noise: str | None = None,
     dial: str = "0",
     path: str | None = None,
     samples: int | None = None,
@@ -61,7 +61,7 @@ def calibrate(
     operator
         What made the measurements, instead of --scale.
     noise
-        Of the measurements: a standard deviation in [0, 1] units, or a model.
+        Of the measurements: a standard deviation in [0, 1] units, or a model; 0 by default.
     dial
         Of the certified picture.
     path
@@ -157,7 +157,7 @@ def calibrate(
             progress=shown,
             tell=lambda line: say(line, quiet),
         )
-    level = certificate.usual_alpha
+    level = next(iter(certificate.binding.declared), certificate.usual_alpha)
     infeasible = certificate.infeasible(level)
     if infeasible:
         say(infeasible, quiet)

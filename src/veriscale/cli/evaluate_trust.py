@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from veriscale.cli.console import meter
+from veriscale.cli.console import meter, say
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.report.trust_figure import TrustCurves, trust_figure
@@ -48,7 +48,8 @@ def evaluate_trust(
     for target in targets:
         refuse_existing(target, force)
     held = find_certificate(v.certificate)
-    levels = ALPHAS if v.alpha is None else tuple(w.strip() for w in v.alpha.split(","))
+    usual = tuple(held.binding.declared) or ALPHAS
+    levels = usual if v.alpha is None else tuple(w.strip() for w in v.alpha.split(","))
     held.thresholds(levels)  # a level that is none is refused before the work
     restorer: Restorer
     if v.command is not None:
@@ -57,7 +58,9 @@ def evaluate_trust(
         restorer = certified_restorer(held, load_certified(v.prior, held, v.device), v.score_files)
     files = [i.path for i in collect([directory])[0]]
     with meter(quiet) as shown:
-        result = evaluate_certificate(files, restorer, held, levels, seed=v.seed, progress=shown)
+        result = evaluate_certificate(
+            files, restorer, held, levels, seed=v.seed, progress=shown, tell=lambda line: say(line, quiet)
+        )
     if output is not None:
         make_folder(output)
         write_json(result.as_dict(), targets[0], force)
@@ -65,7 +68,7 @@ def evaluate_trust(
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
         return 0
-    print(f"{len(files)} pictures, loss {held.binding.loss}; each level is a promise by itself")
+    print(f"{len(result.outcomes)} pictures, loss {held.binding.loss}; each level is a promise by itself")
     print("   alpha     risk   95 % interval   trusted   median    empty  PSNR inside")
     for r in result.rows():
         psnr = "-" if r.psnr is None else f"{r.psnr:.2f}"

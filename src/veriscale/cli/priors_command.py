@@ -9,7 +9,7 @@ from veriscale.cli.console import complain
 
 
 def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """List the priors there are, or show the card, licences and lineage of one.
+    """List the priors and certificates there are, or show the card, licences and lineage of a prior.
 
     Parameters
     ----------
@@ -43,6 +43,9 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
                 print(f"{known}: {kind}, {scales}; trained on {licences}; {path}")
         if as_json:
             print(json.dumps(rows, indent=2))
+        else:
+            for line in _certificates():
+                print(line)
         if not found:
             complain("No prior found in " + ", ".join(map(str, folders())) + ".")
             return 2
@@ -68,6 +71,35 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         ratio = t.mse[-1] / t.mse[0]
         print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {ratio:.2f}")
     ancestors = " ← ".join(str(a.get("name")) for a in card.lineage)
+    if network.predictor is not None:
+        print(f"  predictor  of its error, {b.predictor_steps} steps (sha256 {card.predictor_sha256[:12]})")
+    for line in _certificates(card.tensors_sha256):
+        print(f"  {line}")
     print(f"  lineage    {ancestors or 'trained from nothing but the data above'}")
     print(f"  tensors    sha256 {card.tensors_sha256}")
     return 0
+
+
+def _certificates(prior: str | None = None) -> list[str]:
+    """A line for each certificate, or for those of one prior."""
+    from veriscale.errors import InputError
+    from veriscale.trust.certificate import read_certificate
+    from veriscale.workflows.certified import known_certificates
+
+    lines = []
+    for name, path in known_certificates().items():
+        try:
+            binding = read_certificate(path).binding
+        except InputError as error:
+            complain(str(error))
+            continue
+        made = binding.restoration
+        if prior is not None and made.get("prior") != prior:
+            continue
+        size = "any size" if binding.unit.width is None else f"{binding.unit.width}×{binding.unit.height}"
+        what = made["command"] if "command" in made else f"dial {made['dial']:g}"
+        lines.append(
+            f"certificate {name}: {what}, {made['operator']}, noise {made['noise']}, {size}, loss {binding.loss}, "
+            f"n = {binding.n}; {path}"
+        )
+    return lines

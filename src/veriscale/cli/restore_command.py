@@ -162,6 +162,8 @@ def restore(
     if (scale is None) != (operator is None):  # they say the same thing: one given takes the place of both
         base = msgspec.structs.replace(base, scale=None, operator=None)
     settings = msgspec.structs.replace(base, **{k: v for k, v in given.items() if v is not None})
+    if held is not None:
+        held.threshold(settings.alpha or held.usual_alpha)  # a level that is none is refused before the work
     files = list(inputs)
     if repeat is not None and repeated is not None and not files:
         files = [repeat.parent / repeated.input.name]

@@ -10,6 +10,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Certificate
+from veriscale.trust.score_name import parse_score
 from veriscale.workflows.certified import certified_request, certified_settings, check_certified
 from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.degradation import read_sidecar
@@ -17,10 +18,13 @@ from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request, parse_dials
 from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.restorers import TIMEOUT, read_score
+from veriscale.workflows.restorers import TIMEOUT, check_pattern, read_score, smoothed
 from veriscale.workflows.result import Restoration
 from veriscale.workflows.tool_restoration import certified_tool, check_tool, restore_with_tool
 from veriscale.workflows.two_stages import Progress
+
+_PRIORS_OWN = ("prior", "operator", "noise", "dial", "path", "samples", "anchor", "posterior", "preset", "consistent")
+_PRIORS_OWN += ("sampler", "steps", "seed")
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,10 @@ def prior_work(
     score = None
     if certificate is not None:
         check_certified(photo, prior, plan, certificate)
+        wanted = parse_score(certificate.binding.score)
+        check_pattern(wanted, v.score_files)
         if v.score_files is not None:
-            score = read_score(v.score_files, path.stem, plan.shape)
+            score = smoothed(wanted, read_score(v.score_files, path.stem, plan.shape))
 
     def arguments(results: Path) -> dict[str, Any]:
         return {
@@ -138,6 +144,12 @@ def tool_work(path: Path, photo: Photo, settings: Settings, certificate: Certifi
     restorer = certified_tool(parse_command(v.command or ""), certificate, v.timeout or TIMEOUT, v.score_files)
     if v.scale not in (None, restorer.scale):
         raise InputError(f"The certificate is for scale {restorer.scale}, and this is {v.scale}: leave it out.")
+    if given := [k for k in _PRIORS_OWN if getattr(v, k) != getattr(Settings(), k)]:
+        raise InputError(f"--{given[0]} does not go with --command, which runs as it was calibrated; leave it out.")
+    sidecar = read_sidecar(path) if v.scale is None else None
+    if sidecar is not None:
+        made = {"operator": sidecar.operator, "noise": sidecar.noise}
+        certificate.check({**certificate.binding.restoration, **made})
     check_tool(photo, restorer, certificate)
     scale = restorer.scale
     line = f"{path.name}: {photo.width}×{photo.height} to {scale * photo.width}×{scale * photo.height} by {v.command}."

@@ -95,7 +95,7 @@ def _quiet(noise: Float) -> Any:
     blocks = noise[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK, channels)
     moments = np.einsum("iajbc,iajbd->ijcd", blocks, blocks) / _BLOCK**2
     least = np.linalg.eigvalsh(moments)[..., 0]
-    return np.sqrt(np.quantile(least, _QUIET))
+    return np.sqrt(np.quantile(np.maximum(least, 0), _QUIET))
 
 
 def _flat(x: Float) -> NDArray[np.bool_]:

@@ -35,7 +35,7 @@ def calibrate(
     command: str | None = None,
     scale: int | None = None,
     operator: str | Operator | None = None,
-    noise: str | float | Noise = 0.0,
+    noise: str | float | Noise | None = None,
     dial: float = 0.0,
     path: str | None = None,
     samples: int | None = None,
@@ -72,7 +72,7 @@ def calibrate(
         command: instead of a prior, a tool's command line with {in} and {out}.
         scale: factor of bicubic downsampling; the prior's largest by default.
         operator: what made the measurements, instead of a scale.
-        noise: theirs.
+        noise: theirs; by default what the operator's file says, else 0.
         dial: of the certified picture.
         path, sampler, steps, seed: as `restore`.
         samples: draws at dial 1 or runs of a tool, for the score `variance`; 8 by default.
@@ -95,6 +95,8 @@ def calibrate(
     """
     if command is not None and prior is not None:
         raise InputError("A prior and a command are two things to calibrate; give one.")
+    if command is not None and (dial, path, sampler, steps) != (0.0, None, None, None):
+        raise InputError("Dial, path, sampler and steps are a prior's; leave them out with a command.")
     promise = Promise(
         make_loss(loss, tau, tile),
         parse_discrepancy(discrepancy),
@@ -136,6 +138,8 @@ def calibrate(
     if size is not None and measuring.fitting(size) != size:
         raise InputError(f"A unit of {size} is not one that {a} takes whole; {measuring.fitting(size)} is.")
     good, bad = readable([i.path for i in items], size, skip_bad)
+    if score_files is not None and len({f.stem for f in good}) < len(good):
+        raise InputError("Two of the pictures have one name, so that --score-files cannot tell them apart; rename one.")
     if size is None and loss != "tile-mean":
         size = common_size(good, measuring)
     for why in bad.values():

@@ -45,7 +45,10 @@ class CalibrationLog:
         self.path = path
         self.records: dict[str, UnitRecord] = {}
         first = json.dumps(head, sort_keys=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is no log of a calibration ({error}); delete it to start again.") from error
         if lines and lines[0] != first:
             raise InputError(
                 f"{path} is of a calibration with other settings, pictures or code; delete it to start again."

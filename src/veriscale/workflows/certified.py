@@ -27,6 +27,8 @@ def certified_settings(certificate: Certificate) -> dict[str, Any]:
     settings["operator"] = facts["operator"]
     if facts.get("mode") == "zero-shot":
         settings |= {k: facts[k] for k in ("anchor", "posterior") if k in facts}
+    if facts.get("posterior") == "dps":
+        settings.pop("sampler", None)  # it is a sampler of its own, and takes no other
     return settings
 
 

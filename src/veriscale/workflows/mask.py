@@ -46,13 +46,13 @@ class Mask:
 
     @property
     def warning(self) -> str | None:
-        """What must be said aloud: a broken premise, or why nothing can be trusted."""
-        if self.unlike:
-            return (
-                f"This measurement is unlike those the certificate was made from (drift p-value {self.drift:.2g}): "
-                "the promise may not hold for it."
-            )
-        return self.certificate.infeasible(self.alpha)
+        """What must be said aloud: a broken premise, and why nothing can be trusted."""
+        unlike = (
+            f"This measurement is unlike those the certificate was made from (drift p-value {self.drift:.2g}): "
+            "the promise may not hold for it."
+        )
+        said = [unlike if self.unlike else None, self.certificate.infeasible(self.alpha)]
+        return " ".join(line for line in said if line) or None
 
     def sentences(self) -> list[str]:
         """What the mask promises, and what it does not."""

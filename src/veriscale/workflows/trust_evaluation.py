@@ -19,9 +19,10 @@ from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses import staircase
 from veriscale.trust.score_name import parse_score
 from veriscale.trust.staircase import RESOLUTION
+from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.certified import with_settings
 from veriscale.workflows.request import Request
-from veriscale.workflows.restorers import PriorRestorer, Restorer
+from veriscale.workflows.restorers import PriorRestorer, Restorer, check_pattern
 from veriscale.workflows.units import Measuring, Size
 
 ALPHAS = tuple(f"{a:.3g}" for a in np.geomspace(0.005, 0.5, 25))
@@ -104,7 +105,9 @@ def certified_restorer(certificate: Certificate, prior: Prior, score_files: str 
     """A prior with everything a certificate fixes."""
     facts = certificate.binding.restoration
     request = replace(with_settings(Request(), certificate), scored_dial=float(facts["dial"]))
-    return PriorRestorer(prior, request, parse_score(certificate.binding.score), score_files)
+    score = parse_score(certificate.binding.score)
+    check_pattern(score, score_files)
+    return PriorRestorer(prior, request, score, score_files)
 
 
 def evaluate_certificate(
@@ -115,6 +118,7 @@ def evaluate_certificate(
     *,
     seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> TrustEvaluation:
     """Measure, restore and mask photographs that were not calibrated on.
 
@@ -125,9 +129,11 @@ def evaluate_certificate(
         alphas: levels.
         seed: of the measurements' noise.
         progress: told after every picture.
+        tell: told in words on which pictures a tool fails; they are left out, as in calibration.
 
     Raises:
-        InputError: a photograph cannot be used, was calibrated on, or the restorer is not the certified one.
+        InputError: a photograph cannot be used, was calibrated on, the restorer is not the certified one, or the tool
+            failed on every photograph.
     """
     unit = certificate.binding.unit
     if unit.kind != "picture":
@@ -148,12 +154,18 @@ def evaluate_certificate(
         x, y = (m := measuring(file)).truth, m.measurement
         if k == 1:
             certificate.check(restorer.facts(y))
-        delivered = restorer(y, file.stem, lambda what, done, of: None)
+        try:
+            delivered = restorer(y, file.stem, lambda what, done, of: None)
+        except ToolError as error:
+            tell(f"{file.name}: {error}")
+            continue
         apart = discrepancy(delivered.picture, x)
         stairs = staircase(certificate.loss, [(delivered.score, apart)], discrepancy.bound)
         losses = stairs.at(thresholds) * certificate.binding.bound / RESOLUTION
         outcomes.append(Outcome(file.name, losses, *_inside(delivered.score, delivered.picture - x, thresholds)))
         progress("pictures", k, len(files))
+    if not outcomes:
+        raise InputError(f"The tool failed on every one of the {len(files)} pictures.")
     return TrustEvaluation(tuple(alphas), outcomes, certificate)
 
 
