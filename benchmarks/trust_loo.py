@@ -122,7 +122,7 @@ def main() -> None:
     begun = time.monotonic()
     blocks = [str(k) for k in range(SETS // BLOCK)]
     items = [f"{name} {block}" for name in LOSSES for block in blocks]
-    values = dict(zip(items, measured("trust_loo", {"few": FEW}, items, measure, 12.0), strict=True))
+    values = dict(zip(items, measured("trust_loo", {"few": FEW}, items, measure, 4.0), strict=True))
     made = rows({name: [values[f"{name} {block}"] for block in blocks] for name in LOSSES})
     for row in made:
         print(f"{row.id:36} {row.value:10.4g}  {row.bar:9} {row.holds}")

@@ -16,7 +16,12 @@ FAMILIES = {
     "variance_of_4": ["variance of 4", *(f"variance:smooth={s} of 4" for s in (2, 3, 5))],
     "blurred": [f"variance:blur={b},smooth={s}" for b in (1, 2) for s in (1, 2, 3)],
     "gradient": [f"gradient:std={g},smooth={s}" for g in (0.7, 1, 2) for s in (2, 4)],
-    "predictor": [f"predictor:tau={t}{s}" for t in (0.05, 0.1, 0.15, 0.2, 0.3) for s in ("", ",smooth=1", ",smooth=2")],
+    "predictor": [
+        f"predictor:tau={t},context={c},smooth={s}"
+        for t in (0.05, 0.1, 0.15, 0.2)
+        for c in (0, 0.25)
+        for s in (0, 1, 2)
+    ],
 }
 TARGETS = [("area", "0.02"), ("area", "0.05"), ("sup", "0.1"), ("sup", "0.2")]
 

@@ -13,7 +13,8 @@ from veriscale.workflows.restoration import load_prior
 
 # Of trust_tuning.py, for (area, sup); the first is what `calibrate` takes by default.
 RECIPES = {
-    "predictor": ("predictor:tau=0.1", "predictor:tau=0.1"),
+    "predictor": ("predictor:tau=0.1", "predictor:tau=0.15,context=0.25,smooth=2"),
+    "predictor_plain": ("predictor:tau=0.1", "predictor:tau=0.1"),
     "variance": ("variance", "variance"),
     "variance_smoothed": ("variance:smooth=2", "variance:smooth=5"),
     "variance_of_4_smoothed": ("variance:smooth=2 of 4", "variance:smooth=5 of 4"),

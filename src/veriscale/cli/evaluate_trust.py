@@ -12,6 +12,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.report.trust_figure import TrustCurves, trust_figure
 from veriscale.trust.psnr_floor import psnr_floor
+from veriscale.trust.risk_level import exact
 from veriscale.workflows.certified import find_certificate
 from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.inputs import collect
@@ -82,7 +83,7 @@ def evaluate_trust(
 def curves(result: TrustEvaluation) -> TrustCurves:
     """For the figure."""
     rows, b = result.rows(), result.certificate.binding
-    alphas = [float(r.alpha) for r in rows]
+    alphas = [float(exact(r.alpha)) for r in rows]
     floors = [psnr_floor(a, b.loss, b.discrepancy).decibel for a in alphas]
     known = [f for f in floors if f is not None]
     return TrustCurves(

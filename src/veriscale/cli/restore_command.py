@@ -148,7 +148,8 @@ def restore(
     }
     repeated = None if repeat is None else read_run(repeat)
     # Files named by an operator or a certificate are looked for from where they were written down.
-    written = repeat.parent if repeat is not None and operator is None else Path()
+    beside = Path() if repeat is None else repeat.parent
+    written = beside if operator is None else Path()
     # What is given on the command line wins over the certificate and the repeated run, these over the defaults.
     base = Settings() if repeated is None else repeated.arguments
     held = None
@@ -156,7 +157,9 @@ def restore(
         held = find_certificate(certificate)
         base = with_certificate(base, held)
     elif base.certificate is not None:
-        held = find_certificate(base.certificate, written)
+        held = find_certificate(base.certificate, beside)
+        if (beside / base.certificate).is_file():
+            base = msgspec.structs.replace(base, certificate=str(beside / base.certificate))
     if held is None and (alpha, command, score_files) != (None, None, None):
         raise InputError("--alpha, --command and --score-files belong to a --certificate, and none is given.")
     if (scale is None) != (operator is None):  # they say the same thing: one given takes the place of both

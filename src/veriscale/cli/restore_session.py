@@ -113,7 +113,7 @@ class Session:
         result = work.restore(progress)
         result.run["arguments"] = {**msgspec.to_builtins(self.settings), **work.arguments(job.folder)}
         if self.settings.certificate is not None:
-            result.run["arguments"]["certificate"] = _named_from(self.settings.certificate, self.folder, job.folder)
+            result.run["arguments"]["certificate"] = _named_from(self.settings.certificate, job.folder)
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated and self.repeated.input.sha256 != digest:
             say(f"{job.path.name} is not the input of the repeated run: only its settings are.", self.quiet)
@@ -158,6 +158,6 @@ def _relative(path: Path, folder: Path) -> str:
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
-def _named_from(certificate: str, folder: Path, results: Path) -> str:
+def _named_from(certificate: str, results: Path) -> str:
     """A certificate's file as seen from the results; one that is known by its name keeps it."""
-    return certificate if not (folder / certificate).is_file() else _relative(folder / certificate, results)
+    return _relative(Path(certificate), results) if Path(certificate).is_file() else certificate

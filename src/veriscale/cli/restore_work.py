@@ -23,8 +23,7 @@ from veriscale.workflows.result import Restoration
 from veriscale.workflows.tool_restoration import certified_tool, check_tool, restore_with_tool
 from veriscale.workflows.two_stages import Progress
 
-_PRIORS_OWN = ("prior", "operator", "noise", "dial", "path", "samples", "anchor", "posterior", "preset", "consistent")
-_PRIORS_OWN += ("sampler", "steps", "seed")
+_WITH_TOOLS = ("scale", "command", "certificate", "alpha", "score_files", "timeout", "crop")
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,8 @@ def tool_work(path: Path, photo: Photo, settings: Settings, certificate: Certifi
     restorer = certified_tool(parse_command(v.command or ""), certificate, v.timeout or TIMEOUT, v.score_files)
     if v.scale not in (None, restorer.scale):
         raise InputError(f"The certificate is for scale {restorer.scale}, and this is {v.scale}: leave it out.")
-    if given := [k for k in _PRIORS_OWN if getattr(v, k) != getattr(Settings(), k)]:
+    others = [k for k in Settings.__struct_fields__ if k not in _WITH_TOOLS]
+    if given := [k for k in others if getattr(v, k) != getattr(Settings(), k)]:
         raise InputError(f"--{given[0]} does not go with --command, which runs as it was calibrated; leave it out.")
     sidecar = read_sidecar(path) if v.scale is None else None
     if sidecar is not None:

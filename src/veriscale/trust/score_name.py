@@ -7,7 +7,7 @@ from veriscale.errors import InputError, closest
 
 # Name to its keys with their values where they are not given; a smoothing of 0 is none.
 SCORES: dict[str, dict[str, float]] = {
-    "predictor": {"tau": 0.1, "smooth": 0.0},
+    "predictor": {"tau": 0.1, "context": 0.0, "smooth": 0.0},
     "variance": {"blur": 0.0, "smooth": 0.0},
     "perturbed": {"blur": 0.0, "smooth": 0.0},
     "gradient": {"std": 1.0, "smooth": 0.0},
@@ -23,9 +23,11 @@ class Score:
         name: "predictor" (the prior's own prediction of its error), "variance" (between draws, or between runs of a
             tool), "perturbed" (between runs on perturbed inputs), "gradient" (of the delivered picture) or "files"
             (maps the user brings).
-        settings: `tau` of the predictor: the error it is asked about; `blur`: std of the Gaussian that each draw is
-            filtered by before its variance is taken; `std` of the gradient's Gaussian derivative; `smooth`: std of the
-            Gaussian that the map is filtered by in the end; all std in pixels.
+        settings: `tau` of the predictor: the error it is asked about, and `context`: by how much of its mean over the
+            picture every pixel's score is raised, since a picture that is hard elsewhere surprises more; `blur`: std
+            of the Gaussian that each draw is filtered by before its variance is taken; `std` of the gradient's
+            Gaussian derivative; `smooth`: std of the Gaussian that the map is filtered by in the end; all std in
+            pixels.
     """
 
     name: str

@@ -12,7 +12,7 @@ from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss
+from veriscale.trust.losses import Loss, make_loss
 from veriscale.trust.score_name import parse_score
 from veriscale.workflows.certification import Promise, certify
 from veriscale.workflows.command_template import parse_command
@@ -25,6 +25,8 @@ from veriscale.workflows.units import Measuring, common_size, parse_size, readab
 
 DRAWS = 8  # or runs of a tool, where the score needs them and nobody says how many
 TOOL_SCORE = "perturbed:smooth=2"
+# Of a prior with a predictor, where nobody says which: chosen on validation (docs/results/trust_tuning.json).
+WORST_SCORE = "predictor:tau=0.15,context=0.25,smooth=2"  # for losses that the worst pixel decides
 
 
 def calibrate(
@@ -124,8 +126,7 @@ def calibrate(
     else:
         loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo")
         a = found or Downsample(scale or max(loaded.card.network.scales))
-        usual = "predictor" if loaded.predictor is not None else "variance:smooth=2"
-        wanted = parse_score(score or ("files" if score_files else usual))
+        wanted = parse_score(score or ("files" if score_files else _usual(loaded, promise.loss)))
         request = Request(operator=a, noise=model, dial=dial, sampler=sampler, steps=steps, seed=seed, scored_dial=dial)
         request = request if path is None else replace(request, path=path)
         request = replace(request, samples=(samples or DRAWS) if wanted.name == "variance" else 0)
@@ -160,6 +161,12 @@ def calibrate(
         progress=progress,
         tell=tell,
     )
+
+
+def _usual(prior: Prior, loss: Loss) -> str:
+    if prior.predictor is None:
+        return "variance:smooth=2"
+    return WORST_SCORE if loss.tau is None else f"predictor:tau={loss.tau:g}"
 
 
 def _noise(model: str | float | Noise) -> Noise:

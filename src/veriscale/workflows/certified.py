@@ -21,7 +21,12 @@ _SETTINGS = ("noise", "dial", "path", "samples", "sampler", "steps", "seed", "co
 
 
 def certified_settings(certificate: Certificate) -> dict[str, Any]:
-    """What a certificate says of a prior's restoration, by the names of `Request`; what it leaves open is not there."""
+    """What a certificate says of a prior's restoration, by the names of `Request`; what it leaves open is not there.
+
+    Raises:
+        InputError: it is for a tool.
+    """
+    _refuse_tool(certificate)
     facts = certificate.binding.restoration
     settings = {k: facts[k] for k in _SETTINGS if k in facts}
     settings["operator"] = facts["operator"]
@@ -36,8 +41,9 @@ def certified_request(request: Request, certificate: Certificate) -> Request:
     """The request with the certificate's score, at its dial.
 
     Raises:
-        InputError: that dial is not among those asked for.
+        InputError: that dial is not among those asked for, or the certificate is for a tool.
     """
+    _refuse_tool(certificate)
     dial = float(certificate.binding.restoration["dial"])
     asked = [request.dial] if isinstance(request.dial, int | float) else list(request.dial)
     if dial not in asked:
@@ -58,10 +64,7 @@ def with_settings(request: Request, certificate: Certificate) -> Request:
 
 def check_certified(photo: Photo, prior: Prior, plan: Plan, certificate: Certificate) -> None:
     """Raise `InputError`, before any work, where a plan is not what the certificate is about."""
-    if "command" in certificate.binding.restoration:
-        raise InputError(
-            f"The certificate is for the tool {certificate.binding.restoration['command']!r}; give --command."
-        )
+    _refuse_tool(certificate)
     dial = float(certificate.binding.restoration["dial"])
     certificate.check(plan_facts(prior, plan, parse_score(certificate.binding.score), dial))
     if photo.alpha is not None:
@@ -102,11 +105,8 @@ def certified_prior(certificate: Certificate) -> str:
     Raises:
         InputError: it is for a tool, or no such prior is installed.
     """
-    sha256 = certificate.binding.restoration.get("prior")
-    if sha256 is None:
-        raise InputError(
-            f"The certificate is for the tool {certificate.binding.restoration['command']!r}; give --command."
-        )
+    _refuse_tool(certificate)
+    sha256 = str(certificate.binding.restoration["prior"])
     for path in known_priors().values():
         try:
             if read_card(path).tensors_sha256 == sha256:
@@ -117,3 +117,9 @@ def certified_prior(certificate: Certificate) -> str:
         f"The certificate is for a prior with sha256 {sha256[:12]}…, which is not installed; name its file "
         "with --prior."
     )
+
+
+def _refuse_tool(certificate: Certificate) -> None:
+    facts = certificate.binding.restoration
+    if "command" in facts:
+        raise InputError(f"The certificate is for the tool {facts['command']!r}; give --command.")

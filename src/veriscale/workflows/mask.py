@@ -10,6 +10,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.measurement_statistics import statistics
 from veriscale.trust.psnr_floor import psnr_floor
+from veriscale.trust.risk_level import exact
 
 UNLIKE = 0.05  # a drift p-value below it is said aloud
 
@@ -73,7 +74,7 @@ class Mask:
     def floor(self) -> str | None:
         """The bound on the PSNR inside the mask, where the loss gives one."""
         b = self.certificate.binding
-        found = psnr_floor(float(self.alpha), b.loss, b.discrepancy).decibel
+        found = psnr_floor(exact(self.alpha), b.loss, b.discrepancy).decibel
         if found is None or b.mode != "mean" or self.certificate.infeasible(self.alpha):
             return None
         empty, mean = self.certificate.nonempty(self.threshold)
@@ -156,4 +157,4 @@ def _scope(certificate: Certificate) -> str:
 
 
 def _percent(text: str) -> str:
-    return f"{100 * float(text):g} %"
+    return f"{100 * float(exact(text)):g} %"

@@ -129,6 +129,8 @@ def restore(
     held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
     if alpha is not None and held is None:
         raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
+    if held is not None:
+        held.threshold(held.usual_alpha if alpha is None else alpha)  # one that is none is refused before the work
     loaded = prior if isinstance(prior, Prior) else load_certified(prior, held)
     file = Path(image) if isinstance(image, str | os.PathLike) else None
     given = {

@@ -41,6 +41,7 @@ def score_map(
         shift = (picture.clamp(0, 1) - problem.anchor.clamp(0, 1)).abs().amax(1)
         logit = problem.predicted_error(score.settings["tau"] - shift)
         values: Array = logit[0, : finish.height, : finish.width].numpy()
+        values = values + np.float32(score.settings["context"] * values.mean(dtype=np.float64))
     else:
         values = picture_score(score, finish(picture).samples, [p.samples for p in samples])
     return smooth(values, score.smooth) if score.smooth else values

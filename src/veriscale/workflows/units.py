@@ -120,7 +120,7 @@ def readable(files: Sequence[Path], size: Size | None, skip_bad: bool) -> tuple[
                 raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
             low, high = float(photo.samples.min()), float(photo.samples.max())
             if low < 0 or high > 1:  # of a floating point file
-                raise InputError(f"{file}: values from {low:.3g} to {high:.3g} are no truth; a picture's are in [0, 1].")
+                raise InputError(f"{file}: values from {low:.3g} to {high:.3g}, and a picture's are in [0, 1].")
             good.append(file)
         except InputError as error:
             bad[file.name] = str(error)
