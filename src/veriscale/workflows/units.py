@@ -11,6 +11,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.colour import as_channels, premultiplied
 from veriscale.imaging.photo import Photo, quantised
 from veriscale.imaging.read import read_photo
+from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.workflows.degradation import degrade
@@ -49,6 +50,10 @@ class Measured:
     measurement: Photo
 
 
+def _cut(x: Array, top: int, left: int, size: Size) -> Array:
+    return np.ascontiguousarray(x[top : top + size.height, left : left + size.width])
+
+
 @dataclass(frozen=True)
 class Measuring:
     """How truths are cut and measured.
@@ -76,12 +81,24 @@ class Measuring:
         size = self.fitting(Size(photo.width, photo.height)) if self.size is None else self.size
         if size.width > photo.width or size.height > photo.height:
             raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
-        top, left = (photo.height - size.height) // 2, (photo.width - size.width) // 2
-        truth = np.ascontiguousarray(whole[top : top + size.height, left : left + size.width])
-        y = degrade(Photo(truth), self.operator, self.noise, self.seed)
-        if y.bit_depth < 32:
-            y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
-        return Measured(truth, y)
+        scale = self.operator.scale if isinstance(self.operator, Downsample) else None
+        if scale is None:
+            x = _cut(whole, (photo.height - size.height) // 2, (photo.width - size.width) // 2, size)
+            y = self._measure(x)
+        else:
+            # As `restore --crop` cuts it: out of the whole measurement, whose edges know what lies beyond them.
+            small = self._measure(whole[: photo.height // scale * scale, : photo.width // scale * scale])
+            part = Size(size.width // scale, size.height // scale)
+            top, left = (small.height - part.height) // 2, (small.width - part.width) // 2
+            y = small.with_samples(_cut(small.samples, top, left, part))
+            x = _cut(whole, scale * top, scale * left, size)
+        return Measured(x, y)
+
+    def _measure(self, x: Array) -> Photo:
+        y = degrade(Photo(np.ascontiguousarray(x)), self.operator, self.noise, self.seed)
+        if y.bit_depth == 32:
+            return y
+        return y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
 
     def fitting(self, size: Size) -> Size:
         """The largest size within this one that the operator takes whole.

@@ -1,0 +1,87 @@
+import pytest
+
+from veriscale.errors import InputError
+from veriscale.trust.score_name import SCORES, Score, check_score, parse_score
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_name_alone_has_the_usual_settings(name):
+    score = parse_score(name)
+    assert score == Score(name, SCORES[name])
+    assert str(score) == name
+    assert score.smooth == 0
+
+
+@pytest.mark.parametrize(
+    "text, canonical",
+    [
+        ("variance:smooth=2", "variance:smooth=2"),
+        (" variance:smooth=2,blur=1.5 ", "variance:blur=1.5,smooth=2"),
+        ("variance:blur=0,smooth=0", "variance"),
+        ("variance:blur=1,blur=2.", "variance:blur=2"),
+        ("predictor:tau=.05", "predictor:tau=0.05"),
+        ("predictor:tau=0.1", "predictor"),
+        ("perturbed:", "perturbed"),
+        ("gradient:std=0", "gradient:std=0"),
+        ("files:smooth=3", "files:smooth=3"),
+    ],
+)
+def test_a_string_names_a_score_and_a_score_its_string(text, canonical):
+    score = parse_score(text)
+    assert str(score) == canonical
+    assert parse_score(canonical) == score
+
+
+@pytest.mark.xfail(strict=True, reason="the string keeps six digits of a setting")
+def test_no_digit_of_a_setting_is_lost():
+    score = parse_score("variance:smooth=1.2345678")
+    assert parse_score(str(score)) == score
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("varience", "Unknown score 'varience'; did you mean 'variance'"),
+        ("", "known: predictor, variance, perturbed, gradient, files"),
+        ("variance:smoth=2", "Score 'variance' has no key 'smoth'; did you mean 'smooth'"),
+        ("predictor:blur=2", "has no key 'blur'; known: tau, smooth|has no key 'blur'"),
+        ("variance:smooth", "smooth=nothing is no number"),
+        ("variance:smooth=", "smooth=nothing is no number"),
+        ("variance:smooth=-1", "smooth=-1 is no number of at least 0"),
+        ("variance:smooth=nan", "smooth=nan is no number"),
+        ("variance:smooth=1e9", "smooth=1e9 is no number"),
+        ("variance:smooth=2=3", "smooth=2=3 is no number"),
+        ("variance:smooth=²", "is no number"),
+    ],
+)
+def test_a_string_that_names_none(text, words):
+    with pytest.raises(InputError, match=words):
+        parse_score(text)
+
+
+@pytest.mark.parametrize(
+    "name, conditional, samples, predictor, words",
+    [
+        ("perturbed", True, 8, True, "for --command"),
+        ("predictor", True, 0, False, "no error predictor; choose --score variance"),
+        ("predictor", False, 0, True, "needs a measurement that the prior's encoder knows"),
+        ("variance", True, 1, True, "--samples of at least 2"),
+        ("variance", False, 0, False, "--samples of at least 2"),
+    ],
+)
+def test_a_score_that_a_prior_cannot_have_is_refused(name, conditional, samples, predictor, words):
+    with pytest.raises(InputError, match=words):
+        check_score(parse_score(name), conditional, samples, predictor)
+
+
+@pytest.mark.parametrize(
+    "name, conditional, samples, predictor",
+    [
+        ("predictor", True, 0, True),
+        ("variance", False, 2, False),
+        ("gradient", False, 0, False),
+        ("files", True, 0, False),
+    ],
+)
+def test_a_score_that_it_can_have_is_not(name, conditional, samples, predictor):
+    check_score(parse_score(name), conditional, samples, predictor)
