@@ -18,8 +18,9 @@ import skimage
 from PIL import Image
 from scipy.stats import kstest
 
-from pictures import DATA, centre, files, measurement, truth
+from pictures import DATA, centre, files
 from results import Row, write_results
+from trust_records import measuring
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.photo import quantised
 from veriscale.imaging.resize import resize
@@ -27,7 +28,6 @@ from veriscale.metrics.bootstrap import interval
 from veriscale.report.page import Report, render_report
 from veriscale.trust.drift import p_value, statistics
 
-SCALE = 4
 SIDE = 80  # of a measurement, the unit of the certificate
 NOISE = 0.05
 RESPLITS = 1000
@@ -37,7 +37,7 @@ CROPS = 8
 
 NOTES = (
     "Calibration: 50 photographs of natural/calibration; every unit is a measurement of 80 × 80 pixels rounded to 8 "
-    "bits. Photographs: bicubic ×4 of the central 320 × 320 pixels. Scans: the middle slice of 30 hearts (ACDC) and of "
+    "bits. Photographs: the middle of their bicubic ×4, as calibrate cuts it. Scans: the middle slice of 30 hearts (ACDC) and of "
     "four brains in four contrasts, over its 99.9 % quantile. Documents: scikit-image's page and text in squares. "
     "Screenshots: Chromium's of pages written for this, a report of this program among them, at three sizes and pixel "
     "densities, eight places each that are not blank. Noisy: photographs of natural/validation with Gaussian noise. "
@@ -183,7 +183,7 @@ def described(pictures: list[np.ndarray]) -> np.ndarray:
 
 
 def photographs(name: str) -> list[np.ndarray]:
-    return [measurement(centre(truth(path, SCALE), SCALE * SIDE), SCALE).samples for path in files(name)]
+    return [measuring()(path).measurement.samples for path in files(name)]
 
 
 def noisy(pictures: list[np.ndarray], std: float, rng: np.random.Generator) -> list[np.ndarray]:
