@@ -20,7 +20,7 @@ from scipy.stats import kstest
 
 from pictures import DATA, centre, files
 from results import Row, write_results
-from trust_records import measuring
+from trust_records import SCALE, measuring
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.photo import quantised
 from veriscale.imaging.resize import resize
@@ -37,16 +37,17 @@ CROPS = 8
 
 NOTES = (
     "Calibration: 50 photographs of natural/calibration; every unit is a measurement of 80 × 80 pixels rounded to 8 "
-    "bits. Photographs: the middle of their bicubic ×4, as calibrate cuts it. Scans: the middle slice of 30 hearts (ACDC) and of "
-    "four brains in four contrasts, over its 99.9 % quantile. Documents: scikit-image's page and text in squares. "
-    "Screenshots: Chromium's of pages written for this, a report of this program among them, at three sizes and pixel "
-    "densities, eight places each that are not blank. Noisy: photographs of natural/validation with Gaussian noise. "
-    "uniform: the largest distance between the distribution of 100 p-values and the uniform one, as a share of 1,000 "
-    "random splits of the 150 photographs into 50 and 100 in which it is as large: an exact test that takes the common "
-    "calibration into account, which the textbook's (beside it) does not. uniform.control does the same with "
-    "photographs of other sources (natural/train) and must be small. grey.*: calibration and pictures without colour; "
-    "what is left of the check where being grey does not give a scan away. Intervals are over pictures, for scans over "
-    "people and for screenshots over pages; the squares that are missed lie in cards with gradients of colour."
+    "bits. Photographs: the middle of their bicubic ×4, as calibrate cuts it. Scans: the middle slice of 30 hearts "
+    "(ACDC) and of four brains in four contrasts, over its 99.9 % quantile. Documents: scikit-image's page and text "
+    "in squares. Screenshots: Chromium's of pages written for this, a report of this program among them, at three "
+    "sizes and pixel densities, eight places each that are not blank. Noisy: photographs of natural/validation with "
+    "Gaussian noise. uniform: the largest distance between the distribution of 100 p-values and the uniform one, as a "
+    "share of 1,000 random splits of the 150 photographs into 50 and 100 in which it is as large: an exact test that "
+    "takes the common calibration into account, which the textbook's (beside it) does not. uniform.control does the "
+    "same with photographs of other sources (natural/train) and must be small. grey.*: calibration and pictures "
+    "without colour; what is left of the check where being grey does not give a scan away. Intervals are over "
+    "pictures, for scans over people and for screenshots over pages; the squares that are missed lie in cards with "
+    "gradients of colour."
 )
 
 _STYLE = (

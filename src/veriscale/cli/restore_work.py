@@ -166,10 +166,11 @@ def tool_work(path: Path, photo: Photo, settings: Settings, certificate: Certifi
 
 
 def _mask_lines(result: Restoration) -> list[str]:
-    if result.mask is None:
+    mask = result.mask
+    if mask is None:
         return []
-    lines = [f"{result.mask.share:.1%} of the pixels are trusted (alpha {result.mask.alpha})."]
-    return lines if result.mask.warning is None else [*lines, result.mask.warning]
+    share = f"{mask.share:.1%} of the pixels are trusted (alpha {mask.alpha}; drift check p = {mask.drift:.2g})."
+    return [line for line in (share, mask.floor(), mask.warning) if line is not None]
 
 
 def _prior_lines(path: Path, photo: Photo, prior: Prior, plan: Plan, v: Settings) -> list[str]:

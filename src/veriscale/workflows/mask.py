@@ -94,6 +94,7 @@ class Mask:
             "dial": self.dial,
             "threshold": self.threshold if np.isfinite(self.threshold) else None,
             "trusted_share": self.share,
+            "psnr_floor": self.floor(),
             "drift_p_value": self.drift,
             "warning": self.warning,
         }
