@@ -19,7 +19,7 @@ from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.restorers import ToolRestorer
 
 TOOLS = ("pillow-bicubic", "pillow-lanczos", "skimage-resize", "sharpening-chain")
-SCORES = {"gradient": "gradient:std=1,smooth=2", "perturbed": "perturbed:smooth=2"}
+SCORES = {"gradient": "gradient:std=0.7,smooth=2", "perturbed": "perturbed:smooth=2"}
 TARGETS = [("area", "0.02"), ("area", "0.05"), ("sup", "0.1"), ("sup", "0.2")]
 
 

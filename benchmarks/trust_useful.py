@@ -16,10 +16,10 @@ RECIPES = {
     "predictor": ("predictor:tau=0.1", "predictor:tau=0.15,context=0.25,smooth=2"),
     "predictor_plain": ("predictor:tau=0.1", "predictor:tau=0.1"),
     "variance": ("variance", "variance"),
-    "variance_smoothed": ("variance:smooth=2", "variance:smooth=5"),
+    "variance_smoothed": ("variance:smooth=2", "variance:smooth=3"),
     "variance_of_4_smoothed": ("variance:smooth=2 of 4", "variance:smooth=5 of 4"),
     "variance_blurred": ("variance:blur=1,smooth=2", "variance:blur=1,smooth=3"),
-    "gradient": ("gradient:std=1,smooth=2", "gradient:std=1,smooth=4"),
+    "gradient": ("gradient:std=0.7,smooth=2", "gradient:std=1,smooth=2"),
     "oracle": (ORACLE, ORACLE),
 }
 BARS = {("area", "0.05"): ">= 80", ("area", "0.02"): ">= 55", ("sup", "0.1"): ">= 25", ("sup", "0.2"): None}

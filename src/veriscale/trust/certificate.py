@@ -25,7 +25,8 @@ from veriscale.trust.risk_level import exact
 from veriscale.trust.staircase import RESOLUTION, Staircase
 
 FORMAT = "veriscale certificate"
-VERSION = 1
+VERSION = 1  # of the file
+PROTOCOL = 1  # raised when the same settings would give other records
 QUANTILES = 101
 
 
@@ -59,6 +60,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bound: B, of the loss.
         mode, leaked, delta, declared: of `modes.allowance`; declared alphas as they were written.
         n: calibration units.
+        protocol: by which they were measured.
     """
 
     restoration: dict[str, Any]
@@ -74,6 +76,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leaked: int
     delta: float | None
     declared: list[str] = []
+    protocol: int = PROTOCOL
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -260,6 +263,11 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         make_loss(file.binding.loss, file.binding.tau, file.binding.tile)
     except (msgspec.ValidationError, ValueError, zlib.error) as error:
         raise InputError(f"Certificate {path} is not valid: {error}; calibrate again.") from error
+    if file.binding.protocol != PROTOCOL:
+        raise InputError(
+            f"Certificate {path} was measured by protocol {file.binding.protocol}, and this library measures by "
+            f"{PROTOCOL}: calibrate again."
+        )
     if not file.binding.n == len(staircases) == len(quantiles) <= len(statistics):
         raise InputError(f"Certificate {path} speaks of {file.binding.n} units and holds {len(staircases)}.")
     return Certificate(file.binding, file.information, staircases, statistics, quantiles, file.sha256)

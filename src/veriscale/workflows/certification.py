@@ -27,8 +27,6 @@ from veriscale.workflows.inputs import Item
 from veriscale.workflows.restorers import Restorer
 from veriscale.workflows.units import Measuring
 
-PROTOCOL = 1  # raised when the same settings would give other records: older logs and certificates are refused
-
 
 @dataclass(frozen=True)
 class Promise:
@@ -137,7 +135,7 @@ def certify(
         declared=list(promise.declared),
     )
     make_folder(output.parent)
-    head = {"protocol": PROTOCOL, "binding": msgspec.to_builtins(binding), "files": hashes, "seed": measuring.seed}
+    head = {"binding": msgspec.to_builtins(binding), "files": hashes, "seed": measuring.seed}
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
     for k, (name, files) in enumerate(units.items()):
         shown = f"{name} ({k + 1} of {len(units)})"

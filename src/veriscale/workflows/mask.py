@@ -64,10 +64,12 @@ class Mask:
         if floor is not None:
             lines.append(floor)
         likeness = "unlike" if self.unlike else "not unlike"
+        pictures = len(self.certificate.statistics)
+        blind = f" (of {pictures} pictures p is never below {UNLIKE}, so that it cannot warn)"
         lines.append(
             f"Drift check: this measurement is {likeness} those of the calibration (p = {self.drift:.2g}). The check "
-            "sees gross differences only; pictures from another source are not exchangeable with the "
-            f"{len(self.certificate.statistics)} that were used, whatever it says."
+            f"sees gross differences only{blind if 1 / (pictures + 1) >= UNLIKE else ''}; pictures from another source "
+            f"are not exchangeable with the {pictures} that were used, whatever it says."
         )
         return lines
 
@@ -140,8 +142,16 @@ def _promise(certificate: Certificate, alpha: str) -> str:
     if b.mode == "mean":
         return f"On average {what}. The average is over calibration sets and new {unit}s together."
     sure = _percent(str(1 - (b.delta or 0)))
-    level = "for every level at once" if b.mode == "pac-uniform" else "for the level fixed beforehand"
-    return f"With {sure} confidence in the calibration, {level}: on average {what}."
+    return (
+        f"With {sure} confidence in the calibration, {_levels(certificate)}: on average {what}. This takes pictures "
+        "that are independent draws of one kind."
+    )
+
+
+def _levels(certificate: Certificate) -> str:
+    if certificate.binding.mode != "pac-uniform":
+        return "for the level fixed before looking"
+    return "for every level at once" if certificate.loss.binary else "for all declared levels at once"
 
 
 def _scope(certificate: Certificate) -> str:
@@ -152,8 +162,7 @@ def _scope(certificate: Certificate) -> str:
     lost = f" The tool failed on {len(left)} of the calibration pictures." if left else ""
     return (
         f"This is a promise about the average over {b.unit.colour} pictures{size} of the kind that was calibrated "
-        f"(n = {b.n}), for the level {'fixed before looking' if b.mode != 'pac-uniform' else 'you like'}; it is not a "
-        f"promise about this picture.{tool}{lost}"
+        f"(n = {b.n}), {_levels(certificate)}; it is not a promise about this picture.{tool}{lost}"
     )
 
 

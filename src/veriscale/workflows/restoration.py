@@ -89,6 +89,7 @@ def restore(
     seed: int | None = None,
     certificate: Certificate | str | os.PathLike[str] | None = None,
     alpha: float | str | None = None,
+    score: Array | None = None,
     tile: int = TILE,
     batch: int | None = None,
     progress: Progress | None = None,
@@ -115,6 +116,7 @@ def restore(
         certificate: of `calibrate`, or its file: it gives the settings that are left open, and the mask.
         alpha: risk level of the mask, fixed before the result is seen; the usual one of the certificate's loss by
             default.
+        score: your own map (H, W), where the certificate's score is "files".
         tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
         batch: draws sampled together; by memory by default.
         progress: called after every evaluation of a network over the picture.
@@ -160,7 +162,9 @@ def restore(
     if held is not None:
         request = certified_request(request, held)
     plan = make_plan(photo, loaded, request)
-    return run_plan(photo, loaded, plan, certificate=held, alpha=alpha, tile=tile, batch=batch, progress=progress)
+    return run_plan(
+        photo, loaded, plan, certificate=held, alpha=alpha, score=score, tile=tile, batch=batch, progress=progress
+    )
 
 
 def load_certified(prior: str | None, certificate: Certificate | None, device: str = "auto") -> Prior:

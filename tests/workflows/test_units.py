@@ -1,0 +1,161 @@
+"""What serves as truth, and that it is measured as the user's file would be."""
+
+import numpy as np
+import pytest
+import tifffile
+from tests.workflows.photographs import write_crops, write_measurement
+
+from veriscale.errors import InputError
+from veriscale.imaging.colour import as_channels
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.read import read_photo
+from veriscale.imaging.write import write_photo
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import parse_noise
+from veriscale.physics.registry import parse_operator
+from veriscale.workflows.units import Measuring, Size, common_size, parse_size, readable
+
+
+def measuring(size=None, channels=3, noise="0", operator="downsample:factor=4", seed=0):
+    return Measuring(parse_operator(operator), parse_noise(noise), channels, size, seed)
+
+
+@pytest.fixture
+def crop(tmp_path, skimage_data):
+    return write_crops(tmp_path / "in", skimage_data, 1, side=50)[0]
+
+
+@pytest.mark.parametrize("text, size", [("320x240", Size(320, 240)), ("64", Size(64, 64)), ("8×16", Size(8, 16))])
+def test_a_size_is_read(text, size):
+    assert parse_size(text) == size
+    assert parse_size(str(size)) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "0x4", "4x", "4x4x4", "-4x4", "4.5x4", "large"])
+def test_a_size_that_is_none(text):
+    with pytest.raises(InputError, match="is no size; write WIDTHxHEIGHT"):
+        parse_size(text)
+
+
+def test_the_truth_is_the_middle(crop):
+    whole = read_photo(crop).samples
+    assert np.array_equal(measuring(Size(40, 32))(crop).truth, whole[9:41, 5:45])
+
+
+def test_without_a_size_the_truth_is_what_the_operator_takes_whole(crop):
+    assert measuring()(crop).truth.shape == (48, 48, 3)
+    assert measuring(operator="downsample:factor=3")(crop).truth.shape == (48, 48, 3)
+    assert measuring(operator="blur:kernel=gaussian,std=1")(crop).truth.shape == (50, 50, 3)
+
+
+def test_the_measurement_is_what_a_file_of_it_holds(crop, tmp_path):
+    unit = measuring(Size(48, 48))(crop)
+    assert (unit.measurement.bit_depth, unit.measurement.samples.shape) == (8, (12, 12, 3))
+    write_photo(unit.measurement, tmp_path / "y.png")
+    assert np.array_equal(read_photo(tmp_path / "y.png").samples, unit.measurement.samples)
+    write_photo(Photo(unit.truth), tmp_path / "x.png")
+    by_the_user = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png"))
+    assert np.array_equal(by_the_user.samples, unit.measurement.samples)
+
+
+def test_a_noisy_measurement_is_the_users_too(crop, tmp_path):
+    unit = measuring(Size(48, 48), noise="0.1")(crop)
+    write_photo(Photo(unit.truth), tmp_path / "x.png")
+    by_the_user = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png", noise=0.1))
+    assert np.array_equal(by_the_user.samples, unit.measurement.samples)
+
+
+def test_noise_belongs_to_the_picture_and_the_seed(tmp_path):
+    for name, grey in (("a", 0.5), ("b", 0.502)):
+        write_photo(Photo(np.full((48, 48, 3), grey, np.float32)), tmp_path / f"{name}.png")
+    y = {
+        (name, seed): measuring(Size(48, 48), noise="0.1", seed=seed)(tmp_path / f"{name}.png").measurement.samples
+        for name in "ab"
+        for seed in (0, 1)
+    }
+    again = measuring(Size(48, 48), noise="0.1")(tmp_path / "a.png").measurement.samples
+    assert np.array_equal(y["a", 0], again)
+    for one, other in ((("a", 0), ("b", 0)), (("a", 0), ("a", 1))):
+        noises = [y[k] - y[k].mean() for k in (one, other)]
+        assert abs(np.corrcoef(*(n.ravel() for n in noises))[0, 1]) < 0.2
+
+
+def test_channels_are_the_priors(crop, tmp_path):
+    colour = read_photo(crop)
+    grey = measuring(channels=1)(crop)
+    assert np.array_equal(grey.truth, as_channels(colour.samples, 1)[1:49, 1:49])
+    assert grey.measurement.channels == 1
+    write_photo(Photo(np.ascontiguousarray(colour.samples[..., :1])), tmp_path / "grey.png")
+    made = measuring()(tmp_path / "grey.png").truth
+    assert made.shape == (48, 48, 3)
+    assert (made == made[..., :1]).all()
+
+
+def test_transparency_is_flattened(tmp_path):
+    alpha = np.full((48, 48), 51 / 255, np.float32)
+    write_photo(Photo(np.ones((48, 48, 3), np.float32), alpha), tmp_path / "glass.png")
+    unit = measuring()(tmp_path / "glass.png")
+    assert unit.truth == pytest.approx(0.2, abs=1e-6)
+    assert unit.measurement.alpha is None
+
+
+def test_a_picture_below_the_unit(crop):
+    with pytest.raises(InputError, match=r"00\.png: 50×50 pixels are fewer than the unit's 64×32"):
+        measuring(Size(64, 32))(crop)
+
+
+def test_the_common_size_fits_all_pictures_and_the_operator(tmp_path):
+    for name, height, width in (("a", 50, 90), ("b", 70, 63)):
+        write_photo(Photo(np.zeros((height, width, 3), np.float32)), tmp_path / f"{name}.png")
+    files = sorted(tmp_path.iterdir())
+    assert common_size(files, measuring()) == Size(60, 48)
+    assert common_size(files, Measuring(Downsample(7), parse_noise("0"), 3)) == Size(63, 49)
+
+
+# ---- which files can be units
+
+
+@pytest.fixture
+def mixed(tmp_path, skimage_data):
+    """Three good pictures and one of each kind that is not."""
+    files = write_crops(tmp_path / "in", skimage_data, 3)
+    (tmp_path / "in" / "torn.png").write_bytes(files[0].read_bytes()[:900])
+    tifffile.imwrite(tmp_path / "in" / "nan.tif", np.full((48, 48, 3), np.nan, np.float32))
+    tifffile.imwrite(tmp_path / "in" / "bright.tif", np.full((48, 48, 3), 1.5, np.float32))
+    write_photo(Photo(np.zeros((20, 48, 3), np.float32)), tmp_path / "in" / "small.png")
+    return files, sorted((tmp_path / "in").iterdir())
+
+
+def test_what_cannot_be_a_unit_is_known_and_named(mixed):
+    good, every = mixed
+    found, why = readable(every, Size(48, 48), skip_bad=True)
+    assert found == good
+    assert why.keys() == {"torn.png", "nan.tif", "bright.tif", "small.png"}
+    assert all(name in sentence for name, sentence in why.items())
+    assert "NaN" in why["nan.tif"]
+    assert "values from 1.5 to 1.5" in why["bright.tif"]
+    assert "48×20 pixels are fewer than the unit's 48×48" in why["small.png"]
+
+
+def test_nothing_is_left_out_unless_asked(mixed):
+    _, every = mixed
+    with pytest.raises(InputError, match=r"bright\.tif.* \(4 such files in all\); take it away, or .*--skip-bad"):
+        readable(every, Size(48, 48), skip_bad=False)
+    torn = [f for f in every if f.name != "bright.tif" and f.name != "nan.tif" and f.name != "small.png"]
+    with pytest.raises(InputError, match=r"torn\.png") as refusal:
+        readable(torn, Size(48, 48), skip_bad=False)
+    assert "in all" not in str(refusal.value)
+
+
+def test_a_small_picture_is_one_where_the_unit_has_no_size(mixed):
+    good, every = mixed
+    found, why = readable(every, None, skip_bad=True)
+    assert {f.name for f in found} == {*(f.name for f in good), "small.png"}
+    assert len(why) == 3
+
+
+def test_at_least_one_picture_must_be_left(mixed):
+    _, every = mixed
+    bad = [f for f in every if f.suffix == ".tif"]
+    with pytest.raises(InputError, match=r"None of the 2 pictures can be used: .*bright"):
+        readable(bad, None, skip_bad=True)
