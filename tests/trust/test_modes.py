@@ -146,10 +146,10 @@ def test_delta_above_one_half_is_not_used():
 
 
 def test_bounded_pac_uniform_shares_delta():
-    declared = [Fraction("0.1"), Fraction("0.2"), Fraction("0.1"), Fraction("0.4"), Fraction("0.5")]
-    assert allowance("pac-uniform", Fraction("0.2"), 99, 1.0, binary=False, delta=0.1, declared=declared) == allowance(
-        "pac", Fraction("0.2"), 99, 1.0, binary=False, delta=0.025
-    )
+    declared = [Fraction("0.1"), Fraction("0.2"), Fraction("0.1"), Fraction("0.4"), Fraction("0.5")]  # four of them
+    for alpha in declared:
+        shared = allowance("pac-uniform", alpha, 99, 1.0, binary=False, delta=0.1, declared=declared)
+        assert shared == allowance("pac", alpha, 99, 1.0, binary=False, delta=0.025)
     for others in ([], declared):
         with pytest.raises(InputError, match=r"alpha 0\.3 was not declared"):
             allowance("pac-uniform", Fraction("0.3"), 99, 1.0, binary=False, delta=0.1, declared=others)

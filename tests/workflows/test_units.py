@@ -39,7 +39,18 @@ def test_a_size_that_is_none(text):
 
 def test_the_truth_is_the_middle(crop):
     whole = read_photo(crop).samples
-    assert np.array_equal(measuring(Size(40, 32))(crop).truth, whole[9:41, 5:45])
+    assert np.array_equal(measuring(Size(40, 32), operator="blur:kernel=gaussian,std=1")(crop).truth, whole[9:41, 5:45])
+
+
+def test_of_a_smaller_measurement_the_middle_is_cut_as_the_user_crops_it(crop, tmp_path):
+    unit = measuring(Size(40, 32))(crop)
+    by_the_user = read_photo(write_measurement(crop, tmp_path / "y.png"))
+    assert by_the_user.samples.shape == (12, 12, 3)
+    assert np.array_equal(unit.measurement.samples, by_the_user.samples[2:10, 1:11])
+    assert np.array_equal(unit.truth, read_photo(crop).samples[8:40, 4:44])
+    write_photo(Photo(unit.truth), tmp_path / "x.png")
+    alone = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png")).samples
+    assert not np.array_equal(unit.measurement.samples, alone)  # its edges would not know what lies beyond them
 
 
 def test_without_a_size_the_truth_is_what_the_operator_takes_whole(crop):
@@ -66,7 +77,7 @@ def test_a_noisy_measurement_is_the_users_too(crop, tmp_path):
 
 
 def test_noise_belongs_to_the_picture_and_the_seed(tmp_path):
-    for name, grey in (("a", 0.5), ("b", 0.502)):
+    for name, grey in (("a", 0.5), ("b", 0.51)):
         write_photo(Photo(np.full((48, 48, 3), grey, np.float32)), tmp_path / f"{name}.png")
     y = {
         (name, seed): measuring(Size(48, 48), noise="0.1", seed=seed)(tmp_path / f"{name}.png").measurement.samples
@@ -83,7 +94,7 @@ def test_noise_belongs_to_the_picture_and_the_seed(tmp_path):
 def test_channels_are_the_priors(crop, tmp_path):
     colour = read_photo(crop)
     grey = measuring(channels=1)(crop)
-    assert np.array_equal(grey.truth, as_channels(colour.samples, 1)[1:49, 1:49])
+    assert np.array_equal(grey.truth, as_channels(colour.samples, 1)[:48, :48])
     assert grey.measurement.channels == 1
     write_photo(Photo(np.ascontiguousarray(colour.samples[..., :1])), tmp_path / "grey.png")
     made = measuring()(tmp_path / "grey.png").truth
@@ -120,8 +131,8 @@ def mixed(tmp_path, skimage_data):
     """Three good pictures and one of each kind that is not."""
     files = write_crops(tmp_path / "in", skimage_data, 3)
     (tmp_path / "in" / "torn.png").write_bytes(files[0].read_bytes()[:900])
-    tifffile.imwrite(tmp_path / "in" / "nan.tif", np.full((48, 48, 3), np.nan, np.float32))
-    tifffile.imwrite(tmp_path / "in" / "bright.tif", np.full((48, 48, 3), 1.5, np.float32))
+    tifffile.imwrite(tmp_path / "in" / "nan.tif", np.full((48, 48, 3), np.nan, np.float32), photometric="rgb")
+    tifffile.imwrite(tmp_path / "in" / "bright.tif", np.full((48, 48, 3), 1.5, np.float32), photometric="rgb")
     write_photo(Photo(np.zeros((20, 48, 3), np.float32)), tmp_path / "in" / "small.png")
     return files, sorted((tmp_path / "in").iterdir())
 

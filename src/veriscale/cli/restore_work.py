@@ -18,7 +18,7 @@ from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request, parse_dials
 from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.restorers import TIMEOUT, check_pattern, read_score, smoothed
+from veriscale.workflows.restorers import TIMEOUT, check_pattern, read_score
 from veriscale.workflows.result import Restoration
 from veriscale.workflows.tool_restoration import certified_tool, check_tool, restore_with_tool
 from veriscale.workflows.two_stages import Progress
@@ -98,10 +98,9 @@ def prior_work(
     score = None
     if certificate is not None:
         check_certified(photo, prior, plan, certificate)
-        wanted = parse_score(certificate.binding.score)
-        check_pattern(wanted, v.score_files)
+        check_pattern(parse_score(certificate.binding.score), v.score_files)
         if v.score_files is not None:
-            score = smoothed(wanted, read_score(v.score_files, path.stem, plan.shape))
+            score = read_score(v.score_files, path.stem, plan.shape)
 
     def arguments(results: Path) -> dict[str, Any]:
         return {

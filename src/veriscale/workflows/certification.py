@@ -47,6 +47,11 @@ class Promise:
     leaked: int = 0
     grouped: bool = False
 
+    @property
+    def unit(self) -> str:
+        """What one promise is about."""
+        return "folder" if self.grouped else "picture"
+
     def check(self, n: int) -> None:
         """Raise `InputError` where the settings do not go together, before any work."""
         if self.delta is not None and self.mode == "mean":
@@ -113,7 +118,7 @@ def certify(
     first = measuring(pictures[0].path)
     size = measuring.size
     unit = Unit(
-        "folder" if promise.grouped else "picture",
+        promise.unit,
         None if size is None else size.width,
         None if size is None else size.height,
         "RGB" if measuring.channels == 3 else "grey",
@@ -138,10 +143,13 @@ def certify(
     head = {"binding": msgspec.to_builtins(binding), "files": hashes, "seed": measuring.seed}
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
     for k, (name, files) in enumerate(units.items()):
-        shown = f"{name} ({k + 1} of {len(units)})"
         if name in log.records and not log.records[name].failed:
             continue
-        log.add(name, _record(files, restorer, measuring, promise, lambda w, d, o: progress(f"{shown}: {w}", d, o)))  # noqa: B023
+
+        def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
+            progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units))
+
+        log.add(name, _record(files, restorer, measuring, promise, shown))
         if log.records[name].failed:
             tell(log.records[name].failed)
     kept = {name: r for name, r in log.records.items() if r.staircase is not None}

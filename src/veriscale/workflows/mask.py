@@ -130,17 +130,17 @@ def make_mask(
 
 def _promise(certificate: Certificate, alpha: str) -> str:
     b = certificate.binding
-    unit = "picture" if b.unit.kind == "picture" else "folder of pictures"
+    unit, units = ("picture", "pictures") if b.unit.kind == "picture" else ("folder of pictures", "folders of pictures")
     apart, tau = f"{b.discrepancy} discrepancy", b.tau or 0
     what = {
         "area": f"at most {_percent(alpha)} of a {unit} is both trusted and off by more than {tau:g} ({apart})",
         "sup": f"the worst trusted pixel of a {unit} is off by at most {alpha} ({apart})",
         "tile-mean": f"the worst trusted pixel of a tile of {b.tile}×{b.tile} is off by at most {alpha} ({apart})",
         "recall": f"at most {_percent(alpha)} of a {unit}'s pixels that are off by more than {tau:g} are trusted",
-        "violation": f"at most {_percent(alpha)} of {unit}s have any trusted pixel that is off by more than {tau:g}",
+        "violation": f"at most {_percent(alpha)} of {units} have any trusted pixel that is off by more than {tau:g}",
     }[b.loss]
     if b.mode == "mean":
-        return f"On average {what}. The average is over calibration sets and new {unit}s together."
+        return f"On average {what}. The average is over calibration sets and new {units} together."
     sure = _percent(str(1 - (b.delta or 0)))
     return (
         f"With {sure} confidence in the calibration, {_levels(certificate)}: on average {what}. This takes pictures "

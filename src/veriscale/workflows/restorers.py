@@ -17,14 +17,13 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.operator import Operator
 from veriscale.trust.perturbations import PERTURBATIONS
 from veriscale.trust.score_name import Score
-from veriscale.trust.scores import smooth
 from veriscale.workflows.binding import plan_facts
 from veriscale.workflows.black_box import run_tool
 from veriscale.workflows.command_template import CommandTemplate
 from veriscale.workflows.plan import make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.scoring import picture_score
+from veriscale.workflows.scoring import own_map, picture_score, smoothed
 
 Array = NDArray[np.float32]
 Tell = Callable[[str, int, int], None]
@@ -60,7 +59,7 @@ def as_delivered(x: Array) -> Array:
 
 
 def read_score(pattern: str, stem: str, shape: tuple[int, int]) -> Array:
-    """The map a user brings for a picture: a file of one channel, (H, W), NaN nowhere.
+    """The map a user brings for a picture, from a file of one channel, before its smoothing, (H, W).
 
     Args:
         pattern: a path with {stem} for the picture's name without its extension.
@@ -68,18 +67,17 @@ def read_score(pattern: str, stem: str, shape: tuple[int, int]) -> Array:
         shape: (H, W) of the result.
 
     Raises:
-        InputError: there is no such file, or it does not fit.
+        InputError: there is no such file, or it does not fit or holds NaN.
     """
     path = Path(pattern.replace("{stem}", stem))
-    values = np.load(path, allow_pickle=False) if path.suffix == ".npy" and path.exists() else None
-    if values is None:
+    if path.suffix == ".npy" and path.exists():  # with infinities, which no picture has
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"Score file {path} holds no array of numbers ({error}).") from error
+    else:
         values = read_photo(path).samples[..., 0]
-    values = np.asarray(values, np.float32).squeeze()
-    if values.shape != shape:
-        raise InputError(f"Score file {path} has shape {values.shape}, and the result has {shape}.")
-    if np.isnan(values).any():
-        raise InputError(f"Score file {path} holds NaN; write inf where nothing may be trusted.")
-    return values
+    return own_map(values, shape, f"Score file {path}")
 
 
 def check_pattern(score: Score, pattern: str | None) -> None:
@@ -203,8 +201,3 @@ class ToolRestorer:
                 undone.append(perturbation.undo(other, first, self.scale))
             return undone
         return [first]
-
-
-def smoothed(score: Score, values: Array) -> Array:
-    """With the score's final smoothing."""
-    return smooth(values, score.smooth) if score.smooth else values

@@ -1,6 +1,7 @@
 """The score of a prior's restoration: where it is less trustworthy, pixel by pixel."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,30 @@ def score_map(
         values = values + np.float32(score.settings["context"] * values.mean(dtype=np.float64))
     else:
         values = picture_score(score, finish(picture).samples, [p.samples for p in samples])
+    return smoothed(score, values)
+
+
+def own_map(values: NDArray[Any], shape: tuple[int, ...], source: str) -> Array:
+    """A map the user brings, before its smoothing, (H, W).
+
+    Args:
+        values: the map; axes of length 1 do not count.
+        shape: (H, W) of the result.
+        source: what an error names.
+
+    Raises:
+        InputError: the map is of another shape, or holds NaN.
+    """
+    own = np.asarray(values, np.float32).squeeze()
+    if own.shape != shape:
+        raise InputError(f"{source} has shape {own.shape}, and the result has {shape}.")
+    if np.isnan(own).any():
+        raise InputError(f"{source} holds NaN; write inf where nothing may be trusted.")
+    return own
+
+
+def smoothed(score: Score, values: Array) -> Array:
+    """With the score's final smoothing."""
     return smooth(values, score.smooth) if score.smooth else values
 
 
