@@ -22,7 +22,7 @@ from veriscale.trust.drift import p_value
 from veriscale.trust.losses import Loss, make_loss
 from veriscale.trust.modes import allowance, feasible
 from veriscale.trust.risk_level import exact
-from veriscale.trust.staircase import RESOLUTION, Staircase
+from veriscale.trust.staircase import RESOLUTION, STEPS, Staircase
 
 FORMAT = "veriscale certificate"
 VERSION = 1  # of the file
@@ -295,15 +295,22 @@ def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], th
 
 
 def _unpacked(file: File) -> tuple[Staircase, ...]:
-    total = sum(file.sizes)
-    planes = np.frombuffer(zlib.decompress(base64.b85decode(file.events)), np.uint8)
-    if planes.size != 8 * total:
-        raise ValueError(f"{planes.size} bytes of events where {8 * total} belong")
-    packed = np.ascontiguousarray(planes.reshape(4, -1).T).ravel()
-    scores, rises = packed[: 4 * total].view("<f4"), packed[4 * total :].view("<u4").astype(np.int64)
+    if not all(0 <= size <= STEPS for size in file.sizes):
+        raise ValueError(f"a unit has more than {STEPS} steps")
+    belong = 8 * sum(file.sizes)
+    content = zlib.decompressobj().decompress(base64.b85decode(file.events), belong + 1)  # a bomb ends here
+    if len(content) != belong:
+        raise ValueError(f"its events do not fill the {belong} bytes that its sizes ask for")
+    packed = np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(4, -1).T).ravel()
+    scores, rises = packed[: belong // 2].view("<f4"), packed[belong // 2 :].view("<u4").astype(np.int64)
     ends = np.cumsum(file.sizes)[:-1]
     pairs = zip(np.split(scores, ends), np.split(rises, ends), strict=True)
-    return tuple(Staircase(s.astype(np.float32), np.cumsum(r)) for s, r in pairs)
+    staircases = tuple(Staircase(s.astype(np.float32), np.cumsum(r)) for s, r in pairs)
+    for stairs, rise in zip(staircases, np.split(rises, ends), strict=True):
+        ordered = (np.diff(stairs.scores) > 0).all() and (stairs.scores < np.inf).all()
+        if stairs.losses.size and not (ordered and (rise > 0).all() and stairs.losses[-1] <= RESOLUTION):
+            raise ValueError("a unit's losses are no staircase")
+    return staircases
 
 
 def _digest(document: Mapping[str, Any]) -> str:
