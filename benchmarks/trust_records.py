@@ -1,5 +1,6 @@
 """What masks are measured on: each picture's staircases for every score, loss and discrepancy, kept in the cache."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from cache import measured
 from pictures import files
+from results import ROOT
 from veriscale.diffusion.prior import Prior
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
@@ -17,10 +19,11 @@ from veriscale.trust.losses import make_loss, staircase
 from veriscale.trust.score_name import parse_score
 from veriscale.trust.scores import smooth
 from veriscale.trust.staircase import Staircase
+from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.plan import make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.restorers import PriorRestorer, as_delivered
+from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
 from veriscale.workflows.scoring import picture_score
 from veriscale.workflows.units import Measured, Measuring, Size
 
@@ -74,8 +77,32 @@ def records(
         return {s: staircase_record(m, picture, unit.truth, kinds) for s, m in maps.items()}
 
     values = measured("trust_records", settings, paths, measure, SECONDS if draws else 0.5)
+    return gathered(list(paths), values, scores, kinds)
+
+
+def tool_records(tool: str, folder: str, score: str, kinds: Sequence[tuple[str, str]]) -> Records:
+    """The same of one of the tools in benchmarks/tools/enlarge.py, run as a command."""
+    script = ROOT / "benchmarks" / "tools" / "enlarge.py"
+    template = parse_command(f"'{sys.executable}' '{script}' {tool} {{in}} {{out}}")
+    restorer = ToolRestorer(template, Downsample(SCALE), "gaussian:0", parse_score(score))
+    settings = {"tool": tool, "sha256": template.tool_sha256, "set": folder, "score": score, "kinds": list(kinds)}
+    paths = {p.name: p for p in files(folder)}
+
+    def measure(name: str) -> dict[str, Any]:
+        unit = measuring()(paths[name])
+        delivered = restorer(unit.measurement, paths[name].stem, lambda what, done, of: None)
+        return {score: staircase_record(delivered.score, delivered.picture, unit.truth, kinds)}
+
+    values = measured("trust_tools", settings, paths, measure, 3.0 if restorer.score.name == "perturbed" else 0.4)
+    return gathered(list(paths), values, [score], kinds)
+
+
+def gathered(
+    names: list[str], values: list[dict[str, Any]], scores: Sequence[str], kinds: Sequence[tuple[str, str]]
+) -> Records:
+    """Records from what the cache holds of each picture."""
     return Records(
-        list(paths),
+        names,
         {(s, *k): [unpacked(v[s]["steps"][" ".join(k)]) for v in values] for s in scores for k in kinds},
         {s: np.array([v[s]["quantiles"] for v in values], np.float32) for s in scores},
         {s: np.array([v[s]["inside"] for v in values]) for s in scores},

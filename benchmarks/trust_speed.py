@@ -28,8 +28,11 @@ NOTES = (
     "model, colour conversion, files, making the pictures, imports. Seconds are the processor's: one thread "
     "runs, so that the clock of an idle machine shows the same; what this one's showed, with other work on it, "
     "stands beside them. memory: the largest resident memory of the whole process, interpreter and libraries "
-    f"included. flat: that memory with {COUNT} pictures over that with {FEW}. alphas: merging the {COUNT} "
-    f"staircases, {len(ALPHAS)} allowances of mode `mean` and their thresholds."
+    f"included. flat: that memory with {COUNT} pictures less that with {FEW}, for each picture more; result and truth "
+    "of one are 24 MB, its maps 8 MB, its staircase 0.012 MB. This row replaced the ratio of the two, which stands "
+    "beside it: we had held it to 1.05, and over four runs of `area` it was 1.03, 1.09, 1.09 and 1.03. What grows is "
+    "mostly the allocator's heap: with its MALLOC_MMAP_THRESHOLD_ fixed at 1 MB the ratio was 1.014. alphas: merging "
+    f"the {COUNT} staircases, {len(ALPHAS)} allowances of mode `mean` and their thresholds."
 )
 
 
@@ -88,11 +91,14 @@ def main() -> None:
         torch += full["torch"]
         what = f"{name}: {COUNT} pictures of one megapixel"
         against = {"by the clock of a busy machine": full["clock"]}
-        growth = f"{name}: peak memory with {COUNT} pictures over that with {FEW}"
+        growth = (full["memory"] - few["memory"]) / (COUNT - FEW)
+        ratio = {f"peak with {COUNT} over peak with {FEW}": full["memory"] / few["memory"]}
         rows += [
             Row(f"trust.speed.{name}", what, full["processor"], "s", bar=f"<= {seconds}", against=against),
             Row(f"trust.speed.memory.{name}", f"{name}: peak memory", full["memory"], "MB", bar="<= 300"),
-            Row(f"trust.speed.flat.{name}", growth, full["memory"] / few["memory"], bar="<= 1.05"),
+            Row(
+                f"trust.speed.flat.{name}", f"{name}: memory a further picture", growth, "MB", bar="<= 1", against=ratio
+            ),
         ]
         what = f"{name}: {len(ALPHAS)} values of α from {COUNT} finished staircases"
         against = {"steps": full["steps"]}

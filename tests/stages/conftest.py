@@ -16,6 +16,9 @@ features = 4
 width = [32, 32]
 depth = [1, 1]
 stem = 2
+[predictor]
+width = 32
+depth = 1
 [[stage]]
 name = "toy"
 data = ["chelsea.png", "coffee.png"]
@@ -23,10 +26,13 @@ validation = ["astronaut.png"]
 licence = "CC0"
 encoder_steps = 60
 denoiser_steps = 60
+predictor_steps = 60
 encoder_patch = 8
 denoiser_patch = 16
+predictor_patch = 8
 encoder_batch = 2
 denoiser_batch = 2
+predictor_batch = 2
 ema = 0.9
 """
 

@@ -15,6 +15,18 @@ def test_the_shipped_recipe_is_valid():
     assert recipe.stage[0].data == ["natural/train/[!0-9]*"]
 
 
+def test_a_predictor_is_a_choice(tmp_path):
+    lines = PHOTO.read_text().splitlines()
+    start = lines.index(next(line for line in lines if line.startswith("[predictor]")))
+    without = [line for line in lines[:start] + lines[start + 3 :] if not line.startswith("predictor_")]
+    path = tmp_path / "without.toml"
+    path.write_text("\n".join(without))
+    assert read_recipe(path).predictor is None
+    assert read_recipe(path).stage[0].predictor_steps == 0
+    with pytest.raises(InputError, match="go together: give both or neither"):
+        read_recipe(path, ["stage.photo.predictor_steps=5"])
+
+
 def test_values_can_be_set():
     recipe = read_recipe(PHOTO, ["seed=5", "stage.photo.ema=0.9", "stage.photo.data=here", "denoiser.stem=2"])
     assert (recipe.seed, recipe.stage[0].ema, recipe.stage[0].data) == (5, 0.9, ["here"])
@@ -33,6 +45,11 @@ def test_values_can_be_set():
         ("task.unconditional=lots", "unconditional"),
         ("seed.deep=3", "not a table"),
         ("stage.ema=0.5", "name the stage"),
+        ("stage.photo.predictor_steps=0", "go together: give both or neither"),
+        ("stage.photo.predictor_patch=0", "predictor_patch must be positive"),
+        ("stage.photo.predictor_lr=0", "predictor_lr must be positive"),
+        ("predictor.width=0", "sizes of networks must be positive"),
+        ("predictor.widht=64", "did you mean 'width'"),
     ],
 )
 def test_values_out_of_range_are_named(override, words):

@@ -1,5 +1,6 @@
-"""Training end to end on a toy recipe: a prior comes out, killed runs go on, processes agree."""
+"""Training end to end on a toy recipe: a prior comes out, killed runs go on, a predictor is added."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -8,12 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.numpy import load_file as load_stored
 from safetensors.torch import load_file
+from tests.stages.conftest import RECIPE
 
 import veriscale.stages.trainer as trainer
-from veriscale.diffusion.checkpoint import load_checkpoint, read_card
+from veriscale.diffusion.checkpoint import _digest, load_checkpoint, read_card
+from veriscale.diffusion.error_predictor import THRESHOLDS
+from veriscale.diffusion.prior import build
 from veriscale.errors import InputError
 from veriscale.stages import measurements
+from veriscale.stages.batches import Batch
+from veriscale.stages.losses import PredictorLoss
 from veriscale.stages.training import train
 from veriscale.workflows.restoration import restore
 
@@ -21,7 +28,9 @@ KILLED = """
 import os, signal, sys
 import veriscale.stages.trainer as trainer
 from veriscale.stages.training import train
+from veriscale.stages.curves import Curves
 trainer.SAVE_EVERY = 0.0
+Curves._draw = lambda self, path: None  # a picture after every step would take most of the time
 def progress(phase, step, steps, loss):
     if phase == sys.argv[3] and step == 50:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -57,12 +66,21 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
     assert {(t.scale, t.noise_std) for t in card.dial} == {(s, n) for s in (2, 4) for n in (0.0, 0.05)}
     assert all(t.fraction[0] == 0 and t.fraction[-1] == 1 for t in card.dial)
     assert (card.training[0].files, card.training[0].licence, card.validation[0].files) == (2, "CC0", 1)
-    assert card.budget.encoder_steps == 60
-    assert card.metrics
-    assert [(p, s) for p, s, _ in losses] == [("encoder", 50), ("denoiser", 50)]
+    assert (card.budget.encoder_steps, card.budget.denoiser_steps, card.budget.predictor_steps) == (60, 60, 60)
+    assert [(p, s) for p, s, _ in losses] == [("encoder", 50), ("denoiser", 50), ("predictor", 50)]
+    for scale in (2, 4):
+        assert card.metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] > 10
+        told_by = f"validation crops, x{scale}, area under the ROC curve of predicted errors above 0.1"
+        assert 0 < card.metrics[told_by] < 1
+    predictor = {k: v for k, v in load_stored(path).items() if k.startswith("predictor.")}
+    assert card.predictor_sha256 == _digest(predictor) != card.tensors_sha256
+    for data, names in ((card.training, ("chelsea.png", "coffee.png")), (card.validation, ("astronaut.png",))):
+        digits = [hashlib.sha256((skimage_data / n).read_bytes()).hexdigest()[:16] for n in names]
+        assert data[0].each == digits
     assert (tmp_path / "toy.training.csv").read_text().startswith("phase,step,seconds,loss")
     assert (tmp_path / "toy.training.png").read_bytes().startswith(b"\x89PNG")
     prior = load_checkpoint(path, torch.device("cpu"), torch.float32)
+    assert prior.predictor is not None
     image = restore(skimage_data / "coffee.png", prior, scale=2, dial=0).image
     assert image.samples.shape == (800, 1200, 3)
 
@@ -72,33 +90,127 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
         train(recipe, path, cpu=True, force=True, resume=True, overrides=["seed=4"])
 
 
+PARTS = ("encoder.", "denoiser.", "predictor.")
+
+
 def weights(state: Path) -> dict[str, torch.Tensor]:
-    return {k: v for k, v in load_file(state).items() if k.startswith(("encoder.", "denoiser."))}
+    return {k: v for k, v in load_file(state).items() if k.startswith(PARTS)}
 
 
-@pytest.mark.timeout(600)
-def test_a_run_killed_twice_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatch):
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], *parts: str) -> bool:
+    """Whether the weights of some parts are the same to the last bit."""
+    names = [k for k in one if k.startswith(parts)]
+    assert names == [k for k in other if k.startswith(parts)]
+    return all(torch.equal(one[k], other[k]) for k in names)
+
+
+def state_of(prior: Path) -> Path:
+    return prior.with_suffix(".training.safetensors")
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """In one thread, as the processes are that are killed, and without what is measured at the end."""
     monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, skimage_data) -> Path:
+    """The prior of an uninterrupted run, in one thread, unmeasured."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "toy.toml").write_text(RECIPE)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERISCALE_DATA", str(skimage_data))
+        patch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+        path = train(folder / "toy.toml", folder / "whole.safetensors", cpu=True)
+    torch.set_num_threads(threads)
+    return path
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("unmeasured")
+def test_a_run_killed_in_every_phase_ends_as_an_uninterrupted_one(recipe, tmp_path, whole):
+    cut = tmp_path / "cut.safetensors"
     states = []
-    try:
-        train(recipe, whole, cpu=True)
-        for phase in ("encoder", "denoiser"):
-            command = [sys.executable, "-c", KILLED, str(recipe), str(cut), phase]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            assert done.returncode == -signal.SIGKILL, done.stderr
-            assert not cut.exists()
-            states.append(weights(cut.with_suffix(".training.safetensors")))
-        train(recipe, cut, cpu=True, resume=True)
-    finally:
-        torch.set_num_threads(threads)
-    expected, resumed = (weights(p.with_suffix(".training.safetensors")) for p in (whole, cut))
-    assert all(torch.equal(expected[k], resumed[k]) for k in expected)
-    for state in states:  # both were cut before their end
-        assert any(not torch.equal(expected[k], state[k]) for k in expected)
+    for phase in ("encoder", "denoiser", "predictor"):
+        command = [sys.executable, "-c", KILLED, str(recipe), str(cut), phase]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert not cut.exists()
+        states.append(weights(state_of(cut)))
+    train(recipe, cut, cpu=True, resume=True)
+    expected = weights(state_of(whole))
+    assert equal(expected, weights(state_of(cut)), *PARTS)
+    assert read_card(cut).tensors_sha256 == read_card(whole).tensors_sha256
+    for state, parts in zip(states, PARTS, strict=True):  # each was cut before its end
+        assert not equal(expected, state, parts)
+    assert equal(expected, states[2], "encoder.", "denoiser.")  # the last phase leaves them as they were
+
+
+def without_predictor(recipe: Path) -> Path:
+    """The same recipe without a predictor."""
+    text = RECIPE[: RECIPE.index("[predictor]")] + RECIPE[RECIPE.index("[[stage]]") :]
+    path = recipe.with_name("without.toml")
+    path.write_text("\n".join(line for line in text.splitlines() if not line.startswith("predictor_")))
+    return path
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_predictor_is_added_to_a_finished_prior(recipe, tmp_path, whole):
+    path = tmp_path / "toy.safetensors"
+    train(without_predictor(recipe), path, cpu=True)
+    before = weights(state_of(path))
+    assert read_card(path).network.predictor is None
+    assert read_card(path).predictor_sha256 == ""
+    assert load_checkpoint(path, torch.device("cpu"), torch.float32).predictor is None
+    assert not any(k.startswith("predictor.") for k in before)
+
+    phases: list[str] = []
+    train(recipe, path, cpu=True, resume=True, force=True, progress=lambda phase, *rest: phases.append(phase))
+    assert phases == ["predictor"]
+    after = weights(state_of(path))
+    assert equal(before, after, "encoder.", "denoiser.")
+    assert equal(weights(state_of(whole)), after, *PARTS)  # as if it had been there from the beginning
+    assert read_card(path).tensors_sha256 == read_card(whole).tensors_sha256
+
+    train(recipe, path, cpu=True, resume=True, force=True, progress=lambda phase, *rest: phases.append(phase))
+    assert phases == ["predictor"]  # of a finished run nothing is trained again
+    assert read_card(path).tensors_sha256 == read_card(whole).tensors_sha256
+    for other, overrides in ((recipe, ["predictor.depth=2"]), (without_predictor(recipe), [])):
+        with pytest.raises(InputError, match="another recipe"):
+            train(other, path, cpu=True, resume=True, force=True, overrides=overrides)
+
+
+def test_the_predictor_learns_how_likely_errors_are(tiny):
+    """Of a mean that is off by more than a threshold in a known share of the pixels, that share."""
+    torch.manual_seed(0)
+    encoder, predictor = build(tiny.card.network)[::2]
+    loss = PredictorLoss(encoder, predictor, margin=0)
+    y = torch.rand(1, 3, 16, 16)
+    std = torch.zeros(1)
+    with torch.no_grad():
+        mean = encoder(y, 4, std).mean.clamp(0, 1)
+    optimizer = torch.optim.Adam([p for p in loss.parameters() if p.requires_grad], lr=3e-3)
+    flags = torch.zeros(1, dtype=torch.bool)
+    for _ in range(60):
+        error = 0.12 * (torch.rand(1, 1, 64, 64) < 0.25)  # above 0.1 in a quarter of the pixels, above 0.15 in none
+        value = loss(Batch(mean + error, y, 4, std, flags, std, mean))
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    with torch.no_grad():
+        chance = torch.sigmoid(predictor(encoder(y, 4, std), 4)).mean((0, 2, 3))
+    above = torch.tensor(THRESHOLDS) >= 0.12
+    assert chance[~above].tolist() == pytest.approx([0.25] * int((~above).sum()), abs=0.04)
+    assert (chance[above] < 0.05).all()
+    assert all(p.grad is None for p in encoder.parameters())
 
 
 def test_the_schedule_warms_up_and_ends_at_zero():

@@ -76,7 +76,7 @@ def calibrate(
         Of all noise.
     score
         Where the result is less trustworthy: predictor, variance, perturbed, gradient or files, with keys as in
-        variance:smooth=2; the prior's predictor where it has one, perturbed for a tool.
+        variance:smooth=2; the prior's predictor where it has one, gradient for a tool.
     score_files
         Your own maps for the score files: a path with {stem} for the picture's name.
     loss

@@ -25,6 +25,7 @@ app = App(
     help="Restore photographs with diffusion priors, anywhere between faithful and vivid.",
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # what becomes of it is said below
 )
 app.command(restore_command.restore)
 app.command(degrade_command.degrade)

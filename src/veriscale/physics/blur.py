@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
 from veriscale.physics.blur_kernel import gaussian_kernel, read_kernel
-from veriscale.physics.keys import check_path, check_range, path_from, shortest
+from veriscale.physics.keys import check_path, check_range, path_from
 from veriscale.physics.operator import LinearOperator, Shape
 from veriscale.physics.spectral_norm import spectral_norm
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError
-from veriscale.physics.keys import check_range, check_seed, shortest
+from veriscale.physics.keys import check_range, check_seed
 from veriscale.physics.masked import random_subset
 from veriscale.physics.operator import LinearOperator, Shape
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
-from veriscale.physics.keys import check_path, check_range, check_seed, path_from, shortest
+from veriscale.physics.keys import check_path, check_range, check_seed, path_from
 from veriscale.physics.masked import Masked, random_subset
 from veriscale.physics.operator import Shape
 

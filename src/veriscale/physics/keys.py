@@ -6,17 +6,12 @@ from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError
 
 Named = TypeVar("Named")
 
 SEEDS = 2**63 - 1  # the largest seed: what every generator and file format takes
-
-
-def shortest(value: float) -> str:
-    """The shortest decimal that reads back as the same number."""
-    short = f"{value:g}"
-    return short if float(short) == value else repr(float(value))
 
 
 def pair(values: tuple[float, float]) -> str:

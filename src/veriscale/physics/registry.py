@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
 from veriscale.physics.blur import Blur
 from veriscale.physics.composition import compose
@@ -15,7 +16,6 @@ from veriscale.physics.fourier import Fourier
 from veriscale.physics.hdr import Clip
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.jpeg import Jpeg
-from veriscale.physics.keys import shortest
 from veriscale.physics.nonlinear_blur import NonlinearBlur
 from veriscale.physics.operator import Operator
 from veriscale.physics.sensing import Sensing

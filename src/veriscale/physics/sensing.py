@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veriscale.physics.keys import check_range, check_seed, shortest
+from veriscale.decimals import shortest
+from veriscale.physics.keys import check_range, check_seed
 from veriscale.physics.masked import Masked, random_subset
 from veriscale.physics.operator import Shape
 

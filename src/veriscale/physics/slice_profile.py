@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError
-from veriscale.physics.keys import check_range, shortest
+from veriscale.physics.keys import check_range
 from veriscale.physics.operator import Shape
 from veriscale.physics.separable import Resampling, Separable, Taps, coarse_size, fine_size
 

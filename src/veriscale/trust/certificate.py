@@ -87,7 +87,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     binding: Binding
     information: dict[str, Any]
     statistics: list[list[float]]
-    quantiles: list[list[float]]
+    quantiles: str
     sizes: list[int]
     events: str
     sha256: str = ""
@@ -213,18 +213,15 @@ class Certificate:
         """
         scores = np.concatenate([np.empty(0, np.float32), *(s.scores for s in self.staircases)])
         rises = np.concatenate([np.empty(0, np.int64), *(np.diff(s.losses, prepend=0) for s in self.staircases)])
-        packed = np.concatenate([scores.astype("<f4").view(np.uint8), rises.astype("<u4").view(np.uint8)])
-        # Bytes of one significance lie together: half the size after compression.
-        planes = packed.reshape(-1, 4).T.tobytes()
         file = File(
             FORMAT,
             VERSION,
             self.binding,
             self.information,
             self.statistics.tolist(),
-            [[float(f"{v:.9g}") for v in row] for row in _finite(self.quantiles)],
+            _packed(self.quantiles.ravel().astype("<f4")),
             [s.scores.size for s in self.staircases],
-            base64.b85encode(zlib.compress(planes, 9)).decode(),
+            _packed(scores.astype("<f4"), rises.astype("<u4")),
         )
         file = msgspec.structs.replace(file, sha256=_digest(msgspec.to_builtins(file)))
         with replacing(path, force) as temporary:
@@ -259,7 +256,8 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         file = msgspec.convert(document, File)
         staircases = _unpacked(file)
         statistics = np.array(file.statistics, np.float64)
-        quantiles = np.array(file.quantiles, np.float32)
+        quantiles = _numbers(file.quantiles, len(file.sizes) * QUANTILES).view("<f4").astype(np.float32)
+        quantiles = quantiles.reshape(len(file.sizes), QUANTILES)
         make_loss(file.binding.loss, file.binding.tau, file.binding.tile)
     except (msgspec.ValidationError, ValueError, zlib.error) as error:
         raise InputError(f"Certificate {path} is not valid: {error}; calibrate again.") from error
@@ -279,10 +277,19 @@ def score_quantiles(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32
     return whole[np.linspace(0, whole.size - 1, QUANTILES).astype(np.int64)]
 
 
-def _finite(values: NDArray[np.float32]) -> list[list[float]]:
-    top = float(np.finfo(np.float32).max)  # JSON knows no infinity
-    clipped: list[list[float]] = values.clip(-top, top).tolist()
-    return clipped
+def _packed(*arrays: NDArray[Any]) -> str:
+    """Numbers of four bytes as text; bytes of one significance lie together, which halves what compression leaves."""
+    content = b"".join(a.tobytes() for a in arrays)
+    planes = np.frombuffer(content, np.uint8).reshape(-1, 4).T.tobytes()
+    return base64.b85encode(zlib.compress(planes, 9)).decode()
+
+
+def _numbers(text: str, count: int) -> NDArray[np.uint8]:
+    """The bytes of `count` packed numbers; a text that unpacks to more is not unpacked."""
+    content = zlib.decompressobj().decompress(base64.b85decode(text), 4 * count + 1)
+    if len(content) != 4 * count:
+        raise ValueError(f"it does not hold the {count} numbers that its sizes ask for")
+    return np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(4, -1).T).ravel()
 
 
 def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], threshold: float) -> float:
@@ -297,12 +304,9 @@ def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], th
 def _unpacked(file: File) -> tuple[Staircase, ...]:
     if not all(0 <= size <= STEPS for size in file.sizes):
         raise ValueError(f"a unit has more than {STEPS} steps")
-    belong = 8 * sum(file.sizes)
-    content = zlib.decompressobj().decompress(base64.b85decode(file.events), belong + 1)  # a bomb ends here
-    if len(content) != belong:
-        raise ValueError(f"its events do not fill the {belong} bytes that its sizes ask for")
-    packed = np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(4, -1).T).ravel()
-    scores, rises = packed[: belong // 2].view("<f4"), packed[belong // 2 :].view("<u4").astype(np.int64)
+    total = sum(file.sizes)
+    packed = _numbers(file.events, 2 * total)
+    scores, rises = packed[: 4 * total].view("<f4"), packed[4 * total :].view("<u4").astype(np.int64)
     ends = np.cumsum(file.sizes)[:-1]
     pairs = zip(np.split(scores, ends), np.split(rises, ends), strict=True)
     staircases = tuple(Staircase(s.astype(np.float32), np.cumsum(r)) for s, r in pairs)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import row_blocks
 from veriscale.trust.lab import rescaled_lab
@@ -108,7 +109,7 @@ class Discrepancy:
         return function(image, truth) if self.std is None else function(image, truth, self.std)
 
     def __str__(self) -> str:
-        return self.name if self.std is None else f"{self.name}:std={_shortest(self.std)}"
+        return self.name if self.std is None else f"{self.name}:std={shortest(self.std)}"
 
 
 def parse_discrepancy(text: str) -> Discrepancy:
@@ -135,11 +136,6 @@ def parse_discrepancy(text: str) -> Discrepancy:
             f"The discrepancy 'neighbourhood': std={value} is out of range; std is at least {low} and at most {high:g}."
         )
     return Discrepancy(name, float(value))
-
-
-def _shortest(value: float) -> str:
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
 
 
 def _check(image: Array, truth: Array) -> None:

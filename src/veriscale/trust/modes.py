@@ -83,9 +83,8 @@ def feasible(
     nano = _next(lambda m: holds(Fraction(m, 10**9), n), int(alpha * 10**9))
     coarse = 10 ** max(len(str(nano)) - 3, 0)
     smallest = -(-nano // coarse) * coarse / 10**9  # rounded up: the number that is read must do
-    needed = f"more than {_MOST} units"
-    if n < _MOST and holds(alpha, _MOST):
-        needed = f"n = {_next(lambda m: holds(alpha, m), n)}"
+    enough = _next(lambda m: m > _MOST or holds(alpha, m), n)
+    needed = f"n = {enough}" if enough <= _MOST else f"more than {_MOST} units"
     facts = [f"n = {n} units"]
     facts += [f"{leaked} of them possibly seen in training"] if leaked else []
     facts += [f"B = {float(bound):g}"]

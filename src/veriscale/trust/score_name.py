@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
 
 # Name to its keys with their values where they are not given; a smoothing of 0 is none.
@@ -34,7 +35,7 @@ class Score:
     settings: dict[str, float]
 
     def __str__(self) -> str:
-        keys = [f"{k}={v:g}" for k, v in self.settings.items() if v != SCORES[self.name][k]]
+        keys = [f"{k}={shortest(v)}" for k, v in self.settings.items() if v != SCORES[self.name][k]]
         return f"{self.name}:{','.join(keys)}" if keys else self.name
 
     @property

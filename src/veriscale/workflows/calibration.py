@@ -24,8 +24,8 @@ from veriscale.workflows.restorers import TIMEOUT, PriorRestorer, ToolRestorer, 
 from veriscale.workflows.units import Measuring, common_size, parse_size, readable
 
 DRAWS = 8  # or runs of a tool, where the score needs them and nobody says how many
-TOOL_SCORE = "perturbed:smooth=2"
-# Of a prior with a predictor, where nobody says which: chosen on validation (docs/results/trust_tuning.json).
+# Where nobody says which: chosen on validation (docs/results/trust_tuning.json).
+TOOL_SCORE = "gradient:std=0.7,smooth=2"
 WORST_SCORE = "predictor:tau=0.15,context=0.25,smooth=2"  # for losses that the worst pixel decides
 
 
@@ -79,7 +79,7 @@ def calibrate(
         path, sampler, steps, seed: as `restore`.
         samples: draws at dial 1 or runs of a tool, for the score `variance`; 8 by default.
         score: as in "variance:smooth=2"; the prior's predictor where it has one, else the variance of its draws, and
-            for a tool the spread over perturbed inputs.
+            for a tool the gradient of its result.
         score_files: pattern of the user's own maps, with {stem}, for the score "files".
         loss, tau, tile: as `trust.losses.make_loss`.
         discrepancy: as `trust.discrepancies.parse_discrepancy`.
