@@ -83,7 +83,6 @@ def test_python_gives_the_same(veriscale, pictures, output, tiny_file, tmp_path)
         (("--score", "gradient:std=2,smooth=1"), {"score": "gradient:std=2,smooth=1"}),
         (("--leaked", "2"), {"leaked": 2}),
         (("--unit", "40x32"), {}),
-        (("--group",), {"n": 1}),
     ],
 )
 def test_options_bind(veriscale, few, output, options, binding):
@@ -93,7 +92,7 @@ def test_options_bind(veriscale, few, output, options, binding):
     assert {k: getattr(made, k) for k in binding} == binding
     unit = (made.unit.kind, made.unit.width, made.unit.height)
     size = (40, 32) if "--unit" in options else (None, None) if "tile-mean" in options else (48, 48)
-    assert unit == ("folder" if "--group" in options else "picture", *size)
+    assert unit == ("picture", *size)
 
 
 def test_options_of_the_restoration_bind(veriscale, few, output):
@@ -163,7 +162,7 @@ def test_scores_from_files(veriscale, few, output, tmp_path):
 def test_a_tool_with_its_usual_score(veriscale, few, output, tool):
     code, out, err = veriscale("calibrate", few, "--command", tool(RESIZE), "--scale", 4, "-o", output)
     assert (code, out) == (0, f"{output}\n")
-    assert "score perturbed:smooth=2" in err
+    assert "score gradient:std=0.7,smooth=2" in err
     facts = library.read_certificate(output).binding.restoration
     assert facts["command"] == tool(RESIZE)
     assert len(facts["tool"]) == 64
@@ -188,7 +187,7 @@ def test_a_stochastic_tool_is_run_again_and_a_deterministic_one_refused(veriscal
     assert library.read_certificate(output).binding.restoration["samples"] == 2
     sentence = refused("calibrate", few, "--command", tool(RESIZE), *options, "--force", "--quiet")
     assert "the same picture 2 times" in sentence
-    assert "choose --score perturbed" in sentence
+    assert "choose --score gradient or perturbed" in sentence
 
 
 def test_failures_of_a_tool_stop_nothing(veriscale, few, output, tool):

@@ -47,6 +47,7 @@ def place(tmp_path_factory, tiny_file, skimage_data):
         "tiles": {"loss": "tile-mean", "tile": 16},
         "variance": VARIANCE,
         "noisy": {"noise": 0.02},
+        "dialled": {"dial": 0.5, "path": "interpolate", **QUICK},
     }.items():
         calibrate(place / "calibration", place / f"{name}.json", prior=prior, **settings)
     return place
@@ -132,14 +133,15 @@ def test_what_the_picture_does_not_depend_on_is_free(run_of, cat, tmp_path):
     assert (tmp_path / "a" / "cat_x4_trusted.png").read_bytes() == (tmp_path / "b" / "cat_x4_trusted.png").read_bytes()
 
 
-def test_several_dials_have_one_mask(run_of, refused, place, cat, tmp_path):
-    run_of(cat, "variance.json", "--dial", "0,0.5,1", output=tmp_path / "out")
+@pytest.mark.parametrize("name", ["variance", "dialled"])
+def test_several_dials_have_one_mask(run_of, refused, place, cat, tmp_path, name):
+    run_of(cat, f"{name}.json", "--dial", "0,0.5,1", output=tmp_path / "out")
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert {f"cat_x4_dial-{f}.png" for f in ("0.00", "0.50", "1.00")} | {"cat_x4_trusted.png"} <= names
-    run_of(cat, "variance.json", output=tmp_path / "one")
+    run_of(cat, f"{name}.json", output=tmp_path / "one")
     for a, b in (("cat_x4_dial-0.50", "cat_x4"), ("cat_x4_trusted", "cat_x4_trusted"), ("cat_x4_overlay",) * 2):
         assert (tmp_path / "out" / f"{a}.png").read_bytes() == (tmp_path / "one" / f"{b}.png").read_bytes()
-    sentence = refused("restore", cat, *CPU, "--certificate", place / "variance.json", "--dial", "0,1", "--quiet")
+    sentence = refused("restore", cat, *CPU, "--certificate", place / f"{name}.json", "--dial", "0,1", "--quiet")
     assert "for dial 0.5, and this is 0, 1: add 0.5 to the positions" in sentence
 
 
@@ -295,6 +297,8 @@ def test_a_dry_run_writes_nothing_and_checks_everything(veriscale, refused, plac
     assert "prior tiny used conditionally" in err
     with_dial = ("--certificate", place / "variance.json", "--steps", 8, "--dry-run")
     assert "for steps 2, and this is 8" in refused("restore", cat, *CPU, *with_dial)
+    level = ("--certificate", place / "area.json", "--alpha", 0, "--dry-run")  # known to be none before the work
+    assert "cannot be kept" in refused("restore", cat, *CPU, *level)
     assert [p.name for p in cat.parent.iterdir()] == ["cat.png"]
 
 
@@ -381,18 +385,36 @@ def test_a_tool_is_run_as_it_was_calibrated(veriscale, cat, tool, tmp_path):
     assert (run["mode"], run["command"], run["certificate"]["dial"]) == ("tool", tool, None)
     page = (tmp_path / "out" / "cat_x4_report.html").read_text()
     assert "It speaks of the pictures on which the tool succeeds." in page
-    code, _, err = veriscale("restore", "--from", tmp_path / "out" / "cat_x4.run.json", "-o", tmp_path / "again")
+    repeat = ("restore", "--from", tmp_path / "out" / "cat_x4.run.json", "-o", tmp_path / "again")
+    code, _, err = veriscale(*repeat)  # a run.json may be a stranger's: it names no program that is run
+    assert (code, "if you trust it, give it as --command" in err) == (2, True)
+    assert not (tmp_path / "again").exists()
+    code, _, err = veriscale(*repeat, "--command", tool)
     assert code == 0, err
     for name in ("cat_x4.png", "cat_x4_trusted.png"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_tool_with_the_users_maps(veriscale, refused, cat, tool, tmp_path):
+    for k, stem in enumerate(["00", "01", "02", "03", "04", "cat"]):
+        np.save(tmp_path / f"{stem}.npy", np.random.default_rng(k).random((48, 48), np.float32))
+    files = calibrate(tmp_path / "few", "files.json", command=tool, scale=4, score="files", score_files="{stem}.npy")
+    options = ("restore", cat, "--command", tool, "--alpha", "0.17", "--quiet")
+    assert "go together" in refused(*options, "--certificate", "files.json")
+    assert "go together" in refused(*options, "--certificate", "tool.json", "--score-files", "{stem}.npy")
+    code, _, err = veriscale(*options, "--certificate", "files.json", "--score-files", "{stem}.npy")
+    assert code == 0, err
+    expected = np.load(tmp_path / "cat.npy") < files.threshold("0.17")
+    assert np.array_equal(pixels(cat.with_name("cat_x4_trusted.png")) == 255, expected)
+    assert 0 < expected.mean() < 1
 
 
 def test_another_tool_is_refused(refused, cat, tool, tmp_path):
     options = ("restore", cat, "--certificate", "tool.json", "--quiet")
     assert "The certificate is for command " in refused(*options, "--command", f"{tool} --more")
     assert "lacks {out}" in refused(*options, "--command", "python tool.py {in}")
-    assert "give --command" in refused(*options)
-    assert "give --command" in refused(*options, "--prior", "tiny")
+    assert "give it as --command" in refused(*options)
+    assert "give it as --command" in refused(*options, "--prior", "tiny")
     (tmp_path / "tool.py").write_text(RESIZE + "# another version\n")
     assert "The certificate is for tool " in refused(*options, "--command", tool)
 

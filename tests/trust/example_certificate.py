@@ -17,6 +17,7 @@ RESTORATION = {
     "scale": 4,
     "noise": "gaussian:0",
     "dial": 0.0,
+    "dtype": "float32",
     "guides": [],
 }
 SIDE = 24

@@ -1,9 +1,12 @@
 """A certificate is what it was made from, to the last bit, or it is refused."""
 
+import base64
 import json
+import os
 import pickle
 import subprocess
 import sys
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from tests.trust.example_certificate import RESTORATION, SIDE, example_certificate, example_maps
 
 from veriscale.errors import InputError
-from veriscale.trust.certificate import Unit, _digest, read_certificate, score_quantiles
+from veriscale.trust.certificate import Unit, _digest, _packed, read_certificate, score_quantiles
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.drift import p_value
 from veriscale.trust.losses import LOSSES, make_loss
@@ -148,13 +151,19 @@ def test_shares_of_trusted_pixels_are_known_to_a_hundredth(path, threshold):
     assert others == pytest.approx(losses[exact > 0].mean() if (exact > 0).any() else 0, abs=1e-8)
 
 
+def test_a_unit_whose_lowest_score_is_the_threshold_has_an_empty_mask():
+    flat = [(np.full((4, 4), k, np.float32), np.ones((4, 4), np.float32)) for k in range(3)]
+    certificate = example_certificate(maps=flat)
+    assert certificate.nonempty(1.0) == (2 / 3, 1)
+    assert certificate.shares(1.0).tolist() == [1, 0, 0]
+
+
 def test_quantiles_are_scores_that_are_there():
     score = np.float32([[3, 1, 2]])
     assert set(score_quantiles([score]).tolist()) == {1, 2, 3}
     assert (score_quantiles([score])[0], score_quantiles([score])[-1]) == (1, 3)
 
 
-@pytest.mark.xfail(strict=True, reason="infinite scores come back as the largest finite ones")
 def test_pixels_that_can_never_be_trusted_stay_so(path):
     hopeless = [(np.full((4, 4), np.inf, np.float32), np.zeros((4, 4), np.float32))]
     example_certificate(maps=hopeless).save(path)
@@ -212,6 +221,10 @@ def test_what_is_taken_away_or_added_is_seen(path):
     assert "edited" in sentence(path)
 
 
+def packed_steps(scores, rises):
+    return _packed(np.float32(scores), np.uint32(rises))
+
+
 @pytest.mark.parametrize(
     "edit, words",
     [
@@ -221,8 +234,14 @@ def test_what_is_taken_away_or_added_is_seen(path):
         (lambda d: d | {"binding": d["binding"] | {"n": 2}}, "speaks of 2 units and holds 3"),
         (lambda d: d | {"binding": d["binding"] | {"loss": "sup"}}, "has no tau"),
         (lambda d: d | {"statistics": d["statistics"][:2]}, "speaks of 3 units"),
-        (lambda d: d | {"quantiles": d["quantiles"][:2]}, "speaks of 3 units"),
-        (lambda d: d | {"quantiles": [*d["quantiles"][:2], [1.0]]}, "not valid"),
+        (lambda d: d | {"quantiles": d["quantiles"][:-10]}, "not valid"),
+        (lambda d: d | {"sizes": [2000, 0, 0]}, "more than 1024 steps"),
+        (lambda d: d | {"sizes": [-1, 1, 0], "events": _packed()}, "more than 1024 steps"),
+        (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([2, 1], [1, 1])}, "no staircase"),
+        (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([1, np.inf], [1, 1])}, "no staircase"),
+        (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([1, 2], [1, 0])}, "no staircase"),
+        (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([1, 2], [1 << 30, 1])}, "no staircase"),
+        (lambda d: d | {"events": _packed(np.zeros(10_000_000, np.float32))}, "does not hold the"),
         (lambda d: d | {"sizes": d["sizes"][:2]}, "not valid"),
         (lambda d: d | {"events": d["events"][:-10]}, "not valid"),
         (lambda d: d | {"events": ""}, "not valid"),
@@ -280,11 +299,27 @@ def test_a_certificate_is_not_overwritten(path):
 # ---- what must be the same in use
 
 
-def test_the_same_restoration_passes_and_more_facts_do_not_matter(path):
+def test_the_same_restoration_passes_and_one_of_more_facts_does_not(path):
     example_certificate().save(path)
     read = read_certificate(path)
     read.check(RESTORATION)
-    read.check({**RESTORATION, "device": "cuda"})
+    with pytest.raises(InputError, match="for consistent none, and this is True"):
+        read.check({**RESTORATION, "consistent": True})
+
+
+def test_a_bomb_among_the_events_is_not_unpacked(path):
+    example_certificate().save(path)
+    document = json.loads(path.read_text())
+    document["events"] = base64.b85encode(zlib.compress(bytes(1 << 26), 9)).decode()
+    path.write_text(json.dumps({**document, "sha256": _digest(document)}))
+    with pytest.raises(InputError, match="does not hold the"):
+        read_certificate(path)
+
+
+def test_a_pipe_is_no_certificate(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_certificate(tmp_path / "pipe.json")
 
 
 @pytest.mark.parametrize("key", RESTORATION)

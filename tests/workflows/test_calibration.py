@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from tests.conftest import write_tiny
 from tests.workflows.photographs import write_crops, write_measurement
 
@@ -28,6 +28,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
+from veriscale.runtime.networks import encode, predict_error
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses import make_loss, staircase
 from veriscale.trust.modes import allowance
@@ -35,7 +36,9 @@ from veriscale.trust.perturbations import PERTURBATIONS
 from veriscale.trust.scores import gradient, smooth, variance
 from veriscale.trust.staircase import RESOLUTION, STEPS
 from veriscale.workflows.calibration import calibrate
+from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
+from veriscale.workflows.tool_restoration import certified_tool, restore_with_tool
 
 N = 24
 QUICK = {"sampler": "heun", "steps": 2}
@@ -165,15 +168,70 @@ def test_a_measurement_that_the_encoder_does_not_know(tiny, few, output, tmp_pat
     assert_equal_units(made.staircases, [staircase(made.loss, [pair], 1.0) for pair in maps])
 
 
+def test_a_measurement_that_is_not_linear(tiny, skimage_data, output, tmp_path):
+    (file,) = write_crops(tmp_path / "one", skimage_data, 1, side=16)
+    settings = {"operator": "hdr:gain=2", "dial": 1, "steps": 2, "score": "gradient"}
+    made = calibrate(tmp_path / "one", output, prior=tiny, **settings)
+    assert made.binding.restoration["posterior"] == "dps"
+    maps = in_use(file, made, tiny, tmp_path, "hdr:gain=2")
+    assert_equal_units(made.staircases, [staircase(make_loss("area"), [maps], 1.0)])
+
+
+@pytest.mark.parametrize("path", ["interpolate", "renoise"])
+def test_the_predictor_counts_what_the_dial_has_moved(tiny, few, output, path):
+    """An error of the mean above tau − d is the least that puts a picture that lies d away off by more than tau."""
+    made = calibrate(few, output, prior=tiny, score="predictor:tau=0.15", dial=0.5, path=path, **QUICK)
+    y = write_measurement(few / "00.png", few.parent / "y.png")
+    result = veriscale.restore(y, tiny, certificate=made, dial=[0, 0.5])
+    mean, picture = (result.images[f].samples.clip(0, 1) for f in (0, 0.5))
+    moved = torch.from_numpy(np.abs(picture - mean).max(axis=2))[None]
+    samples = torch.from_numpy(read_photo(y).samples.transpose(2, 0, 1).copy())[None]
+    condition = encode(tiny, samples, 4, 0.0, features=True)
+    expected, careless = (predict_error(tiny, condition, 4, t)[0].numpy() for t in (0.15 - moved, 0.15))
+    np.testing.assert_allclose(result.score, expected, atol=1e-4)
+    assert (expected > careless + 0.01).mean() > 0.5
+    still = veriscale.restore(y, tiny, certificate=calibrate(few, output, prior=tiny, tau=0.15, force=True))
+    np.testing.assert_allclose(still.score, careless, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"noise": 0.02}, "for noise gaussian:0, and this is gaussian:0.02"),
+        ({"scale": 2}, "for operator downsample:factor=4"),
+        ({"dial": 1}, "for dial 0.5, and this is 1: add 0.5"),
+        ({"samples": 3}, "for samples 2, and this is 3"),
+        ({"seed": 1}, "for seed 0, and this is 1"),
+        ({"consistent": True}, "for consistent False, and this is True"),
+        ({"alpha": 0}, "cannot be kept"),
+    ],
+)
+def test_python_refuses_what_contradicts_a_certificate(tiny, few, output, settings, words):
+    made = calibrate(few, output, prior=tiny, score="variance", samples=2, dial=0.5, **QUICK)
+    y = write_measurement(few / "00.png", few.parent / "y.png")
+    assert veriscale.restore(y, tiny, certificate=made).trusted is not None
+    with pytest.raises(InputError, match=words):
+        veriscale.restore(y, tiny, certificate=made, **settings)
+    with pytest.raises(InputError, match="for measurements of 8 bits and this one has 32"):
+        veriscale.restore(read_photo(y).samples, tiny, certificate=made)
+    with pytest.raises(InputError, match="no certificate is given"):
+        veriscale.restore(y, tiny, alpha=0.1)
+
+
 def test_grey_pictures_for_a_grey_prior(tmp_path, few, output):
     grey = load_checkpoint(write_tiny(tmp_path / "grey.safetensors", 1), torch.device("cpu"), torch.float32)
+    file = few / "00.png"
+    with pytest.raises(InputError, match="colour picture, and the certificate is for grey ones"):
+        calibrate(few, output, prior=grey)
+    for colour in few.iterdir():
+        write_photo(Photo(read_photo(colour).samples[..., :1]), colour, force=True)
     made = calibrate(few, output, prior=grey)
     assert made.binding.unit.colour == "grey"
-    file = few / "00.png"
     write_photo(Photo(read_photo(file).samples[:12, :12, :1]), tmp_path / "y.png")
     assert veriscale.restore(tmp_path / "y.png", grey, certificate=made).trusted.shape == (48, 48)
+    colour = Photo(np.repeat(read_photo(tmp_path / "y.png").samples, 3, 2))
     with pytest.raises(InputError, match="grey"):
-        veriscale.restore(write_measurement(file, tmp_path / "colour.png"), grey, certificate=made)
+        veriscale.restore(colour, grey, certificate=made)
 
 
 def test_a_folder_of_pictures_is_one_unit(tiny, few, output, tmp_path):
@@ -244,7 +302,7 @@ def test_modes(tiny, crops, output, settings, expected):
 def test_progress_and_remarks(tiny, few, output):
     shown, told = [], []
     calibrate(few, output, prior=tiny, progress=lambda *a: shown.append(a), tell=told.append)
-    assert {what for what, _, _ in shown} == {f"{k:02}.png ({k + 1} of 6): encode" for k in range(6)}
+    assert set(shown) == {(f"{k:02}.png, encode 1 of 1: pictures", k, 6) for k in range(6)}
     measurement = "downsample:factor=4,kernel=bicubic, noise gaussian:0"
     assert told == [f"6 pictures, results of 48×48, {measurement}, score predictor, loss area."]
 
@@ -265,7 +323,7 @@ def test_the_score_is_the_priors_own_where_it_has_one(tiny, few, output):
 
 def interrupted(folder, output, prior, unit, **settings):
     def progress(what, done, of):
-        if f"({unit} of" in what:
+        if done == unit - 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -279,7 +337,7 @@ import torch
 from veriscale.workflows.calibration import calibrate
 from veriscale.workflows.restoration import load_prior
 def progress(what, done, of):
-    if "(6 of" in what:
+    if done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 calibrate(*sys.argv[1:3], prior=load_prior(sys.argv[3], "cpu", torch.float32), progress=progress)
 """
@@ -346,7 +404,7 @@ def test_a_log_of_other_settings_is_refused_and_kept(tiny, few, output, settings
 
 def test_a_log_of_other_pictures_is_refused(tiny, few, output):
     interrupted(few, output, tiny, 3)
-    shutil.copy(few / "05.png", few / "00.png")
+    write_photo(Photo(1 - read_photo(few / "00.png").samples), few / "00.png", force=True)
     with pytest.raises(InputError, match="other settings, pictures or code"):
         calibrate(few, output, prior=tiny)
 
@@ -607,8 +665,7 @@ def test_a_tool_is_measured_as_it_is(few, output, tmp_path, tool):
 def test_a_tool_that_always_answers_the_same_is_asked_differently(few, output, tmp_path, tool):
     for f in sorted(few.iterdir())[2:]:
         f.unlink()
-    made = calibrate(few, output, command=tool(RESIZE), scale=4)
-    assert made.binding.score == "perturbed:smooth=2"
+    made = calibrate(few, output, command=tool(RESIZE), scale=4, score="perturbed:smooth=2")
     assert made.binding.restoration["perturbations"] == [p.name for p in PERTURBATIONS]
     file = few / "01.png"
     y = read_photo(write_measurement(file, tmp_path / file.name)).samples
@@ -625,7 +682,7 @@ def test_a_tool_that_never_answers_the_same_is_asked_again(few, output, tool, mo
     assert made.binding.restoration["samples"] == 3
     noise = np.sqrt(made.quantiles / 3)  # per channel; uniform over 16 steps of 255
     assert np.median(noise) == pytest.approx(16 / np.sqrt(12) / 255, rel=0.3)
-    with pytest.raises(InputError, match=r"the same picture 2 times.*choose --score perturbed"):
+    with pytest.raises(InputError, match=r"the same picture 2 times.*choose --score gradient or perturbed"):
         calibrate(few, output, command=tool(RESIZE), scale=4, score="variance", samples=2, force=True)
 
 
@@ -714,3 +771,47 @@ def test_the_log_is_json_with_a_line_for_each_unit(tiny, few, output):
     interrupted(few, output, tiny, 4)
     lines = [json.loads(line) for line in log_of(output).read_text().splitlines()]
     assert [line["unit"] for line in lines[1:]] == ["00.png", "01.png", "02.png"]
+
+
+def test_a_copy_is_no_further_picture(tiny, few, output):
+    shutil.copy(few / "01.png", few / "copy.png")
+    with pytest.raises(InputError, match=r"copy\.png is there twice"):
+        calibrate(few, output, prior=tiny)
+    assert not output.exists()
+    assert not log_of(output).exists()
+
+
+def test_a_unit_whose_map_was_exchanged_is_measured_again(tiny, few, output, maps):
+    np.save(maps / "05.npy", np.full((48, 48), np.nan, np.float32))
+    with pytest.raises(InputError, match="NaN"):
+        calibrate(few, output, prior=tiny, score_files=f"{maps}/{{stem}}.npy")
+    for path in maps.iterdir():
+        np.save(path, np.random.default_rng(7).random((48, 48), np.float32) + 5)
+    made = calibrate(few, output, prior=tiny, score_files=f"{maps}/{{stem}}.npy")
+    assert all(s.scores.min() >= 5 for s in made.staircases if s.scores.size)
+
+
+def test_leaked_units_are_counted_among_those_that_are_left(few, output, tmp_path):
+    fails = tmp_path / "fails.py"
+    fails.write_text(
+        RESIZE.replace("picture = ", "import os\nif os.path.exists('first'): raise SystemExit(1)\npicture = ")
+    )
+    command = f"{shlex.quote(sys.executable)} {fails} {{in}} {{out}}"
+    with pytest.raises(InputError, match="7 leaked units among 6"):
+        calibrate(few, output, command=command, scale=4, leaked=7)
+    assert not output.exists()
+
+
+def test_a_tool_sees_no_profile_in_calibration_nor_in_use(few, output, tmp_path):
+    heeds = tmp_path / "heeds.py"
+    heeds.write_text(
+        RESIZE.replace(".resize(", ".point(lambda v: 255 - v if picture.info.get('icc_profile') else v).resize(")
+    )
+    command = f"{shlex.quote(sys.executable)} {heeds} {{in}} {{out}}"
+    made = calibrate(few, output, command=command, scale=4)
+    y = read_photo(few / "00.png")
+    y = Photo(y.samples[:12, :12], icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tool = certified_tool(parse_command(command), made)
+    result = restore_with_tool(y, "00", tool, made)
+    assert abs(result.image.samples - y.samples.repeat(4, 0).repeat(4, 1)).mean() < 0.1
+    assert result.image.icc == y.icc

@@ -106,8 +106,8 @@ def test_the_promise_is_about_the_average_and_not_about_this_picture(score, loss
         "area": "at most 30 % of a picture is both trusted and off by more than 0.1 (pointwise discrepancy)",
         "sup": "the worst trusted pixel of a picture is off by at most 0.3 (pointwise discrepancy)",
         "tile-mean": "the worst trusted pixel of a tile of 64×64 is off by at most 0.3 (pointwise discrepancy)",
-        "recall": "at most 30 % of a picture's pixels that are off by more than 0.1 are trusted",
-        "violation": "at most 30 % of pictures have any trusted pixel that is off by more than 0.1",
+        "recall": "at most 30 % of a picture's pixels off by more than 0.1 (pointwise discrepancy) are trusted",
+        "violation": "at most 30 % of pictures have a trusted pixel off by more than 0.1 (pointwise discrepancy)",
     }[loss] in text
     expected = {
         "mean": "over calibration sets and new pictures together",

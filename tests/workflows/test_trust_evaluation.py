@@ -85,7 +85,7 @@ def outcomes(loss, trusted, psnr, certificate):
     n = len(loss)
     values = (np.array(v, np.float64).reshape(n, 1) for v in (loss, trusted, psnr))
     return TrustEvaluation(
-        ("0.1",), [Outcome(str(k), *v) for k, v in enumerate(zip(*values, strict=True))], certificate
+        ("0.1",), [Outcome(str(k), *v) for k, v in enumerate(zip(*values, strict=True))], certificate, []
     )
 
 
@@ -189,5 +189,5 @@ def test_a_tool_that_fails_now_and_then_is_told(folder, others, tmp_path, monkey
     assert len(result.outcomes) + len(told) == len(others)
     assert all("no luck" in line for line in told)
     (tmp_path / "busy").write_text("1")
-    with pytest.raises(InputError, match="failed on every one of the 6 pictures"):
+    with pytest.raises(InputError, match="None of the 6 pictures could be scored"):
         evaluate_certificate(others, restorer, made, ["0.5"])

@@ -13,7 +13,7 @@ from veriscale.imaging.write import write_photo
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
-from veriscale.workflows.units import Measuring, Size, common_size, parse_size, readable
+from veriscale.workflows.units import Measuring, Size, common_size, parse_size, usable
 
 
 def measuring(size=None, channels=3, noise="0", operator="downsample:factor=4", seed=0):
@@ -139,7 +139,7 @@ def mixed(tmp_path, skimage_data):
 
 def test_what_cannot_be_a_unit_is_known_and_named(mixed):
     good, every = mixed
-    found, why = readable(every, Size(48, 48), skip_bad=True)
+    found, why = usable(every, measuring(Size(48, 48)), skip_bad=True)
     assert found == good
     assert why.keys() == {"torn.png", "nan.tif", "bright.tif", "small.png"}
     assert all(name in sentence for name, sentence in why.items())
@@ -151,16 +151,17 @@ def test_what_cannot_be_a_unit_is_known_and_named(mixed):
 def test_nothing_is_left_out_unless_asked(mixed):
     _, every = mixed
     with pytest.raises(InputError, match=r"bright\.tif.* \(4 such files in all\); take it away, or .*--skip-bad"):
-        readable(every, Size(48, 48), skip_bad=False)
+        usable(every, measuring(Size(48, 48)), skip_bad=False)
     torn = [f for f in every if f.name != "bright.tif" and f.name != "nan.tif" and f.name != "small.png"]
     with pytest.raises(InputError, match=r"torn\.png") as refusal:
-        readable(torn, Size(48, 48), skip_bad=False)
+        usable(torn, measuring(Size(48, 48)), skip_bad=False)
     assert "in all" not in str(refusal.value)
 
 
 def test_a_small_picture_is_one_where_the_unit_has_no_size(mixed):
     good, every = mixed
-    found, why = readable(every, None, skip_bad=True)
+    write_photo(Photo(np.zeros((32, 48, 3), np.float32)), every[0].parent / "small.png", force=True)
+    found, why = usable(every, measuring(), skip_bad=True)
     assert {f.name for f in found} == {*(f.name for f in good), "small.png"}
     assert len(why) == 3
 
@@ -169,4 +170,23 @@ def test_at_least_one_picture_must_be_left(mixed):
     _, every = mixed
     bad = [f for f in every if f.suffix == ".tif"]
     with pytest.raises(InputError, match=r"None of the 2 pictures can be used: .*bright"):
-        readable(bad, None, skip_bad=True)
+        usable(bad, measuring(), skip_bad=True)
+
+
+def test_a_measurement_too_small_for_any_restoration_is_no_unit(mixed):
+    _, every = mixed
+    _, why = usable(every, measuring(), skip_bad=True)
+    assert "its measurement of 12×5 pixels is below 8×8" in why["small.png"]
+
+
+@pytest.mark.parametrize(
+    "samples, alpha, words",
+    [
+        (np.zeros((48, 48, 1), np.float32), None, "is a grey picture, and the certificate is for colour ones"),
+        (np.zeros((48, 48, 3), np.float32), np.zeros((48, 48), np.float32), "has transparency"),
+    ],
+)
+def test_what_use_would_refuse_is_not_calibrated_on(samples, alpha, words, tmp_path):
+    write_photo(Photo(samples, alpha), tmp_path / "odd.png")
+    with pytest.raises(InputError, match=f"odd.png.*{words}"):
+        usable([tmp_path / "odd.png"], measuring(), skip_bad=False)

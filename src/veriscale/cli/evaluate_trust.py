@@ -43,6 +43,8 @@ def evaluate_trust(
 ) -> int:
     """Print and write what a certificate's masks are worth on other photographs; returns the exit code."""
     v = arguments
+    if v.seed < 0:
+        raise InputError(f"--seed {v.seed} is below 0; give 0 or more.")
     if given := [k for k, value in v.own.items() if value is not None]:
         raise InputError(f"--{given[0]} is fixed by the certificate; leave it out.")
     targets = [] if output is None else [output / "evaluation.json", output / "trust.png"]
@@ -68,7 +70,7 @@ def evaluate_trust(
         trust_figure(targets[1], curves(result), force)
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
-        return 0
+        return 2 if result.failed else 0
     print(f"{len(result.outcomes)} pictures, loss {held.binding.loss}; each level is a promise by itself")
     print("   alpha     risk   95 % interval   trusted   median    empty  PSNR inside")
     for r in result.rows():
@@ -77,7 +79,7 @@ def evaluate_trust(
             f"{r.alpha:>8} {r.risk:8.4f}   {r.low:.4f}-{r.high:.4f} {r.trusted:9.1%} {r.median:8.1%} {r.empty:8.1%} "
             f"{psnr:>12}"
         )
-    return 0
+    return 2 if result.failed else 0
 
 
 def curves(result: TrustEvaluation) -> TrustCurves:

@@ -152,6 +152,8 @@ def restore(
     written = beside if operator is None else Path()
     # What is given on the command line wins over the certificate and the repeated run, these over the defaults.
     base = Settings() if repeated is None else repeated.arguments
+    # A program to run is taken from nobody but the user: a run.json or a certificate may be a stranger's.
+    base = msgspec.structs.replace(base, command=None)
     held = None
     if certificate is not None:
         held = find_certificate(certificate)
@@ -162,6 +164,15 @@ def restore(
             base = msgspec.structs.replace(base, certificate=str(beside / base.certificate))
     if held is None and (alpha, command, score_files) != (None, None, None):
         raise InputError("--alpha, --command and --score-files belong to a --certificate, and none is given.")
+    if held is not None and "command" in held.binding.restoration and command is None:
+        raise InputError(
+            f"The certificate is for the tool {held.binding.restoration['command']!r}; if you trust it, give it as "
+            "--command."
+        )
+    if timeout is not None and (command is None or timeout <= 0):
+        raise InputError("--timeout is the seconds that a --command may take, a number above 0.")
+    if held is not None and alpha is not None:
+        held.threshold(alpha)  # a level that is none is refused before the work
     if (scale is None) != (operator is None):  # they say the same thing: one given takes the place of both
         base = msgspec.structs.replace(base, scale=None, operator=None)
     settings = msgspec.structs.replace(base, **{k: v for k, v in given.items() if v is not None})

@@ -67,6 +67,8 @@ class Session:
     def jobs(self, inputs: list[Path], output: Path | None) -> list[Job]:
         """All inputs, each with its place."""
         items, many = collect(inputs, output)
+        if self.settings.score_files is not None and len({i.path.stem for i in items}) < len(items):
+            raise InputError("Two inputs have one name, so that --score-files cannot tell them apart; rename one.")
         if many and output is not None and output.suffix.lower() in EXTENSIONS and not output.is_dir():
             raise InputError(f"--output {output} names a picture, and there are several inputs; name a folder.")
         if output is not None and not many and output.suffix and not output.is_dir():

@@ -145,7 +145,7 @@ def tool_work(path: Path, photo: Photo, settings: Settings, certificate: Certifi
     others = [k for k in Settings.__struct_fields__ if k not in _WITH_TOOLS]
     if given := [k for k in others if getattr(v, k) != getattr(Settings(), k)]:
         raise InputError(f"--{given[0]} does not go with --command, which runs as it was calibrated; leave it out.")
-    sidecar = read_sidecar(path) if v.scale is None else None
+    sidecar = read_sidecar(path)
     if sidecar is not None:
         made = {"operator": sidecar.operator, "noise": sidecar.noise}
         certificate.check({**certificate.binding.restoration, **made})

@@ -1,6 +1,7 @@
 """A certificate: what was calibrated, on what, and the losses from which every threshold follows; one JSON file."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.trust.conformal import Calibration
+from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.drift import p_value
 from veriscale.trust.losses import Loss, make_loss
 from veriscale.trust.modes import allowance, feasible
 from veriscale.trust.risk_level import exact
+from veriscale.trust.score_name import parse_score
 from veriscale.trust.staircase import RESOLUTION, STEPS, Staircase
 
 FORMAT = "veriscale certificate"
@@ -161,8 +164,8 @@ class Certificate:
 
     def check(self, restoration: Mapping[str, Any]) -> None:
         """Raise `InputError` where a restoration is made otherwise than the certified ones; the sentence names what."""
-        for key, certified in self.binding.restoration.items():
-            asked = restoration.get(key)
+        for key in [*self.binding.restoration, *restoration]:
+            certified, asked = self.binding.restoration.get(key), restoration.get(key)
             if asked != certified:
                 raise InputError(
                     f"The certificate is for {key.replace('_', ' ')} {_shown(certified)}, and this is "
@@ -181,13 +184,16 @@ class Certificate:
             )
         if unit.width is None or unit.height is None or (width, height) == (unit.width, unit.height):
             return
-        scale = int(self.binding.restoration.get("scale") or 1)
-        w, h = unit.width // scale, unit.height // scale
+        operator = self.binding.restoration["operator"]
+        scale = self.binding.restoration.get("scale") or (None if "downsample" in operator else 1)
         what = f"The certificate is for results of {unit.width}×{unit.height} and this one would be {width}×{height}"
         if width >= unit.width and height >= unit.height:
-            x, y = (width - unit.width) // 2 // scale, (height - unit.height) // 2 // scale
+            part = ""
+            if scale is not None:
+                middle = (width - unit.width) // 2, (height - unit.height) // 2, unit.width, unit.height
+                part = " " + ",".join(str(n // scale) for n in middle)
             raise InputError(
-                f"{what}; restore a part with --crop {x},{y},{w},{h}, or calibrate with --loss tile-mean, whose "
+                f"{what}; restore a part with --crop{part}, or calibrate with --loss tile-mean, whose "
                 "promise is for pictures of any size."
             )
         raise InputError(f"{what}; calibrate for that size with --unit {width}x{height}.")
@@ -236,6 +242,8 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         InputError: missing, truncated, edited, something else, or of another version.
     """
     try:
+        if not Path(path).is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # nor one that never ends
         text = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"Certificate {path} cannot be read: {error.strerror}.") from error
@@ -256,10 +264,11 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         file = msgspec.convert(document, File)
         staircases = _unpacked(file)
         statistics = np.array(file.statistics, np.float64)
+        msgspec.convert(file.information, _Information)
         quantiles = _numbers(file.quantiles, len(file.sizes) * QUANTILES).view("<f4").astype(np.float32)
         quantiles = quantiles.reshape(len(file.sizes), QUANTILES)
-        make_loss(file.binding.loss, file.binding.tau, file.binding.tile)
-    except (msgspec.ValidationError, ValueError, zlib.error) as error:
+        _check_binding(file.binding)
+    except (msgspec.ValidationError, ValueError, OverflowError, zlib.error, InputError) as error:
         raise InputError(f"Certificate {path} is not valid: {error}; calibrate again.") from error
     if file.binding.protocol != PROTOCOL:
         raise InputError(
@@ -269,6 +278,54 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
     if not file.binding.n == len(staircases) == len(quantiles) <= len(statistics):
         raise InputError(f"Certificate {path} speaks of {file.binding.n} units and holds {len(staircases)}.")
     return Certificate(file.binding, file.information, staircases, statistics, quantiles, file.sha256)
+
+
+class _Prior(msgspec.Struct):
+    """What is read of a prior's restoration."""
+
+    prior: str
+    operator: str
+    noise: str
+    dial: float
+    dtype: Literal["float32", "bfloat16", "float16"]
+    scale: int | None = None
+
+
+class _Tool(msgspec.Struct):
+    """What is read of a tool's restoration."""
+
+    command: str
+    tool: str
+    operator: str
+    noise: str
+    scale: int
+
+
+class _Information(msgspec.Struct):
+    """What is read of the rest."""
+
+    files: dict[str, list[str]] = {}
+    failed: dict[str, str] = {}
+
+
+def _check_binding(binding: Binding) -> None:
+    loss = make_loss(binding.loss, binding.tau, binding.tile)
+    msgspec.convert(binding.restoration, _Tool if "command" in binding.restoration else _Prior)
+    parse_score(binding.score)
+    bound = loss.bound(parse_discrepancy(binding.discrepancy).bound)
+    if binding.bound != bound:
+        raise ValueError(f"B is {binding.bound:g} where {bound:g} belongs")
+    alphas = [exact(a) for a in binding.declared] or [exact("0.1")]
+    allowance(
+        binding.mode,
+        alphas[0],
+        binding.n,
+        bound,
+        binary=loss.binary,
+        leaked=binding.leaked,
+        delta=binding.delta,
+        declared=alphas,
+    )
 
 
 def score_quantiles(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

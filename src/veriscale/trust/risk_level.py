@@ -4,6 +4,8 @@ from fractions import Fraction
 
 from veriscale.errors import InputError
 
+LARGEST = 1e6  # no loss is bounded by more
+
 
 def exact(alpha: float | str | Fraction) -> Fraction:
     """The number as it is written in decimals.
@@ -20,9 +22,19 @@ def exact(alpha: float | str | Fraction) -> Fraction:
     """
     written = alpha if isinstance(alpha, str | Fraction) else repr(float(alpha))
     try:
+        if isinstance(written, str) and not _short(written):
+            raise ValueError(written)
         number = Fraction(written)
     except (ValueError, ZeroDivisionError):
-        raise InputError(f"A risk level of {alpha} is not a finite number; give one such as 0.05.") from None
-    if number <= 0:
-        raise InputError(f"A risk level of {alpha} cannot be kept; give a number above 0, such as 0.05.")
+        raise InputError(
+            f"A risk level of {str(alpha)[:32]!r} is not a finite number; give one such as 0.05."
+        ) from None
+    if not 0 < number <= LARGEST:
+        raise InputError(f"A risk level of {str(alpha)[:32]} cannot be kept; give a number above 0, such as 0.05.")
     return number
+
+
+def _short(written: str) -> bool:
+    """Whether the number has an end that can be waited for: 1e99999999 has eight digits, and a hundred million."""
+    exponent = written.lower().partition("e")[2].strip()
+    return len(written) <= 32 and (not exponent or (exponent.lstrip("+-").isdecimal() and abs(int(exponent)) <= 32))

@@ -1,6 +1,6 @@
 """The strings that name a score."""
 
-import re
+import math
 from dataclasses import dataclass
 
 from veriscale.decimals import shortest
@@ -14,6 +14,8 @@ SCORES: dict[str, dict[str, float]] = {
     "gradient": {"std": 1.0, "smooth": 0.0},
     "files": {"smooth": 0.0},
 }
+
+LARGEST = 100.0  # pixels of a std, and more than any other setting
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,16 @@ def parse_score(text: str) -> Score:
         key, _, value = word.partition("=")
         if key not in settings:
             raise InputError(f"Score '{name}' has no key {key!r}; {closest(key, settings)}.")
-        if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", value):
-            raise InputError(f"Score '{name}': {key}={value or 'nothing'} is no number of at least 0, such as {key}=2.")
-        settings[key] = float(value)
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        least = "above 0" if (name, key) == ("gradient", "std") else "from 0"
+        if not (0 <= number <= LARGEST) or (least == "above 0" and number == 0):
+            raise InputError(
+                f"Score '{name}': {key}={value or 'nothing'} is no number {least} to {LARGEST:g}, such as {key}=2."
+            )
+        settings[key] = number
     return Score(name, settings)
 
 

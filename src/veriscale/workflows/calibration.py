@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
@@ -21,7 +22,7 @@ from veriscale.workflows.measurement import find_measurement
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import load_prior
 from veriscale.workflows.restorers import TIMEOUT, PriorRestorer, ToolRestorer, check_pattern
-from veriscale.workflows.units import Measuring, common_size, parse_size, readable
+from veriscale.workflows.units import Measuring, common_size, parse_size, usable
 
 DRAWS = 8  # or runs of a tool, where the score needs them and nobody says how many
 # Where nobody says which: chosen on validation (docs/results/trust_tuning.json).
@@ -108,6 +109,8 @@ def calibrate(
         leaked,
         group,
     )
+    if scale is not None and scale < 2:
+        raise InputError(f"Scale {scale} enlarges nothing; give 2 or more.")
     if unit is not None and loss == "tile-mean":
         raise InputError("The loss 'tile-mean' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
@@ -117,19 +120,19 @@ def calibrate(
     if command is not None:
         if found is None and scale is None:
             raise InputError("A tool's factor is not known; say --scale, such as --scale 4.")
-        wanted = parse_score(score or ("files" if score_files else TOOL_SCORE))
-        a = found or Downsample(scale or 1)
-        runs = (samples or DRAWS) if wanted.name == "variance" else 0
+        wanted = parse_score(score if score is not None else "files" if score_files else TOOL_SCORE)
+        a = found or Downsample(1 if scale is None else scale)
+        runs = (DRAWS if samples is None else samples) if wanted.name == "variance" else 0
         restorer = ToolRestorer(parse_command(command), a, str(_noise(model)), wanted, runs, timeout, score_files)
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
         loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo")
-        a = found or Downsample(scale or max(loaded.card.network.scales))
-        wanted = parse_score(score or ("files" if score_files else _usual(loaded, promise.loss)))
+        a = found or Downsample(max(loaded.card.network.scales) if scale is None else scale)
+        wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         request = Request(operator=a, noise=model, dial=dial, sampler=sampler, steps=steps, seed=seed, scored_dial=dial)
         request = request if path is None else replace(request, path=path)
-        request = replace(request, samples=(samples or DRAWS) if wanted.name == "variance" else 0)
+        request = replace(request, samples=(DRAWS if samples is None else samples) if wanted.name == "variance" else 0)
         restorer = PriorRestorer(loaded, request, wanted, score_files)
         channels = loaded.card.network.channels
     check_pattern(wanted, score_files)
@@ -138,7 +141,7 @@ def calibrate(
     measuring = Measuring(a, _noise(model), channels, seed=seed)
     if size is not None and measuring.fitting(size) != size:
         raise InputError(f"A unit of {size} is not one that {a} takes whole; {measuring.fitting(size)} is.")
-    good, bad = readable([i.path for i in items], size, skip_bad)
+    good, bad = usable([i.path for i in items], replace(measuring, size=size), skip_bad)
     if score_files is not None and len({f.stem for f in good}) < len(good):
         raise InputError("Two of the pictures have one name, so that --score-files cannot tell them apart; rename one.")
     if size is None and loss != "tile-mean":
@@ -166,7 +169,7 @@ def calibrate(
 def _usual(prior: Prior, loss: Loss) -> str:
     if prior.predictor is None:
         return "variance:smooth=2"
-    return WORST_SCORE if loss.tau is None else f"predictor:tau={loss.tau:g}"
+    return WORST_SCORE if loss.tau is None else f"predictor:tau={shortest(loss.tau)}"
 
 
 def _noise(model: str | float | Noise) -> Noise:

@@ -22,12 +22,14 @@ class UnitRecord:
         quantiles: of its scores.
         statistics: of its measurements, a row for each.
         failed: what the tool said.
+        maps: hash of the user's own maps that it was measured with.
     """
 
     staircase: Staircase | None
     quantiles: NDArray[np.float32]
     statistics: NDArray[np.float64]
     failed: str = ""
+    maps: str = ""
 
 
 class CalibrationLog:
@@ -59,17 +61,29 @@ class CalibrationLog:
             except (ValueError, KeyError, TypeError):
                 break  # the line that was being written when the run was cut off; what follows is measured again
             self.records[name] = record
-        text = "".join(f"{line}\n" for line in [first, *(_encoded(n, r) for n, r in self.records.items())])
+        self.first = first
         try:
-            path.write_text(text, encoding="utf-8")
+            path.open("a").close()  # a folder that cannot be written to is known before the work
+            self._write()
         except OSError as error:
             raise InputError(f"Cannot write {path}: {error.strerror}; choose another --output.") from error
 
     def add(self, name: str, record: UnitRecord) -> None:
         """Keep a unit; on disk when this returns."""
+        self.records[name] = record
+        if len(self.records) == 1:
+            self._write()
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_encoded(name, record) + "\n")
-        self.records[name] = record
+
+    def _write(self) -> None:
+        """What is known; nothing is left of a calibration that has measured nothing."""
+        if not self.records:
+            self.path.unlink(missing_ok=True)
+            return
+        lines = [self.first, *(_encoded(n, r) for n, r in self.records.items())]
+        self.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def remove(self) -> None:
         """Take it away, once the certificate is written."""
@@ -84,7 +98,7 @@ def _encoded(name: str, record: UnitRecord) -> str:
         "quantiles": record.quantiles,
     }
     line: dict[str, Any] = {k: base64.b85encode(v.tobytes()).decode() for k, v in arrays.items()}
-    line |= {"unit": name, "statistics": record.statistics.tolist(), "failed": record.failed}
+    line |= {"unit": name, "statistics": record.statistics.tolist(), "failed": record.failed, "maps": record.maps}
     return json.dumps(line)
 
 
@@ -93,4 +107,4 @@ def _decoded(line: dict[str, Any]) -> tuple[str, UnitRecord]:
     arrays = {k: np.frombuffer(base64.b85decode(line[k]), kind) for k, kind in kinds.items()}
     stairs = None if line["failed"] else Staircase(arrays["scores"], arrays["losses"])
     statistics = np.array(line["statistics"], np.float64)
-    return line["unit"], UnitRecord(stairs, arrays["quantiles"], statistics, line["failed"])
+    return line["unit"], UnitRecord(stairs, arrays["quantiles"], statistics, line["failed"], line["maps"])

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -108,7 +108,10 @@ def certify(
     units = _units(pictures, promise.grouped)
     promise.check(len(units))
     hashes = {str(i.path): hashlib.sha256(i.path.read_bytes()).hexdigest() for i in pictures}
-    seen = _trained_on(hashes, card)
+    twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice: a copy is no further picture; take it away.")
+    seen = trained_on(hashes, card)
     if len(seen) > promise.leaked:
         raise InputError(
             f"{len(seen)} of the pictures were used to train the prior, such as {Path(seen[0]).name}; take them away, "
@@ -143,19 +146,22 @@ def certify(
     head = {"binding": msgspec.to_builtins(binding), "files": hashes, "seed": measuring.seed}
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
     for k, (name, files) in enumerate(units.items()):
-        if name in log.records and not log.records[name].failed:
+        maps = _maps(files, restorer.score_files)
+        known = log.records.get(name)
+        if known is not None and not known.failed and known.maps == maps:
             continue
 
         def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
             progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units))
 
-        log.add(name, _record(files, restorer, measuring, promise, shown))
+        log.add(name, replace(_record(files, restorer, measuring, promise, shown), maps=maps))
         if log.records[name].failed:
             tell(log.records[name].failed)
     kept = {name: r for name, r in log.records.items() if r.staircase is not None}
     failed = {name: r.failed for name, r in log.records.items() if r.failed}
     if not kept:
         raise InputError(f"The tool failed on every picture, the first time so: {next(iter(failed.values()))}")
+    promise.check(len(kept))
     information: dict[str, Any] = {
         "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
         "machine": platform.machine(),
@@ -164,6 +170,7 @@ def certify(
         "trained_on": len(seen) if card is not None and _knows(card) else None,
         "left_out": left_out or {},
         "failed": failed,
+        "timeout": restorer.timeout,
     }
     certificate = Certificate(
         msgspec.structs.replace(binding, n=len(kept)),
@@ -179,7 +186,11 @@ def certify(
 def _units(pictures: Sequence[Item], grouped: bool) -> dict[str, list[Path]]:
     units: dict[str, list[Path]] = {}
     for item in pictures:
-        name = str(item.folder) if grouped else (item.folder / item.path.name).as_posix()
+        if grouped and not item.folder.parts:
+            raise InputError(
+                f"{item.path} lies in no sub-folder, and --group makes each of them a unit; move it into one."
+            )
+        name = item.folder.parts[0] if grouped else (item.folder / item.path.name).as_posix()
         units.setdefault(name, []).append(item.path)
     return units
 
@@ -208,6 +219,15 @@ def _knows(card: Card) -> bool:
     return any(d.each for d in card.training)
 
 
-def _trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
+def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
+    """The files, by the hash of their content, that the prior of a card was trained on."""
     known = {digits for d in card.training for digits in d.each} if card is not None else set()
     return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
+
+
+def _maps(files: Sequence[Path], pattern: str | None) -> str:
+    """A hash of the user's own maps of a unit, as far as they are there; a unit with others is measured again."""
+    digest = hashlib.sha256()
+    for path in [Path(pattern.replace("{stem}", f.stem)) for f in files] if pattern is not None else []:
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()

@@ -26,6 +26,7 @@ class Mask:
         threshold: t̂; pixels whose score is below it are trusted.
         trusted: (H, W).
         drift: p-value of the measurement against those of the calibration.
+        compressed: whether the measurement came as a JPEG, which no measurement of the calibration did.
     """
 
     certificate: Certificate
@@ -34,6 +35,7 @@ class Mask:
     threshold: float
     trusted: NDArray[np.bool_]
     drift: float
+    compressed: bool = False
 
     @property
     def share(self) -> float:
@@ -52,7 +54,12 @@ class Mask:
             f"This measurement is unlike those the certificate was made from (drift p-value {self.drift:.2g}): "
             "the promise may not hold for it."
         )
-        said = [unlike if self.unlike else None, self.certificate.infeasible(self.alpha)]
+        jpeg = "This measurement came as a JPEG, and those of the calibration did not: the promise is not for it."
+        said = [
+            unlike if self.unlike else None,
+            jpeg if self.compressed else None,
+            self.certificate.infeasible(self.alpha),
+        ]
         return " ".join(line for line in said if line) or None
 
     def sentences(self) -> list[str]:
@@ -77,7 +84,7 @@ class Mask:
         """The bound on the PSNR inside the mask, where the loss gives one."""
         b = self.certificate.binding
         found = psnr_floor(exact(self.alpha), b.loss, b.discrepancy).decibel
-        if found is None or b.mode != "mean" or self.certificate.infeasible(self.alpha):
+        if found is None or found <= 0 or b.mode != "mean" or self.certificate.infeasible(self.alpha):
             return None
         empty, mean = self.certificate.nonempty(self.threshold)
         return (
@@ -125,6 +132,7 @@ def make_mask(
         threshold,
         score < threshold,
         certificate.drift(statistics(measurement.samples)),
+        measurement.format == "jpeg" and "jpeg" not in str(certificate.binding.restoration.get("operator")),
     )
 
 
@@ -136,8 +144,8 @@ def _promise(certificate: Certificate, alpha: str) -> str:
         "area": f"at most {_percent(alpha)} of a {unit} is both trusted and off by more than {tau:g} ({apart})",
         "sup": f"the worst trusted pixel of a {unit} is off by at most {alpha} ({apart})",
         "tile-mean": f"the worst trusted pixel of a tile of {b.tile}×{b.tile} is off by at most {alpha} ({apart})",
-        "recall": f"at most {_percent(alpha)} of a {unit}'s pixels that are off by more than {tau:g} are trusted",
-        "violation": f"at most {_percent(alpha)} of {units} have any trusted pixel that is off by more than {tau:g}",
+        "recall": f"at most {_percent(alpha)} of a {unit}'s pixels off by more than {tau:g} ({apart}) are trusted",
+        "violation": f"at most {_percent(alpha)} of {units} have a trusted pixel off by more than {tau:g} ({apart})",
     }[b.loss]
     if b.mode == "mean":
         return f"On average {what}. The average is over calibration sets and new {units} together."
@@ -160,9 +168,10 @@ def _scope(certificate: Certificate) -> str:
     left = certificate.information.get("failed") or []
     tool = " It speaks of the pictures on which the tool succeeds." if "command" in b.restoration else ""
     lost = f" The tool failed on {len(left)} of the calibration pictures." if left else ""
+    leaked = f" It rests on at most {b.leaked} of the {b.n} having been trained on." if b.leaked else ""
     return (
         f"This is a promise about the average over {b.unit.colour} pictures{size} of the kind that was calibrated "
-        f"(n = {b.n}), {_levels(certificate)}; it is not a promise about this picture.{tool}{lost}"
+        f"(n = {b.n}), {_levels(certificate)}; it is not a promise about this picture.{leaked}{tool}{lost}"
     )
 
 

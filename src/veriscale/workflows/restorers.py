@@ -46,6 +46,14 @@ class Restorer(Protocol):
     def score(self) -> Score:
         """Where its results are less trustworthy."""
 
+    @property
+    def score_files(self) -> str | None:
+        """Pattern of the user's own maps."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds a run may take, where there is a limit."""
+
     def facts(self, y: Photo) -> dict[str, Any]:
         """What the results depend on, for measurements like this one: binding."""
 
@@ -96,6 +104,7 @@ class PriorRestorer:
     request: Request
     score: Score
     score_files: str | None = None
+    timeout: float | None = None
 
     def facts(self, y: Photo) -> dict[str, Any]:
         """What the results depend on, for measurements like this one."""
@@ -142,6 +151,8 @@ class ToolRestorer:
             raise InputError(
                 "The score 'predictor' is a prior's; with --command choose perturbed, variance, gradient or files."
             )
+        if self.timeout <= 0:
+            raise InputError(f"A time-out of {self.timeout:g} seconds lets no tool finish; give more than 0.")
         if self.score.name == "variance" and self.samples < 2:
             raise InputError("The score 'variance' of a tool needs --samples of at least 2 runs.")
 
@@ -174,7 +185,8 @@ class ToolRestorer:
             ToolError: the tool failed on this picture.
         """
         run = partial(run_tool, self.template, scale=self.scale, timeout=self.timeout)
-        runs = self._runs(y, run, tell)
+        # Profile and resolution stay out: a tool that heeds them would get other input here than in calibration.
+        runs = self._runs(Photo(y.samples, bit_depth=y.bit_depth), run, tell)
         picture = as_delivered(runs[0])
         if self.score_files is not None:
             return Delivered(picture, smoothed(self.score, read_score(self.score_files, stem, picture.shape[:2])))
@@ -190,7 +202,7 @@ class ToolRestorer:
             if all(np.array_equal(first, x) for x in others):
                 raise InputError(
                     f"The tool gave the same picture {self.samples} times, so that its runs have no variance; "
-                    "choose --score perturbed."
+                    "choose --score gradient or perturbed."
                 )
             return [first, *others]
         if self.score.name == "perturbed":

@@ -59,6 +59,9 @@ def own_map(values: NDArray[Any], shape: tuple[int, ...], source: str) -> Array:
     Raises:
         InputError: the map is of another shape, or holds NaN.
     """
+    kind = getattr(getattr(values, "dtype", None), "kind", "no array")
+    if kind not in "fiu":
+        raise InputError(f"{source} holds no real numbers ({kind}).")
     own = np.asarray(values, np.float32).squeeze()
     if own.shape != shape:
         raise InputError(f"{source} has shape {own.shape}, and the result has {shape}.")
@@ -69,7 +72,15 @@ def own_map(values: NDArray[Any], shape: tuple[int, ...], source: str) -> Array:
 
 def smoothed(score: Score, values: Array) -> Array:
     """With the score's final smoothing."""
-    return smooth(values, score.smooth) if score.smooth else values
+    if not score.smooth:
+        return values
+    never = np.isinf(values)
+    if not never.any():
+        return smooth(values, score.smooth)
+    # What is never (or always) trusted stays so and does not spread.
+    known = values[~never]
+    out = smooth(np.where(never, known.max() if known.size else np.float32(0), values), score.smooth)
+    return np.where(never, values, out)
 
 
 def picture_score(score: Score, picture: Array, runs: Sequence[Array]) -> Array:

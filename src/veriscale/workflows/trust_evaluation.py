@@ -20,6 +20,7 @@ from veriscale.trust.losses import staircase
 from veriscale.trust.score_name import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.black_box import ToolError
+from veriscale.workflows.certification import trained_on
 from veriscale.workflows.certified import with_settings
 from veriscale.workflows.request import Request
 from veriscale.workflows.restorers import PriorRestorer, Restorer, check_pattern
@@ -67,6 +68,7 @@ class TrustEvaluation:
     alphas: tuple[str, ...]
     outcomes: list[Outcome]
     certificate: Certificate
+    failed: list[str]
 
     def rows(self) -> list[Kept]:
         """Per level the means over pictures."""
@@ -97,6 +99,7 @@ class TrustEvaluation:
             "loss": self.certificate.binding.loss,
             "note": "pointwise in alpha: each row is a promise by itself",
             "pictures": [o.picture for o in self.outcomes],
+            "failed": self.failed,
             "levels": [asdict(r) for r in self.rows()],
         }
 
@@ -138,7 +141,7 @@ def evaluate_certificate(
     unit = certificate.binding.unit
     if unit.kind != "picture":
         raise InputError("The certificate is for folders of pictures, and evaluate scores single ones.")
-    _refuse_calibrated(files, certificate)
+    _refuse_known(files, certificate, restorer)
     discrepancy = parse_discrepancy(certificate.binding.discrepancy)
     facts = certificate.binding.restoration
     measuring = Measuring(
@@ -149,15 +152,19 @@ def evaluate_certificate(
         seed,
     )
     thresholds = certificate.thresholds(alphas)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    failed: list[str] = []
     for k, file in enumerate(files, start=1):
-        x, y = (m := measuring(file)).truth, m.measurement
-        if k == 1:
-            certificate.check(restorer.facts(y))
         try:
+            x, y = (m := measuring(file)).truth, m.measurement
+            if not outcomes:
+                certificate.check(restorer.facts(y))
             delivered = restorer(y, file.stem, lambda what, done, of: None)
-        except ToolError as error:
-            tell(f"{file.name}: {error}")
+        except (InputError, ToolError) as error:
+            if len(files) == 1:
+                raise InputError(f"{file.name}: {error}") from error
+            failed.append(f"{file.name}: {error}")
+            tell(failed[-1])
             continue
         apart = discrepancy(delivered.picture, x)
         stairs = staircase(certificate.loss, [(delivered.score, apart)], discrepancy.bound)
@@ -165,8 +172,8 @@ def evaluate_certificate(
         outcomes.append(Outcome(file.name, losses, *_inside(delivered.score, delivered.picture - x, thresholds)))
         progress("pictures", k, len(files))
     if not outcomes:
-        raise InputError(f"The tool failed on every one of the {len(files)} pictures.")
-    return TrustEvaluation(tuple(alphas), outcomes, certificate)
+        raise InputError(f"None of the {len(files)} pictures could be scored; {failed[0]}")
+    return TrustEvaluation(tuple(alphas), outcomes, certificate, failed)
 
 
 def _inside(
@@ -181,8 +188,11 @@ def _inside(
     return counts / score.size, psnr
 
 
-def _refuse_calibrated(files: Sequence[Path], certificate: Certificate) -> None:
+def _refuse_known(files: Sequence[Path], certificate: Certificate, restorer: Restorer) -> None:
     known = {h for hashes in certificate.information.get("files", {}).values() for h in hashes}
-    for file in files:
-        if hashlib.sha256(file.read_bytes()).hexdigest() in known:
+    hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    for file, own in hashes.items():
+        if own in known:
             raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")
+    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior.card)):
+        raise InputError(f"The prior was trained on {seen[0]}; evaluate a certificate on other pictures.")

@@ -15,6 +15,7 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.workflows.degradation import degrade
+from veriscale.workflows.plan import SMALLEST
 
 Array = NDArray[np.float32]
 
@@ -121,7 +122,7 @@ def common_size(files: Sequence[Path], measuring: Measuring) -> Size:
     return measuring.fitting(Size(min(p.width for p in photos), min(p.height for p in photos)))
 
 
-def readable(files: Sequence[Path], size: Size | None, skip_bad: bool) -> tuple[list[Path], dict[str, str]]:
+def usable(files: Sequence[Path], measuring: Measuring, skip_bad: bool) -> tuple[list[Path], dict[str, str]]:
     """The files that can be units, and why the others cannot.
 
     This is decided before anything is restored, so that no score has a say in it.
@@ -132,12 +133,7 @@ def readable(files: Sequence[Path], size: Size | None, skip_bad: bool) -> tuple[
     good, bad = [], {}
     for file in files:
         try:
-            photo = read_photo(file)
-            if size is not None and (photo.width < size.width or photo.height < size.height):
-                raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
-            low, high = float(photo.samples.min()), float(photo.samples.max())
-            if low < 0 or high > 1:  # of a floating point file
-                raise InputError(f"{file}: values from {low:.3g} to {high:.3g}, and a picture's are in [0, 1].")
+            _check(read_photo(file), file, measuring)
             good.append(file)
         except InputError as error:
             bad[file.name] = str(error)
@@ -148,3 +144,21 @@ def readable(files: Sequence[Path], size: Size | None, skip_bad: bool) -> tuple[
     if not good:
         raise InputError(f"None of the {len(files)} pictures can be used: {next(iter(bad.values()))}")
     return good, bad
+
+
+def _check(photo: Photo, file: Path, measuring: Measuring) -> None:
+    size, least = measuring.size, SMALLEST
+    if photo.channels != measuring.channels:
+        kinds = {1: "grey", 3: "colour"}
+        wanted = kinds[measuring.channels]
+        raise InputError(f"{file} is a {kinds[photo.channels]} picture, and the certificate is for {wanted} ones.")
+    if photo.alpha is not None and float(photo.alpha.min()) < 1:
+        raise InputError(f"{file} has transparency, and a certificate is for pictures without.")
+    if size is not None and (photo.width < size.width or photo.height < size.height):
+        raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
+    low, high = float(photo.samples.min()), float(photo.samples.max())
+    if low < 0 or high > 1:  # of a floating point file
+        raise InputError(f"{file}: values from {low:.3g} to {high:.3g}, and a picture's are in [0, 1].")
+    measured = measuring.operator.measurement_shape((photo.channels, photo.height, photo.width))
+    if min(measured[-2:]) < least:
+        raise InputError(f"{file}: its measurement of {measured[-1]}×{measured[-2]} pixels is below {least}×{least}.")
