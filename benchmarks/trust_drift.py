@@ -97,7 +97,7 @@ def main() -> None:
     plain = photographs("validation")
     scanned = scans()
     kinds = {
-        "scans": ("scans (MRI)", list(scanned.values())),
+        "scans": ("scans (MRI), grey as RGB, against a colour certificate", list(scanned.values())),
         "documents": ("scanned documents", [documents()]),
         "screenshots": ("screenshots", list(screenshots(plain[0]).values())),
         "noisy": (f"photographs with noise of {NOISE}", [noisy(plain, NOISE, rng)]),
