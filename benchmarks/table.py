@@ -47,6 +47,8 @@ ROWS = [
     "trust.useful.area_002.predictor.mean",
     "trust.useful.sup_01.predictor.mean",
     "trust.useful.sup_02.predictor.mean",
+    "trust.shipped.photo_dial_0_area.005.risk",
+    "trust.shipped.photo_dial_0_area.005.trusted",
     "trust.real.area.pointwise.above",
     "trust.real.sup.pointwise.above",
     "trust.blackbox.pillow_bicubic.gradient.area_002.risk",
