@@ -210,3 +210,26 @@ def test_json_of_a_certificate_is_readable(veriscale, few, output):
     assert document["format"] == "veriscale certificate"
     assert document["binding"]["restoration"]["operator"] == "downsample:factor=4,kernel=bicubic"
     assert document["information"]["trained_on"] is None
+
+
+def test_a_certificate_is_shown_by_its_name(veriscale):
+    code, out, _ = veriscale("priors", "photo_x4_dial-0_area")
+    assert code == 0
+    assert "downsample:factor=4,kernel=bicubic" in out
+    assert "at alpha 0.05 about 7" in out
+    code, out, _ = veriscale("priors", "photo_x4_dial-0_area", "--json")
+    assert (code, json.loads(out)["binding"]["n"]) == (0, 50)
+
+
+def test_the_shipped_certificates_are_of_the_shipped_prior(veriscale):
+    from veriscale.diffusion.checkpoint import read_card
+    from veriscale.diffusion.library import find_prior
+    from veriscale.workflows.certified import find_certificate
+
+    card = read_card(find_prior("photo"))
+    for name in ("0_area", "0_sup", "0.5_area", "0.5_sup"):
+        held = find_certificate(f"photo_x4_dial-{name}")
+        made = held.binding.restoration
+        assert (made["prior"], made["predictor"]) == (card.tensors_sha256, card.predictor_sha256)
+        assert (held.binding.n, held.binding.unit.width, held.information["trained_on"]) == (50, 320, 0)
+        assert f"{made['dial']:g}_{held.binding.loss}" == name

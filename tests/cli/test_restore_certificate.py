@@ -260,6 +260,15 @@ def test_a_certificate_by_its_name(veriscale, refused, place, cat, tiny_file, tm
     assert "did you mean 'tiny_x4_area'" in refused("restore", cat, "--certificate", "tiny_x4_aria", "--force")
 
 
+def test_no_program_out_of_a_run(run_of, veriscale, cat, tmp_path):
+    run, _ = run_of(cat, "area.json", output=tmp_path / "a")
+    run["arguments"]["command"] = f"{shlex.quote(sys.executable)} -c \"open('ran','w')\" {{in}} {{out}}"
+    (tmp_path / "a" / "cat_x4.run.json").write_text(json.dumps(run))
+    code, _, err = veriscale("restore", "--from", tmp_path / "a" / "cat_x4.run.json", "-o", tmp_path / "b")
+    assert code == 0, err
+    assert "prior tiny used conditionally" in err
+
+
 # ---- sizes and folders
 
 
@@ -338,6 +347,20 @@ def test_the_users_map_is_treated_as_in_calibration(veriscale, refused, place, c
         library.restore(cat, prior, certificate=made, score=np.load(tmp_path / "cat.npy"))
     with pytest.raises(library.InputError, match=r"has shape \(12, 48\)"):
         library.restore(cat, prior, certificate=made, score=np.zeros((12, 48), np.float32))
+
+
+def test_one_map_is_not_for_two_inputs(refused, place, cat, tmp_path):
+    (tmp_path / "sub").mkdir()
+    shutil.copy(cat, tmp_path / "sub" / "cat.png")
+    options = (
+        "--certificate",
+        place / "area.json",
+        "--score-files",
+        f"{tmp_path}/{{stem}}.npy",
+        "-o",
+        tmp_path / "out",
+    )
+    assert "have one name" in refused("restore", cat, tmp_path / "sub", *CPU, *options, "--quiet")
 
 
 def test_a_map_of_ones_own_is_not_for_a_certificate_of_another_score(refused, place, cat, tiny_file, tmp_path):
@@ -440,6 +463,8 @@ def test_a_sidecar_that_says_otherwise_is_believed(veriscale, refused, place, to
     assert veriscale("restore", tmp_path / "same.png", *options)[0] == 0
     veriscale("degrade", truth, "--operator", "downsample:factor=4", "--noise", 0.1, "-o", tmp_path / "noisy.png")
     assert "for noise gaussian:0, and this is gaussian:0.1" in refused("restore", tmp_path / "noisy.png", *options)
+    scale = ("--scale", 4)  # says nothing of the noise
+    assert "for noise gaussian:0" in refused("restore", tmp_path / "noisy.png", *options, *scale)
     veriscale("degrade", truth, "--operator", "downsample:factor=4,kernel=box", "-o", tmp_path / "box.png")
     assert "for operator downsamp" in refused("restore", tmp_path / "box.png", *options)
 
@@ -470,6 +495,19 @@ def test_evaluate_shows_the_promise_beside_what_happens(veriscale, place, tmp_pa
     assert [f"{row['risk']:.4f}" for row in document["levels"]] == [line.split()[1] for line in lines[2:]]
     code, out, _ = veriscale(*options, "--json", "--quiet")
     assert (code, json.loads(out)) == (0, document)
+
+
+def test_evaluate_goes_on_past_a_picture_that_is_no_unit(veriscale, refused, place, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(place / "other", folder)
+    write_photo(Photo(np.zeros((20, 20, 3), np.float32)), folder / "small.png")
+    for json_too in ((), ("--json",)):
+        options = ("evaluate", folder, *CPU, "--certificate", place / "area.json", "--alpha", "0.3", *json_too)
+        code, out, err = veriscale(*options)
+        assert code == 2
+        assert "small.png: 20×20 pixels are fewer than the unit's 48×48" in err.replace(f"{folder}/", "")
+    assert json.loads(out)["pictures"] == ["00.png", "01.png", "02.png", "03.png"]
+    assert "small.png" in json.loads(out)["failed"][0]
 
 
 def test_evaluate_sweeps_alpha(veriscale, place):

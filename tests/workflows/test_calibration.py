@@ -257,6 +257,13 @@ def test_leaving_one_out_keeps_the_promise_on_these_pictures(tiny, crops, output
     assert everything > 0.2  # trusting everything would not keep it
 
 
+def test_every_picture_of_grouped_ones_lies_in_a_folder(tiny, few, output):
+    (few / "patient").mkdir()
+    (few / "03.png").rename(few / "patient" / "03.png")
+    with pytest.raises(InputError, match=r"00\.png lies in no sub-folder, and --group makes each of them a unit"):
+        calibrate(few, output, prior=tiny, group=True)
+
+
 def test_what_the_certificate_says_of_itself(tiny, crops, output):
     made = calibrate(crops, output, prior=tiny, score="variance", samples=2, dial=0.5, **QUICK)
     read = veriscale.read_certificate(output)
@@ -597,6 +604,24 @@ def test_a_map_that_cannot_be_used_is_named(tiny, few, output, maps, spoil, word
     assert made.staircases[2].scores.size == 0  # what is infinite is never trusted and costs nothing
 
 
+def test_smoothing_leaves_what_is_infinite_where_it_is(tiny, few, output, maps):
+    for f in maps.iterdir():
+        values = np.load(f)
+        values[20, 20] = np.inf
+        np.save(f, values)
+    made = calibrate(few, output, prior=tiny, score="files:smooth=2", score_files=f"{maps}/{{stem}}.npy")
+    assert (made.quantiles[:, -1] == np.inf).all()
+    assert (made.quantiles[:, -2] < 1).all()  # the neighbours are what they were, about 1/2
+
+
+@pytest.mark.parametrize("kind", [bool, complex, str])
+def test_a_map_is_of_real_numbers(tiny, few, output, maps, kind):
+    np.save(maps / "00.npy", np.ones((48, 48)).astype(kind))
+    with pytest.raises(InputError, match=r"00\.npy holds no real numbers"):
+        calibrate(few, output, prior=tiny, score_files=f"{maps}/{{stem}}.npy")
+    assert not log_of(output).exists()  # nothing was measured, and nothing is left
+
+
 def test_one_map_is_not_for_two_pictures(tiny, few, output, maps):
     (few / "sub").mkdir()
     shutil.copy(few / "01.png", few / "sub" / "00.png")
@@ -706,6 +731,16 @@ def test_failures_are_told_and_stop_nothing(skimage_data, tmp_path, output, tool
     assert read.information["files"].keys() == {f"{k}.png" for k in range(5)}
 
 
+def test_failures_may_leave_fewer_than_may_have_leaked(tmp_path, output, tool):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k, first in enumerate((100, 104, 108, 103)):
+        write_photo(Photo(np.full((32, 32, 3), first / 255, np.float32)), folder / f"{k}.png")
+    with pytest.raises(InputError, match="2 leaked units among 1"):
+        calibrate(folder, output, command=tool(FLAKY), scale=4, score="gradient", leaked=2)
+    assert not output.exists()
+
+
 @pytest.mark.parametrize(
     "script, words",
     [
@@ -757,6 +792,7 @@ def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output,
         ({"operator": "blur:kernel=gaussian,std=1"}, "downsampling by an integer"),
         ({"scale": 4, "score": "predictor"}, "choose perturbed, variance, gradient or files"),
         ({"scale": 4, "score": "variance", "samples": 1}, "at least 2 runs"),
+        ({"scale": 4, "timeout": 0}, "lets no tool finish"),
         ({"scale": 4, "dial": 0.5}, "leave them out with a command"),
         ({"scale": 4, "sampler": "heun"}, "leave them out with a command"),
     ],

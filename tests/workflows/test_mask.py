@@ -84,7 +84,7 @@ def test_a_level_may_be_written_in_many_ways(score, alpha):
     json.dumps(mask.facts(), allow_nan=False)
 
 
-@pytest.mark.parametrize("alpha", ["0", "-1", "nan", "much", 0.0])
+@pytest.mark.parametrize("alpha", ["0", "-1", "nan", "much", 0.0, "1e999999999", "1e-999999999", "0." + "3" * 99])
 def test_a_level_that_is_none_is_refused(score, alpha):
     with pytest.raises(InputError, match="risk level"):
         masked(example_certificate(), alpha, score)
@@ -163,6 +163,14 @@ def test_an_unlike_measurement_is_said_aloud(score):
     assert "alpha 0.04 needs n = 24" in both
 
 
+def test_a_jpeg_is_said_aloud_where_calibration_had_none(score):
+    jpeg = Photo(MEASUREMENT.samples, format="jpeg")
+    plain = make_mask(like(example_certificate()), "0.1", score, jpeg)
+    assert "came as a JPEG, and those of the calibration did not" in plain.warning
+    facts = {**RESTORATION, "operator": "downsample:factor=4,kernel=bicubic + jpeg:quality=40"}
+    assert make_mask(like(example_certificate(restoration=facts)), "0.1", score, jpeg).warning is None
+
+
 def test_too_few_pictures_cannot_warn_and_say_so(score):
     few = example_certificate(maps=example_maps(19))
     assert "of 19 pictures p is never below 0.05" in said(masked(few, "0.1", score))
@@ -189,8 +197,8 @@ def test_a_floor_of_the_psnr_only_where_there_is_one(score, loss, discrepancy, p
         empty, others = certificate.nonempty(mask.threshold)
         assert "at least 14.0 dB on average, an empty mask counting as infinite" in mask.floor()
         assert f"{empty:.0%} had an empty one, and the mean loss over the others was {others:.3g}." in mask.floor()
-    infeasible = masked(certificate, "0.01", score)
-    assert infeasible.floor() is None
+    for alpha in ("0.01", "1", "2"):  # infeasible; no floor at all
+        assert masked(certificate, alpha, score).floor() is None
 
 
 def test_facts_are_json(score):

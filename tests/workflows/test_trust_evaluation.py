@@ -1,5 +1,6 @@
 """What a certificate promises beside what happens on other pictures, counted by hand."""
 
+import hashlib
 import json
 import shlex
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
+from veriscale.diffusion.card import Data
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
@@ -120,8 +122,17 @@ def test_pictures_are_cut_to_the_unit(tiny, certificate, skimage_data, tmp_path)
     (small,) = write_crops(tmp_path / "small", skimage_data, 1, side=40)
     restorer = certified_restorer(certificate, tiny)
     assert len(evaluate_certificate([large], restorer, certificate, LEVELS).outcomes) == 1
-    with pytest.raises(InputError, match="40×40 pixels are fewer than the unit's 48×48"):
+    with pytest.raises(InputError, match=r"^00\.png: .*40×40 pixels are fewer than the unit's 48×48"):
         evaluate_certificate([small], restorer, certificate, LEVELS)
+
+
+def test_pictures_that_were_trained_on_are_refused(tiny, certificate, others):
+    each = [hashlib.sha256(others[2].read_bytes()).hexdigest()[:16]]
+    card = msgspec.structs.replace(tiny.card, training=[Data("x", 1, "0" * 64, "CC0", each)])
+    restorer = certified_restorer(certificate, Prior(card, tiny.encoder, tiny.denoiser, tiny.predictor))
+    with pytest.raises(InputError, match=r"The prior was trained on .*02\.png"):
+        evaluate_certificate(others, restorer, certificate, LEVELS)
+    assert evaluate_certificate(others[:2], restorer, certificate, LEVELS).failed == []
 
 
 def test_another_prior_is_refused(tiny, certificate, others):

@@ -14,7 +14,7 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     Parameters
     ----------
     name
-        A name or a file; without it all are listed.
+        A name or a file, of a prior or a certificate; without it all are listed.
     as_json
         The whole card as JSON.
     """
@@ -23,6 +23,7 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior, folders, known_priors
     from veriscale.errors import InputError
+    from veriscale.workflows.certified import known_certificates
 
     if name is None:
         found = known_priors()
@@ -50,6 +51,8 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
             complain("No prior found in " + ", ".join(map(str, folders())) + ".")
             return 2
         return 0
+    if name in known_certificates() or name.endswith(".json"):
+        return _show_certificate(name, as_json)
     path = find_prior(name)
     card = read_card(path)
     if as_json:
@@ -77,6 +80,31 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         print(f"  {line}")
     print(f"  lineage    {ancestors or 'trained from nothing but the data above'}")
     print(f"  tensors    sha256 {card.tensors_sha256}")
+    return 0
+
+
+def _show_certificate(name: str, as_json: bool) -> int:
+    """What a certificate is for, and what it was made from."""
+    import msgspec
+
+    from veriscale.workflows.certified import find_certificate
+
+    held = find_certificate(name)
+    facts = {
+        "sha256": held.sha256,
+        "binding": msgspec.to_builtins(held.binding),
+        "information": {k: v for k, v in held.information.items() if k != "files"},
+    }
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return 0
+    level = held.usual_alpha
+    print(f"{name}  (sha256 {held.sha256[:12]})")
+    promise = {"promise" if k == "mode" else k: v for k, v in facts["binding"].items() if k != "restoration"}
+    for key, value in {**facts["binding"]["restoration"], **promise, **facts["information"]}.items():
+        print(f"  {key:<14} {value if isinstance(value, str) else json.dumps(value)}")
+    shares = held.shares(held.threshold(level))
+    print(f"  at alpha {level} about {shares.mean():.0%} of the calibration's pixels are trusted")
     return 0
 
 
