@@ -350,8 +350,10 @@ def test_the_users_map_is_treated_as_in_calibration(veriscale, refused, place, c
 
 
 def test_one_map_is_not_for_two_inputs(refused, place, cat, tmp_path):
-    (tmp_path / "sub").mkdir()
-    shutil.copy(cat, tmp_path / "sub" / "cat.png")
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    shutil.copy(cat, folder)
+    shutil.copy(cat, folder / "sub")
     options = (
         "--certificate",
         place / "area.json",
@@ -360,7 +362,7 @@ def test_one_map_is_not_for_two_inputs(refused, place, cat, tmp_path):
         "-o",
         tmp_path / "out",
     )
-    assert "have one name" in refused("restore", cat, tmp_path / "sub", *CPU, *options, "--quiet")
+    assert "Two inputs have one name" in refused("restore", folder, *CPU, *options, "--quiet")
 
 
 def test_a_map_of_ones_own_is_not_for_a_certificate_of_another_score(refused, place, cat, tiny_file, tmp_path):

@@ -827,17 +827,6 @@ def test_a_unit_whose_map_was_exchanged_is_measured_again(tiny, few, output, map
     assert all(s.scores.min() >= 5 for s in made.staircases if s.scores.size)
 
 
-def test_leaked_units_are_counted_among_those_that_are_left(few, output, tmp_path):
-    fails = tmp_path / "fails.py"
-    fails.write_text(
-        RESIZE.replace("picture = ", "import os\nif os.path.exists('first'): raise SystemExit(1)\npicture = ")
-    )
-    command = f"{shlex.quote(sys.executable)} {fails} {{in}} {{out}}"
-    with pytest.raises(InputError, match="7 leaked units among 6"):
-        calibrate(few, output, command=command, scale=4, leaked=7)
-    assert not output.exists()
-
-
 def test_a_tool_sees_no_profile_in_calibration_nor_in_use(few, output, tmp_path):
     heeds = tmp_path / "heeds.py"
     heeds.write_text(
