@@ -36,7 +36,7 @@ def score_map(
     Raises:
         InputError: the prior or the way it is used does not have this score.
     """
-    if score.name == "predictor":
+    if isinstance(problem, Conditional) and score.name == "predictor":
         # An error of the mean above tau − d, where the picture is moved from it by d, is the least that makes the
         # picture's own error exceed tau.
         shift = (picture.clamp(0, 1) - problem.anchor.clamp(0, 1)).abs().amax(1)

@@ -47,10 +47,6 @@ class ZeroShot:
         found = self._anchor(NoiseField(plan.seed, content_hash(photo.samples)))
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
 
-    def predicted_error(self, threshold: Tensor) -> Tensor:
-        """Not known: the predictor reads what the encoder made."""
-        raise NotImplementedError(f"no predictor of errors above {threshold.shape} for a zero-shot restoration")
-
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         """Draws from `start`, (B, C, H, W), one per field."""
         plan, mode = self.plan, self.mode
