@@ -11,10 +11,10 @@ from results import ROOT
 from veriscale.imaging.read import read_photo
 from veriscale.report.overlay import overlay
 from veriscale.trust.discrepancies import pointwise
-from veriscale.workflows.certified import find_certificate
-from veriscale.workflows.evaluation import crop_to_multiple
-from veriscale.workflows.restoration import restore
-from veriscale.workflows.restorers import as_delivered
+from veriscale.workflows.certifying.delivery import as_delivered
+from veriscale.workflows.opening import find_certificate
+from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.restoring.evaluation import crop_to_multiple
 
 LEFT, TOP, SIDE = 35, 10, 80  # of the measurement, as in `make demo`
 GAP, TITLE = 8, 24

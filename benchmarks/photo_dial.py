@@ -14,7 +14,8 @@ from veriscale.metrics.bootstrap import interval, paired_interval, ratio_interva
 from veriscale.metrics.distortion import mse, psnr_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.metrics.uncertainty import SpreadSums, spread_skill, spread_sums
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 SCALE, DRAWS = 4, 8
 DIALS = (0.0, 0.25, 0.5, 0.75, 1.0)

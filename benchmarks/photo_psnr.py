@@ -10,7 +10,8 @@ from results import Row, write_results
 from veriscale.imaging.resize import resize
 from veriscale.metrics.bootstrap import interval
 from veriscale.metrics.distortion import psnr_luma
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 # ×4 luma PSNR as published: Dong et al. 2014, Hui et al. 2019, Lim et al. 2017.
 PUBLISHED = {

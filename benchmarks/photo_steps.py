@@ -21,7 +21,8 @@ from veriscale.metrics.uncertainty import SpreadSums, spread_skill, spread_sums
 from veriscale.traversal.dial import PATHS
 from veriscale.traversal.renoise import SAMPLER as SAMPLER_DEFAULT
 from veriscale.traversal.renoise import STEPS as STEPS_DEFAULT
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 SCALE, DRAWS = 4, 2
 INNER = (0.25, 0.5, 0.75)

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from pictures import measurement
 from results import ROOT
 from veriscale.imaging.read import read_photo
-from veriscale.workflows.evaluation import crop_to_multiple
-from veriscale.workflows.restoration import restore
+from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.restoring.evaluation import crop_to_multiple
 
 BOX = (slice(40, 240), slice(120, 320))  # the face
 GAP, TITLE = 8, 24

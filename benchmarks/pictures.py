@@ -10,8 +10,8 @@ from veriscale.imaging.colour import as_channels
 from veriscale.imaging.photo import Photo, quantised
 from veriscale.imaging.read import read_photo
 from veriscale.physics.downsample import Downsample
-from veriscale.workflows.degradation import degrade
-from veriscale.workflows.evaluation import crop_to_multiple
+from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.restoring.evaluation import crop_to_multiple
 
 DATA = Path(os.environ.get("VERISCALE_DATA") or ROOT.parent / "shared" / "data") / "natural"
 CROP = 160

@@ -7,7 +7,8 @@ import torch
 
 from pictures import centre, files, measurement, truth
 from results import Row, write_results
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 TYPES = {"float32": (torch.float32, "<= 1e-4"), "bf16": (torch.bfloat16, "<= 1e-3")}
 

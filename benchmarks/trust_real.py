@@ -13,7 +13,7 @@ from veriscale.trust.losses import make_loss
 from veriscale.trust.modes import allowance
 from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.staircase import RESOLUTION, Staircase
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 
 SCORE = "predictor:tau=0.1"
 KINDS = [(loss, d) for loss in ("area", "sup") for d in ("pointwise", "lab", "neighbourhood:std=2")]

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from veriscale.workflows.request import Request
+from veriscale.workflows.restoration import run_plan
+from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
 
 from cache import measured
 from pictures import files
@@ -19,13 +22,10 @@ from veriscale.trust.losses import make_loss, staircase
 from veriscale.trust.score_name import parse_score
 from veriscale.trust.scores import smooth
 from veriscale.trust.staircase import Staircase
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.plan import make_plan
-from veriscale.workflows.request import Request
-from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
-from veriscale.workflows.scoring import picture_score
-from veriscale.workflows.units import Measured, Measuring, Size
+from veriscale.workflows.certifying.scoring import picture_score
+from veriscale.workflows.certifying.units import Measured, Measuring, Size
+from veriscale.workflows.restoring.plan import make_plan
+from veriscale.workflows.tools.command_template import parse_command
 
 SCALE, SIDE, DRAWS = 4, 320, 8
 ORACLE = "oracle"  # the error itself

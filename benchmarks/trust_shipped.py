@@ -5,16 +5,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from veriscale.workflows.restorers import Restorer
+
 from pictures import DATA, files
 from results import ROOT, Row, write_results
 from veriscale.trust.certificate import Certificate
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.certified import find_certificate
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.restoration import load_certified
-from veriscale.workflows.restorers import Restorer
-from veriscale.workflows.tool_restoration import certified_tool
-from veriscale.workflows.trust_evaluation import certified_restorer, evaluate_certificate
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.certifying.trust_evaluation import certified_restorer, evaluate_certificate
+from veriscale.workflows.opening import find_certificate, load_certified
+from veriscale.workflows.tools.command_template import parse_command
+from veriscale.workflows.tools.tool_restorer import certified_tool
 
 LEVELS = {"area": ("0.02", "0.05"), "sup": ("0.1", "0.2")}
 TOOL = "pillow-bicubic"

@@ -17,8 +17,8 @@ from veriscale.traversal.consistency import consistent
 from veriscale.traversal.dial import sigma_0, weight
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.renoise import FULL, FULL_MASKED, full_level
-from veriscale.workflows.plan import PILOT_STARTS, ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.plan import PILOT_STARTS, ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 
 DRAWS = 8

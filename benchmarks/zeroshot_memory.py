@@ -6,13 +6,13 @@ import sys
 import time
 
 import numpy as np
+from veriscale.workflows.request import Request
 
 from results import Row, write_results
 from veriscale.imaging.photo import Photo
 from veriscale.physics.registry import parse_operator
-from veriscale.workflows.plan import GRADIENT_BYTES, make_plan
-from veriscale.workflows.request import Request
-from veriscale.workflows.restoration import load_prior, run_plan
+from veriscale.workflows.opening import load_prior, run_plan
+from veriscale.workflows.restoring.plan import GRADIENT_BYTES, make_plan
 
 CASES = {
     "local": ("inpaint:keep=0.5", "proximal", 1024),

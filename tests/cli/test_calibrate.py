@@ -11,7 +11,7 @@ from tests.workflows.photographs import write_crops
 import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import write_photo
-from veriscale.workflows.restorers import PriorRestorer
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 TINY = ("--prior", "tiny", "--device", "cpu")
 
@@ -114,9 +114,8 @@ def test_what_cannot_be_promised_is_said(veriscale, few, output):
 
 def test_one_corrupt_image_among_many(veriscale, refused, few, output, monkeypatch):
     (few / "torn.jpg").write_bytes(b"\xff\xd8\xff not a picture")
-    scored = []
-    call = PriorRestorer.__call__
-    monkeypatch.setattr(PriorRestorer, "__call__", lambda self, y, *rest: scored.append(y) or call(self, y, *rest))
+    scored, prepare = [], PriorRestorer.prepare
+    monkeypatch.setattr(PriorRestorer, "prepare", lambda self, y, **of: scored.append(y) or prepare(self, y, **of))
     sentence = refused("calibrate", few, *TINY, "-o", output)
     assert "torn.jpg" in sentence
     assert "--skip-bad" in sentence
@@ -129,15 +128,16 @@ def test_one_corrupt_image_among_many(veriscale, refused, few, output, monkeypat
 
 
 def test_an_interrupted_run_goes_on(veriscale, few, output, monkeypatch):
-    scored, call = [], PriorRestorer.__call__
+    scored, prepare = [], PriorRestorer.prepare
 
-    def interrupting(self, y, stem, tell):
-        scored.append(stem)
-        if len(scored) == 3:
-            raise KeyboardInterrupt
-        return call(self, y, stem, tell)
+    def interrupting(self, photo, path=None, stem=None):
+        if stem is not None:
+            scored.append(stem)
+            if len(scored) == 3:
+                raise KeyboardInterrupt
+        return prepare(self, photo, path, stem)
 
-    monkeypatch.setattr(PriorRestorer, "__call__", interrupting)
+    monkeypatch.setattr(PriorRestorer, "prepare", interrupting)
     code, out, err = veriscale("calibrate", few, *TINY, "-o", output)
     assert (code, out) == (130, "")
     assert "Interrupted." in err
@@ -224,7 +224,7 @@ def test_a_certificate_is_shown_by_its_name(veriscale):
 def test_the_shipped_certificates_are_of_the_shipped_prior(veriscale):
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior
-    from veriscale.workflows.certified import find_certificate
+    from veriscale.workflows.opening import find_certificate
 
     card = read_card(find_prior("photo"))
     for name in ("0_area", "0_sup", "0.5_area", "0.5_sup"):

@@ -19,7 +19,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.trust.scores import gradient, smooth
-from veriscale.workflows.calibration import calibrate
+from veriscale.workflows.certifying.calibration import calibrate
 
 CPU = ("--device", "cpu")
 QUICK = {"sampler": "heun", "steps": 2}

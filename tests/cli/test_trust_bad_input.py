@@ -17,7 +17,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.trust.certificate import _digest
-from veriscale.workflows.calibration import calibrate
+from veriscale.workflows.certifying.calibration import calibrate
 
 TINY = ("--prior", "tiny", "--device", "cpu")
 CPU = ("--device", "cpu", "--quiet")

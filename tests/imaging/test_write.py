@@ -138,7 +138,7 @@ def test_format_too_small_for_the_picture(tmp_path, suffix, side):
 def test_existing_file_is_kept_without_force(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("precious")
-    with pytest.raises(InputError, match="exists already; add --force"):
+    with pytest.raises(InputError, match="exists already; add force"):
         write_photo(photo(), path)
     assert path.read_text() == "precious"
     write_photo(photo(), path, force=True)

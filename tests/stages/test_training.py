@@ -22,7 +22,7 @@ from veriscale.stages import measurements
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import PredictorLoss
 from veriscale.stages.training import train
-from veriscale.workflows.restoration import restore
+from veriscale.workflows.restoring.door import restore
 
 KILLED = """
 import os, signal, sys

@@ -296,7 +296,7 @@ def test_what_cannot_be_read(path, tmp_path):
 
 def test_a_certificate_is_not_overwritten(path):
     first = example_certificate().save(path)
-    with pytest.raises(InputError, match="--force"):
+    with pytest.raises(InputError, match="add force"):
         example_certificate(leaked=1).save(path)
     assert read_certificate(path).sha256 == first.sha256
     example_certificate(leaked=1).save(path, force=True)
@@ -352,9 +352,9 @@ def test_the_unit_itself_passes():
     [
         ((SIDE, SIDE, 1, 8), r"for RGB pictures and this one is grey\.$"),
         ((SIDE, SIDE, 3, 16), r"of 8 bits and this one has 16; convert it first\.$"),
-        ((48, 32, 3, 8), r"of 24×24 and this one would be 48×32; restore a part with --crop 3,1,6,6, or .*tile-mean"),
-        ((48, 16, 3, 8), r"would be 48×16; calibrate for that size with --unit 48x16\.$"),
-        ((16, 16, 3, 8), r"would be 16×16; calibrate for that size with --unit 16x16\.$"),
+        ((48, 32, 3, 8), r"of 24×24 and this one would be 48×32; restore a part with crop 3,1,6,6, or .*tile-mean"),
+        ((48, 16, 3, 8), r"would be 48×16; calibrate for that size with unit 48x16\.$"),
+        ((16, 16, 3, 8), r"would be 16×16; calibrate for that size with unit 16x16\.$"),
         ((48, 48, 3, 16), "16; convert it first"),
     ],
 )

@@ -61,11 +61,11 @@ def test_a_string_that_names_none(text, words):
 @pytest.mark.parametrize(
     "name, conditional, samples, predictor, words",
     [
-        ("perturbed", True, 8, True, "for --command"),
-        ("predictor", True, 0, False, "no error predictor; choose --score variance"),
+        ("perturbed", True, 8, True, "for command"),
+        ("predictor", True, 0, False, "no error predictor; choose score variance"),
         ("predictor", False, 0, True, "needs a measurement that the prior's encoder knows"),
-        ("variance", True, 1, True, "--samples of at least 2"),
-        ("variance", False, 0, False, "--samples of at least 2"),
+        ("variance", True, 1, True, "samples of at least 2"),
+        ("variance", False, 0, False, "samples of at least 2"),
     ],
 )
 def test_a_score_that_a_prior_cannot_have_is_refused(name, conditional, samples, predictor, words):

@@ -6,7 +6,7 @@ import numpy as np
 
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.workflows.degradation import degrade
+from veriscale.workflows.degrading.degradation import degrade
 
 SOURCES = ("chelsea.png", "coffee.png", "astronaut.png")
 

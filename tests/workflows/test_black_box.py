@@ -16,8 +16,8 @@ import pytest
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
-from veriscale.workflows.black_box import ToolError, run_tool
-from veriscale.workflows.command_template import parse_command
+from veriscale.workflows.tools.black_box import ToolError, run_tool
+from veriscale.workflows.tools.command_template import parse_command
 
 PYTHON = shlex.quote(sys.executable)
 TOOLS = shlex.quote(str(Path(__file__).parent / "tools"))

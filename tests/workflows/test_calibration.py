@@ -29,16 +29,17 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.runtime.networks import encode, predict_error
+from veriscale.settings import Settings, settled
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses import make_loss, staircase
 from veriscale.trust.modes import allowance
 from veriscale.trust.perturbations import PERTURBATIONS
 from veriscale.trust.scores import gradient, smooth, variance
 from veriscale.trust.staircase import RESOLUTION, STEPS
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
-from veriscale.workflows.tool_restoration import certified_tool, restore_with_tool
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.certifying.delivery import as_delivered
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.tools.tool_restorer import ToolRestorer, certified_tool
 
 N = 24
 QUICK = {"sampler": "heun", "steps": 2}
@@ -260,7 +261,7 @@ def test_leaving_one_out_keeps_the_promise_on_these_pictures(tiny, crops, output
 def test_every_picture_of_grouped_ones_lies_in_a_folder(tiny, few, output):
     (few / "patient").mkdir()
     (few / "03.png").rename(few / "patient" / "03.png")
-    with pytest.raises(InputError, match=r"00\.png lies in no sub-folder, and --group makes each of them a unit"):
+    with pytest.raises(InputError, match=r"00\.png lies in no sub-folder, and group makes each of them a unit"):
         calibrate(few, output, prior=tiny, group=True)
 
 
@@ -341,8 +342,8 @@ def interrupted(folder, output, prior, unit, **settings):
 KILLED = """
 import os, signal, sys
 import torch
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.opening import load_prior
 def progress(what, done, of):
     if done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -353,10 +354,14 @@ calibrate(*sys.argv[1:3], prior=load_prior(sys.argv[3], "cpu", torch.float32), p
 @pytest.fixture
 def counted(monkeypatch):
     """Which pictures are restored."""
-    stems, call = [], PriorRestorer.__call__
-    monkeypatch.setattr(
-        PriorRestorer, "__call__", lambda self, y, stem, tell: stems.append(stem) or call(self, y, stem, tell)
-    )
+    stems, prepare = [], PriorRestorer.prepare
+
+    def watched(self, photo, path=None, stem=None):
+        if stem is not None:
+            stems.append(stem)
+        return prepare(self, photo, path, stem)
+
+    monkeypatch.setattr(PriorRestorer, "prepare", watched)
     return stems
 
 
@@ -430,7 +435,7 @@ def test_what_is_no_log_is_refused(tiny, few, output, spoil):
 
 def test_bad_pictures_are_known_before_anything_is_scored(tiny, few, output, counted):
     (few / "torn.png").write_bytes((few / "00.png").read_bytes()[:900])
-    with pytest.raises(InputError, match=r"torn\.png.*--skip-bad"):
+    with pytest.raises(InputError, match=r"torn\.png.*skip_bad"):
         calibrate(few, output, prior=tiny)
     assert counted == []
     assert not log_of(output).exists()
@@ -487,11 +492,9 @@ def trained_on(prior, *files, unknown=0):
 
 def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):
     seen = trained_on(tiny, few / "01.png", few / "04.png")
-    with pytest.raises(
-        InputError, match=r"2 of the pictures were used to train the prior, such as 01\.png.*--leaked 2"
-    ):
+    with pytest.raises(InputError, match=r"2 of the pictures were used to train the prior, such as 01\.png.*leaked 2"):
         calibrate(few, output, prior=seen)
-    with pytest.raises(InputError, match="--leaked 2"):
+    with pytest.raises(InputError, match="leaked 2"):
         calibrate(few, output, prior=seen, leaked=1)
     assert counted == []
     told = calibrate(few, output, prior=seen, leaked=2)
@@ -526,17 +529,17 @@ def test_a_certificate_that_is_there_is_refused_before_any_work(tiny, few, outpu
         ({"loss": "sup", "tau": 0.1}, "has no tau"),
         ({"discrepancy": "labb"}, "did you mean 'lab'"),
         ({"score": "predictor:tao=1"}, "did you mean 'tau'"),
-        ({"score": "perturbed"}, "for --command"),
-        ({"score": "files"}, "--score-files"),
+        ({"score": "perturbed"}, "for command"),
+        ({"score": "files"}, "score_files"),
         ({"score_files": "maps/one.npy"}, r"put \{stem\}"),
         ({"score": "variance", "score_files": "{stem}.npy"}, "go together"),
         ({"score": "variance", "samples": 1}, "at least 2"),
         ({"mode": "pca", "delta": 0.1}, "did you mean 'pac'"),
         ({"mode": "pac"}, "needs a delta"),
-        ({"delta": 0.1}, "--delta is of the modes pac and pac-uniform"),
+        ({"delta": 0.1}, "delta is of the modes pac and pac-uniform"),
         ({"mode": "pac-uniform", "delta": 0.1}, "needs every level beforehand"),
-        ({"mode": "pac", "delta": 0.1, "alphas": ["0.1"]}, "--alphas is of --mode pac-uniform"),
-        ({"mode": "pac-uniform", "delta": 0.1, "loss": "violation", "alphas": ["0.1"]}, "--alphas is of"),
+        ({"mode": "pac", "delta": 0.1, "alphas": ["0.1"]}, "alphas is of mode pac-uniform"),
+        ({"mode": "pac-uniform", "delta": 0.1, "loss": "violation", "alphas": ["0.1"]}, "alphas is of"),
         ({"mode": "pac-uniform", "delta": 0.1, "alphas": ["much"]}, "not a finite number"),
         ({"leaked": 7}, "7 leaked units among 6"),
         ({"leaked": -1}, "leaked units"),
@@ -707,7 +710,7 @@ def test_a_tool_that_never_answers_the_same_is_asked_again(few, output, tool, mo
     assert made.binding.restoration["samples"] == 3
     noise = np.sqrt(made.quantiles / 3)  # per channel; uniform over 16 steps of 255
     assert np.median(noise) == pytest.approx(16 / np.sqrt(12) / 255, rel=0.3)
-    with pytest.raises(InputError, match=r"the same picture 2 times.*choose --score gradient or perturbed"):
+    with pytest.raises(InputError, match=r"the same picture 2 times.*choose score gradient or perturbed"):
         calibrate(few, output, command=tool(RESIZE), scale=4, score="variance", samples=2, force=True)
 
 
@@ -761,17 +764,18 @@ def test_a_tool_that_always_fails_has_no_certificate(few, output, tool, script, 
 def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output, tool, monkeypatch):
     command = tool(RESIZE.replace("picture =", "import os\nif os.path.exists('busy'): sys.exit('busy')\npicture ="))
     monkeypatch.chdir(tmp_path)
-    runs, call = [], ToolRestorer.__call__
+    runs, prepare = [], ToolRestorer.prepare
 
-    def counted(self, y, stem, tell):
-        runs.append(stem)
-        if len(runs) == 5:
-            raise KeyboardInterrupt
-        if len(runs) == 3:
-            Path("busy").touch()
-        return call(self, y, stem, tell)
+    def counted(self, photo, path=None, stem=None):
+        if stem is not None:
+            runs.append(stem)
+            if len(runs) == 5:
+                raise KeyboardInterrupt
+            if len(runs) == 3:
+                Path("busy").touch()
+        return prepare(self, photo, path, stem)
 
-    monkeypatch.setattr(ToolRestorer, "__call__", counted)
+    monkeypatch.setattr(ToolRestorer, "prepare", counted)
     settings = {"command": command, "scale": 4, "score": "gradient"}
     with pytest.raises(KeyboardInterrupt):
         calibrate(few, output, **settings)
@@ -788,7 +792,7 @@ def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output,
     [
         ({"command": "python x.py {in}", "scale": 4}, r"lacks \{out\}"),
         ({"command": "no-such-program {in} {out}", "scale": 4}, "not found on the PATH"),
-        ({}, "say --scale"),
+        ({}, "say scale"),
         ({"operator": "blur:kernel=gaussian,std=1"}, "downsampling by an integer"),
         ({"scale": 4, "score": "predictor"}, "choose perturbed, variance, gradient or files"),
         ({"scale": 4, "score": "variance", "samples": 1}, "at least 2 runs"),
@@ -836,7 +840,6 @@ def test_a_tool_sees_no_profile_in_calibration_nor_in_use(few, output, tmp_path)
     made = calibrate(few, output, command=command, scale=4)
     y = read_photo(few / "00.png")
     y = Photo(y.samples[:12, :12], icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    tool = certified_tool(parse_command(command), made)
-    result = restore_with_tool(y, "00", tool, made)
+    result = certified_tool(settled(Settings(command=command)), made).prepare(y).restore()
     assert abs(result.image.samples - y.samples.repeat(4, 0).repeat(4, 1)).mean() < 0.1
     assert result.image.icc == y.icc

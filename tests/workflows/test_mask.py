@@ -12,7 +12,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Unit
 from veriscale.trust.losses import LOSSES
 from veriscale.trust.measurement_statistics import statistics
-from veriscale.workflows.mask import make_mask
+from veriscale.workflows.certifying.mask import make_mask
 
 MODES = {
     "mean": {},

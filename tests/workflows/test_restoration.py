@@ -6,7 +6,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
-from veriscale.workflows.restoration import restore
+from veriscale.workflows.restoring.door import restore
 
 FAST = {"sampler": "heun", "steps": 2}
 
@@ -163,12 +163,12 @@ def test_colour_is_refused_by_a_grey_prior(tiny: Prior, astronaut, tmp_path):
 
 
 def test_consistency_of_a_large_picture_is_that_of_its_middle(tiny, skimage_data, monkeypatch):
-    from veriscale.workflows import agreement
+    from veriscale.traversal import consistency
 
     rng = np.random.default_rng(0)
     y = rng.random((60, 72, 3), np.float32)  # alike everywhere: the middle stands for the whole
     whole = restore(y, tiny, scale=2, noise=0.05).consistency
-    monkeypatch.setattr(agreement, "WHOLE_PIXELS", 80 * 80)
+    monkeypatch.setattr(consistency, "WHOLE_PIXELS", 80 * 80)
     middle = restore(y, tiny, scale=2, noise=0.05)
     assert middle.consistency == pytest.approx(whole, rel=0.1)
     assert middle.consistency != whole

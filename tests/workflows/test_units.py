@@ -13,7 +13,7 @@ from veriscale.imaging.write import write_photo
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
-from veriscale.workflows.units import Measuring, Size, common_size, parse_size, usable
+from veriscale.workflows.certifying.units import Measuring, Size, common_size, parse_size, usable
 
 
 def measuring(size=None, channels=3, noise="0", operator="downsample:factor=4", seed=0):
@@ -150,7 +150,7 @@ def test_what_cannot_be_a_unit_is_known_and_named(mixed):
 
 def test_nothing_is_left_out_unless_asked(mixed):
     _, every = mixed
-    with pytest.raises(InputError, match=r"bright\.tif.* \(4 such files in all\); take it away, or .*--skip-bad"):
+    with pytest.raises(InputError, match=r"bright\.tif.* \(4 such files in all\); take it away, or .*skip_bad"):
         usable(every, measuring(Size(48, 48)), skip_bad=False)
     torn = [f for f in every if f.name != "bright.tif" and f.name != "nan.tif" and f.name != "small.png"]
     with pytest.raises(InputError, match=r"torn\.png") as refusal:

@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 import torch
 
+from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import OPERATORS
+from veriscale.settings import Settings, settled
 from veriscale.traversal.consistency import Verdict
-from veriscale.workflows.degradation import degrade
-from veriscale.workflows.plan import make_plan
-from veriscale.workflows.request import Request
-from veriscale.workflows.restoration import restore
-from veriscale.workflows.zero_shot import _shared
+from veriscale.traversal.zero_shot import seen_as_copies
+from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.restoring.plan import Plan
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 FAST = {"sampler": "heun", "steps": 2}
 LINEAR = [
@@ -29,6 +31,10 @@ LINEAR = [
     "blur:kernel=gaussian,std=1 + downsample:factor=2",
 ]
 NONLINEAR = ["hdr:gain=2", "nonlinear-blur:seed=0", "jpeg:quality=40"]
+
+
+def plan_of(prior: Prior, photo: Photo, settings: Settings) -> Plan:
+    return PriorRestorer(prior, settled(settings)).prepare(photo).plan
 
 
 @pytest.fixture(scope="module")
@@ -95,28 +101,24 @@ def test_pullback_is_the_transposed_derivative(tiny):
 
 
 @pytest.mark.parametrize(
-    "request_, conditional, word",
+    "settings, method, word",
     [
-        (Request(), True, "knows bicubic ×4"),
-        (Request(scale=2), True, "knows bicubic ×2"),
-        (Request(operator="downsample:factor=4,kernel=bicubic"), True, "knows bicubic ×4"),
-        (Request(operator="downsample:factor=4,kernel=box"), False, "knows bicubic ×2, ×3, ×4 only"),
-        (Request(operator="downsample:factor=5"), False, "only"),
-        (Request(operator="inpaint:keep=0.5"), False, "only"),
-        (Request(noise=0.3), False, "noise up to 0.05"),
-        (Request(noise="poisson:peak=30"), False, "Gaussian"),
-        (Request(anchor="fast"), False, "'fast'"),
-        (Request(posterior="proximal"), False, "'proximal'"),
-        (Request(preset="map-rps-sr4"), False, "'map-rps-sr4'"),
+        (Settings(), "conditional", "knows bicubic ×4"),
+        (Settings(scale=2), "conditional", "knows bicubic ×2"),
+        (Settings(operator="downsample:factor=4,kernel=bicubic"), "conditional", "knows bicubic ×4"),
+        (Settings(operator="downsample:factor=4,kernel=box"), "zero-shot", "knows bicubic ×2, ×3, ×4 only"),
+        (Settings(operator="downsample:factor=5"), "zero-shot", "only"),
+        (Settings(operator="inpaint:keep=0.5"), "zero-shot", "only"),
+        (Settings(noise="0.3"), "zero-shot", "noise up to 0.05"),
+        (Settings(noise="poisson:peak=30"), "zero-shot", "Gaussian"),
+        (Settings(anchor="fast"), "zero-shot", "'fast'"),
+        (Settings(posterior="proximal"), "zero-shot", "'proximal'"),
+        (Settings(preset="map-rps-sr4"), "zero-shot", "'map-rps-sr4'"),
     ],
 )
-def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, conditional, word):
-    from veriscale.physics.registry import parse_operator
-
-    if request_.operator is not None:
-        request_ = replace(request_, operator=parse_operator(request_.operator))
-    plan = make_plan(cat, tiny, request_)
-    assert plan.conditional is conditional
+def test_what_decides_between_conditional_and_zero_shot(tiny, cat, settings, method, word):
+    plan = plan_of(tiny, cat, settings)
+    assert plan.method.name == method
     assert word in plan.why
 
 
@@ -134,7 +136,7 @@ def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, con
         ({"operator": "sensing:ratio=0.5", "noise": "auto"}, "state it"),
         ({"operator": "inpaint:box=99"}, "42"),
         ({"operator": "fourier:accel=4"}, "fourier"),
-        ({"scale": 7}, "--operator downsample:factor=7"),
+        ({"scale": 7}, "operator downsample:factor=7"),
     ],
 )
 def test_requests_that_do_not_go_together(tiny, cat, wrong, words):
@@ -156,7 +158,7 @@ def test_consistent_is_refused_before_the_work_where_there_is_no_proximal_map(ti
     def work(*told: object) -> None:
         raise AssertionError(told)
 
-    with pytest.raises(InputError, match="--consistent needs a linear operator"):
+    with pytest.raises(InputError, match="consistent needs a linear operator"):
         restore(cat, tiny, operator=operator, consistent=True, progress=work)
 
 
@@ -203,7 +205,7 @@ def test_poisson_and_rician_are_restored(tiny, cat):
 @pytest.mark.parametrize("noise", ["0.05", "poisson:peak=30"])
 def test_a_grey_measurement_seen_as_three_channels_is_no_more_data(noise):
     model, clean = parse_noise(noise), torch.linspace(0.01, 1, 7)
-    one, three = ((n.variance(clean), n.typical_std(clean) ** 2) for n in (model, _shared(model, 3)))
+    one, three = ((n.variance(clean), n.typical_std(clean) ** 2) for n in (model, seen_as_copies(model, 3)))
     assert three[1] == pytest.approx(3 * one[1])
     assert one[0] is None or torch.allclose(three[0], 3 * one[0])
 
@@ -261,12 +263,10 @@ def test_plan_counts_its_evaluations(tiny, cat):
 
 
 def test_memory_is_stated_and_larger_for_what_is_not_local(tiny, cat):
-    from veriscale.physics.registry import parse_operator
-
-    local = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5")))
-    whole = make_plan(replace(cat, bit_depth=32), tiny, Request(operator=parse_operator("sensing:ratio=0.5")))
-    gradient = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5"), posterior="dps", dial=1))
-    assert whole.memory(3, 4) > local.memory(3, 4) > 42 * 48 * 3 * 4
+    local = plan_of(tiny, cat, Settings(operator="inpaint:keep=0.5"))
+    whole = plan_of(tiny, replace(cat, bit_depth=32), Settings(operator="sensing:ratio=0.5"))
+    gradient = plan_of(tiny, cat, Settings(operator="inpaint:keep=0.5", posterior="dps", dial="1"))
+    assert whole.memory(3) > local.memory(3) > 42 * 48 * 3 * 4
     assert gradient.tile_memory > 0
 
 
@@ -312,7 +312,7 @@ def test_api_reads_sidecars_and_operator_files_as_the_command_does(tiny, cat, tm
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator
-    from veriscale.workflows.degradation import write_sidecar
+    from veriscale.workflows.degrading.measurement import write_sidecar
 
     write_photo(degrade(cat, "inpaint:keep=0.5", 0.05), tmp_path / "y.png")
     write_sidecar(tmp_path / "y.png", parse_operator("inpaint:keep=0.5"), parse_noise("0.05"), 0)
@@ -325,7 +325,7 @@ def test_api_reads_sidecars_and_operator_files_as_the_command_does(tiny, cat, tm
 
 def test_values_of_no_picture_are_refused_unless_an_operator_is_stated(tiny):
     coefficients = np.linspace(-3, 3, 24 * 24 * 3, dtype=np.float32).reshape(24, 24, 3)
-    with pytest.raises(InputError, match="say --operator"):
+    with pytest.raises(InputError, match="say operator"):
         restore(coefficients, tiny)
     assert restore(coefficients, tiny, operator="sensing:ratio=0.5").image.samples.shape == (24, 24, 3)
 
@@ -348,7 +348,7 @@ def test_clipped_noise_of_a_dark_picture_is_no_reason_for_an_alarm(tiny):
 
 
 def test_covariance_works_with_the_shipped_prior(skimage_data):
-    from veriscale.workflows.restoration import load_prior
+    from veriscale.workflows.opening import load_prior
 
     photo = read_photo(skimage_data / "chelsea.png")
     x = photo.with_samples(photo.samples[60:124, 150:214])

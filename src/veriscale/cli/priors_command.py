@@ -23,7 +23,7 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior, folders, known_priors
     from veriscale.errors import InputError
-    from veriscale.workflows.certified import known_certificates
+    from veriscale.workflows.opening import known_certificates
 
     if name is None:
         found = known_priors()
@@ -87,7 +87,7 @@ def _show_certificate(name: str, as_json: bool) -> int:
     """What a certificate is for, and what it was made from."""
     import msgspec
 
-    from veriscale.workflows.certified import find_certificate
+    from veriscale.workflows.opening import find_certificate
 
     held = find_certificate(name)
     facts = {
@@ -112,7 +112,7 @@ def _certificates(prior: str | None = None) -> list[str]:
     """A line for each certificate, or for those of one prior."""
     from veriscale.errors import InputError
     from veriscale.trust.certificate import read_certificate
-    from veriscale.workflows.certified import known_certificates
+    from veriscale.workflows.opening import known_certificates
 
     lines = []
     for name, path in known_certificates().items():

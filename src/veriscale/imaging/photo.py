@@ -1,5 +1,6 @@
 """A photograph: samples with what must survive from file to file."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
+from veriscale.imaging.colour import as_channels, premultiplied, unpremultiplied
+from veriscale.imaging.picture import content_hash
+from veriscale.imaging.resize import resize
 
 Array = NDArray[np.float32]
 
@@ -48,6 +52,56 @@ class Photo:
     def channels(self) -> int:
         """1 for grey, 3 for colour; alpha is not counted."""
         return int(self.samples.shape[2])
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4), pixels to millimetres: a photograph has none, and a pixel counts as one."""
+        return np.eye(4)
+
+    def content(self) -> str:
+        """A hash of the samples: two pictures do not share their noise."""
+        return content_hash(self.samples)
+
+    def planes(self, channels: int | None = None) -> Array:
+        """(C, H, W), the samples times alpha with so many channels; with its own by default."""
+        samples = self.samples if self.alpha is None else premultiplied(self.samples, self.alpha)
+        if channels not in (None, self.channels):
+            samples = as_channels(samples, channels or self.channels)
+        return np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32)
+
+    def own(self, planes: Array, shape: tuple[int, ...]) -> Array:
+        """Planes (C', H', W') cut to `shape` (H, W) and with this picture's channels, (C, H, W)."""
+        cut = planes[:, : shape[0], : shape[1]]
+        if len(cut) == self.channels:
+            return cut
+        return as_channels(cut.transpose(1, 2, 0), self.channels).transpose(2, 0, 1)
+
+    def like(self, planes: Array, shape: tuple[int, ...]) -> "Photo":
+        """A picture of `shape` (H, W) from planes (C', H', W'), with this one's alpha, profile and extent."""
+        samples, alpha = self.own(planes, shape).transpose(1, 2, 0), self.alpha
+        if alpha is not None:
+            alpha = resize(alpha, shape[0], shape[1]).clip(0, 1)
+            samples = unpremultiplied(samples, alpha)
+        finer = shape[1] / self.width, shape[0] / self.height
+        dpi = None if self.dpi is None else (self.dpi[0] * finer[0], self.dpi[1] * finer[1])
+        return Photo(samples, alpha, self.bit_depth, self.icc, dpi, self.format)
+
+    def cut(self, part: str, name: str) -> "Photo":
+        """The part `X,Y,W,H`, in pixels.
+
+        Args:
+            part: as a user writes it.
+            name: of the picture, for the sentence about a wrong part.
+
+        Raises:
+            InputError: it is not written so, or lies outside.
+        """
+        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", part)
+        x, y, w, h = map(int, match.groups()) if match else (0, 0, 0, 0)
+        if not w or not h or x + w > self.width or y + h > self.height:
+            raise InputError(f"`--crop` {part} is not X,Y,W,H inside the {self.width}×{self.height} pixels of {name}.")
+        alpha = None if self.alpha is None else self.alpha[y : y + h, x : x + w]
+        return self.with_samples(self.samples[y : y + h, x : x + w], alpha)
 
     def with_samples(self, samples: Array, alpha: Array | None = None) -> "Photo":
         """Other samples (H', W', C) and alpha (H', W'), the rest kept."""

@@ -85,7 +85,7 @@ def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]
                 names = sorted(n for n in archive.namelist() if n.startswith(part + "/"))
                 return {n.removeprefix(part + "/"): archive.read(n) for n in names}
         except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise InputError(f"Archive {path} cannot be read: {error}; make it anew with --pack.") from error
+            raise InputError(f"Archive {path} cannot be read: {error}; make it anew with `--pack`.") from error
     files = find(patterns, root)
     inside = all(f.is_relative_to(root) for f in files)
     return {f.relative_to(root).as_posix() if inside else f.name: f.read_bytes() for f in files}

@@ -193,10 +193,10 @@ class Certificate:
                 middle = (width - unit.width) // 2, (height - unit.height) // 2, unit.width, unit.height
                 part = " " + ",".join(str(n // scale) for n in middle)
             raise InputError(
-                f"{what}; restore a part with --crop{part}, or calibrate with --loss tile-mean, whose "
+                f"{what}; restore a part with `--crop`{part}, or calibrate with `--loss` tile-mean, whose "
                 "promise is for pictures of any size."
             )
-        raise InputError(f"{what}; calibrate for that size with --unit {width}x{height}.")
+        raise InputError(f"{what}; calibrate for that size with `--unit` {width}x{height}.")
 
     @property
     def _promise(self) -> dict[str, Any]:

@@ -76,12 +76,12 @@ def parse_score(text: str) -> Score:
 def check_score(score: Score, conditional: bool, samples: int, predictor: bool) -> None:
     """Raise `InputError`, before any work, where a prior's restoration cannot have a score."""
     if score.name == "perturbed":
-        raise InputError("The score 'perturbed' is for --command, whose tool has no draws; choose variance.")
+        raise InputError("The score 'perturbed' is for `--command`, whose tool has no draws; choose variance.")
     if score.name == "predictor" and not predictor:
-        raise InputError("The prior has no error predictor; choose --score variance, or train it with a [predictor].")
+        raise InputError("The prior has no error predictor; choose `--score` variance, or train it with a [predictor].")
     if score.name == "predictor" and not conditional:
         raise InputError(
-            "The score 'predictor' needs a measurement that the prior's encoder knows; choose --score variance."
+            "The score 'predictor' needs a measurement that the prior's encoder knows; choose `--score` variance."
         )
     if score.name == "variance" and samples < 2:
-        raise InputError("The score 'variance' needs --samples of at least 2.")
+        raise InputError("The score 'variance' needs `--samples` of at least 2.")

@@ -1,0 +1,142 @@
+"""Names and files of results."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from veriscale.errors import InputError
+from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.write import EXTENSIONS, write_photo
+
+if TYPE_CHECKING:
+    from veriscale.workflows.restoring.restoration import Restoration
+
+
+@dataclass(frozen=True)
+class Names:
+    """The files of one restoration, all in one folder."""
+
+    images: dict[float, Path]
+    draws: list[Path]
+    mean: Path
+    std: Path
+    trusted: Path
+    overlay: Path
+    run: Path
+    report: Path
+    masked: bool = False
+
+    def all(self, report: bool) -> list[Path]:
+        """Those that will be written."""
+        spread = [*self.draws, self.mean, self.std] if self.draws else []
+        mask = [self.trusted, self.overlay] if self.masked else []
+        return [*self.images.values(), *spread, *mask, self.run, *([self.report] if report else [])]
+
+
+def output_names(
+    folder: Path, stem: str, dials: Sequence[float], samples: int, suffix: str = ".png", masked: bool = False
+) -> Names:
+    """The names for a stem such as `cat_x4`: `cat_x4.png` for one dial position, `cat_x4_dial-0.50.png` for several."""
+    one = len(dials) == 1
+    return Names(
+        images={f: folder / (f"{stem}{suffix}" if one else f"{stem}_dial-{_digits(f)}{suffix}") for f in dials},
+        draws=[folder / f"{stem}_draw-{k}{suffix}" for k in range(samples)],
+        mean=folder / f"{stem}_mean{suffix}",
+        std=folder / f"{stem}_std.tif",
+        trusted=folder / f"{stem}_trusted.png",
+        overlay=folder / f"{stem}_overlay.png",
+        run=folder / f"{stem}.run.json",
+        report=folder / f"{stem}_report.html",
+        masked=masked,
+    )
+
+
+def refuse_existing_results(names: Names, report: bool, force: bool) -> None:
+    """Raise `InputError` before any work where a result would be overwritten."""
+    for path in names.all(report):
+        refuse_existing(path, force)
+
+
+def refuse_input(target: Path, source: Path) -> None:
+    """Raise `InputError` where a result would take the place of its input, whatever `force` says."""
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{target} is the input itself; choose another name.")
+
+
+def save_restoration(
+    restoration: "Restoration",
+    folder: Path,
+    stem: str,
+    *,
+    suffix: str = ".png",
+    report: bool = False,
+    force: bool = False,
+) -> tuple[list[Path], list[str]]:
+    """Write the pictures, the spread, the mask and its overlay, run.json and, if asked, the report.
+
+    Returns:
+        The files, and a sentence for everything a file does not keep.
+
+    Raises:
+        InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
+    """
+    mask = restoration.mask
+    names = output_names(folder, stem, list(restoration.images), len(restoration.samples), suffix, mask is not None)
+    refuse_existing_results(names, report, force)
+    make_folder(folder)
+    notes: dict[str, None] = {}
+
+    def write(photo: Photo, path: Path) -> None:
+        notes.update(dict.fromkeys(f"{path.name}: {n}." for n in write_photo(photo, path, force)))
+
+    for f, photo in restoration.images.items():
+        write(photo, names.images[f])
+    for photo, path in zip(restoration.samples, names.draws, strict=True):
+        write(photo, path)
+    if restoration.mean is not None and restoration.std is not None:
+        write(restoration.mean, names.mean)
+        write(Photo(np.ascontiguousarray(restoration.std), bit_depth=32, format="tiff"), names.std)
+    if mask is not None:
+        from veriscale.report.overlay import overlay
+
+        delivered = restoration.images[mask.dial or 0.0]
+        write(Photo(mask.trusted[..., None].astype(np.float32)), names.trusted)
+        write(Photo(overlay(delivered.samples, mask.trusted), icc=delivered.icc, dpi=delivered.dpi), names.overlay)
+    if report:
+        from veriscale.workflows.restoring.reporting import report_html
+
+        with replacing(names.report, force) as temporary:
+            temporary.write_text(report_html(restoration, stem), encoding="utf-8")
+    written = [p.name for p in names.all(report)]
+    write_json({**restoration.run, "outputs": written}, names.run, force)
+    return names.all(report), list(notes)
+
+
+def write_json(document: dict[str, Any], path: Path, force: bool) -> None:
+    """Write a document, whole or not at all."""
+    text = json.dumps(document, indent=2, allow_nan=False)
+    with replacing(path, force) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def suffix_of(name: str, photo: Photo) -> str:
+    """The suffix for `--format`: a format's name, or `keep` for the input's kind.
+
+    Raises:
+        InputError: unknown format.
+    """
+    known = {**{kind: s for s, kind in reversed(EXTENSIONS.items())}, "jpg": ".jpg", "tif": ".tif"}
+    kind = photo.format if name == "keep" else name
+    if kind not in known:
+        raise InputError(f"Unknown format {name!r}; known: keep, {', '.join(sorted(known))}.")
+    return known[kind]
+
+
+def _digits(f: float) -> str:
+    short = f"{f:.2f}"
+    return short if float(short) == f else f"{f:g}"
