@@ -194,7 +194,7 @@ def test_pixel_limit_is_checked_and_can_be_raised(tmp_path, suffix, monkeypatch)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)  # Pillow's own global limit has no say
     path = tmp_path / f"a{suffix}"
     np.save(path, RGB) if suffix == ".npy" else Image.fromarray(RGB).save(path)
-    refused(path, f"17 × 13.*limit of 220 pixels.*--max-pixels {13 * 17}", max_pixels=13 * 17 - 1)
+    refused(path, f"17 × 13.*limit of 220 pixels.*max_pixels {13 * 17}", max_pixels=13 * 17 - 1)
     assert read_photo(path, max_pixels=13 * 17).width == 17
 
 
