@@ -10,14 +10,15 @@ import skimage
 from PIL import Image, ImageCms
 
 from veriscale.errors import InputError
+from veriscale.imaging.formats import registry
 from veriscale.imaging.photo import Photo, quantised
 from veriscale.imaging.read import read_photo
-from veriscale.imaging.write import EXTENSIONS, write_photo
+from veriscale.imaging.write import write_photo
 
 DATA = Path(skimage.__file__).parent / "data"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY = SRGB[:16] + b"GRAY" + SRGB[20:]  # its header alone matters here
-FORMATS = [".png", ".jpg", ".tif", ".webp", ".npy"]
+FORMATS = [f.extensions[0] for f in registry.FORMATS.values()]
 
 
 def photo(depth: int = 8, channels: int = 3, alpha: bool = False, **kept: object) -> Photo:
@@ -43,7 +44,7 @@ def test_round_trip(tmp_path, capfd, suffix, depth, channels, alpha):
     notes = write_photo(before, tmp_path / f"a{suffix}")
     after = read_photo(tmp_path / f"a{suffix}")
     assert after.bit_depth == depth
-    assert after.format == EXTENSIONS[suffix]
+    assert after.format == registry.EXTENSIONS[suffix].name
     np.testing.assert_allclose(after.samples.mean(2), before.samples.mean(2), atol=0.02 if suffix == ".jpg" else 1e-7)
     if suffix != ".webp":  # has no grey
         assert after.channels == channels

@@ -17,9 +17,9 @@ from veriscale.cli.restore_work import Work, prior_work, tool_work
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.formats.registry import format_of, is_picture, keeps_8_bits
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.imaging.write import EXTENSIONS, format_of
 from veriscale.trust.certificate import Certificate
 from veriscale.workflows.inputs import collect
 from veriscale.workflows.outputs import (
@@ -32,8 +32,6 @@ from veriscale.workflows.outputs import (
 )
 from veriscale.workflows.restoration import load_certified
 from veriscale.workflows.two_stages import Progress
-
-LOSSLESS = (".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Session:
         items, many = collect(inputs, output)
         if self.settings.score_files is not None and len({i.path.stem for i in items}) < len(items):
             raise InputError("Two inputs have one name, so that --score-files cannot tell them apart; rename one.")
-        if many and output is not None and output.suffix.lower() in EXTENSIONS and not output.is_dir():
+        if many and output is not None and is_picture(output) and not output.is_dir():
             raise InputError(f"--output {output} names a picture, and there are several inputs; name a folder.")
         if output is not None and not many and output.suffix and not output.is_dir():
             format_of(output)
@@ -90,7 +88,7 @@ class Session:
             work = tool_work(job.path, photo, v, self.certificate)
         stem = job.stem or f"{job.name}_{work.suffix}"
         suffix = job.suffix or suffix_of(self.format, photo)
-        if self.certificate is not None and suffix.lower() not in LOSSLESS:
+        if self.certificate is not None and not keeps_8_bits(Path(f"result{suffix}")):
             raise InputError(
                 f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
             )

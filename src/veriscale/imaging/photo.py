@@ -24,7 +24,7 @@ class Photo:
         bit_depth: 8 or 16 for integer files, 32 for float ones.
         icc: the ICC profile's bytes, or None.
         dpi: pixels per inch along x and y, or None.
-        format: 'png', 'jpeg', 'tiff', 'webp' or 'npy'.
+        format: the name of a file format: `formats.registry.FORMATS`.
     """
 
     samples: Array

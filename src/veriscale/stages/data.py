@@ -18,9 +18,8 @@ from veriscale.diffusion.card import KEPT_DIGITS, Data
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
+from veriscale.imaging.formats.registry import is_picture
 from veriscale.imaging.read import read_photo
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".npy"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def find(patterns: Sequence[str], root: Path) -> list[Path]:
         except (ValueError, NotImplementedError) as error:
             raise InputError(f"Data {pattern!r} is not a pattern of files: {error}.") from error
         files = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p])]
-        pictures = {f for f in files if f.is_file() and f.suffix.lower() in SUFFIXES}
+        pictures = {f for f in files if f.is_file() and is_picture(f)}
         if not pictures:
             raise InputError(
                 f"Data {pattern!r} matches no picture under {root}; set VERISCALE_DATA to the data's root."

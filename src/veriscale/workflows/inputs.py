@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from veriscale.errors import InputError
-from veriscale.imaging.write import EXTENSIONS
+from veriscale.imaging.formats.registry import EXTENSIONS, is_picture
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
     found: dict[Path, Path] = {}
     for given in map(Path, inputs):
         if given.is_dir():
-            pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and f.suffix.lower() in EXTENSIONS]
+            pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and is_picture(f)]
             results = _results(given)
             pictures = [f for f in pictures if f not in results and not _inside(f, output, given)]
             if not pictures:

@@ -10,8 +10,9 @@ import numpy as np
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
+from veriscale.imaging.formats.registry import suffixes
 from veriscale.imaging.photo import Photo
-from veriscale.imaging.write import EXTENSIONS, write_photo
+from veriscale.imaging.write import write_photo
 
 if TYPE_CHECKING:
     from veriscale.workflows.result import Restoration
@@ -130,8 +131,7 @@ def suffix_of(name: str, photo: Photo) -> str:
     Raises:
         InputError: unknown format.
     """
-    known = {**{kind: s for s, kind in reversed(EXTENSIONS.items())}, "jpg": ".jpg", "tif": ".tif"}
-    kind = photo.format if name == "keep" else name
+    known, kind = suffixes(), photo.format if name == "keep" else name
     if kind not in known:
         raise InputError(f"Unknown format {name!r}; known: keep, {', '.join(sorted(known))}.")
     return known[kind]
