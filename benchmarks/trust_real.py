@@ -9,7 +9,7 @@ from results import Row, write_results
 from trust_records import records
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss
+from veriscale.trust.losses.registry import make_loss
 from veriscale.trust.modes import allowance
 from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.staircase import RESOLUTION, Staircase

@@ -15,16 +15,14 @@ from veriscale.diffusion.prior import Prior
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.score_name import parse_score
-from veriscale.trust.scores import smooth
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import Staircase
 from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.plan import make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import run_plan
 from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
-from veriscale.workflows.scoring import picture_score
 from veriscale.workflows.units import Measured, Measuring, Size
 
 SCALE, SIDE, DRAWS = 4, 320, 8
@@ -136,8 +134,7 @@ def score_of(
     if score.name == "predictor":
         restorer = PriorRestorer(prior, Request(operator=Downsample(SCALE)), score)
         return restorer(unit.measurement, path.stem, lambda what, done, of: None).score
-    values = picture_score(score, picture, runs[: int(few)] if few else runs)
-    return smooth(values, score.smooth) if score.smooth else values
+    return score.smoothed(score.of_pictures(picture, runs[: int(few)] if few else runs))
 
 
 def unpacked(pair: list[list[float]]) -> Staircase:

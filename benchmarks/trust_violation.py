@@ -11,7 +11,7 @@ from scipy.stats import betabinom, binom
 from cache import measured
 from results import Row, write_results
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.losses.registry import make_loss, staircase
 from veriscale.trust.modes import allowance
 from veriscale.trust.staircase import RESOLUTION, Staircase
 from veriscale.trust.violation_law import broken_promise, later_violations

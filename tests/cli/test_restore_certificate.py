@@ -18,7 +18,8 @@ import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.trust.scores import gradient, smooth
+from veriscale.trust.scores.gradient import gradient
+from veriscale.trust.smoothing import smoothed
 from veriscale.workflows.calibration import calibrate
 
 CPU = ("--device", "cpu")
@@ -335,7 +336,7 @@ def test_the_users_map_is_treated_as_in_calibration(veriscale, refused, place, c
     made = calibrate(place / "calibration", files, prior=prior, score="files:smooth=1", score_files=pattern)
     options = ("restore", cat, *CPU, "--certificate", files, "--alpha", "0.3")
     assert veriscale(*options, "--score-files", pattern, "-o", tmp_path / "out")[0] == 0
-    expected = smooth(np.load(tmp_path / "cat.npy"), 1.0) < made.threshold("0.3")
+    expected = smoothed(np.load(tmp_path / "cat.npy"), 1.0) < made.threshold("0.3")
     assert 0 < expected.mean() < 1
     assert np.array_equal(pixels(tmp_path / "out" / "cat_x4_trusted.png") == 255, expected)
     own = library.restore(cat, prior, certificate=made, alpha="0.3", score=np.load(tmp_path / "cat.npy"))
@@ -402,7 +403,7 @@ def test_a_tool_is_run_as_it_was_calibrated(veriscale, cat, tool, tmp_path):
     large = small.resize((48, 48), Image.BICUBIC)
     assert np.array_equal(pixels(tmp_path / "out" / "cat_x4.png"), np.asarray(large))
     certificate = library.read_certificate("tool.json")
-    score = smooth(gradient(np.asarray(large, np.float32) / np.float32(255), 1.0), 1.0)
+    score = smoothed(gradient(np.asarray(large, np.float32) / np.float32(255), 1.0), 1.0)
     trusted = pixels(tmp_path / "out" / "cat_x4_trusted.png") == 255
     assert np.array_equal(trusted, score < certificate.threshold("0.17"))
     assert 0 < trusted.mean() < 1

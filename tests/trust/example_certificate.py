@@ -8,7 +8,7 @@ import numpy as np
 
 from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.losses.registry import make_loss, staircase
 
 RESTORATION = {
     "prior": "0" * 64,

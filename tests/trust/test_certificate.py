@@ -17,7 +17,7 @@ from veriscale.errors import InputError
 from veriscale.trust.certificate import Unit, _digest, _packed, read_certificate, score_quantiles
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.drift import p_value
-from veriscale.trust.losses import LOSSES, make_loss
+from veriscale.trust.losses.registry import LOSSES, make_loss
 from veriscale.trust.modes import allowance, feasible
 from veriscale.trust.staircase import Staircase
 

@@ -12,7 +12,7 @@ from tests.trust.brute_force import BruteForce, loss_at
 from tests.trust.identity import LOSSES, MISTAKES, hard_case
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import staircase
+from veriscale.trust.losses.registry import staircase
 from veriscale.trust.modes import allowance
 from veriscale.trust.staircase import RESOLUTION, Staircase, from_losses
 
@@ -128,5 +128,5 @@ def test_nothing_to_lose_means_everything_is_trusted():
 
 
 def test_trust_runs_without_torch():
-    code = "import sys, veriscale.trust.conformal, veriscale.trust.losses, veriscale.trust.violation_law"
+    code = "import sys, veriscale.trust.conformal, veriscale.trust.losses.registry, veriscale.trust.violation_law"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.losses.registry import make_loss, staircase
 from veriscale.trust.modes import allowance
 
 control = pytest.importorskip("mapie.risk_control", reason="MAPIE is not installed")

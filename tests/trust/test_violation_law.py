@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.stats import beta, betabinom, binom
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.losses.registry import make_loss, staircase
 from veriscale.trust.modes import allowance
 from veriscale.trust.violation_law import broken_promise, later_violations
 

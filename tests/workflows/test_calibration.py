@@ -30,10 +30,12 @@ from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.runtime.networks import encode, predict_error
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.losses.registry import make_loss, staircase
 from veriscale.trust.modes import allowance
 from veriscale.trust.perturbations import PERTURBATIONS
-from veriscale.trust.scores import gradient, smooth, variance
+from veriscale.trust.scores.gradient import gradient
+from veriscale.trust.scores.variance import variance
+from veriscale.trust.smoothing import smoothed
 from veriscale.trust.staircase import RESOLUTION, STEPS
 from veriscale.workflows.calibration import calibrate
 from veriscale.workflows.command_template import parse_command
@@ -578,10 +580,10 @@ def maps(few, tmp_path):
 def test_scores_may_be_the_users_files(tiny, few, output, maps):
     made = calibrate(few, output, prior=tiny, score="files:smooth=1", score_files=f"{maps}/{{stem}}.npy")
     assert made.binding.score == "files:smooth=1"
-    expected = np.sort(np.concatenate([smooth(np.load(f), 1.0) for f in sorted(maps.iterdir())], axis=None))
+    expected = np.sort(np.concatenate([smoothed(np.load(f), 1.0) for f in sorted(maps.iterdir())], axis=None))
     assert made.quantiles.min() == expected[0]
     assert made.quantiles.max() == expected[-1]
-    assert set(made.staircases[2].scores) <= set(smooth(np.load(maps / "02.npy"), 1.0).ravel())
+    assert set(made.staircases[2].scores) <= set(smoothed(np.load(maps / "02.npy"), 1.0).ravel())
 
 
 @pytest.mark.parametrize(
@@ -683,7 +685,7 @@ def test_a_tool_is_measured_as_it_is(few, output, tmp_path, tool):
     for k, file in enumerate(sorted(few.iterdir())):
         x = read_photo(file).samples
         image = resized(read_photo(write_measurement(file, tmp_path / file.name)).samples)
-        maps = smooth(gradient(image, 2.0), 1.0), np.abs(image - x).max(axis=2)
+        maps = smoothed(gradient(image, 2.0), 1.0), np.abs(image - x).max(axis=2)
         assert_equal_units(made.staircases[k : k + 1], [staircase(make_loss("sup"), [maps], 1.0)])
 
 
@@ -696,7 +698,7 @@ def test_a_tool_that_always_answers_the_same_is_asked_differently(few, output, t
     y = read_photo(write_measurement(file, tmp_path / file.name)).samples
     image = resized(y)
     undone = [image, *(p.undo(resized(p.apply(y)), image, 4) for p in PERTURBATIONS)]
-    maps = smooth(variance(undone), 2.0), np.abs(image - read_photo(file).samples).max(axis=2)
+    maps = smoothed(variance(undone), 2.0), np.abs(image - read_photo(file).samples).max(axis=2)
     assert_equal_units(made.staircases[1:], [staircase(make_loss("area"), [maps], 1.0)])
 
 

@@ -10,7 +10,7 @@ from tests.trust.example_certificate import RESTORATION, SIDE, example_certifica
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Unit
-from veriscale.trust.losses import LOSSES
+from veriscale.trust.losses.registry import LOSSES
 from veriscale.trust.measurement_statistics import statistics
 from veriscale.workflows.mask import make_mask
 

@@ -10,7 +10,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Certificate
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certified import certified_request, certified_settings, check_certified
 from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.degradation import read_sidecar

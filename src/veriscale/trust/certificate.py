@@ -21,10 +21,11 @@ from veriscale.imaging.atomic import replacing
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.drift import p_value
-from veriscale.trust.losses import Loss, make_loss
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import make_loss
 from veriscale.trust.modes import allowance, feasible
 from veriscale.trust.risk_level import exact
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION, STEPS, Staircase
 
 FORMAT = "veriscale certificate"
@@ -129,7 +130,7 @@ class Certificate:
     @property
     def usual_alpha(self) -> str:
         """The level that is taken where none is given."""
-        return "0.05" if self.binding.loss == "area" else "0.1"
+        return self.loss.usual_alpha
 
     def threshold(self, alpha: float | str) -> float:
         """t̂: what scores below it is trusted. −∞ (nothing) where alpha is too small for n: see `infeasible`.

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from veriscale.diffusion.prior import Prior
-from veriscale.trust.score_name import Score
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.plan import Plan
 
 
@@ -25,14 +25,14 @@ def plan_facts(prior: Prior, plan: Plan, score: Score, dial: float) -> dict[str,
     }
     if plan.anchor == "paper":
         facts["preset"] = asdict(plan.preset)
-    if score.name == "variance" or dial > 0:
+    if score.needs == "draws" or dial > 0:
         facts |= {"posterior": plan.posterior, "sampler": plan.sampler, "steps": plan.steps}
     if 0 < dial < 1:
         facts["path"] = plan.path
-    if score.name == "variance":
+    if score.needs == "draws":
         facts["samples"] = plan.samples
-    if score.name == "variance" or dial > 0 or plan.anchor == "paper":
+    if score.needs == "draws" or dial > 0 or plan.anchor == "paper":
         facts["seed"] = plan.seed
-    if score.name == "predictor":
+    if score.needs == "predictor":
         facts["predictor"] = prior.card.predictor_sha256
     return facts

@@ -13,8 +13,9 @@ from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import Loss, make_loss
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import make_loss
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certification import Promise, certify
 from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.inputs import collect
@@ -82,7 +83,7 @@ def calibrate(
         score: as in "variance:smooth=2"; the prior's predictor where it has one, else the variance of its draws, and
             for a tool the gradient of its result.
         score_files: pattern of the user's own maps, with {stem}, for the score "files".
-        loss, tau, tile: as `trust.losses.make_loss`.
+        loss, tau, tile: as `trust.losses.registry.make_loss`.
         discrepancy: as `trust.discrepancies.parse_discrepancy`.
         mode, delta, alphas, leaked: as `trust.modes.allowance`.
         unit: size of a result, as "320x320"; the largest that all photographs have by default.
@@ -111,8 +112,8 @@ def calibrate(
     )
     if scale is not None and scale < 2:
         raise InputError(f"Scale {scale} enlarges nothing; give 2 or more.")
-    if unit is not None and loss == "tile-mean":
-        raise InputError("The loss 'tile-mean' is for pictures of any size; leave out the unit.")
+    if unit is not None and promise.loss.any_size:
+        raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
     items, _ = collect([Path(directory)])
     found, model = find_measurement(None, operator, scale, noise)
@@ -122,7 +123,7 @@ def calibrate(
             raise InputError("A tool's factor is not known; say --scale, such as --scale 4.")
         wanted = parse_score(score if score is not None else "files" if score_files else TOOL_SCORE)
         a = found or Downsample(1 if scale is None else scale)
-        runs = (DRAWS if samples is None else samples) if wanted.name == "variance" else 0
+        runs = (DRAWS if samples is None else samples) if wanted.needs == "draws" else 0
         restorer = ToolRestorer(parse_command(command), a, str(_noise(model)), wanted, runs, timeout, score_files)
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
@@ -132,7 +133,7 @@ def calibrate(
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         request = Request(operator=a, noise=model, dial=dial, sampler=sampler, steps=steps, seed=seed, scored_dial=dial)
         request = request if path is None else replace(request, path=path)
-        request = replace(request, samples=(DRAWS if samples is None else samples) if wanted.name == "variance" else 0)
+        request = replace(request, samples=(DRAWS if samples is None else samples) if wanted.needs == "draws" else 0)
         restorer = PriorRestorer(loaded, request, wanted, score_files)
         channels = loaded.card.network.channels
     check_pattern(wanted, score_files)
@@ -144,7 +145,7 @@ def calibrate(
     good, bad = usable([i.path for i in items], replace(measuring, size=size), skip_bad)
     if score_files is not None and len({f.stem for f in good}) < len(good):
         raise InputError("Two of the pictures have one name, so that --score-files cannot tell them apart; rename one.")
-    if size is None and loss != "tile-mean":
+    if size is None and not promise.loss.any_size:
         size = common_size(good, measuring)
     for why in bad.values():
         tell(f"Left out: {why}")

@@ -17,7 +17,8 @@ from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.discrepancies import Discrepancy
-from veriscale.trust.losses import Loss, staircase
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import staircase
 from veriscale.trust.measurement_statistics import statistics
 from veriscale.trust.modes import MODES, allowance
 from veriscale.trust.risk_level import exact

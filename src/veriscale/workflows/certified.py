@@ -12,7 +12,7 @@ from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
 from veriscale.physics.registry import parse_operator
 from veriscale.trust.certificate import Certificate, read_certificate
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.binding import plan_facts
 from veriscale.workflows.plan import Plan
 from veriscale.workflows.request import Request
@@ -52,7 +52,7 @@ def certified_request(request: Request, certificate: Certificate) -> Request:
             "the positions, or calibrate for another."
         )
     score = parse_score(certificate.binding.score)
-    return replace(request, score=None if score.name == "files" else score, scored_dial=dial)
+    return replace(request, score=None if score.needs == "maps" else score, scored_dial=dial)
 
 
 def with_settings(request: Request, certificate: Certificate) -> Request:

@@ -10,7 +10,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.measurement_statistics import statistics
 from veriscale.trust.psnr_floor import psnr_floor
-from veriscale.trust.risk_level import exact
+from veriscale.trust.risk_level import exact, percent
 
 UNLIKE = 0.05  # a drift p-value below it is said aloud
 
@@ -139,17 +139,10 @@ def make_mask(
 def _promise(certificate: Certificate, alpha: str) -> str:
     b = certificate.binding
     unit, units = ("picture", "pictures") if b.unit.kind == "picture" else ("folder of pictures", "folders of pictures")
-    apart, tau = f"{b.discrepancy} discrepancy", b.tau or 0
-    what = {
-        "area": f"at most {_percent(alpha)} of a {unit} is both trusted and off by more than {tau:g} ({apart})",
-        "sup": f"the worst trusted pixel of a {unit} is off by at most {alpha} ({apart})",
-        "tile-mean": f"the worst trusted pixel of a tile of {b.tile}×{b.tile} is off by at most {alpha} ({apart})",
-        "recall": f"at most {_percent(alpha)} of a {unit}'s pixels off by more than {tau:g} ({apart}) are trusted",
-        "violation": f"at most {_percent(alpha)} of {units} have a trusted pixel off by more than {tau:g} ({apart})",
-    }[b.loss]
+    what = certificate.loss.promise(alpha, unit, units, f"{b.discrepancy} discrepancy")
     if b.mode == "mean":
         return f"On average {what}. The average is over calibration sets and new {units} together."
-    sure = _percent(str(1 - (b.delta or 0)))
+    sure = percent(str(1 - (b.delta or 0)))
     return (
         f"With {sure} confidence in the calibration, {_levels(certificate)}: on average {what}. This takes pictures "
         "that are independent draws of one kind."
@@ -173,7 +166,3 @@ def _scope(certificate: Certificate) -> str:
         f"This is a promise about the average over {b.unit.colour} pictures{size} of the kind that was calibrated "
         f"(n = {b.n}), {_levels(certificate)}; it is not a promise about this picture.{leaked}{tool}{lost}"
     )
-
-
-def _percent(text: str) -> str:
-    return f"{100 * float(exact(text)):g} %"

@@ -20,7 +20,8 @@ from veriscale.traversal import anchor as anchors
 from veriscale.traversal import renoise
 from veriscale.traversal.dial import check_dials, find_table
 from veriscale.traversal.presets import Preset, find_preset
-from veriscale.trust.score_name import Score, check_score
+from veriscale.trust.scores.registry import check_score
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.choice import by_encoder, choose_anchor, choose_posterior, largest_noise
 from veriscale.workflows.request import Request, check_values
 
@@ -121,7 +122,7 @@ class Plan:
     @property
     def features(self) -> bool:
         """Whether anything reads the encoder's features."""
-        return self.chains > 0 or (self.score is not None and self.score.name == "predictor")
+        return self.chains > 0 or (self.score is not None and self.score.needs == "predictor")
 
     @property
     def tile_memory(self) -> int:

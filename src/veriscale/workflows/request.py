@@ -9,7 +9,7 @@ from veriscale.errors import InputError, closest
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.traversal.dial import PATH, PATHS, check_dials
-from veriscale.trust.score_name import Score
+from veriscale.trust.scores.score import Score
 
 ANCHORS = ("mean", "fast", "paper")
 POSTERIORS = ("conditional", "proximal", "dps", "covariance")

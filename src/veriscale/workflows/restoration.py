@@ -21,7 +21,7 @@ from veriscale.physics.operator import Operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import TILE
 from veriscale.trust.certificate import Certificate
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certified import (
     certified_prior,
     certified_request,
@@ -36,7 +36,7 @@ from veriscale.workflows.memory import enough_memory
 from veriscale.workflows.plan import Plan, make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.result import Restoration
-from veriscale.workflows.scoring import own_map, smoothed
+from veriscale.workflows.scoring import own_map
 from veriscale.workflows.two_stages import Progress, run_stages
 
 Array = NDArray[np.float32]
@@ -135,7 +135,7 @@ def restore(
         raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
     if held is not None:
         held.threshold(held.usual_alpha if alpha is None else alpha)  # one that is none is refused before the work
-    if score is not None and (held is None or parse_score(held.binding.score).name != "files"):
+    if score is not None and (held is None or parse_score(held.binding.score).needs != "maps"):
         raise InputError("A score of your own goes with a certificate whose score is 'files', and here is none.")
     loaded = prior if isinstance(prior, Prior) else load_certified(prior, held)
     file = Path(image) if isinstance(image, str | os.PathLike) else None
@@ -210,7 +210,7 @@ def masked(
     scores = result.score
     if score is not None:
         shape = result.image.samples.shape[:2]
-        scores = smoothed(parse_score(certificate.binding.score), own_map(score, shape, "The score"))
+        scores = parse_score(certificate.binding.score).smoothed(own_map(score, shape, "The score"))
     if scores is None:
         raise InputError("The certificate's score is of the user's own maps; give --score-files.")
     mask = make_mask(certificate, alpha, scores, result.measurement)

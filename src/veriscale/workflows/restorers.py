@@ -16,14 +16,14 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.operator import Operator
 from veriscale.trust.perturbations import PERTURBATIONS
-from veriscale.trust.score_name import Score
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.binding import plan_facts
 from veriscale.workflows.black_box import run_tool
 from veriscale.workflows.command_template import CommandTemplate
 from veriscale.workflows.plan import make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.scoring import own_map, picture_score, smoothed
+from veriscale.workflows.scoring import own_map
 
 Array = NDArray[np.float32]
 Tell = Callable[[str, int, int], None]
@@ -90,7 +90,7 @@ def read_score(pattern: str, stem: str, shape: tuple[int, int]) -> Array:
 
 def check_pattern(score: Score, pattern: str | None) -> None:
     """Raise `InputError` unless a pattern for score files is there exactly where the score wants one."""
-    if (score.name == "files") != (pattern is not None):
+    if (score.needs == "maps") != (pattern is not None):
         raise InputError("The score 'files' and --score-files go together: give both or neither.")
     if pattern is not None and "{stem}" not in pattern:
         raise InputError(f"--score-files {pattern} names one file for all; put {{stem}} where the picture's name goes.")
@@ -111,14 +111,14 @@ class PriorRestorer:
         return plan_facts(self.prior, make_plan(y, self.prior, self._request()), self.score, self.request.scored_dial)
 
     def _request(self) -> Request:
-        return self.request if self.score.name == "files" else replace(self.request, score=self.score)
+        return self.request if self.score.needs == "maps" else replace(self.request, score=self.score)
 
     def __call__(self, y: Photo, stem: str, tell: Tell) -> Delivered:
         """Restore a measurement."""
         result = run_plan(y, self.prior, make_plan(y, self.prior, self._request()), progress=tell)
         picture = as_delivered(result.images[self.request.scored_dial].samples)
         if self.score_files is not None:
-            return Delivered(picture, smoothed(self.score, read_score(self.score_files, stem, picture.shape[:2])))
+            return Delivered(picture, self.score.smoothed(read_score(self.score_files, stem, picture.shape[:2])))
         if result.score is None:
             raise ValueError("a plan with a score made none")
         return Delivered(picture, result.score)
@@ -147,14 +147,15 @@ class ToolRestorer:
     score_files: str | None = None
 
     def __post_init__(self) -> None:
-        if self.score.name == "predictor":
+        if self.score.needs == "predictor":
             raise InputError(
-                "The score 'predictor' is a prior's; with --command choose perturbed, variance, gradient or files."
+                f"The score '{self.score.name}' is a prior's; with --command choose perturbed, variance, gradient or "
+                "files."
             )
         if self.timeout <= 0:
             raise InputError(f"A time-out of {self.timeout:g} seconds lets no tool finish; give more than 0.")
-        if self.score.name == "variance" and self.samples < 2:
-            raise InputError("The score 'variance' of a tool needs --samples of at least 2 runs.")
+        if self.score.needs == "draws" and self.samples < 2:
+            raise InputError(f"The score '{self.score.name}' of a tool needs --samples of at least 2 runs.")
 
     @property
     def scale(self) -> int:
@@ -172,9 +173,9 @@ class ToolRestorer:
             "scale": self.scale,
             "noise": self.noise,
         }
-        if self.score.name == "variance":
+        if self.score.needs == "draws":
             facts["samples"] = self.samples
-        if self.score.name == "perturbed":
+        if self.score.needs == "perturbed runs":
             facts["perturbations"] = [p.name for p in PERTURBATIONS]
         return facts
 
@@ -189,12 +190,12 @@ class ToolRestorer:
         runs = self._runs(Photo(y.samples, bit_depth=y.bit_depth), run, tell)
         picture = as_delivered(runs[0])
         if self.score_files is not None:
-            return Delivered(picture, smoothed(self.score, read_score(self.score_files, stem, picture.shape[:2])))
-        return Delivered(picture, smoothed(self.score, picture_score(self.score, picture, runs)))
+            return Delivered(picture, self.score.smoothed(read_score(self.score_files, stem, picture.shape[:2])))
+        return Delivered(picture, self.score.smoothed(self.score.of_pictures(picture, runs)))
 
     def _runs(self, y: Photo, run: Callable[[Photo], Photo], tell: Tell) -> Sequence[Array]:
         first = run(y).samples
-        if self.score.name == "variance":
+        if self.score.needs == "draws":
             others = []
             for k in range(1, self.samples):
                 tell("tool", k, self.samples)
@@ -205,7 +206,7 @@ class ToolRestorer:
                     "choose --score gradient or perturbed."
                 )
             return [first, *others]
-        if self.score.name == "perturbed":
+        if self.score.needs == "perturbed runs":
             undone = [first]
             for k, perturbation in enumerate(PERTURBATIONS, start=1):
                 tell("tool", k, len(PERTURBATIONS) + 1)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
-from veriscale.trust.score_name import Score
-from veriscale.trust.scores import blurred_variance, gradient, smooth, variance
+from veriscale.trust.scores.predictor import Predictor
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.conditional import Conditional
 from veriscale.workflows.finish import Finish
 from veriscale.workflows.zero_shot import ZeroShot
@@ -36,16 +36,15 @@ def score_map(
     Raises:
         InputError: the prior or the way it is used does not have this score.
     """
-    if isinstance(problem, Conditional) and score.name == "predictor":
+    if isinstance(problem, Conditional) and isinstance(score, Predictor):
         # An error of the mean above tau − d, where the picture is moved from it by d, is the least that makes the
         # picture's own error exceed tau.
         shift = (picture.clamp(0, 1) - problem.anchor.clamp(0, 1)).abs().amax(1)
-        logit = problem.predicted_error(score.settings["tau"] - shift)
-        values: Array = logit[0, : finish.height, : finish.width].numpy()
-        values = values + np.float32(score.settings["context"] * values.mean(dtype=np.float64))
+        logit = problem.predicted_error(score.tau - shift)
+        values = score.raised(logit[0, : finish.height, : finish.width].numpy())
     else:
-        values = picture_score(score, finish(picture).samples, [p.samples for p in samples])
-    return smoothed(score, values)
+        values = score.of_pictures(finish(picture).samples, [p.samples for p in samples])
+    return score.smoothed(values)
 
 
 def own_map(values: NDArray[Any], shape: tuple[int, ...], source: str) -> Array:
@@ -68,30 +67,3 @@ def own_map(values: NDArray[Any], shape: tuple[int, ...], source: str) -> Array:
     if np.isnan(own).any():
         raise InputError(f"{source} holds NaN; write inf where nothing may be trusted.")
     return own
-
-
-def smoothed(score: Score, values: Array) -> Array:
-    """With the score's final smoothing."""
-    if not score.smooth:
-        return values
-    never = np.isinf(values)
-    if not never.any():
-        return smooth(values, score.smooth)
-    # What is never (or always) trusted stays so and does not spread.
-    known = values[~never]
-    out = smooth(np.where(never, known.max() if known.size else np.float32(0), values), score.smooth)
-    return np.where(never, values, out)
-
-
-def picture_score(score: Score, picture: Array, runs: Sequence[Array]) -> Array:
-    """A score before its smoothing, of a picture (H, W, C) and its other runs, (H, W).
-
-    Raises:
-        InputError: it cannot be had from pictures.
-    """
-    if score.name in ("variance", "perturbed"):
-        blur = score.settings["blur"]
-        return blurred_variance(runs, blur) if blur else variance(runs)
-    if score.name == "gradient":
-        return gradient(picture, score.settings["std"])
-    raise InputError(f"The score '{score.name}' cannot be computed from pictures alone.")

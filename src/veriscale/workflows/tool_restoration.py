@@ -14,7 +14,7 @@ from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.consistency import Verdict
 from veriscale.trust.certificate import Certificate
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.command_template import CommandTemplate
 from veriscale.workflows.restoration import masked

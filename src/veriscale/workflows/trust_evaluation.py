@@ -16,8 +16,8 @@ from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import staircase
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.losses.registry import staircase
+from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.certification import trained_on

@@ -1,16 +1,35 @@
-"""Scores from pictures: higher where the result is less trustworthy. All (H, W) float32."""
+"""What draws disagree on."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
+from veriscale.trust.scores.score import Array, Needs, Score
 from veriscale.trust.smoothing import smoothed
 
-Array = NDArray[np.float32]
 _BLOCK = 1 << 15  # values treated at once: several float64 copies of them stay in the cache
+
+
+@dataclass(frozen=True)
+class Variance(Score):
+    """`variance` between draws, or between runs of a tool.
+
+    Args:
+        blur: std of the Gaussian that each draw is filtered by before, in pixels; 0 is none.
+    """
+
+    blur: float = 0.0
+
+    name: ClassVar[str] = "variance"
+    needs: ClassVar[Needs] = "draws"
+
+    def of_pictures(self, picture: Array, runs: Sequence[Array]) -> Array:
+        """The variance between the runs."""
+        return blurred_variance(runs, self.blur) if self.blur else variance(runs)
 
 
 def variance(draws: Iterable[NDArray[Any]]) -> Array:
@@ -52,11 +71,6 @@ def variance(draws: Iterable[NDArray[Any]]) -> Array:
     return np.asarray(total / (count - 1), np.float32)
 
 
-def smooth(values: NDArray[Any], std: float) -> Array:
-    """A map (H, W) filtered by a Gaussian of `std` pixels: the same size, edges mirrored, nothing moved."""
-    return smoothed(values, std)
-
-
 def blurred_variance(draws: Iterable[NDArray[Any]], std: float) -> Array:
     """`variance` between draws that are first filtered by a Gaussian of `std` pixels: what they disagree on at large.
 
@@ -66,17 +80,3 @@ def blurred_variance(draws: Iterable[NDArray[Any]], std: float) -> Array:
         InputError: as `variance`.
     """
     return variance(smoothed(draw, std) for draw in draws)
-
-
-def gradient(picture: NDArray[Any], std: float) -> Array:
-    """Length of the gradient of a picture (H, W, C) per pixel, over all channels, at the scale of `std` pixels.
-
-    The root of the summed squares of the Gaussian's derivatives along rows and columns: a tool that only resizes errs
-    most at edges.
-    """
-    total = np.zeros(picture.shape[:2], np.float32)
-    for order in ((1, 0), (0, 1)):
-        slopes = smoothed(picture, std, order)
-        for c in range(picture.shape[2]):
-            total += slopes[..., c] ** 2
-    return np.sqrt(total, out=total)
