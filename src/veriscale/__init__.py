@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from veriscale.physics.registry import parse_operator as parse_operator
     from veriscale.stages.training import train as train
     from veriscale.trust.certificate import Certificate as Certificate
-    from veriscale.trust.certificate import read_certificate as read_certificate
+    from veriscale.trust.certificate_file import read_certificate as read_certificate
     from veriscale.workflows.calibration import calibrate as calibrate
     from veriscale.workflows.degradation import degrade as degrade
     from veriscale.workflows.evaluation import evaluate as evaluate
@@ -34,7 +34,7 @@ _HOMES = {
     "evaluate": "workflows.evaluation",
     "load_prior": "workflows.restoration",
     "parse_operator": "physics.registry",
-    "read_certificate": "trust.certificate",
+    "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
     "restore": "workflows.restoration",
     "train": "stages.training",

@@ -16,7 +16,7 @@ import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.trust.certificate import _digest
+from veriscale.trust.certificate_file import digest
 from veriscale.workflows.calibration import calibrate
 
 TINY = ("--prior", "tiny", "--device", "cpu")
@@ -203,12 +203,12 @@ def of_another_version(document):
 
 def of_another_protocol(document):
     document["binding"]["protocol"] = 2
-    document["sha256"] = _digest(document)
+    document["sha256"] = digest(document)
 
 
 def of_nonsense(document):
     document["sizes"] = [1, 2, 3]
-    document["sha256"] = _digest(document)
+    document["sha256"] = digest(document)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def in_use(file, certificate, prior, folder, operator="downsample:factor=4"):
     """Score and discrepancy of a picture that is measured, stored and restored as a user would."""
     measured = write_measurement(file, folder / f"y_{file.name}", operator)
     result = veriscale.restore(measured, prior, certificate=certificate)
-    delivered = as_delivered(result.images[certificate.binding.restoration["dial"]].samples)
+    delivered = as_delivered(result.images[certificate.binding.restoration.dial].samples)
     apart = parse_discrepancy(certificate.binding.discrepancy)(delivered, read_photo(file).samples)
     return result.score, apart
 
@@ -155,7 +155,7 @@ def test_draws_are_those_of_the_measurement_and_the_seed(tiny, few, tmp_path):
 
 def test_a_noisy_measurement_is_restored_as_one(tiny, few, output):
     made = calibrate(few, output, prior=tiny, noise=0.02)
-    assert made.binding.restoration["noise"] == "gaussian:0.02"
+    assert made.binding.restoration.noise == "gaussian:0.02"
     plain = calibrate(few, output, prior=tiny, force=True)
     assert made.threshold(0.5) != plain.threshold(0.5)
 
@@ -165,7 +165,7 @@ def test_a_measurement_that_the_encoder_does_not_know(tiny, few, output, tmp_pat
         f.unlink()
     operator = "downsample:factor=4,kernel=box"
     made = calibrate(few, output, prior=tiny, operator=operator, score="gradient")
-    assert made.binding.restoration["mode"] == "zero-shot"
+    assert made.binding.restoration.mode == "zero-shot"
     maps = [in_use(f, made, tiny, tmp_path, operator) for f in sorted(few.iterdir())]
     assert_equal_units(made.staircases, [staircase(made.loss, [pair], 1.0) for pair in maps])
 
@@ -174,7 +174,7 @@ def test_a_measurement_that_is_not_linear(tiny, skimage_data, output, tmp_path):
     (file,) = write_crops(tmp_path / "one", skimage_data, 1, side=16)
     settings = {"operator": "hdr:gain=2", "dial": 1, "steps": 2, "score": "gradient"}
     made = calibrate(tmp_path / "one", output, prior=tiny, **settings)
-    assert made.binding.restoration["posterior"] == "dps"
+    assert made.binding.restoration.posterior == "dps"
     maps = in_use(file, made, tiny, tmp_path, "hdr:gain=2")
     assert_equal_units(made.staircases, [staircase(make_loss("area"), [maps], 1.0)])
 
@@ -270,7 +270,7 @@ def test_what_the_certificate_says_of_itself(tiny, crops, output):
     made = calibrate(crops, output, prior=tiny, score="variance", samples=2, dial=0.5, **QUICK)
     read = veriscale.read_certificate(output)
     assert read.binding == made.binding
-    facts = made.binding.restoration
+    facts = made.binding.restoration.given()
     assert facts["prior"] == tiny.card.tensors_sha256
     assert facts["operator"] == "downsample:factor=4,kernel=bicubic"
     assert (facts["dial"], facts["samples"], facts["sampler"], facts["steps"], facts["seed"]) == (0.5, 2, "heun", 2, 0)
@@ -283,7 +283,7 @@ def test_what_the_certificate_says_of_itself(tiny, crops, output):
 
 
 def test_nothing_binds_that_the_result_does_not_depend_on(tiny, few, output):
-    facts = calibrate(few, output, prior=tiny, samples=8, seed=5, **QUICK).binding.restoration
+    facts = calibrate(few, output, prior=tiny, samples=8, seed=5, **QUICK).binding.restoration.given()
     assert not facts.keys() & {"samples", "sampler", "steps", "seed", "path", "posterior"}
     assert facts["predictor"] == tiny.card.predictor_sha256
 
@@ -562,7 +562,7 @@ def test_settings_that_do_not_go_together(tiny, few, output, settings, words):
 def test_the_noise_of_an_operators_file_counts(tiny, few, output, tmp_path):
     (tmp_path / "a.toml").write_text('noise = "0.02"\n[[operator]]\nname = "downsample"\nfactor = 4\n')
     made = calibrate(few, output, prior=tiny, operator=str(tmp_path / "a.toml"))
-    assert made.binding.restoration["noise"] == "gaussian:0.02"
+    assert made.binding.restoration.noise == "gaussian:0.02"
 
 
 # ---- the user's own maps
@@ -679,7 +679,7 @@ def resized(samples):
 def test_a_tool_is_measured_as_it_is(few, output, tmp_path, tool):
     command = tool(RESIZE)
     made = calibrate(few, output, command=command, scale=4, score="gradient:std=2,smooth=1", loss="sup")
-    facts = made.binding.restoration
+    facts = made.binding.restoration.given()
     assert (facts["command"], facts["scale"], facts["noise"]) == (command, 4, "gaussian:0")
     assert "dial" not in facts
     for k, file in enumerate(sorted(few.iterdir())):
@@ -693,7 +693,7 @@ def test_a_tool_that_always_answers_the_same_is_asked_differently(few, output, t
     for f in sorted(few.iterdir())[2:]:
         f.unlink()
     made = calibrate(few, output, command=tool(RESIZE), scale=4, score="perturbed:smooth=2")
-    assert made.binding.restoration["perturbations"] == [p.name for p in PERTURBATIONS]
+    assert made.binding.restoration.perturbations == [p.name for p in PERTURBATIONS]
     file = few / "01.png"
     y = read_photo(write_measurement(file, tmp_path / file.name)).samples
     image = resized(y)
@@ -706,7 +706,7 @@ def test_a_tool_that_never_answers_the_same_is_asked_again(few, output, tool, mo
     for f in sorted(few.iterdir())[2:]:
         f.unlink()
     made = calibrate(few, output, command=tool(NOISY), scale=4, score="variance", samples=3)
-    assert made.binding.restoration["samples"] == 3
+    assert made.binding.restoration.samples == 3
     noise = np.sqrt(made.quantiles / 3)  # per channel; uniform over 16 steps of 255
     assert np.median(noise) == pytest.approx(16 / np.sqrt(12) / 255, rel=0.3)
     with pytest.raises(InputError, match=r"the same picture 2 times.*choose --score gradient or perturbed"):

@@ -164,11 +164,8 @@ def restore(
             base = msgspec.structs.replace(base, certificate=str(beside / base.certificate))
     if held is None and (alpha, command, score_files) != (None, None, None):
         raise InputError("--alpha, --command and --score-files belong to a --certificate, and none is given.")
-    if held is not None and "command" in held.binding.restoration and command is None:
-        raise InputError(
-            f"The certificate is for the tool {held.binding.restoration['command']!r}; if you trust it, give it as "
-            "--command."
-        )
+    if held is not None and held.command is not None and command is None:
+        raise InputError(f"The certificate is for the tool {held.command!r}; if you trust it, give it as --command.")
     if timeout is not None and (command is None or timeout <= 0):
         raise InputError("--timeout is the seconds that a --command may take, a number above 0.")
     if held is not None and alpha is not None:

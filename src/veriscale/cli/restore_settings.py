@@ -70,7 +70,7 @@ def read_run(path: Path) -> Recorded:
 
 def with_certificate(settings: Settings, certificate: Certificate) -> Settings:
     """The settings with what a prior's certificate fixes, operator and noise apart: a sidecar may know them better."""
-    if "command" in certificate.binding.restoration:
+    if certificate.command is not None:
         return settings
     fixed = {k: v for k, v in certified_settings(certificate).items() if k not in ("operator", "noise")}
     return msgspec.structs.replace(settings, **{**fixed, "dial": f"{fixed['dial']:g}"})

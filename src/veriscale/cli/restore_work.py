@@ -147,8 +147,7 @@ def tool_work(path: Path, photo: Photo, settings: Settings, certificate: Certifi
         raise InputError(f"--{given[0]} does not go with --command, which runs as it was calibrated; leave it out.")
     sidecar = read_sidecar(path)
     if sidecar is not None:
-        made = {"operator": sidecar.operator, "noise": sidecar.noise}
-        certificate.check({**certificate.binding.restoration, **made})
+        certificate.check(certificate.binding.restoration.measured_by(sidecar.operator, sidecar.noise))
     check_tool(photo, restorer, certificate)
     scale = restorer.scale
     line = f"{path.name}: {photo.width}×{photo.height} to {scale * photo.width}×{scale * photo.height} by {v.command}."

@@ -16,6 +16,7 @@ from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
+from veriscale.trust.certificate_file import write_certificate
 from veriscale.trust.discrepancies import Discrepancy
 from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import staircase
@@ -173,13 +174,14 @@ def certify(
         "failed": failed,
         "timeout": restorer.timeout,
     }
-    certificate = Certificate(
+    made = Certificate(
         msgspec.structs.replace(binding, n=len(kept)),
         information,
         tuple(r.staircase for r in kept.values() if r.staircase is not None),
         np.concatenate([r.statistics for r in kept.values()]),
         np.stack([r.quantiles for r in kept.values()]),
-    ).save(output, force)
+    )
+    certificate = write_certificate(made, output, force)
     log.remove()
     return certificate
 

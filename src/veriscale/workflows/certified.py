@@ -11,7 +11,9 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
 from veriscale.physics.registry import parse_operator
-from veriscale.trust.certificate import Certificate, read_certificate
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.certificate_file import read_certificate
+from veriscale.trust.facts import PriorFacts
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.binding import plan_facts
 from veriscale.workflows.plan import Plan
@@ -26,13 +28,13 @@ def certified_settings(certificate: Certificate) -> dict[str, Any]:
     Raises:
         InputError: it is for a tool.
     """
-    _refuse_tool(certificate)
-    facts = certificate.binding.restoration
-    settings = {k: facts[k] for k in _SETTINGS if k in facts}
-    settings["operator"] = facts["operator"]
-    if facts.get("mode") == "zero-shot":
-        settings |= {k: facts[k] for k in ("anchor", "posterior") if k in facts}
-    if facts.get("posterior") == "dps":
+    facts = certified_facts(certificate)
+    given = facts.given()
+    settings = {k: given[k] for k in _SETTINGS if k in given}
+    settings["operator"] = facts.operator
+    if facts.mode == "zero-shot":
+        settings |= {k: given[k] for k in ("anchor", "posterior") if k in given}
+    if facts.posterior == "dps":
         settings.pop("sampler", None)  # it is a sampler of its own, and takes no other
     return settings
 
@@ -43,8 +45,7 @@ def certified_request(request: Request, certificate: Certificate) -> Request:
     Raises:
         InputError: that dial is not among those asked for, or the certificate is for a tool.
     """
-    _refuse_tool(certificate)
-    dial = float(certificate.binding.restoration["dial"])
+    dial = certified_facts(certificate).dial
     asked = [request.dial] if isinstance(request.dial, int | float) else list(request.dial)
     if dial not in asked:
         raise InputError(
@@ -64,8 +65,7 @@ def with_settings(request: Request, certificate: Certificate) -> Request:
 
 def check_certified(photo: Photo, prior: Prior, plan: Plan, certificate: Certificate) -> None:
     """Raise `InputError`, before any work, where a plan is not what the certificate is about."""
-    _refuse_tool(certificate)
-    dial = float(certificate.binding.restoration["dial"])
+    dial = certified_facts(certificate).dial
     certificate.check(plan_facts(prior, plan, parse_score(certificate.binding.score), dial))
     if photo.alpha is not None:
         raise InputError("A certificate is for pictures without transparency; flatten this one first.")
@@ -105,8 +105,7 @@ def certified_prior(certificate: Certificate) -> str:
     Raises:
         InputError: it is for a tool, or no such prior is installed.
     """
-    _refuse_tool(certificate)
-    sha256 = str(certificate.binding.restoration["prior"])
+    sha256 = certified_facts(certificate).prior
     for path in known_priors().values():
         try:
             if read_card(path).tensors_sha256 == sha256:
@@ -119,7 +118,13 @@ def certified_prior(certificate: Certificate) -> str:
     )
 
 
-def _refuse_tool(certificate: Certificate) -> None:
+def certified_facts(certificate: Certificate) -> PriorFacts:
+    """What a prior's certificate fixes.
+
+    Raises:
+        InputError: it is for a tool.
+    """
     facts = certificate.binding.restoration
-    if "command" in facts:
-        raise InputError(f"The certificate is for the tool {facts['command']!r}; give --command.")
+    if not isinstance(facts, PriorFacts):
+        raise InputError(f"The certificate is for the tool {certificate.command!r}; give --command.")
+    return facts

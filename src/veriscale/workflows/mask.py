@@ -128,11 +128,11 @@ def make_mask(
     return Mask(
         certificate,
         level,
-        certificate.binding.restoration.get("dial"),
+        certificate.dial,
         threshold,
         score < threshold,
         certificate.drift(statistics(measurement.samples)),
-        measurement.format == "jpeg" and "jpeg" not in str(certificate.binding.restoration.get("operator")),
+        measurement.format == "jpeg" and "jpeg" not in certificate.binding.restoration.operator,
     )
 
 
@@ -159,7 +159,7 @@ def _scope(certificate: Certificate) -> str:
     b = certificate.binding
     size = "" if b.unit.width is None else f" of {b.unit.width}×{b.unit.height} pixels"
     left = certificate.information.get("failed") or []
-    tool = " It speaks of the pictures on which the tool succeeds." if "command" in b.restoration else ""
+    tool = " It speaks of the pictures on which the tool succeeds." if certificate.command is not None else ""
     lost = f" The tool failed on {len(left)} of the calibration pictures." if left else ""
     leaked = f" It rests on at most {b.leaked} of the {b.n} having been trained on." if b.leaked else ""
     return (

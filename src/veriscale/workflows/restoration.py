@@ -21,6 +21,7 @@ from veriscale.physics.operator import Operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.runtime.networks import TILE
 from veriscale.trust.certificate import Certificate
+from veriscale.trust.facts import PriorFacts
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certified import (
     certified_prior,
@@ -180,7 +181,8 @@ def load_certified(prior: str | None, certificate: Certificate | None, device: s
     if certificate is None:
         return load_prior(prior or "photo", device)
     name = certified_prior(certificate) if prior is None else prior
-    return load_prior(name, device, getattr(torch, str(certificate.binding.restoration.get("dtype")), None))
+    facts = certificate.binding.restoration
+    return load_prior(name, device, getattr(torch, facts.dtype) if isinstance(facts, PriorFacts) else None)
 
 
 def run_plan(

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from veriscale.diffusion.prior import Prior
@@ -15,6 +16,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.operator import Operator
+from veriscale.trust.facts import Facts, PriorFacts, ToolFacts
 from veriscale.trust.perturbations import PERTURBATIONS
 from veriscale.trust.scores.score import Score
 from veriscale.workflows.binding import plan_facts
@@ -54,7 +56,7 @@ class Restorer(Protocol):
     def timeout(self) -> float | None:
         """Seconds a run may take, where there is a limit."""
 
-    def facts(self, y: Photo) -> dict[str, Any]:
+    def facts(self, y: Photo) -> Facts:
         """What the results depend on, for measurements like this one: binding."""
 
     def __call__(self, y: Photo, stem: str, tell: Tell) -> Delivered:
@@ -106,7 +108,7 @@ class PriorRestorer:
     score_files: str | None = None
     timeout: float | None = None
 
-    def facts(self, y: Photo) -> dict[str, Any]:
+    def facts(self, y: Photo) -> PriorFacts:
         """What the results depend on, for measurements like this one."""
         return plan_facts(self.prior, make_plan(y, self.prior, self._request()), self.score, self.request.scored_dial)
 
@@ -164,20 +166,17 @@ class ToolRestorer:
             raise InputError(f"A tool is for downsampling by an integer, and this is {self.operator}.")
         return self.operator.scale
 
-    def facts(self, y: Photo) -> dict[str, Any]:
+    def facts(self, y: Photo) -> ToolFacts:
         """What the results depend on."""
-        facts: dict[str, Any] = {
-            "command": self.template.text,
-            "tool": self.template.tool_sha256,
-            "operator": str(self.operator),
-            "scale": self.scale,
-            "noise": self.noise,
-        }
-        if self.score.needs == "draws":
-            facts["samples"] = self.samples
-        if self.score.needs == "perturbed runs":
-            facts["perturbations"] = [p.name for p in PERTURBATIONS]
-        return facts
+        return ToolFacts(
+            command=self.template.text,
+            tool=self.template.tool_sha256,
+            operator=str(self.operator),
+            scale=self.scale,
+            noise=self.noise,
+            samples=self.samples if self.score.needs == "draws" else UNSET,
+            perturbations=[p.name for p in PERTURBATIONS] if self.score.needs == "perturbed runs" else UNSET,
+        )
 
     def __call__(self, y: Photo, stem: str, tell: Tell) -> Delivered:
         """Run the tool, as often as the score asks.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import UNSET
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
@@ -14,6 +15,7 @@ from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.consistency import Verdict
 from veriscale.trust.certificate import Certificate
+from veriscale.trust.facts import ToolFacts
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.command_template import CommandTemplate
@@ -34,12 +36,13 @@ def certified_tool(
         InputError: the certificate is for a prior, or for another command or tool.
     """
     facts = certificate.binding.restoration
-    if "command" not in facts:
+    if not isinstance(facts, ToolFacts):
         raise InputError("The certificate is for a prior and not for a tool; leave out --command.")
     score = parse_score(certificate.binding.score)
     check_pattern(score, score_files)
-    operator = parse_operator(facts["operator"])
-    return ToolRestorer(template, operator, facts["noise"], score, facts.get("samples", 0), timeout, score_files)
+    operator = parse_operator(facts.operator)
+    runs = 0 if facts.samples is UNSET else facts.samples
+    return ToolRestorer(template, operator, facts.noise, score, runs, timeout, score_files)
 
 
 def check_tool(photo: Photo, restorer: ToolRestorer, certificate: Certificate) -> None:
@@ -84,7 +87,7 @@ def restore_with_tool(
     facts: dict[str, Any] = {
         "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
         "mode": "tool",
-        **restorer.facts(photo),
+        **restorer.facts(photo).given(),
         "score": str(restorer.score),
         "dial": [],
         "consistency": {"value": value, "low": None, "high": None},

@@ -21,7 +21,7 @@ from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.certification import trained_on
-from veriscale.workflows.certified import with_settings
+from veriscale.workflows.certified import certified_facts, with_settings
 from veriscale.workflows.request import Request
 from veriscale.workflows.restorers import PriorRestorer, Restorer, check_pattern
 from veriscale.workflows.units import Measuring, Size
@@ -106,8 +106,7 @@ class TrustEvaluation:
 
 def certified_restorer(certificate: Certificate, prior: Prior, score_files: str | None = None) -> PriorRestorer:
     """A prior with everything a certificate fixes."""
-    facts = certificate.binding.restoration
-    request = replace(with_settings(Request(), certificate), scored_dial=float(facts["dial"]))
+    request = replace(with_settings(Request(), certificate), scored_dial=certified_facts(certificate).dial)
     score = parse_score(certificate.binding.score)
     check_pattern(score, score_files)
     return PriorRestorer(prior, request, score, score_files)
@@ -145,8 +144,8 @@ def evaluate_certificate(
     discrepancy = parse_discrepancy(certificate.binding.discrepancy)
     facts = certificate.binding.restoration
     measuring = Measuring(
-        parse_operator(facts["operator"]),
-        parse_noise(facts["noise"]),
+        parse_operator(facts.operator),
+        parse_noise(facts.noise),
         3 if unit.colour == "RGB" else 1,
         None if unit.width is None or unit.height is None else Size(unit.width, unit.height),
         seed,
