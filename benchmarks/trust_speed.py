@@ -14,7 +14,7 @@ from results import Row, write_results
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.discrepancies import pointwise
 from veriscale.trust.losses.registry import make_loss, staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.smoothing import smoothed
 
 SIDE, COUNT, FEW = 1000, 100, 20
@@ -66,7 +66,7 @@ def child(name: str, count: int) -> None:
     memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     before = time.process_time()
     calibration = Calibration(tuple(made), 1.0)
-    calibration.thresholds([allowance("mean", a, count, 1.0, binary=False) for a in ALPHAS])
+    calibration.thresholds([Guarantee("mean", count, 1.0, binary=False).allowance(a) for a in ALPHAS])
     alphas = time.process_time() - before
     before = time.process_time()
     calibration.leave_one_out(ALPHAS[::100])

@@ -21,7 +21,7 @@ from veriscale.trust.conformal import Calibration
 from veriscale.trust.drift import p_value
 from veriscale.trust.facts import ToolFacts
 from veriscale.trust.losses.registry import LOSSES, make_loss
-from veriscale.trust.modes import allowance, feasible
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import Staircase
 
 ALPHAS = ("0.05", "0.1", "0.2", "0.5")
@@ -93,7 +93,7 @@ def test_thresholds_are_those_of_the_staircases(path, loss, mode):
     b = made.binding
     promise = {"bound": b.bound, "binary": loss == "violation", "leaked": b.leaked, "delta": b.delta}
     promise |= {"declared": [Fraction(a) for a in b.declared]}
-    allowed = [allowance(b.mode, Fraction(a), 24, **promise) for a in ALPHAS]
+    allowed = [Guarantee(b.mode, 24, **promise).allowance(Fraction(a)) for a in ALPHAS]
     expected = Calibration(made.staircases, b.bound).thresholds(allowed).tolist()
     assert read.thresholds(ALPHAS).tolist() == [read.threshold(a) for a in ALPHAS] == expected
     assert len(set(expected)) > 1
@@ -116,7 +116,7 @@ def test_why_a_level_is_infeasible_is_the_modes_sentence(mode):
     certificate = example_certificate(maps=example_maps(12), **MODES[mode])
     b = certificate.binding
     given = {"leaked": b.leaked, "delta": b.delta, "declared": [Fraction(a) for a in b.declared]}
-    expected = feasible(b.mode, Fraction("0.05"), 12, 1.0, binary=False, **given)
+    expected = Guarantee(b.mode, 12, 1.0, binary=False, **given).infeasible(Fraction("0.05"))
     assert certificate.infeasible("0.05") == expected is not None
     assert certificate.threshold("0.05") == -np.inf
 

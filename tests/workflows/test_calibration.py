@@ -31,7 +31,7 @@ from veriscale.imaging.write import write_photo
 from veriscale.runtime.networks import encode, predict_error
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses.registry import make_loss, staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.perturbations import PERTURBATIONS
 from veriscale.trust.scores.gradient import gradient
 from veriscale.trust.scores.variance import variance
@@ -301,7 +301,7 @@ def test_nothing_binds_that_the_result_does_not_depend_on(tiny, few, output):
 def test_modes(tiny, crops, output, settings, expected):
     made = calibrate(crops, output, prior=tiny, **settings)
     promise = {"binary": False, **expected, "declared": [Fraction(a) for a in expected.get("declared", ())]}
-    allowed = allowance(settings.get("mode", "mean"), Fraction("0.5"), N, 1.0, **promise)
+    allowed = Guarantee(settings.get("mode", "mean"), N, 1.0, **promise).allowance(Fraction("0.5"))
     assert veriscale.read_certificate(output).threshold("0.5") == made.calibration.threshold(allowed)
     assert made.calibration.threshold(allowed) < made.calibration.threshold(
         Fraction(N + 1, 2) - 1

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import msgspec
 import numpy as np
 import pytest
+from tests.trust.masked_psnr import masked_psnr
 from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
@@ -16,7 +17,6 @@ from veriscale.diffusion.card import Data
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
-from veriscale.trust.psnr_floor import masked_psnr
 from veriscale.workflows.calibration import calibrate
 from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.restorers import as_delivered

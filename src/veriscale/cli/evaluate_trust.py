@@ -86,7 +86,7 @@ def curves(result: TrustEvaluation) -> TrustCurves:
     """For the figure."""
     rows, b = result.rows(), result.certificate.binding
     alphas = [float(exact(r.alpha)) for r in rows]
-    floors = [psnr_floor(a, b.loss, b.discrepancy).decibel for a in alphas]
+    floors = [psnr_floor(a, b.loss, b.discrepancy) for a in alphas]
     known = [f for f in floors if f is not None]
     return TrustCurves(
         alphas=np.array(alphas),

@@ -15,7 +15,7 @@ from veriscale.trust.drift import p_value
 from veriscale.trust.facts import Facts, PriorFacts, ToolFacts
 from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import make_loss
-from veriscale.trust.modes import allowance, feasible
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.risk_level import exact
 from veriscale.trust.staircase import RESOLUTION, Staircase
 
@@ -50,7 +50,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         loss, tau, tile: of `losses.registry.make_loss`.
         discrepancy: its string.
         bound: B, of the loss.
-        mode, leaked, delta, declared: of `modes.allowance`; declared alphas as they were written.
+        mode, leaked, delta, declared: of `modes.Guarantee`; declared alphas as they were written.
         n: calibration units.
         protocol: by which they were measured.
     """
@@ -96,6 +96,13 @@ class Certificate:
         """The merged staircases."""
         return Calibration(self.staircases, self.binding.bound)
 
+    @cached_property
+    def guarantee(self) -> Guarantee:
+        """What is promised of the next unit."""
+        b = self.binding
+        declared = [exact(a) for a in b.declared]
+        return Guarantee(b.mode, b.n, b.bound, self.loss.binary, b.leaked, b.delta, declared)
+
     @property
     def loss(self) -> Loss:
         """The loss, ready to be measured on other units."""
@@ -124,15 +131,15 @@ class Certificate:
         Raises:
             InputError: alpha is no positive number, or was not declared where it had to be.
         """
-        return self.calibration.threshold(allowance(alpha=exact(alpha), **self._promise))
+        return self.calibration.threshold(self.guarantee.allowance(exact(alpha)))
 
     def thresholds(self, alphas: Sequence[float | str]) -> NDArray[np.float64]:
         """`threshold` of many levels."""
-        return self.calibration.thresholds([allowance(alpha=exact(a), **self._promise) for a in alphas])
+        return self.calibration.thresholds([self.guarantee.allowance(exact(a)) for a in alphas])
 
     def infeasible(self, alpha: float | str) -> str | None:
         """A sentence that says why nothing can be trusted at this level and what would do, or None."""
-        return feasible(alpha=exact(alpha), **self._promise)
+        return self.guarantee.infeasible(exact(alpha))
 
     def shares(self, threshold: float) -> NDArray[np.float64]:
         """(n,) share of each calibration unit's pixels that would be trusted, to about a hundredth."""
@@ -184,19 +191,6 @@ class Certificate:
                 "promise is for pictures of any size."
             )
         raise InputError(f"{what}; calibrate for that size with --unit {width}x{height}.")
-
-    @property
-    def _promise(self) -> dict[str, Any]:
-        b = self.binding
-        return {
-            "mode": b.mode,
-            "n": b.n,
-            "bound": b.bound,
-            "binary": self.loss.binary,
-            "leaked": b.leaked,
-            "delta": b.delta,
-            "declared": [exact(a) for a in b.declared],
-        }
 
 
 def score_quantiles(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from veriscale.trust.certificate import PROTOCOL, QUANTILES, Binding, Certificat
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.facts import facts_of
 from veriscale.trust.losses.registry import make_loss
-from veriscale.trust.modes import allowance
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.risk_level import exact
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION, STEPS, Staircase
@@ -127,16 +127,9 @@ def _check_binding(binding: Binding) -> None:
     if binding.bound != bound:
         raise ValueError(f"B is {binding.bound:g} where {bound:g} belongs")
     alphas = [exact(a) for a in binding.declared] or [exact("0.1")]
-    allowance(
-        binding.mode,
-        alphas[0],
-        binding.n,
-        bound,
-        binary=loss.binary,
-        leaked=binding.leaked,
-        delta=binding.delta,
-        declared=alphas,
-    )
+    Guarantee(
+        binding.mode, binding.n, bound, binary=loss.binary, leaked=binding.leaked, delta=binding.delta, declared=alphas
+    ).allowance(alphas[0])
 
 
 def packed(*arrays: NDArray[Any]) -> str:

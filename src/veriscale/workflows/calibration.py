@@ -85,7 +85,7 @@ def calibrate(
         score_files: pattern of the user's own maps, with {stem}, for the score "files".
         loss, tau, tile: as `trust.losses.registry.make_loss`.
         discrepancy: as `trust.discrepancies.parse_discrepancy`.
-        mode, delta, alphas, leaked: as `trust.modes.allowance`.
+        mode, delta, alphas, leaked: as `trust.modes.Guarantee`.
         unit: size of a result, as "320x320"; the largest that all photographs have by default.
         group: whether the pictures of a sub-folder are one unit.
         skip_bad: go on without photographs that cannot be read or are too small.

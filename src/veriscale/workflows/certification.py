@@ -21,7 +21,7 @@ from veriscale.trust.discrepancies import Discrepancy
 from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import staircase
 from veriscale.trust.measurement_statistics import statistics
-from veriscale.trust.modes import MODES, allowance
+from veriscale.trust.modes import MODES, Guarantee
 from veriscale.trust.risk_level import exact
 from veriscale.workflows.black_box import ToolError
 from veriscale.workflows.calibration_log import CalibrationLog, UnitRecord
@@ -36,7 +36,7 @@ class Promise:
 
     Attributes:
         loss, discrepancy: what is bounded.
-        mode, delta, declared: how, as in `trust.modes.allowance`.
+        mode, delta, declared: how, as in `trust.modes.Guarantee`.
         leaked: how many of the pictures may have been trained on.
         grouped: whether a unit is a folder of pictures.
     """
@@ -62,16 +62,15 @@ class Promise:
             raise InputError("--alphas is of --mode pac-uniform with a loss other than violation; leave it out.")
         if self.mode == "pac-uniform" and not self.loss.binary and not self.declared:
             raise InputError("--mode pac-uniform needs every level beforehand: --alphas 0.02,0.05.")
-        allowance(
+        Guarantee(
             self.mode,
-            exact(self.declared[0]) if self.declared else exact("0.1"),
             n,
             self.loss.bound(self.discrepancy.bound),
             binary=self.loss.binary,
             leaked=self.leaked,
             delta=self.delta,
             declared=[exact(a) for a in self.declared],
-        )
+        ).allowance(exact(self.declared[0]) if self.declared else exact("0.1"))
 
 
 def certify(

@@ -83,7 +83,7 @@ class Mask:
     def floor(self) -> str | None:
         """The bound on the PSNR inside the mask, where the loss gives one."""
         b = self.certificate.binding
-        found = psnr_floor(exact(self.alpha), b.loss, b.discrepancy).decibel
+        found = psnr_floor(exact(self.alpha), b.loss, b.discrepancy)
         if found is None or found <= 0 or b.mode != "mean" or self.certificate.infeasible(self.alpha):
             return None
         empty, mean = self.certificate.nonempty(self.threshold)
