@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 from pictures import measurement
 from results import ROOT
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored, quantised
 from veriscale.report.overlay import overlay
 from veriscale.trust.discrepancies import pointwise
 from veriscale.workflows.certified import find_certificate
 from veriscale.workflows.evaluation import crop_to_multiple
 from veriscale.workflows.restoration import restore
-from veriscale.workflows.restorers import as_delivered
 
 LEFT, TOP, SIDE = 35, 10, 80  # of the measurement, as in `make demo`
 GAP, TITLE = 8, 24
@@ -29,7 +29,7 @@ def main() -> None:
     certificate = find_certificate("photo_x4_dial-0_area")
     result = restore(y, certificate=certificate, alpha="0.05")
     mask = result.mask
-    bad = pointwise(as_delivered(result.image.samples), x) > (certificate.binding.tau or 0)
+    bad = pointwise(as_stored(result.image.samples), x) > (certificate.binding.tau or 0)
     caught = np.repeat(1 - 0.25 * mask.trusted[..., None].astype(np.float32), 3, 2)
     caught[bad & ~mask.trusted] = (0.45, 0.45, 0.45)
     caught[bad & mask.trusted] = (0.8, 0.1, 0.1)
@@ -43,7 +43,7 @@ def main() -> None:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for k, (title, samples) in enumerate(panels.items()):
         left = k * (side + GAP)
-        sheet.paste(Image.fromarray(np.rint(samples.clip(0, 1) * 255).astype(np.uint8)), (left, TITLE))
+        sheet.paste(Image.fromarray(quantised(samples)), (left, TITLE))
         draw.text((left, 4), title, "black", font)
     sheet.save(ROOT / "docs" / "mask.png", optimize=True)
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pictures import measurement
 from results import ROOT
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import quantised
 from veriscale.workflows.evaluation import crop_to_multiple
 from veriscale.workflows.restoration import restore
 
@@ -37,7 +38,7 @@ def main() -> None:
     font = ImageFont.load_default(13)
     for k, (title, samples) in enumerate(panels.items()):
         left, top = k % 3 * (side + GAP), k // 3 * (side + TITLE)
-        sheet.paste(Image.fromarray(np.rint(samples[BOX].clip(0, 1) * 255).astype(np.uint8)), (left, top + TITLE))
+        sheet.paste(Image.fromarray(quantised(samples[BOX])), (left, top + TITLE))
         draw.text((left, top + 4), title, "black", font)
     sheet.save(ROOT / "docs" / "picture.png", optimize=True)
 

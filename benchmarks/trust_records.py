@@ -12,6 +12,7 @@ from cache import measured
 from pictures import files
 from results import ROOT
 from veriscale.diffusion.prior import Prior
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.trust.discrepancies import parse_discrepancy
@@ -22,7 +23,7 @@ from veriscale.workflows.command_template import parse_command
 from veriscale.workflows.plan import make_plan
 from veriscale.workflows.request import Request
 from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
+from veriscale.workflows.restorers import PriorRestorer, ToolRestorer
 from veriscale.workflows.units import Measured, Measuring, Size
 
 SCALE, SIDE, DRAWS = 4, 320, 8
@@ -70,7 +71,7 @@ def records(
         unit = measuring()(paths[name])
         plan = make_plan(unit.measurement, prior, Request(operator=Downsample(SCALE), samples=DRAWS if draws else 0))
         result = run_plan(unit.measurement, prior, plan)
-        picture, runs = as_delivered(result.image.samples), [p.samples for p in result.samples]
+        picture, runs = as_stored(result.image.samples), [p.samples for p in result.samples]
         maps = {s: score_of(s, prior, unit, paths[name], picture, runs) for s in scores}
         return {s: staircase_record(m, picture, unit.truth, kinds) for s, m in maps.items()}
 

@@ -1,7 +1,6 @@
 """Writing: what a format can keep survives, what it cannot is said, and nothing is left half-written."""
 
 import resource
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,9 @@ from PIL import Image, ImageCms
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import registry
-from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import quantised
 from veriscale.imaging.write import write_photo
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -169,21 +169,3 @@ def test_disk_that_refuses_leaves_everything_as_it_was(tmp_path, suffix, existin
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(path.name, "precious")] * existing
-
-
-def test_quantised_rounds_to_nearest():
-    samples = np.linspace(-0.1, 1.1, 300_000, dtype=np.float32).reshape(100, 1000, 3)
-    wanted = np.floor(np.clip(samples.astype(np.float64), 0, 1) * 65535 + 0.5)
-    off = np.abs(quantised(samples, 16) - wanted)
-    assert off.max() <= 1  # ties and float32 rounding
-    assert off.mean() < 1e-2
-
-
-def test_quantised_needs_no_second_canvas():
-    samples = np.full((4000, 3000, 3), 0.5, np.float32)
-    tracemalloc.start()
-    out = quantised(samples, 8)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak - out.nbytes < samples.nbytes / 2
-    assert (out == 128).all()

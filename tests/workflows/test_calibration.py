@@ -27,6 +27,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.imaging.write import write_photo
 from veriscale.runtime.networks import encode, predict_error
 from veriscale.trust.discrepancies import parse_discrepancy
@@ -39,7 +40,7 @@ from veriscale.trust.smoothing import smoothed
 from veriscale.trust.staircase import RESOLUTION, STEPS
 from veriscale.workflows.calibration import calibrate
 from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
+from veriscale.workflows.restorers import PriorRestorer, ToolRestorer
 from veriscale.workflows.tool_restoration import certified_tool, restore_with_tool
 
 N = 24
@@ -74,7 +75,7 @@ def in_use(file, certificate, prior, folder, operator="downsample:factor=4"):
     """Score and discrepancy of a picture that is measured, stored and restored as a user would."""
     measured = write_measurement(file, folder / f"y_{file.name}", operator)
     result = veriscale.restore(measured, prior, certificate=certificate)
-    delivered = as_delivered(result.images[certificate.binding.restoration.dial].samples)
+    delivered = as_stored(result.images[certificate.binding.restoration.dial].samples)
     apart = parse_discrepancy(certificate.binding.discrepancy)(delivered, read_photo(file).samples)
     return result.score, apart
 

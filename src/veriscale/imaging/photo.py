@@ -1,6 +1,5 @@
 """A photograph: samples with what must survive from file to file."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
+from veriscale.imaging.rounding import quantised
 
 Array = NDArray[np.float32]
-
-_BLOCK = 1 << 22  # samples quantised at once: 16 MiB of float32, whatever the picture's size
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +93,6 @@ def check_kind(shape: tuple[int, ...], dtype: np.dtype[Any], source: str) -> Non
         raise InputError(f"{source} is empty: shape {shape} holds no pixels")
     if not (dtype.kind == "f" or (dtype.kind == "u" and dtype.itemsize <= 2)):
         raise InputError(f"{source}: samples of type {dtype} are not known; known: uint8, uint16, float32")
-
-
-def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Rows of an array of this shape in blocks of a few megabytes, so that no pass needs a second canvas."""
-    step = max(1, _BLOCK * shape[0] // max(1, int(np.prod(shape, dtype=np.int64))))
-    return (slice(start, start + step) for start in range(0, shape[0], step))
-
-
-def quantised(samples: NDArray[np.floating[Any]], bit_depth: int) -> NDArray[Any]:
-    """Clip to [0, 1] and round to uint8 or uint16 (bit_depth 8 or 16), same shape."""
-    out = np.empty(samples.shape, np.uint8 if bit_depth == 8 else np.uint16)
-    top = 2**bit_depth - 1
-    for rows in row_blocks(samples.shape):
-        out[rows] = np.rint(np.clip(samples[rows], 0, 1) * top)
-    return out
 
 
 def pixels(photo: Photo, bit_depth: int, *, alpha: bool = True) -> NDArray[Any]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.formats.registry import is_picture
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import quantised
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def _decode(content: bytes, name: str, channels: int, device: torch.device) -> T
         path = Path(folder) / Path(name).name
         path.write_bytes(content)
         samples = as_channels(read_photo(path).samples, channels)
-    return (
-        torch.from_numpy(np.round(samples * 255).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous().to(device)
-    )
+    return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
 
 
 def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.colour import as_channels, premultiplied
-from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.resize import resize
+from veriscale.imaging.rounding import as_stored
 from veriscale.metrics.bootstrap import interval
 from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
@@ -90,7 +91,7 @@ def evaluate_photo(
     samples = premultiplied(truth.samples, truth.alpha)  # colours that nobody sees are not scored
     x = crop_to_multiple(as_channels(samples, prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, seed)
-    y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
+    y = y.with_samples(as_stored(y.samples))
     result = restore(
         y, prior, scale=scale, noise=noise_std, dial=dials, path=path, sampler=sampler, steps=steps, seed=seed
     )

@@ -14,6 +14,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.operator import Operator
 from veriscale.trust.facts import Facts, PriorFacts, ToolFacts
@@ -61,11 +62,6 @@ class Restorer(Protocol):
 
     def __call__(self, y: Photo, stem: str, tell: Tell) -> Delivered:
         """Restore a measurement; `stem` is its file's."""
-
-
-def as_delivered(x: Array) -> Array:
-    """(H, W, C) as an 8-bit file holds it."""
-    return np.asarray(np.rint(x.clip(0, 1) * 255) / np.float32(255), np.float32)
 
 
 def read_score(pattern: str, stem: str, shape: tuple[int, int]) -> Array:
@@ -118,7 +114,7 @@ class PriorRestorer:
     def __call__(self, y: Photo, stem: str, tell: Tell) -> Delivered:
         """Restore a measurement."""
         result = run_plan(y, self.prior, make_plan(y, self.prior, self._request()), progress=tell)
-        picture = as_delivered(result.images[self.request.scored_dial].samples)
+        picture = as_stored(result.images[self.request.scored_dial].samples)
         if self.score_files is not None:
             return Delivered(picture, self.score.smoothed(read_score(self.score_files, stem, picture.shape[:2])))
         if result.score is None:
@@ -187,7 +183,7 @@ class ToolRestorer:
         run = partial(run_tool, self.template, scale=self.scale, timeout=self.timeout)
         # Profile and resolution stay out: a tool that heeds them would get other input here than in calibration.
         runs = self._runs(Photo(y.samples, bit_depth=y.bit_depth), run, tell)
-        picture = as_delivered(runs[0])
+        picture = as_stored(runs[0])
         if self.score_files is not None:
             return Delivered(picture, self.score.smoothed(read_score(self.score_files, stem, picture.shape[:2])))
         return Delivered(picture, self.score.smoothed(self.score.of_pictures(picture, runs)))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from veriscale.diffusion.noise_field import NoiseField, content_hash
 from veriscale.diffusion.prior import Prior
+from veriscale.imaging.moments import moments
 from veriscale.imaging.photo import Photo
 from veriscale.traversal.dial import sigma_0, weight
 from veriscale.workflows.agreement import moved, verdict
@@ -85,16 +86,11 @@ def run_stages(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | N
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
-    """Mean and std (ddof 1) of the draws as delivered, by Welford's recurrence in float64."""
+    """Mean and std (ddof 1) of the draws as delivered."""
     if len(draws) < 2:
         return None, None
-    mean = np.zeros(draws[0].shape)
-    squares = np.zeros_like(mean)
-    for k, x in enumerate(draws, start=1):
-        step = x - mean
-        mean += step / k
-        squares += step * (x - mean)
-    return mean.astype(np.float32), np.sqrt(squares / (len(draws) - 1)).astype(np.float32)
+    found = moments(draws)
+    return found.mean.astype(np.float32), np.sqrt(found.variance).astype(np.float32)
 
 
 def _facts(prior: Prior, plan: Plan, seconds: dict[str, float]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.colour import as_channels, premultiplied
-from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
@@ -99,7 +100,7 @@ class Measuring:
         y = degrade(Photo(np.ascontiguousarray(x)), self.operator, self.noise, self.seed)
         if y.bit_depth == 32:
             return y
-        return y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
+        return y.with_samples(as_stored(y.samples))
 
     def fitting(self, size: Size) -> Size:
         """The largest size within this one that the operator takes whole.

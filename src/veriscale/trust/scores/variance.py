@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
+from veriscale.imaging.moments import moments
 from veriscale.trust.scores.score import Array, Needs, Score
 from veriscale.trust.smoothing import smoothed
-
-_BLOCK = 1 << 15  # values treated at once: several float64 copies of them stay in the cache
 
 
 @dataclass(frozen=True)
@@ -36,39 +35,20 @@ def variance(draws: Iterable[NDArray[Any]]) -> Array:
     """Variance between draws (n − 1 in the denominator), summed over the channels.
 
     Args:
-        draws: (H, W, C) each, of any floating point type; streamed: beside the draw at hand two float64 pictures are
-            held, however many there are. Equal draws give exactly 0.
+        draws: (H, W, C) each, of any floating point type; streamed. Equal draws give exactly 0.
 
     Returns:
         (H, W).
 
     Raises:
         InputError: fewer than two draws, or of different shapes.
-
-    Source: Welford 1962.
     """
-    mean = squares = np.empty(0)
-    shape: tuple[int, ...] = ()
-    count = 0
-    for draw in draws:
-        count += 1
-        if count == 1:
-            shape, mean, squares = draw.shape, draw.astype(np.float64).ravel(), np.zeros(draw.size)
-            continue
-        if draw.shape != shape:
-            raise InputError(f"The draws of one picture have one shape, got {shape} and {draw.shape}.")
-        values = draw.reshape(-1)
-        for start in range(0, draw.size, _BLOCK):
-            part = slice(start, start + _BLOCK)
-            delta = values[part] - mean[part]  # float64, since the mean is
-            step = delta / count
-            mean[part] += step
-            squares[part] += delta * (delta - step)
-    if count < 2:
-        raise InputError(f"The variance between draws needs at least 2 of them, got {count}; take more samples.")
-    planes = squares.reshape(shape)
-    total = sum((planes[..., c] for c in range(1, shape[2])), start=planes[..., 0])
-    return np.asarray(total / (count - 1), np.float32)
+    found = moments(draws)
+    if found.count < 2:
+        raise InputError(f"The variance between draws needs at least 2 of them, got {found.count}; take more samples.")
+    planes = found.squares
+    total = sum((planes[..., c] for c in range(1, planes.shape[2])), start=planes[..., 0])
+    return np.asarray(total / (found.count - 1), np.float32)
 
 
 def blurred_variance(draws: Iterable[NDArray[Any]], std: float) -> Array:
