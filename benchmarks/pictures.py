@@ -28,7 +28,7 @@ def files(name: str) -> list[Path]:
 
 def truth(path: Path, scale: int) -> np.ndarray:
     """(H, W, 3) in [0, 1], cropped at the bottom and right to a multiple of the scale."""
-    return crop_to_multiple(as_channels(read_photo(path).samples, 3), scale)
+    return crop_to_multiple(as_channels(read_photo(path).pixels, 3), scale)
 
 
 def centre(x: np.ndarray, side: int = CROP) -> np.ndarray:
@@ -40,4 +40,4 @@ def centre(x: np.ndarray, side: int = CROP) -> np.ndarray:
 def measurement(x: np.ndarray, scale: int, noise_std: float = 0.0) -> Photo:
     """Bicubic, noise, rounded to 8 bits."""
     y = degrade(Photo(x), Downsample(scale), noise_std)
-    return y.with_samples(as_stored(y.samples))
+    return y.with_pixels(as_stored(y.pixels))

@@ -184,7 +184,7 @@ def described(pictures: list[np.ndarray]) -> np.ndarray:
 
 
 def photographs(name: str) -> list[np.ndarray]:
-    return [measuring()(path).measurement.samples for path in files(name)]
+    return [measuring()(path).measurement.pixels for path in files(name)]
 
 
 def noisy(pictures: list[np.ndarray], std: float, rng: np.random.Generator) -> list[np.ndarray]:

@@ -71,7 +71,7 @@ def records(
         unit = measuring()(paths[name])
         plan = make_plan(unit.measurement, prior, Request(operator=Downsample(SCALE), samples=DRAWS if draws else 0))
         result = run_plan(unit.measurement, prior, plan)
-        picture, runs = as_stored(result.image.samples), [p.samples for p in result.samples]
+        picture, runs = as_stored(result.image.pixels), [p.pixels for p in result.samples]
         maps = {s: score_of(s, prior, unit, paths[name], picture, runs) for s in scores}
         return {s: staircase_record(m, picture, unit.truth, kinds) for s, m in maps.items()}
 

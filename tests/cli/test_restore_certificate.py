@@ -94,7 +94,7 @@ def test_a_result_has_its_mask_and_python_gives_the_same(run_of, place, cat, tin
     assert (trusted.shape, set(np.unique(trusted))) == ((48, 48), {0, 255})
     assert np.array_equal(trusted == 255, result.score < certificate.threshold(alpha))
     assert np.array_equal(trusted == 255, result.trusted)
-    image = np.rint(255 * result.image.samples.clip(0, 1)).astype(np.uint8)
+    image = np.rint(255 * result.image.pixels.clip(0, 1)).astype(np.uint8)
     assert np.array_equal(pixels(tmp_path / "out" / "cat_x4.png"), image)
     overlay = pixels(tmp_path / "out" / "cat_x4_overlay.png")
     assert np.array_equal(overlay[trusted == 255], image[trusted == 255])
@@ -186,8 +186,8 @@ def test_an_unlike_picture_is_said_aloud(run_of, cat, tmp_path):
     _, err = run_of(cat, "area.json", output=tmp_path / "like")
     assert "unlike" not in err
     photo = read_photo(cat)
-    noisy = photo.samples + 0.2 * np.random.default_rng(0).standard_normal(photo.samples.shape, np.float32)
-    write_photo(photo.with_samples(noisy), tmp_path / "noisy.png")
+    noisy = photo.pixels + 0.2 * np.random.default_rng(0).standard_normal(photo.pixels.shape, np.float32)
+    write_photo(photo.with_pixels(noisy), tmp_path / "noisy.png")
     run, err = run_of(tmp_path / "noisy.png", "area.json", output=tmp_path / "unlike")
     assert "unlike those the certificate was made from (drift p-value 0.04): the promise may not hold" in err
     assert run["certificate"]["drift_p_value"] == 1 / 25

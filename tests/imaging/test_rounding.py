@@ -35,5 +35,5 @@ def test_what_is_stored_is_what_a_file_gives_back(tmp_path, dtype):
     write_photo(Photo(values.astype(np.float32)), tmp_path / "a.png")
     stored = as_stored(values)
     assert stored.dtype == np.float32
-    np.testing.assert_array_equal(stored, read_photo(tmp_path / "a.png").samples)
+    np.testing.assert_array_equal(stored, read_photo(tmp_path / "a.png").pixels)
     np.testing.assert_array_equal(as_stored(stored), stored)

@@ -75,8 +75,8 @@ def in_use(file, certificate, prior, folder, operator="downsample:factor=4"):
     """Score and discrepancy of a picture that is measured, stored and restored as a user would."""
     measured = write_measurement(file, folder / f"y_{file.name}", operator)
     result = veriscale.restore(measured, prior, certificate=certificate)
-    delivered = as_stored(result.images[certificate.binding.restoration.dial].samples)
-    apart = parse_discrepancy(certificate.binding.discrepancy)(delivered, read_photo(file).samples)
+    delivered = as_stored(result.images[certificate.binding.restoration.dial].pixels)
+    apart = parse_discrepancy(certificate.binding.discrepancy)(delivered, read_photo(file).pixels)
     return result.score, apart
 
 
@@ -186,9 +186,9 @@ def test_the_predictor_counts_what_the_dial_has_moved(tiny, few, output, path):
     made = calibrate(few, output, prior=tiny, score="predictor:tau=0.15", dial=0.5, path=path, **QUICK)
     y = write_measurement(few / "00.png", few.parent / "y.png")
     result = veriscale.restore(y, tiny, certificate=made, dial=[0, 0.5])
-    mean, picture = (result.images[f].samples.clip(0, 1) for f in (0, 0.5))
+    mean, picture = (result.images[f].pixels.clip(0, 1) for f in (0, 0.5))
     moved = torch.from_numpy(np.abs(picture - mean).max(axis=2))[None]
-    samples = torch.from_numpy(read_photo(y).samples.transpose(2, 0, 1).copy())[None]
+    samples = torch.from_numpy(read_photo(y).pixels.transpose(2, 0, 1).copy())[None]
     condition = encode(tiny, samples, 4, 0.0, features=True)
     expected, careless = (predict_error(tiny, condition, 4, t)[0].numpy() for t in (0.15 - moved, 0.15))
     np.testing.assert_allclose(result.score, expected, atol=1e-4)
@@ -216,7 +216,7 @@ def test_python_refuses_what_contradicts_a_certificate(tiny, few, output, settin
     with pytest.raises(InputError, match=words):
         veriscale.restore(y, tiny, certificate=made, **settings)
     with pytest.raises(InputError, match="for measurements of 8 bits and this one has 32"):
-        veriscale.restore(read_photo(y).samples, tiny, certificate=made)
+        veriscale.restore(read_photo(y).pixels, tiny, certificate=made)
     with pytest.raises(InputError, match="no certificate is given"):
         veriscale.restore(y, tiny, alpha=0.1)
 
@@ -227,12 +227,12 @@ def test_grey_pictures_for_a_grey_prior(tmp_path, few, output):
     with pytest.raises(InputError, match="colour picture, and the certificate is for grey ones"):
         calibrate(few, output, prior=grey)
     for colour in few.iterdir():
-        write_photo(Photo(read_photo(colour).samples[..., :1]), colour, force=True)
+        write_photo(Photo(read_photo(colour).pixels[..., :1]), colour, force=True)
     made = calibrate(few, output, prior=grey)
     assert made.binding.unit.colour == "grey"
-    write_photo(Photo(read_photo(file).samples[:12, :12, :1]), tmp_path / "y.png")
+    write_photo(Photo(read_photo(file).pixels[:12, :12, :1]), tmp_path / "y.png")
     assert veriscale.restore(tmp_path / "y.png", grey, certificate=made).trusted.shape == (48, 48)
-    colour = Photo(np.repeat(read_photo(tmp_path / "y.png").samples, 3, 2))
+    colour = Photo(np.repeat(read_photo(tmp_path / "y.png").pixels, 3, 2))
     with pytest.raises(InputError, match="grey"):
         veriscale.restore(colour, grey, certificate=made)
 
@@ -414,7 +414,7 @@ def test_a_log_of_other_settings_is_refused_and_kept(tiny, few, output, settings
 
 def test_a_log_of_other_pictures_is_refused(tiny, few, output):
     interrupted(few, output, tiny, 3)
-    write_photo(Photo(1 - read_photo(few / "00.png").samples), few / "00.png", force=True)
+    write_photo(Photo(1 - read_photo(few / "00.png").pixels), few / "00.png", force=True)
     with pytest.raises(InputError, match="other settings, pictures or code"):
         calibrate(few, output, prior=tiny)
 
@@ -457,7 +457,7 @@ def test_a_reference_with_nan_or_beyond_its_range_is_refused(tiny, few, output):
 
 
 def test_the_unit_is_what_all_pictures_have_or_what_is_asked(tiny, few, output):
-    write_photo(read_photo(few / "00.png").with_samples(read_photo(few / "00.png").samples[:39]), few / "low.png")
+    write_photo(read_photo(few / "00.png").with_pixels(read_photo(few / "00.png").pixels[:39]), few / "low.png")
     unit = calibrate(few, output, prior=tiny).binding.unit
     assert (unit.width, unit.height) == (48, 36)
     unit = calibrate(few, output, prior=tiny, unit="32x32", force=True).binding.unit
@@ -472,7 +472,7 @@ def test_the_unit_is_what_all_pictures_have_or_what_is_asked(tiny, few, output):
 
 
 def test_tiles_are_units_of_any_size(tiny, few, output, tmp_path):
-    write_photo(read_photo(few / "00.png").with_samples(read_photo(few / "00.png").samples[:40]), few / "low.png")
+    write_photo(read_photo(few / "00.png").with_pixels(read_photo(few / "00.png").pixels[:40]), few / "low.png")
     made = calibrate(few, output, prior=tiny, loss="tile-mean", tile=16)
     assert made.binding.unit.width is None
     maps = in_use(few / "low.png", made, tiny, tmp_path)
@@ -684,8 +684,8 @@ def test_a_tool_is_measured_as_it_is(few, output, tmp_path, tool):
     assert (facts["command"], facts["scale"], facts["noise"]) == (command, 4, "gaussian:0")
     assert "dial" not in facts
     for k, file in enumerate(sorted(few.iterdir())):
-        x = read_photo(file).samples
-        image = resized(read_photo(write_measurement(file, tmp_path / file.name)).samples)
+        x = read_photo(file).pixels
+        image = resized(read_photo(write_measurement(file, tmp_path / file.name)).pixels)
         maps = smoothed(gradient(image, 2.0), 1.0), np.abs(image - x).max(axis=2)
         assert_equal_units(made.staircases[k : k + 1], [staircase(make_loss("sup"), [maps], 1.0)])
 
@@ -696,10 +696,10 @@ def test_a_tool_that_always_answers_the_same_is_asked_differently(few, output, t
     made = calibrate(few, output, command=tool(RESIZE), scale=4, score="perturbed:smooth=2")
     assert made.binding.restoration.perturbations == [p.name for p in PERTURBATIONS]
     file = few / "01.png"
-    y = read_photo(write_measurement(file, tmp_path / file.name)).samples
+    y = read_photo(write_measurement(file, tmp_path / file.name)).pixels
     image = resized(y)
     undone = [image, *(p.undo(resized(p.apply(y)), image, 4) for p in PERTURBATIONS)]
-    maps = smoothed(variance(undone), 2.0), np.abs(image - read_photo(file).samples).max(axis=2)
+    maps = smoothed(variance(undone), 2.0), np.abs(image - read_photo(file).pixels).max(axis=2)
     assert_equal_units(made.staircases[1:], [staircase(make_loss("area"), [maps], 1.0)])
 
 
@@ -838,8 +838,8 @@ def test_a_tool_sees_no_profile_in_calibration_nor_in_use(few, output, tmp_path)
     command = f"{shlex.quote(sys.executable)} {heeds} {{in}} {{out}}"
     made = calibrate(few, output, command=command, scale=4)
     y = read_photo(few / "00.png")
-    y = Photo(y.samples[:12, :12], icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    y = Photo(y.pixels[:12, :12], icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     tool = certified_tool(parse_command(command), made)
     result = restore_with_tool(y, "00", tool, made)
-    assert abs(result.image.samples - y.samples.repeat(4, 0).repeat(4, 1)).mean() < 0.1
+    assert abs(result.image.pixels - y.pixels.repeat(4, 0).repeat(4, 1)).mean() < 0.1
     assert result.image.icc == y.icc

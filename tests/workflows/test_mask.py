@@ -30,7 +30,7 @@ def score():
 
 def like(certificate):
     """The certificate as if its pictures had been like the measurement."""
-    near = statistics(MEASUREMENT.samples) + np.random.default_rng(0).normal(0, 1, certificate.statistics.shape)
+    near = statistics(MEASUREMENT.pixels) + np.random.default_rng(0).normal(0, 1, certificate.statistics.shape)
     return type(certificate)(
         certificate.binding, certificate.information, certificate.staircases, near, certificate.quantiles, "f" * 64
     )
@@ -165,7 +165,7 @@ def test_an_unlike_measurement_is_said_aloud(score):
 
 
 def test_a_jpeg_is_said_aloud_where_calibration_had_none(score):
-    jpeg = Photo(MEASUREMENT.samples, format="jpeg")
+    jpeg = Photo(MEASUREMENT.pixels, format="jpeg")
     plain = make_mask(like(example_certificate()), "0.1", score, jpeg)
     assert "came as a JPEG, and those of the calibration did not" in plain.warning
     facts = FACTS.measured_by("downsample:factor=4,kernel=bicubic + jpeg:quality=40", FACTS.noise)

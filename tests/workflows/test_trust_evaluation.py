@@ -55,7 +55,7 @@ def by_hand(file, certificate, prior, folder, alpha):
     """(loss of area, trusted share, PSNR inside) of one picture, restored as a user would."""
     measured = write_measurement(file, folder / f"{alpha}_{file.name}")
     result = veriscale.restore(measured, prior, certificate=certificate, alpha=alpha)
-    image, x = as_stored(result.image.samples), read_photo(file).samples
+    image, x = as_stored(result.image.pixels), read_photo(file).pixels
     bad = np.abs(image - x).max(axis=2) > 0.1
     psnr = masked_psnr(image, x, result.trusted) if result.trusted.any() else np.nan
     return (result.trusted & bad).mean(), result.trusted.mean(), psnr

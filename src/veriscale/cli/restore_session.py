@@ -144,7 +144,7 @@ class Session:
                 f"--crop {text} is not X,Y,W,H inside the {photo.width}×{photo.height} pixels of {path.name}."
             )
         alpha = None if photo.alpha is None else photo.alpha[y : y + h, x : x + w]
-        return photo.with_samples(photo.samples[y : y + h, x : x + w], alpha)
+        return photo.with_pixels(photo.pixels[y : y + h, x : x + w], alpha)
 
 
 def peak_memory_mb() -> int:

@@ -1,4 +1,4 @@
-"""A photograph: samples with what must survive from file to file."""
+"""A photograph: pixels with what must survive from file to file."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,18 +14,18 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One picture, upright, with what a file of its kind holds beside the samples.
+    """One picture, upright, with what a file of its kind holds beside the pixels.
 
     Attributes:
-        samples: (H, W, C) float32, C = 1 or 3; in [0, 1] from integer files, as stored from float files.
-        alpha: (H, W) float32 or None; straight: the samples are not multiplied by it.
+        pixels: (H, W, C) float32, C = 1 or 3; in [0, 1] from integer files, as stored from float files.
+        alpha: (H, W) float32 or None; straight: the pixels are not multiplied by it.
         bit_depth: 8 or 16 for integer files, 32 for float ones.
         icc: the ICC profile's bytes, or None.
         dpi: pixels per inch along x and y, or None.
         format: the name of a file format: `formats.registry.FORMATS`.
     """
 
-    samples: Array
+    pixels: Array
     alpha: Array | None = None
     bit_depth: int = 8
     icc: bytes | None = None
@@ -35,25 +35,25 @@ class Photo:
     @property
     def height(self) -> int:
         """Rows."""
-        return int(self.samples.shape[0])
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """Columns."""
-        return int(self.samples.shape[1])
+        return int(self.pixels.shape[1])
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for colour; alpha is not counted."""
-        return int(self.samples.shape[2])
+        return int(self.pixels.shape[2])
 
-    def with_samples(self, samples: Array, alpha: Array | None = None) -> "Photo":
-        """Other samples (H', W', C) and alpha (H', W'), the rest kept."""
-        return replace(self, samples=samples, alpha=alpha)
+    def with_pixels(self, pixels: Array, alpha: Array | None = None) -> "Photo":
+        """Other pixels (H', W', C) and alpha (H', W'), the rest kept."""
+        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def from_array(array: NDArray[Any], source: str, *, top: int | None = None) -> Photo:
-    """Take samples as files and callers store them.
+    """Take pixels as files and callers store them.
 
     Args:
         array: (H, W), (H, W, 1) grey, (H, W, 2) grey with alpha, (H, W, 3) colour, (H, W, 4) colour with alpha;
@@ -95,13 +95,13 @@ def check_kind(shape: tuple[int, ...], dtype: np.dtype[Any], source: str) -> Non
         raise InputError(f"{source}: samples of type {dtype} are not known; known: uint8, uint16, float32")
 
 
-def pixels(photo: Photo, bit_depth: int, *, alpha: bool = True) -> NDArray[Any]:
-    """Interleave samples and alpha as files store them.
+def interleaved(photo: Photo, bit_depth: int, *, alpha: bool = True) -> NDArray[Any]:
+    """Interleave pixels and alpha as files store them.
 
     Returns:
         (H, W) for grey alone, else (H, W, C) with alpha last; uint8, uint16 or, for bit_depth 32, float32.
     """
-    planes = [photo.samples]
+    planes = [photo.pixels]
     if alpha and photo.alpha is not None:
         planes.append(photo.alpha[..., None])
     stored = [

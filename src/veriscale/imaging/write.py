@@ -10,7 +10,7 @@ from veriscale.imaging.atomic import refuse_existing, replacing
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.registry import format_of
-from veriscale.imaging.photo import Photo, pixels
+from veriscale.imaging.photo import Photo, interleaved
 
 _COLOUR_SPACES = {b"GRAY": 1, b"RGB ": 3}  # ICC.1:2022, header bytes 16 to 19
 
@@ -40,11 +40,11 @@ def write_photo(photo: Photo, path: str | os.PathLike[str], force: bool = False)
     depth = kind.depth_for(photo.bit_depth)
     notes = _notes(photo, kind, depth)
     if not kind.grey:
-        photo = photo.with_samples(as_channels(photo.samples, 3), photo.alpha)
-    samples = pixels(photo, depth, alpha=kind.alpha)
+        photo = photo.with_pixels(as_channels(photo.pixels, 3), photo.alpha)
+    pixels = interleaved(photo, depth, alpha=kind.alpha)
     icc = photo.icc if _fits(photo.icc, photo.channels) else None
     with replacing(file, force) as temporary, temporary.open("wb") as stream:
-        kind.write(samples, icc, photo.dpi, stream)
+        kind.write(pixels, icc, photo.dpi, stream)
     return notes
 
 
@@ -62,7 +62,7 @@ def _notes(photo: Photo, kind: Format, depth: int) -> list[str]:
     if depth < photo.bit_depth:
         was = "floating point" if photo.bit_depth == 32 else f"{photo.bit_depth}"
         notes.append(f"reduced from {was} to {depth} bits: {name} holds no more")
-        outside = float(np.mean((photo.samples < 0) | (photo.samples > 1))) if photo.bit_depth == 32 else 0.0
+        outside = float(np.mean((photo.pixels < 0) | (photo.pixels > 1))) if photo.bit_depth == 32 else 0.0
         if outside:
             notes.append(f"clipped to 0..1: {outside:.2%} of the values lay outside")
     if photo.alpha is not None and not kind.alpha:

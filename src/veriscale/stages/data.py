@@ -70,7 +70,7 @@ def _decode(content: bytes, name: str, channels: int, device: torch.device) -> T
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(name).name
         path.write_bytes(content)
-        samples = as_channels(read_photo(path).samples, channels)
+        samples = as_channels(read_photo(path).pixels, channels)
     return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
 
 

@@ -20,7 +20,7 @@ WHOLE_PIXELS = 1 << 21  # of the truth; above, consistency is that of so many in
 
 def _data(photo: Photo, plan: Plan) -> DataTerm:
     """The measurement with the picture's own channels."""
-    samples = premultiplied(photo.samples, photo.alpha)
+    samples = premultiplied(photo.pixels, photo.alpha)
     y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
     return DataTerm(plan.operator, y, plan.noise)
 

@@ -212,7 +212,7 @@ def _record(
         except ToolError as error:
             return UnitRecord(None, np.empty(0, np.float32), np.empty((0, 0)), f"{file.name}: {error}")
         maps.append((delivered.score, promise.discrepancy(delivered.picture, x)))
-        rows.append(statistics(y.samples))
+        rows.append(statistics(y.pixels))
     stairs = staircase(promise.loss, maps, promise.discrepancy.bound)
     return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), np.stack(rows))
 

@@ -32,7 +32,7 @@ class Conditional:
 
     def __init__(self, photo: Photo, prior: Prior, plan: Plan, tile: int, tell: Tell) -> None:
         scale = plan.scale or 1
-        samples = as_channels(premultiplied(photo.samples, photo.alpha), prior.card.network.channels)
+        samples = as_channels(premultiplied(photo.pixels, photo.alpha), prior.card.network.channels)
         rows, columns = padding(prior, photo.height, photo.width, scale)
         if rows or columns:
             samples = np.pad(samples, ((0, rows), (0, columns), (0, 0)), mode="symmetric")

@@ -88,15 +88,15 @@ def evaluate_photo(
     seed: int = 0,
 ) -> list[Scores]:
     """Degrade one photograph to 8 bits, restore it, and score every dial position and the bicubic baseline."""
-    samples = premultiplied(truth.samples, truth.alpha)  # colours that nobody sees are not scored
+    samples = premultiplied(truth.pixels, truth.alpha)  # colours that nobody sees are not scored
     x = crop_to_multiple(as_channels(samples, prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, seed)
-    y = y.with_samples(as_stored(y.samples))
+    y = y.with_pixels(as_stored(y.pixels))
     result = restore(
         y, prior, scale=scale, noise=noise_std, dial=dials, path=path, sampler=sampler, steps=steps, seed=seed
     )
-    pictures: dict[float | str, Any] = {"bicubic": resize(y.samples, *x.shape[:2])}
-    pictures |= {f: photo.samples for f, photo in result.images.items()}
+    pictures: dict[float | str, Any] = {"bicubic": resize(y.pixels, *x.shape[:2])}
+    pictures |= {f: photo.pixels for f, photo in result.images.items()}
     return [
         Scores(
             name,

@@ -131,7 +131,7 @@ def make_mask(
         certificate.dial,
         threshold,
         score < threshold,
-        certificate.drift(statistics(measurement.samples)),
+        certificate.drift(statistics(measurement.pixels)),
         measurement.format == "jpeg" and "jpeg" not in certificate.binding.restoration.operator,
     )
 

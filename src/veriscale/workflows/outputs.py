@@ -107,7 +107,7 @@ def save_restoration(
 
         delivered = restoration.images[mask.dial or 0.0]
         write(Photo(mask.trusted[..., None].astype(np.float32)), names.trusted)
-        write(Photo(overlay(delivered.samples, mask.trusted), icc=delivered.icc, dpi=delivered.dpi), names.overlay)
+        write(Photo(overlay(delivered.pixels, mask.trusted), icc=delivered.icc, dpi=delivered.dpi), names.overlay)
     if report:
         from veriscale.workflows.reporting import report_html
 

@@ -208,12 +208,12 @@ def _check_picture(photo: Photo, prior: Prior, request: Request) -> None:
             f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
         )
     if request.operator is None and photo.bit_depth == 32:
-        low, high = float(photo.samples.min()), float(photo.samples.max())
+        low, high = float(photo.pixels.min()), float(photo.pixels.max())
         if (low < -0.5 or high > 2) and high <= LARGEST:
             raise InputError(
                 f"Values from {low:.2g} to {high:.2g} are those of no picture; if it is a measurement, say --operator."
             )
-    if photo.bit_depth == 32 and (largest := float(np.abs(photo.samples).max())) > LARGEST:
+    if photo.bit_depth == 32 and (largest := float(np.abs(photo.pixels).max())) > LARGEST:
         raise InputError(f"A picture with values of {largest:.2g} cannot be restored; divide it, so that white is 1.")
 
 
@@ -238,7 +238,7 @@ def _noise(operator: Operator, photo: Photo, request: Request) -> Noise:
     # Where there are holes no block is whole, and coefficients are no picture.
     if not operator.picture or not operator.divisible:
         raise InputError(f"The noise of a measurement by {operator} cannot be estimated; state it.")
-    return GaussianNoise(estimate_noise(premultiplied(photo.samples, photo.alpha)))
+    return GaussianNoise(estimate_noise(premultiplied(photo.pixels, photo.alpha)))
 
 
 def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
@@ -263,5 +263,5 @@ def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
 def _typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
     if not operator.picture and not noise.signed:
         raise InputError(f"Noise {noise} is for pictures, and a measurement by {operator} is none; use gaussian.")
-    y = torch.from_numpy(photo.samples).permute(2, 0, 1)[None]
+    y = torch.from_numpy(photo.pixels).permute(2, 0, 1)[None]
     return DataTerm(operator, y, noise).noise_std

@@ -211,7 +211,7 @@ def masked(
     """A restoration with its mask; `score` is a map of the user's own, before its smoothing."""
     scores = result.score
     if score is not None:
-        shape = result.image.samples.shape[:2]
+        shape = result.image.pixels.shape[:2]
         scores = parse_score(certificate.binding.score).smoothed(own_map(score, shape, "The score"))
     if scores is None:
         raise InputError("The certificate's score is of the user's own maps; give --score-files.")

@@ -82,7 +82,7 @@ def read_score(pattern: str, stem: str, shape: tuple[int, int]) -> Array:
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"Score file {path} holds no array of numbers ({error}).") from error
     else:
-        values = read_photo(path).samples[..., 0]
+        values = read_photo(path).pixels[..., 0]
     return own_map(values, shape, f"Score file {path}")
 
 
@@ -114,7 +114,7 @@ class PriorRestorer:
     def __call__(self, y: Photo, stem: str, tell: Tell) -> Delivered:
         """Restore a measurement."""
         result = run_plan(y, self.prior, make_plan(y, self.prior, self._request()), progress=tell)
-        picture = as_stored(result.images[self.request.scored_dial].samples)
+        picture = as_stored(result.images[self.request.scored_dial].pixels)
         if self.score_files is not None:
             return Delivered(picture, self.score.smoothed(read_score(self.score_files, stem, picture.shape[:2])))
         if result.score is None:
@@ -182,19 +182,19 @@ class ToolRestorer:
         """
         run = partial(run_tool, self.template, scale=self.scale, timeout=self.timeout)
         # Profile and resolution stay out: a tool that heeds them would get other input here than in calibration.
-        runs = self._runs(Photo(y.samples, bit_depth=y.bit_depth), run, tell)
+        runs = self._runs(Photo(y.pixels, bit_depth=y.bit_depth), run, tell)
         picture = as_stored(runs[0])
         if self.score_files is not None:
             return Delivered(picture, self.score.smoothed(read_score(self.score_files, stem, picture.shape[:2])))
         return Delivered(picture, self.score.smoothed(self.score.of_pictures(picture, runs)))
 
     def _runs(self, y: Photo, run: Callable[[Photo], Photo], tell: Tell) -> Sequence[Array]:
-        first = run(y).samples
+        first = run(y).pixels
         if self.score.needs == "draws":
             others = []
             for k in range(1, self.samples):
                 tell("tool", k, self.samples)
-                others.append(run(y).samples)
+                others.append(run(y).pixels)
             if all(np.array_equal(first, x) for x in others):
                 raise InputError(
                     f"The tool gave the same picture {self.samples} times, so that its runs have no variance; "
@@ -205,7 +205,7 @@ class ToolRestorer:
             undone = [first]
             for k, perturbation in enumerate(PERTURBATIONS, start=1):
                 tell("tool", k, len(PERTURBATIONS) + 1)
-                other = run(y.with_samples(perturbation.apply(y.samples))).samples
+                other = run(y.with_pixels(perturbation.apply(y.pixels))).pixels
                 undone.append(perturbation.undo(other, first, self.scale))
             return undone
         return [first]

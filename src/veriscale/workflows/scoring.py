@@ -43,7 +43,7 @@ def score_map(
         logit = problem.predicted_error(score.tau - shift)
         values = score.raised(logit[0, : finish.height, : finish.width].numpy())
     else:
-        values = score.of_pictures(finish(picture).samples, [p.samples for p in samples])
+        values = score.of_pictures(finish(picture).pixels, [p.pixels for p in samples])
     return score.smoothed(values)
 
 

@@ -81,7 +81,7 @@ def restore_with_tool(
         delivered = restorer(photo, stem, progress)
     except ToolError as error:
         raise InputError(f"The tool failed: {error}") from error
-    samples = [torch.from_numpy(p.transpose(2, 0, 1).copy())[None] for p in (delivered.picture, photo.samples)]
+    samples = [torch.from_numpy(p.transpose(2, 0, 1).copy())[None] for p in (delivered.picture, photo.pixels)]
     noise = parse_noise(restorer.noise)
     value = float(DataTerm(restorer.operator, samples[1], noise).consistency(samples[0], stored=True)[0])
     facts: dict[str, Any] = {
@@ -94,7 +94,7 @@ def restore_with_tool(
         "seconds": {"tool": round(perf_counter() - begun, 3)},
     }
     result = Restoration(
-        images={0.0: photo.with_samples(delivered.picture)},
+        images={0.0: photo.with_pixels(delivered.picture)},
         measurement=photo,
         samples=[],
         mean=None,

@@ -36,7 +36,7 @@ def run_stages(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | N
     begun = time.perf_counter()
     problem = (Conditional if plan.conditional else ZeroShot)(photo, prior, plan, tile, tell)
     anchored = time.perf_counter()
-    field = NoiseField(plan.seed, content_hash(photo.samples))
+    field = NoiseField(plan.seed, content_hash(photo.pixels))
 
     def draw(numbers: Sequence[int], start: float) -> list[Tensor]:
         return [x[None] for x in problem.draw([(field, k) for k in numbers], start)]
@@ -62,7 +62,7 @@ def run_stages(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | N
 
     finish = Finish(photo, plan)
     samples = [finish(x) for x in draws[: plan.samples]]
-    mean, std = _moments([p.samples for p in samples])
+    mean, std = _moments([p.pixels for p in samples])
     anchor = moved(problem.anchor, photo, plan) if plan.consistent else problem.anchor
     agreement = verdict(anchor, photo, prior, plan)
     score = None
@@ -72,7 +72,7 @@ def run_stages(photo: Photo, prior: Prior, plan: Plan, tile: int, batch: int | N
         images={f: finish(x) for f, x in pictures.items()},
         measurement=photo,
         samples=samples,
-        mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
+        mean=None if mean is None else samples[0].with_pixels(mean, samples[0].alpha),
         std=std,
         operator=plan.operator,
         verdict=agreement,

@@ -37,14 +37,14 @@ class ZeroShot:
 
     def __init__(self, photo: Photo, prior: Prior, plan: Plan, tile: int, tell: Tell) -> None:
         channels = prior.card.network.channels
-        samples = as_channels(premultiplied(photo.samples, photo.alpha), channels)
+        samples = as_channels(premultiplied(photo.pixels, photo.alpha), channels)
         y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
         self.prior, self.plan, self.tell, self.done = prior, plan, tell, 0
         self.mode = prior.mode(0)
         self.sigma_max = full_level(plan.operator)
         self.data = DataTerm(plan.operator, y, _shared(plan.noise, channels // photo.channels))
         self.network = UnconditionalDenoiser(prior, tile)
-        found = self._anchor(NoiseField(plan.seed, content_hash(photo.samples)))
+        found = self._anchor(NoiseField(plan.seed, content_hash(photo.pixels)))
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
 
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:

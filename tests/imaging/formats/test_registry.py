@@ -53,7 +53,7 @@ def test_a_new_format_is_written_read_and_found(tmp_path):
         "alpha is not kept: Raw has none",
         "the resolution in dpi is not kept: Raw has none",
     ]
-    assert np.abs(read_photo(tmp_path / "a.raw").samples - before.samples).max() < 1 / 255
+    assert np.abs(read_photo(tmp_path / "a.raw").pixels - before.pixels).max() < 1 / 255
     assert [i.path.name for i in collect([tmp_path])[0]] == ["a.raw"]
     assert suffix_of("raw", before) == ".raw"
     assert (registry.keeps_8_bits(Path("a.RAW")), registry.keeps_floats(Path("a.RAW"))) == (True, False)

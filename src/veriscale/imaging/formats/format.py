@@ -23,7 +23,7 @@ class Format:
         extensions: in lower case, the usual one first.
         begins: whether the first 16 bytes of a file are those of this kind.
         read: (path, most pixels that the header may announce) -> photograph.
-        write: (pixels as `photo.pixels` makes them, ICC profile, dpi, file): writes them at one of `depths`.
+        write: (pixels as `photo.interleaved` makes them, ICC profile, dpi, file): writes them at one of `depths`.
         depths: bits of the numbers it stores, rising; 32 are floating point.
         lossless: whether what is written is what is read.
         longest_side: in pixels; None where there is no limit to speak of.

@@ -50,7 +50,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         icc, dpi = page.iccprofile, _dpi(page)
         orientation = int(page.tags.valueof(exif.ORIENTATION, 1))
     photo = from_array(array, str(path), top=_top(page))
-    samples, alpha = photo.samples, photo.alpha
+    samples, alpha = photo.pixels, photo.alpha
     if page.photometric == _WHITE_IS_ZERO:
         samples = 1 - samples
     if alpha is not None and page.extrasamples[0] == _PREMULTIPLIED:
