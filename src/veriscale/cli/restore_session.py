@@ -27,10 +27,10 @@ from veriscale.workflows.outputs import (
     output_names,
     refuse_existing_results,
     refuse_input,
-    save_restoration,
     suffix_of,
 )
 from veriscale.workflows.restoration import load_certified
+from veriscale.workflows.result import Page
 from veriscale.workflows.two_stages import Progress
 
 
@@ -119,8 +119,12 @@ class Session:
             say(f"{job.path.name} is not the input of the repeated run: only its settings are.", self.quiet)
         result.run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
         result.run["peak_memory_mb"] = peak_memory_mb()
-        files, notes = save_restoration(
-            result, job.folder, stem, suffix=suffix, report=self.report, force=self.force or self.skip_existing
+        files, notes = result.write(
+            job.folder,
+            stem,
+            suffix=suffix,
+            page=_page() if self.report else None,
+            force=self.force or self.skip_existing,
         )
         for note in [*notes, *(f"{job.path.name}: {line}" for line in work.verdicts(result))]:
             say(note, self.quiet)
@@ -145,6 +149,12 @@ class Session:
             )
         alpha = None if photo.alpha is None else photo.alpha[y : y + h, x : x + w]
         return photo.with_pixels(photo.pixels[y : y + h, x : x + w], alpha)
+
+
+def _page() -> Page:
+    from veriscale.workflows.reporting import report_html  # a template engine, for those who want a report
+
+    return report_html
 
 
 def peak_memory_mb() -> int:
