@@ -39,7 +39,7 @@ def path_rows(prior: Prior) -> list[Row]:
         found = {}
         for way in PATHS:
             for f, photo in restore(y, prior, scale=SCALE, dial=INNER, path=way).images.items():
-                image = [photo.samples]
+                image = [photo.pixels]
                 found[f"{way} {f:g}"] = [float(sliced_w2(image, [x])[0]), float(energy_w2(image, [x]).mean[0])]
         return found
 
@@ -67,10 +67,10 @@ def drawn(prior: Prior, sampler: str, steps: int) -> Callable[[str], dict]:
     def measure(path: str) -> dict:
         x = centre(truth(path, SCALE))
         result = restore(measurement(x, SCALE), prior, scale=SCALE, samples=DRAWS, sampler=sampler, steps=steps)
-        draws = [p.samples for p in result.samples]
+        draws = [p.pixels for p in result.samples]
         truths = [x] * DRAWS
         return {
-            "anchor": mse(result.image.samples, x),
+            "anchor": mse(result.image.pixels, x),
             "mse": float(np.mean([mse(d, x) for d in draws])),
             "sliced": float(sliced_w2(draws, truths).mean()),
             "energy": float(energy_w2(draws, truths).mean.mean()),

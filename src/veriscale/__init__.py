@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from veriscale.settings import Settings as Settings
     from veriscale.stages.training import train as train
     from veriscale.trust.certificate import Certificate as Certificate
-    from veriscale.trust.certificate import read_certificate as read_certificate
+    from veriscale.trust.certificate_file import read_certificate as read_certificate
     from veriscale.workflows.batch import restore_files as restore_files
     from veriscale.workflows.certifying.calibration import calibrate as calibrate
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate as evaluate_certificate
@@ -43,7 +43,7 @@ _HOMES = {
     "load_prior": "workflows.opening",
     "open_restorer": "workflows.opening",
     "parse_operator": "physics.registry",
-    "read_certificate": "trust.certificate",
+    "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
     "restore": "workflows.restoring.door",
     "restore_files": "workflows.batch",

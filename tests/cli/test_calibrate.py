@@ -99,7 +99,7 @@ def test_options_of_the_restoration_bind(veriscale, few, output):
     options = ("--dial", 0.5, "--path", "renoise", "--sampler", "heun", "--steps", 2, "--seed", 3, "--scale", 2)
     options += ("--score", "variance:smooth=2", "--samples", 3, "--noise", 0.02)
     assert veriscale("calibrate", few, *TINY, "-o", output, *options)[0] == 0
-    facts = library.read_certificate(output).binding.restoration
+    facts = library.read_certificate(output).binding.restoration.given()
     expected = {"dial": 0.5, "path": "renoise", "sampler": "heun", "steps": 2, "seed": 3, "scale": 2, "samples": 3}
     expected |= {"noise": "gaussian:0.02"}
     assert {k: facts[k] for k in expected} == expected
@@ -163,7 +163,7 @@ def test_a_tool_with_its_usual_score(veriscale, few, output, tool):
     code, out, err = veriscale("calibrate", few, "--command", tool(RESIZE), "--scale", 4, "-o", output)
     assert (code, out) == (0, f"{output}\n")
     assert "score gradient:std=0.7,smooth=2" in err
-    facts = library.read_certificate(output).binding.restoration
+    facts = library.read_certificate(output).binding.restoration.given()
     assert facts["command"] == tool(RESIZE)
     assert len(facts["tool"]) == 64
 
@@ -184,7 +184,7 @@ def test_a_stochastic_tool_is_run_again_and_a_deterministic_one_refused(veriscal
     )
     options = ("--scale", 4, "--score", "variance", "--samples", 2, "-o", output)
     assert veriscale("calibrate", few, "--command", tool(noisy), *options)[0] == 0
-    assert library.read_certificate(output).binding.restoration["samples"] == 2
+    assert library.read_certificate(output).binding.restoration.samples == 2
     sentence = refused("calibrate", few, "--command", tool(RESIZE), *options, "--force", "--quiet")
     assert "the same picture 2 times" in sentence
     assert "choose --score gradient or perturbed" in sentence
@@ -229,7 +229,7 @@ def test_the_shipped_certificates_are_of_the_shipped_prior(veriscale):
     card = read_card(find_prior("photo"))
     for name in ("0_area", "0_sup", "0.5_area", "0.5_sup"):
         held = find_certificate(f"photo_x4_dial-{name}")
-        made = held.binding.restoration
+        made = held.binding.restoration.given()
         assert (made["prior"], made["predictor"]) == (card.tensors_sha256, card.predictor_sha256)
         assert (held.binding.n, held.binding.unit.width, held.information["trained_on"]) == (50, 320, 0)
         assert f"{made['dial']:g}_{held.binding.loss}" == name

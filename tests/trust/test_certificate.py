@@ -9,16 +9,19 @@ import sys
 import zlib
 from fractions import Fraction
 
+import msgspec
 import numpy as np
 import pytest
-from tests.trust.example_certificate import RESTORATION, SIDE, example_certificate, example_maps
+from tests.trust.example_certificate import FACTS, SIDE, example_certificate, example_maps
 
 from veriscale.errors import InputError
-from veriscale.trust.certificate import Unit, _digest, _packed, read_certificate, score_quantiles
+from veriscale.trust.certificate import Unit, score_quantiles
+from veriscale.trust.certificate_file import digest, packed, read_certificate, write_certificate
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.drift import p_value
-from veriscale.trust.losses import LOSSES, make_loss
-from veriscale.trust.modes import allowance, feasible
+from veriscale.trust.facts import ToolFacts
+from veriscale.trust.losses.registry import LOSSES, make_loss
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import Staircase
 
 ALPHAS = ("0.05", "0.1", "0.2", "0.5")
@@ -37,7 +40,7 @@ def path(tmp_path):
 
 def resealed(document):
     """As an edit would be that also mends the hash."""
-    return {**document, "sha256": _digest(document)}
+    return {**document, "sha256": digest(document)}
 
 
 def sentence(path):
@@ -53,7 +56,7 @@ def sentence(path):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_is_read_is_what_was_written(path, loss):
     made = example_certificate(loss, leaked=1)
-    written = made.save(path)
+    written = write_certificate(made, path)
     read = read_certificate(path)
     assert read.binding == made.binding
     assert read.information == made.information
@@ -75,7 +78,7 @@ def test_any_float32_survives(path):
     none = Staircase(np.float32([]), np.array([], np.int64))
     made = example_certificate("sup", example_maps(3))
     made = type(made)(made.binding, {}, (none, stairs, none), made.statistics, made.quantiles)
-    made.save(path)
+    write_certificate(made, path)
     read = read_certificate(path).staircases
     assert [s.scores.tolist() for s in read] == [[], scores.tolist(), []]
     assert [s.losses.tolist() for s in read] == [[], stairs.losses.tolist(), []]
@@ -85,12 +88,12 @@ def test_any_float32_survives(path):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_thresholds_are_those_of_the_staircases(path, loss, mode):
     made = example_certificate(loss, **MODES[mode])
-    made.save(path)
+    write_certificate(made, path)
     read = read_certificate(path)
     b = made.binding
     promise = {"bound": b.bound, "binary": loss == "violation", "leaked": b.leaked, "delta": b.delta}
     promise |= {"declared": [Fraction(a) for a in b.declared]}
-    allowed = [allowance(b.mode, Fraction(a), 24, **promise) for a in ALPHAS]
+    allowed = [Guarantee(b.mode, 24, **promise).allowance(Fraction(a)) for a in ALPHAS]
     expected = Calibration(made.staircases, b.bound).thresholds(allowed).tolist()
     assert read.thresholds(ALPHAS).tolist() == [read.threshold(a) for a in ALPHAS] == expected
     assert len(set(expected)) > 1
@@ -113,7 +116,7 @@ def test_why_a_level_is_infeasible_is_the_modes_sentence(mode):
     certificate = example_certificate(maps=example_maps(12), **MODES[mode])
     b = certificate.binding
     given = {"leaked": b.leaked, "delta": b.delta, "declared": [Fraction(a) for a in b.declared]}
-    expected = feasible(b.mode, Fraction("0.05"), 12, 1.0, binary=False, **given)
+    expected = Guarantee(b.mode, 12, 1.0, binary=False, **given).infeasible(Fraction("0.05"))
     assert certificate.infeasible("0.05") == expected is not None
     assert certificate.threshold("0.05") == -np.inf
 
@@ -140,7 +143,7 @@ def test_the_usual_level(loss):
 @pytest.mark.parametrize("threshold", [-np.inf, -2.0, -0.5, 0.005, 0.5, 2.0, np.inf])
 def test_shares_of_trusted_pixels_are_known_to_a_hundredth(path, threshold):
     maps = example_maps()
-    example_certificate(maps=maps).save(path)
+    write_certificate(example_certificate(maps=maps), path)
     read = read_certificate(path)
     exact = np.array([(score < threshold).mean() for score, _ in maps])
     assert read.shares(threshold) == pytest.approx(exact, abs=0.0101)
@@ -166,7 +169,7 @@ def test_quantiles_are_scores_that_are_there():
 
 def test_pixels_that_can_never_be_trusted_stay_so(path):
     hopeless = [(np.full((4, 4), np.inf, np.float32), np.zeros((4, 4), np.float32))]
-    example_certificate(maps=hopeless).save(path)
+    write_certificate(example_certificate(maps=hopeless), path)
     read = read_certificate(path)
     assert read.shares(np.inf).tolist() == [0]
     assert read.nonempty(np.inf)[0] == 1
@@ -194,7 +197,7 @@ def other(value):
 
 
 def test_an_edit_of_any_value_is_seen(path):
-    example_certificate(maps=example_maps(2)).save(path)
+    write_certificate(example_certificate(maps=example_maps(2)), path)
     text = path.read_text()
     places = list(leaves(json.loads(text)))
     assert {p[0] for p in places} == set(json.loads(text))
@@ -212,7 +215,7 @@ def test_an_edit_of_any_value_is_seen(path):
 
 
 def test_what_is_taken_away_or_added_is_seen(path):
-    example_certificate(maps=example_maps(2)).save(path)
+    write_certificate(example_certificate(maps=example_maps(2)), path)
     document = json.loads(path.read_text())
     for key in document.keys() - {"format", "version"}:
         path.write_text(json.dumps({k: v for k, v in document.items() if k != key}))
@@ -221,8 +224,12 @@ def test_what_is_taken_away_or_added_is_seen(path):
     assert "edited" in sentence(path)
 
 
+def restored(**facts):
+    return lambda d: d | {"binding": d["binding"] | {"restoration": d["binding"]["restoration"] | facts}}
+
+
 def packed_steps(scores, rises):
-    return _packed(np.float32(scores), np.uint32(rises))
+    return packed(np.float32(scores), np.uint32(rises))
 
 
 @pytest.mark.parametrize(
@@ -241,14 +248,19 @@ def packed_steps(scores, rises):
         (lambda d: d | {"binding": d["binding"] | {"score": "trust"}}, "Unknown score 'trust'"),
         (lambda d: d | {"binding": d["binding"] | {"mode": "pac"}}, "needs a delta"),
         (lambda d: d | {"binding": d["binding"] | {"restoration": {}}}, "not valid"),
+        (lambda d: d | {"binding": d["binding"] | {"restoration": 3}}, "not valid"),
+        (lambda d: d | {"binding": d["binding"] | {"restoration": {"command": "x"}}}, "not valid"),
+        (restored(guides=["t1"], moon=1), "not valid: Object contains unknown field `moon`"),
+        (restored(dtype="complex64"), "not valid: Invalid enum value 'complex64'"),
+        (restored(dial="0"), "not valid: Expected `float`, got `str`"),
         (lambda d: d | {"information": {"files": 3}}, "not valid"),
         (lambda d: d | {"information": {"failed": ["a"]}}, "not valid"),
-        (lambda d: d | {"sizes": [-1, 1, 0], "events": _packed()}, "more than 1024 steps"),
+        (lambda d: d | {"sizes": [-1, 1, 0], "events": packed()}, "more than 1024 steps"),
         (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([2, 1], [1, 1])}, "no staircase"),
         (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([1, np.inf], [1, 1])}, "no staircase"),
         (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([1, 2], [1, 0])}, "no staircase"),
         (lambda d: d | {"sizes": [2, 0, 0], "events": packed_steps([1, 2], [1 << 30, 1])}, "no staircase"),
-        (lambda d: d | {"events": _packed(np.zeros(10_000_000, np.float32))}, "does not hold the"),
+        (lambda d: d | {"events": packed(np.zeros(10_000_000, np.float32))}, "does not hold the"),
         (lambda d: d | {"sizes": d["sizes"][:2]}, "not valid"),
         (lambda d: d | {"events": d["events"][:-10]}, "not valid"),
         (lambda d: d | {"events": ""}, "not valid"),
@@ -256,7 +268,7 @@ def packed_steps(scores, rises):
     ],
 )
 def test_a_mended_hash_does_not_make_sense_of_nonsense(path, edit, words):
-    example_certificate(maps=example_maps(3)).save(path)
+    write_certificate(example_certificate(maps=example_maps(3)), path)
     path.write_text(json.dumps(resealed(edit(json.loads(path.read_text())))))
     with pytest.raises(InputError, match=words):
         read_certificate(path)
@@ -264,7 +276,7 @@ def test_a_mended_hash_does_not_make_sense_of_nonsense(path, edit, words):
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.999])
 def test_a_truncated_file(path, share):
-    example_certificate(maps=example_maps(2)).save(path)
+    write_certificate(example_certificate(maps=example_maps(2)), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     assert "is truncated or is no JSON" in sentence(path)
@@ -295,11 +307,11 @@ def test_what_cannot_be_read(path, tmp_path):
 
 
 def test_a_certificate_is_not_overwritten(path):
-    first = example_certificate().save(path)
+    first = write_certificate(example_certificate(), path)
     with pytest.raises(InputError, match="add force"):
-        example_certificate(leaked=1).save(path)
+        write_certificate(example_certificate(leaked=1), path)
     assert read_certificate(path).sha256 == first.sha256
-    example_certificate(leaked=1).save(path, force=True)
+    write_certificate(example_certificate(leaked=1), path, force=True)
     assert read_certificate(path).binding.leaked == 1
 
 
@@ -307,18 +319,18 @@ def test_a_certificate_is_not_overwritten(path):
 
 
 def test_the_same_restoration_passes_and_one_of_more_facts_does_not(path):
-    example_certificate().save(path)
+    write_certificate(example_certificate(), path)
     read = read_certificate(path)
-    read.check(RESTORATION)
-    with pytest.raises(InputError, match="for consistent none, and this is True"):
-        read.check({**RESTORATION, "consistent": True})
+    read.check(FACTS)
+    with pytest.raises(InputError, match="for seed none, and this is 3"):
+        read.check(msgspec.structs.replace(FACTS, seed=3))
 
 
 def test_a_bomb_among_the_events_is_not_unpacked(path):
-    example_certificate().save(path)
+    write_certificate(example_certificate(), path)
     document = json.loads(path.read_text())
     document["events"] = base64.b85encode(zlib.compress(bytes(1 << 26), 9)).decode()
-    path.write_text(json.dumps({**document, "sha256": _digest(document)}))
+    path.write_text(json.dumps({**document, "sha256": digest(document)}))
     with pytest.raises(InputError, match="does not hold the"):
         read_certificate(path)
 
@@ -329,18 +341,32 @@ def test_a_pipe_is_no_certificate(tmp_path):
         read_certificate(tmp_path / "pipe.json")
 
 
-@pytest.mark.parametrize("key", RESTORATION)
+@pytest.mark.parametrize("key", FACTS.given())
 def test_a_difference_is_named(key):
     with pytest.raises(InputError, match=f"^The certificate is for {key} .*leave it to the certificate, or calibrate"):
-        example_certificate().check({**RESTORATION, key: "other"})
-    with pytest.raises(InputError, match=f"^The certificate is for {key} .* is none: "):
-        example_certificate().check({k: v for k, v in RESTORATION.items() if k != key})
+        example_certificate().check(msgspec.structs.replace(FACTS, **{key: "other"}))
 
 
-def test_hashes_are_shortened_and_underscores_are_not_shown():
-    certificate = example_certificate(restoration={"weight_file": "a" * 64})
-    with pytest.raises(InputError, match=rf"weight file {'a' * 12}…, and this is {'b' * 12}…: "):
-        certificate.check({"weight_file": "b" * 64})
+def test_a_fact_that_is_missing_is_named():
+    sampled = msgspec.structs.replace(FACTS, seed=0)
+    with pytest.raises(InputError, match=r"^The certificate is for seed 0, and this is none: "):
+        example_certificate(restoration=sampled).check(FACTS)
+
+
+def test_a_prior_is_no_tool():
+    tool = ToolFacts("tool {in} {out}", "0" * 64, FACTS.operator, 4, FACTS.noise)
+    with pytest.raises(InputError, match=rf"^The certificate is for prior {'0' * 12}…, and this is none: "):
+        example_certificate().check(tool)
+    made = example_certificate(restoration=tool)
+    assert (made.command, made.dial, example_certificate().command) == ("tool {in} {out}", None, None)
+    with pytest.raises(InputError, match=r"^The certificate is for command tool {in} {out}, and this is none: "):
+        made.check(FACTS)
+
+
+def test_hashes_are_shortened():
+    certificate = example_certificate(restoration=msgspec.structs.replace(FACTS, prior="a" * 64))
+    with pytest.raises(InputError, match=rf"prior {'a' * 12}…, and this is {'b' * 12}…: "):
+        certificate.check(msgspec.structs.replace(FACTS, prior="b" * 64))
 
 
 def test_the_unit_itself_passes():

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import msgspec
 import numpy as np
 import pytest
+from tests.trust.masked_psnr import masked_psnr
 from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
@@ -16,10 +17,9 @@ from veriscale.diffusion.card import Data
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.settings import Settings, settled
-from veriscale.trust.psnr_floor import masked_psnr
 from veriscale.workflows.certifying.calibration import calibrate
-from veriscale.workflows.certifying.delivery import as_delivered
 from veriscale.workflows.certifying.trust_evaluation import (
     ALPHAS,
     Outcome,
@@ -55,7 +55,7 @@ def by_hand(file, certificate, prior, folder, alpha):
     """(loss of area, trusted share, PSNR inside) of one picture, restored as a user would."""
     measured = write_measurement(file, folder / f"{alpha}_{file.name}")
     result = veriscale.restore(measured, prior, certificate=certificate, alpha=alpha)
-    image, x = as_delivered(result.image.samples), read_photo(file).samples
+    image, x = as_stored(result.image.pixels), read_photo(file).pixels
     bad = np.abs(image - x).max(axis=2) > 0.1
     psnr = masked_psnr(image, x, result.trusted) if result.trusted.any() else np.nan
     return (result.trusted & bad).mean(), result.trusted.mean(), psnr

@@ -47,6 +47,7 @@ def degrade(
     """
     from veriscale.errors import InputError, about
     from veriscale.imaging.atomic import make_folder
+    from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
@@ -81,7 +82,7 @@ def degrade(
                 stem = item.stem if output is not None else f"{item.stem}{MEASURED}"
                 target = folder / f"{stem}{suffix_of(format, photo) if a.picture else '.npy'}"
             refuse_input(target, item.path)
-            if not a.picture and target.suffix.lower() not in (".npy", ".tif", ".tiff"):
+            if not a.picture and not keeps_floats(target):
                 raise InputError(
                     f"{target.name} cannot hold a measurement by {a}, whose values are not in [0, 1]; use .npy."
                 )

@@ -107,7 +107,7 @@ class Method(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Further settings that its pictures depend on: binding in a certificate."""
+        """Of a preset, as far as its first stage reads it: binding in a certificate, and then it reads the seed too."""
 
     def check_dial(self) -> None:
         """Raise `InputError` where positions between 0 and 1 cannot be reached."""

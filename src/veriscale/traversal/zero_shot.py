@@ -81,7 +81,7 @@ class ZeroShot:
     @property
     def settings(self) -> dict[str, Any]:
         """The preset, where the first stage reads it."""
-        return {"preset": asdict(self.preset)} if self.anchor == "paper" else {}
+        return asdict(self.preset) if self.anchor == "paper" else {}
 
     def check_dial(self) -> None:
         """Every position can be reached."""

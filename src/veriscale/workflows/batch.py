@@ -14,8 +14,8 @@ from typing import Any, Unpack
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.imaging.write import EXTENSIONS, format_of
 from veriscale.settings import Settings, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.certifying.certified import certified_settings
@@ -23,18 +23,16 @@ from veriscale.workflows.journal import read_run
 from veriscale.workflows.opening import find_certificate, open_restorer
 from veriscale.workflows.restoring.door import Asked, as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.restoration import Page
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
 from veriscale.workflows.restoring.results import (
     Names,
     output_names,
     refuse_existing_results,
     refuse_input,
-    save_restoration,
     suffix_of,
 )
 from veriscale.workflows.tools.black_box import ToolError
-
-LOSSLESS = (".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
     found: dict[Path, Path] = {}
     for given in map(Path, inputs):
         if given.is_dir():
-            pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and f.suffix.lower() in EXTENSIONS]
+            pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and is_picture(f)]
             results = _results(given)
             pictures = [f for f in pictures if f not in results and not _inside(f, output, given)]
             if not pictures:
@@ -137,7 +135,7 @@ class Batch:
         items, many = collect(inputs, output)
         if self.settings.score_files is not None and len({i.path.stem for i in items}) < len(items):
             raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
-        if many and output is not None and output.suffix.lower() in EXTENSIONS and not output.is_dir():
+        if many and output is not None and is_picture(output) and not output.is_dir():
             raise InputError(f"`--output` {output} names a picture, and there are several inputs; name a folder.")
         if output is not None and not many and output.suffix and not output.is_dir():
             format_of(output)
@@ -155,7 +153,7 @@ class Batch:
         stem = job.file.stem if job.file is not None else f"{job.name}_{work.suffix}"
         suffix = job.file.suffix if job.file is not None else suffix_of(self.format, photo)
         masked = self.settings.certificate is not None
-        if masked and suffix.lower() not in LOSSLESS:
+        if masked and not keeps_8_bits(Path(f"result{suffix}")):
             raise InputError(
                 f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
             )
@@ -188,9 +186,8 @@ class Batch:
             self.say(f"{job.path.name} is not the input of the repeated run: only its settings are.")
         run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
         run["peak_memory_mb"] = peak_memory_mb()
-        files, notes = save_restoration(
-            result, job.folder, stem, suffix=suffix, report=self.report, force=self.force or self.skip_existing
-        )
+        page = _page() if self.report else None
+        files, notes = result.write(job.folder, stem, suffix=suffix, page=page, force=self.force or self.skip_existing)
         for note in [*notes, *(f"{job.path.name}: {line}" for line in work.verdicts(result))]:
             self.say(note)
         return {**run, "outputs": [str(f) for f in files]}
@@ -250,7 +247,7 @@ def open_batch(
     repeated = None if run is None else run.settings
     if given.certificate is not None:
         held = find_certificate(given.certificate)
-        certified = None if "command" in held.binding.restoration else certified_settings(held)
+        certified = None if held.command is not None else certified_settings(held)
     elif repeated is not None and repeated.certificate is not None:
         held = find_certificate(repeated.certificate, beside)
         if (beside / repeated.certificate).is_file():
@@ -326,6 +323,12 @@ def restore_files(
 
 def _labelled(tell: Tell, label: str) -> Tell:
     return lambda what, done, of: tell(f"{label}: {what}", done, of)
+
+
+def _page() -> Page:
+    from veriscale.workflows.restoring.reporting import report_html  # a template engine, for those who want a report
+
+    return report_html
 
 
 def peak_memory_mb() -> int:

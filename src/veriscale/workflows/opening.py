@@ -11,8 +11,10 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.settings import Settings
-from veriscale.trust.certificate import Certificate, read_certificate
-from veriscale.workflows.certifying.certified import refuse_tool
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.certificate_file import read_certificate
+from veriscale.trust.facts import PriorFacts
+from veriscale.workflows.certifying.certified import certified_facts
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
@@ -43,10 +45,9 @@ def open_restorer(
     if v.timeout is not None and (v.command is None or v.timeout <= 0):
         raise InputError("`--timeout` is the seconds that a `--command` may take, a number above 0.")
     if certificate is not None:
-        if "command" in certificate.binding.restoration and v.command is None:
+        if certificate.command is not None and v.command is None:
             raise InputError(
-                f"The certificate is for the tool {certificate.binding.restoration['command']!r}; if you trust it, "
-                "give it as `--command`."
+                f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
             )
         certificate.threshold(v.alpha or certificate.usual_alpha)  # one that is none is refused before the work
         if v.command is not None:
@@ -81,7 +82,8 @@ def load_certified(prior: str | None, certificate: Certificate | None, device: s
     if certificate is None:
         return load_prior(prior or "photo", device)
     name = certified_prior(certificate) if prior is None else prior
-    return load_prior(name, device, getattr(torch, str(certificate.binding.restoration.get("dtype")), None))
+    facts = certificate.binding.restoration
+    return load_prior(name, device, getattr(torch, facts.dtype) if isinstance(facts, PriorFacts) else None)
 
 
 def known_certificates() -> dict[str, Path]:
@@ -117,8 +119,7 @@ def certified_prior(certificate: Certificate) -> str:
     Raises:
         InputError: it is for a tool, or no such prior is installed.
     """
-    refuse_tool(certificate)
-    sha256 = str(certificate.binding.restoration["prior"])
+    sha256 = certified_facts(certificate).prior
     for path in known_priors().values():
         try:
             if read_card(path).tensors_sha256 == sha256:

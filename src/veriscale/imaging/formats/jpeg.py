@@ -11,10 +11,16 @@ from PIL import Image, JpegImagePlugin
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
 
 SIGNATURE = b"\xff\xd8\xff"
+
+
+def begins(head: bytes) -> bool:
+    """Whether a file begins as JPEG files do."""
+    return head.startswith(SIGNATURE)
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -45,3 +51,17 @@ def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | No
     kept = {} if dpi is None else {"dpi": dpi}
     Image.fromarray(pixels).save(encoded, "JPEG", quality=95, subsampling=0, icc_profile=icc, **kept)
     file.write(encoded.getbuffer())
+
+
+JPEG = Format(
+    "jpeg",
+    "JPEG",
+    (".jpg", ".jpeg"),
+    begins,
+    read,
+    write,
+    depths=(8,),
+    lossless=False,
+    longest_side=65_500,  # of libjpeg
+    alpha=False,
+)

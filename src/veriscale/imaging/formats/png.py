@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
@@ -22,6 +23,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _INCH = 0.0254  # metres
 _MAX_PROFILE = 1 << 26  # bytes, unpacked: no real profile comes near
+
+
+def begins(head: bytes) -> bool:
+    """Whether a file begins as PNG files do."""
+    return head.startswith(SIGNATURE)
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -85,3 +91,15 @@ def _unpacked(packed: bytes) -> bytes:
 
 def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", len(body), name) + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
+
+
+PNG = Format(
+    "png",
+    "PNG",
+    (".png",),
+    begins,
+    read,
+    write,
+    depths=(8, 16),
+    longest_side=1_000_000,  # of libpng
+)

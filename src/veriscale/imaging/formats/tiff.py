@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 from veriscale.imaging.colour import unpremultiplied
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
 
@@ -25,6 +26,11 @@ _PREMULTIPLIED, _STRAIGHT = 1, 2
 _JPEG = (6, 7, 34892)  # compressions that bring YCbCr back to RGB
 _PLANES = 2  # a value of PlanarConfiguration
 _REDUCED_OR_MASK = 1 | 4  # bits of NewSubfileType
+
+
+def begins(head: bytes) -> bool:
+    """Whether a file begins as TIFF files do."""
+    return head.startswith(SIGNATURES)
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -44,7 +50,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         icc, dpi = page.iccprofile, _dpi(page)
         orientation = int(page.tags.valueof(exif.ORIENTATION, 1))
     photo = from_array(array, str(path), top=_top(page))
-    samples, alpha = photo.samples, photo.alpha
+    samples, alpha = photo.pixels, photo.alpha
     if page.photometric == _WHITE_IS_ZERO:
         samples = 1 - samples
     if alpha is not None and page.extrasamples[0] == _PREMULTIPLIED:
@@ -146,3 +152,6 @@ def _dpi(page: Any) -> tuple[float, float] | None:
     if per_inch is None or x is None or y is None or not x[1] or not y[1]:
         return None
     return plausible_dpi(x[0] / x[1] * per_inch, y[0] / y[1] * per_inch)
+
+
+TIFF = Format("tiff", "TIFF", (".tif", ".tiff"), begins, read, write, depths=(8, 16, 32))

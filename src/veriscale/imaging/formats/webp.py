@@ -16,11 +16,12 @@ from PIL import Image
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
 
-def is_webp(head: bytes) -> bool:
+def begins(head: bytes) -> bool:
     """Whether a file begins as WebP files do."""
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
@@ -74,3 +75,16 @@ def _size(name: bytes, body: bytes) -> tuple[int, int]:
         return width & 0x3FFF, height & 0x3FFF
     (bits,) = struct.unpack_from("<I", body, 1)
     return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+
+
+WEBP = Format(
+    "webp",
+    "WebP",
+    (".webp",),
+    begins,
+    read,
+    write,
+    depths=(8,),
+    longest_side=16_383,  # of libwebp
+    grey=False,
+)

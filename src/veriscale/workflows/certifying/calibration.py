@@ -16,8 +16,9 @@ from veriscale.settings import positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import Loss, make_loss
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import make_loss
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.certification import Promise, certify
 from veriscale.workflows.certifying.scoring import check_pattern
@@ -69,9 +70,9 @@ def calibrate(
         prior: name, path or a loaded prior; `photo` by default, where no command is given.
         score: as in "variance:smooth=2"; the prior's predictor where it has one, else the variance of its draws, and
             for a tool the gradient of its result.
-        loss, tau, tile: as `trust.losses.make_loss`.
+        loss, tau, tile: as `trust.losses.registry.make_loss`.
         discrepancy: as `trust.discrepancies.parse_discrepancy`.
-        mode, delta, alphas, leaked: as `trust.modes.allowance`.
+        mode, delta, alphas, leaked: as `trust.modes.Guarantee`.
         unit: size of a result, as "320x320"; the largest that all photographs have by default.
         group: whether the pictures of a sub-folder are one unit.
         skip_bad: go on without photographs that cannot be read or are too small.
@@ -110,8 +111,8 @@ def calibrate(
     scale, score_files = asked_for.scale, asked_for.score_files
     if scale is not None and scale < 2:
         raise InputError(f"Scale {scale} enlarges nothing; give 2 or more.")
-    if unit is not None and loss == "tile-mean":
-        raise InputError("The loss 'tile-mean' is for pictures of any size; leave out the unit.")
+    if unit is not None and promise.loss.any_size:
+        raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
     items, _ = collect([Path(directory)])
     operator, noise = asked.get("operator"), asked.get("noise")
@@ -128,7 +129,7 @@ def calibrate(
             raise InputError("A tool's factor is not known; say `--scale`, such as `--scale` 4.")
         wanted = parse_score(score if score is not None else "files" if score_files else TOOL_SCORE)
         a = found or Downsample(1 if scale is None else scale)
-        runs = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.name == "variance" else 0
+        runs = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
         timeout = TIMEOUT if asked_for.timeout is None else asked_for.timeout
         restorer = ToolRestorer(parse_command(command), a, str(model), wanted, runs, timeout, score_files)
         channels = 3
@@ -137,7 +138,7 @@ def calibrate(
         loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
         a = found or Downsample(max(loaded.card.network.scales) if scale is None else scale)
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
-        draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.name == "variance" else 0
+        draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
         settings = settled(replace(asked_for, samples=draws, scale=None, operator=None))
         restorer = PriorRestorer(loaded, settings, score=wanted, operator=a, noise=model)
         channels = loaded.card.network.channels
@@ -152,7 +153,7 @@ def calibrate(
         raise InputError(
             "Two of the pictures have one name, so that `--score-files` cannot tell them apart; rename one."
         )
-    if size is None and loss != "tile-mean":
+    if size is None and not promise.loss.any_size:
         size = common_size(good, measuring)
     for why in bad.values():
         tell(f"Left out: {why}")

@@ -16,10 +16,12 @@ from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
+from veriscale.trust.certificate_file import write_certificate
 from veriscale.trust.discrepancies import Discrepancy
-from veriscale.trust.losses import Loss, staircase
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import staircase
 from veriscale.trust.measurement_statistics import statistics
-from veriscale.trust.modes import MODES, allowance
+from veriscale.trust.modes import MODES, Guarantee
 from veriscale.trust.risk_level import exact
 from veriscale.workflows.batch import Item
 from veriscale.workflows.certifying.calibration_log import CalibrationLog, UnitRecord
@@ -35,7 +37,7 @@ class Promise:
 
     Attributes:
         loss, discrepancy: what is bounded.
-        mode, delta, declared: how, as in `trust.modes.allowance`.
+        mode, delta, declared: how, as in `trust.modes.Guarantee`.
         leaked: how many of the pictures may have been trained on.
         grouped: whether a unit is a folder of pictures.
     """
@@ -61,16 +63,15 @@ class Promise:
             raise InputError("`--alphas` is of `--mode` pac-uniform with a loss other than violation; leave it out.")
         if self.mode == "pac-uniform" and not self.loss.binary and not self.declared:
             raise InputError("`--mode` pac-uniform needs every level beforehand: `--alphas` 0.02,0.05.")
-        allowance(
+        Guarantee(
             self.mode,
-            exact(self.declared[0]) if self.declared else exact("0.1"),
             n,
             self.loss.bound(self.discrepancy.bound),
             binary=self.loss.binary,
             leaked=self.leaked,
             delta=self.delta,
             declared=[exact(a) for a in self.declared],
-        )
+        ).allowance(exact(self.declared[0]) if self.declared else exact("0.1"))
 
 
 def certify(
@@ -173,13 +174,14 @@ def certify(
         "failed": failed,
         "timeout": restorer.timeout,
     }
-    certificate = Certificate(
+    made = Certificate(
         msgspec.structs.replace(binding, n=len(kept)),
         information,
         tuple(r.staircase for r in kept.values() if r.staircase is not None),
         np.concatenate([r.statistics for r in kept.values()]),
         np.stack([r.quantiles for r in kept.values()]),
-    ).save(output, force)
+    )
+    certificate = write_certificate(made, output, force)
     log.remove()
     return certificate
 
@@ -211,7 +213,7 @@ def _record(
         except ToolError as error:
             return UnitRecord(None, np.empty(0, np.float32), np.empty((0, 0)), f"{file.name}: {error}")
         maps.append((delivered.score, promise.discrepancy(delivered.picture, x)))
-        rows.append(statistics(y.samples))
+        rows.append(statistics(y.pixels))
     stairs = staircase(promise.loss, maps, promise.discrepancy.bound)
     return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), np.stack(rows))
 

@@ -1,11 +1,13 @@
 """Restoring with a prior as a certificate says: its settings, and whether they are kept."""
 
+from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.settings import Settings, positions
 from veriscale.trust.certificate import Certificate
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.facts import PriorFacts
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.binding import plan_facts
 from veriscale.workflows.restoring.plan import Plan
 
@@ -18,14 +20,14 @@ def certified_settings(certificate: Certificate) -> Settings:
     Raises:
         InputError: it is for a tool.
     """
-    refuse_tool(certificate)
-    facts = certificate.binding.restoration
-    known = {k: facts[k] for k in _SETTINGS if k in facts}
-    if facts.get("mode") == "zero-shot":
-        known |= {k: facts[k] for k in ("anchor", "posterior") if k in facts}
-    if facts.get("posterior") == "dps":
+    facts = certified_facts(certificate)
+    given = facts.given()
+    known = {k: given[k] for k in _SETTINGS if k in given}
+    if facts.mode == "zero-shot":
+        known |= {k: given[k] for k in ("anchor", "posterior") if k in given}
+    if facts.posterior == "dps":
         known.pop("sampler", None)  # it is a sampler of its own, and takes no other
-    return Settings(dial=f"{facts['dial']:g}", **known)
+    return Settings(dial=shortest(facts.dial), **known)
 
 
 def certified_dial(certificate: Certificate, settings: Settings) -> float:
@@ -34,8 +36,7 @@ def certified_dial(certificate: Certificate, settings: Settings) -> float:
     Raises:
         InputError: it is not among those asked for, or the certificate is for a tool.
     """
-    refuse_tool(certificate)
-    dial = float(certificate.binding.restoration["dial"])
+    dial = certified_facts(certificate).dial
     asked = positions(settings.dial or "0")
     if dial not in asked:
         raise InputError(
@@ -47,16 +48,20 @@ def certified_dial(certificate: Certificate, settings: Settings) -> float:
 
 def check_certified(photo: Photo, prior: Prior, plan: Plan, certificate: Certificate) -> None:
     """Raise `InputError`, before any work, where a plan is not what the certificate is about."""
-    refuse_tool(certificate)
-    dial = float(certificate.binding.restoration["dial"])
+    dial = certified_facts(certificate).dial
     certificate.check(plan_facts(prior, plan, parse_score(certificate.binding.score), dial))
     if photo.alpha is not None:
         raise InputError("A certificate is for pictures without transparency; flatten this one first.")
     certificate.check_unit(plan.shape[1], plan.shape[0], photo.channels, photo.bit_depth)
 
 
-def refuse_tool(certificate: Certificate) -> None:
-    """Raise `InputError` where a certificate is for a tool."""
+def certified_facts(certificate: Certificate) -> PriorFacts:
+    """What a prior's certificate fixes.
+
+    Raises:
+        InputError: it is for a tool.
+    """
     facts = certificate.binding.restoration
-    if "command" in facts:
-        raise InputError(f"The certificate is for the tool {facts['command']!r}; give `--command`.")
+    if not isinstance(facts, PriorFacts):
+        raise InputError(f"The certificate is for the tool {certificate.command!r}; give `--command`.")
+    return facts

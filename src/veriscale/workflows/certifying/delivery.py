@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.imaging.photo import Photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.restorer import Restorer
 
@@ -20,11 +21,6 @@ class Delivered:
     score: Array
 
 
-def as_delivered(x: Array) -> Array:
-    """(H, W, C) as an 8-bit file holds it."""
-    return np.asarray(np.rint(x.clip(0, 1) * 255) / np.float32(255), np.float32)
-
-
 def deliver(restorer: Restorer, y: Photo, stem: str, tell: Tell = lambda phase, done, of: None) -> Delivered:
     """Restore a measurement at the one dial position of the restorer; `stem` is that of the picture it was made of.
 
@@ -35,4 +31,4 @@ def deliver(restorer: Restorer, y: Photo, stem: str, tell: Tell = lambda phase, 
     result = restorer.prepare(y, stem=stem).restore(tell)
     if result.score is None:
         raise ValueError("a restorer without a score delivers nothing to certify")
-    return Delivered(as_delivered(result.image.samples), result.score)
+    return Delivered(as_stored(result.image.pixels), result.score)

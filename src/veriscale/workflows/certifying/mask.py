@@ -10,7 +10,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.measurement_statistics import statistics
 from veriscale.trust.psnr_floor import psnr_floor
-from veriscale.trust.risk_level import exact
+from veriscale.trust.risk_level import exact, percent
 
 UNLIKE = 0.05  # a drift p-value below it is said aloud
 
@@ -83,7 +83,7 @@ class Mask:
     def floor(self) -> str | None:
         """The bound on the PSNR inside the mask, where the loss gives one."""
         b = self.certificate.binding
-        found = psnr_floor(exact(self.alpha), b.loss, b.discrepancy).decibel
+        found = psnr_floor(exact(self.alpha), b.loss, b.discrepancy)
         if found is None or found <= 0 or b.mode != "mean" or self.certificate.infeasible(self.alpha):
             return None
         empty, mean = self.certificate.nonempty(self.threshold)
@@ -128,11 +128,11 @@ def make_mask(
     return Mask(
         certificate,
         level,
-        certificate.binding.restoration.get("dial"),
+        certificate.dial,
         threshold,
         score < threshold,
-        certificate.drift(statistics(measurement.samples)),
-        measurement.format == "jpeg" and "jpeg" not in str(certificate.binding.restoration.get("operator")),
+        certificate.drift(statistics(measurement.pixels)),
+        measurement.format == "jpeg" and "jpeg" not in certificate.binding.restoration.operator,
     )
 
 
@@ -147,17 +147,10 @@ def mask_lines(mask: Mask | None) -> list[str]:
 def _promise(certificate: Certificate, alpha: str) -> str:
     b = certificate.binding
     unit, units = ("picture", "pictures") if b.unit.kind == "picture" else ("folder of pictures", "folders of pictures")
-    apart, tau = f"{b.discrepancy} discrepancy", b.tau or 0
-    what = {
-        "area": f"at most {_percent(alpha)} of a {unit} is both trusted and off by more than {tau:g} ({apart})",
-        "sup": f"the worst trusted pixel of a {unit} is off by at most {alpha} ({apart})",
-        "tile-mean": f"the worst trusted pixel of a tile of {b.tile}×{b.tile} is off by at most {alpha} ({apart})",
-        "recall": f"at most {_percent(alpha)} of a {unit}'s pixels off by more than {tau:g} ({apart}) are trusted",
-        "violation": f"at most {_percent(alpha)} of {units} have a trusted pixel off by more than {tau:g} ({apart})",
-    }[b.loss]
+    what = certificate.loss.promise(alpha, unit, units, f"{b.discrepancy} discrepancy")
     if b.mode == "mean":
         return f"On average {what}. The average is over calibration sets and new {units} together."
-    sure = _percent(str(1 - (b.delta or 0)))
+    sure = percent(str(1 - (b.delta or 0)))
     return (
         f"With {sure} confidence in the calibration, {_levels(certificate)}: on average {what}. This takes pictures "
         "that are independent draws of one kind."
@@ -174,14 +167,10 @@ def _scope(certificate: Certificate) -> str:
     b = certificate.binding
     size = "" if b.unit.width is None else f" of {b.unit.width}×{b.unit.height} pixels"
     left = certificate.information.get("failed") or []
-    tool = " It speaks of the pictures on which the tool succeeds." if "command" in b.restoration else ""
+    tool = " It speaks of the pictures on which the tool succeeds." if certificate.command is not None else ""
     lost = f" The tool failed on {len(left)} of the calibration pictures." if left else ""
     leaked = f" It rests on at most {b.leaked} of the {b.n} having been trained on." if b.leaked else ""
     return (
         f"This is a promise about the average over {b.unit.colour} pictures{size} of the kind that was calibrated "
         f"(n = {b.n}), {_levels(certificate)}; it is not a promise about this picture.{leaked}{tool}{lost}"
     )
-
-
-def _percent(text: str) -> str:
-    return f"{100 * float(exact(text)):g} %"

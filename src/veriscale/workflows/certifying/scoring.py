@@ -1,6 +1,5 @@
 """Scores from pictures, and maps that the user brings."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
-from veriscale.trust.score_name import Score
-from veriscale.trust.scores import blurred_variance, gradient, smooth, variance
+from veriscale.trust.scores.score import Score
 
 Array = NDArray[np.float32]
 
@@ -33,13 +31,13 @@ def read_score(pattern: str, stem: str, shape: tuple[int, int]) -> Array:
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"Score file {path} holds no array of numbers ({error}).") from error
     else:
-        values = read_photo(path).samples[..., 0]
+        values = read_photo(path).pixels[..., 0]
     return own_map(values, shape, f"Score file {path}")
 
 
 def check_pattern(score: Score, pattern: str | None) -> None:
     """Raise `InputError` unless a pattern for score files is there exactly where the score wants one."""
-    if (score.name == "files") != (pattern is not None):
+    if (score.needs == "maps") != (pattern is not None):
         raise InputError("The score 'files' and `--score-files` go together: give both or neither.")
     if pattern is not None and "{stem}" not in pattern:
         raise InputError(
@@ -67,30 +65,3 @@ def own_map(values: NDArray[Any], shape: tuple[int, ...], source: str) -> Array:
     if np.isnan(own).any():
         raise InputError(f"{source} holds NaN; write inf where nothing may be trusted.")
     return own
-
-
-def smoothed(score: Score, values: Array) -> Array:
-    """With the score's final smoothing."""
-    if not score.smooth:
-        return values
-    never = np.isinf(values)
-    if not never.any():
-        return smooth(values, score.smooth)
-    # What is never (or always) trusted stays so and does not spread.
-    known = values[~never]
-    out = smooth(np.where(never, known.max() if known.size else np.float32(0), values), score.smooth)
-    return np.where(never, values, out)
-
-
-def picture_score(score: Score, picture: Array, runs: Sequence[Array]) -> Array:
-    """A score before its smoothing, of a picture (H, W, C) and its other runs, (H, W).
-
-    Raises:
-        InputError: it cannot be had from pictures.
-    """
-    if score.name in ("variance", "perturbed"):
-        blur = score.settings["blur"]
-        return blurred_variance(runs, blur) if blur else variance(runs)
-    if score.name == "gradient":
-        return gradient(picture, score.settings["std"])
-    raise InputError(f"The score '{score.name}' cannot be computed from pictures alone.")

@@ -20,14 +20,14 @@ from veriscale.settings import Settings, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import staircase
+from veriscale.trust.losses.registry import staircase
 from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.risk_level import exact
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.certification import trained_on
-from veriscale.workflows.certifying.certified import certified_settings
+from veriscale.workflows.certifying.certified import certified_facts, certified_settings
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
@@ -108,7 +108,7 @@ class TrustEvaluation:
         """The curves, as a PNG file."""
         rows, b = self.rows(), self.certificate.binding
         alphas = [float(exact(r.alpha)) for r in rows]
-        floors = [psnr_floor(a, b.loss, b.discrepancy).decibel for a in alphas]
+        floors = [psnr_floor(a, b.loss, b.discrepancy) for a in alphas]
         known = [f for f in floors if f is not None]
         curves = TrustCurves(
             alphas=np.array(alphas),
@@ -136,10 +136,10 @@ class TrustEvaluation:
 
 def certified_restorer(certificate: Certificate, prior: Prior, score_files: str | None = None) -> PriorRestorer:
     """A prior with everything a certificate fixes, the measurement included."""
-    facts = certificate.binding.restoration
+    facts = certified_facts(certificate)
     score = parse_score(certificate.binding.score)
     check_pattern(score, score_files)
-    given = Settings(operator=facts["operator"], noise=facts["noise"], score_files=score_files)
+    given = Settings(operator=facts.operator, noise=facts.noise, score_files=score_files)
     return PriorRestorer(prior, settled(given, certified_settings(certificate)), score=score)
 
 
@@ -220,8 +220,8 @@ def evaluate_masks(
     discrepancy = parse_discrepancy(certificate.binding.discrepancy)
     facts = certificate.binding.restoration
     measuring = Measuring(
-        parse_operator(facts["operator"]),
-        parse_noise(facts["noise"]),
+        parse_operator(facts.operator),
+        parse_noise(facts.noise),
         3 if unit.colour == "RGB" else 1,
         None if unit.width is None or unit.height is None else Size(unit.width, unit.height),
         seed,

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.colour import as_channels, premultiplied
-from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
@@ -78,7 +79,7 @@ class Measuring:
             InputError: it cannot be read, or is smaller than the unit.
         """
         photo = read_photo(file)
-        whole = as_channels(premultiplied(photo.samples, photo.alpha), self.channels)
+        whole = as_channels(premultiplied(photo.pixels, photo.alpha), self.channels)
         size = self.fitting(Size(photo.width, photo.height)) if self.size is None else self.size
         if size.width > photo.width or size.height > photo.height:
             raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
@@ -91,7 +92,7 @@ class Measuring:
             small = self._measure(whole[: photo.height // scale * scale, : photo.width // scale * scale])
             part = Size(size.width // scale, size.height // scale)
             top, left = (small.height - part.height) // 2, (small.width - part.width) // 2
-            y = small.with_samples(_cut(small.samples, top, left, part))
+            y = small.with_pixels(_cut(small.pixels, top, left, part))
             x = _cut(whole, scale * top, scale * left, size)
         return Measured(x, y)
 
@@ -99,7 +100,7 @@ class Measuring:
         y = degrade(Photo(np.ascontiguousarray(x)), self.operator, self.noise, self.seed)
         if y.bit_depth == 32:
             return y
-        return y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
+        return y.with_pixels(as_stored(y.pixels))
 
     def fitting(self, size: Size) -> Size:
         """The largest size within this one that the operator takes whole.
@@ -156,7 +157,7 @@ def _check(photo: Photo, file: Path, measuring: Measuring) -> None:
         raise InputError(f"{file} has transparency, and a certificate is for pictures without.")
     if size is not None and (photo.width < size.width or photo.height < size.height):
         raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
-    low, high = float(photo.samples.min()), float(photo.samples.max())
+    low, high = float(photo.pixels.min()), float(photo.pixels.max())
     if low < 0 or high > 1:  # of a floating point file
         raise InputError(f"{file}: values from {low:.3g} to {high:.3g}, and a picture's are in [0, 1].")
     measured = measuring.operator.measurement_shape((photo.channels, photo.height, photo.width))

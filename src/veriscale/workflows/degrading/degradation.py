@@ -45,11 +45,11 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
     shape = (photo.channels, photo.height, photo.width)
     measured = a.measurement_shape(shape)
     height, width = a.truth_shape(measured)[-2:]
-    truth = premultiplied(photo.samples, photo.alpha)[:height, :width]
+    truth = premultiplied(photo.pixels, photo.alpha)[:height, :width]
     clean = a.measure(_tensor(truth))
     y = clean
     if str(model) != _NOISELESS:
-        digest = hashlib.blake2b(np.ascontiguousarray(photo.samples).tobytes(), digest_size=8).digest()
+        digest = hashlib.blake2b(np.ascontiguousarray(photo.pixels).tobytes(), digest_size=8).digest()
         y = model.sample(clean, np.random.default_rng([seed, int.from_bytes(digest, "big")]))
         support = a.support(measured)
         y = y if support is None else y * support.to(y)

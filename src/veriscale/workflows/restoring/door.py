@@ -20,7 +20,7 @@ from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, checked, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
-from veriscale.trust.score_name import parse_score
+from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.certified import certified_settings
 from veriscale.workflows.opening import find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -121,7 +121,7 @@ def restore(
     held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
     if asked.get("alpha") is not None and held is None:
         raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
-    if score is not None and (held is None or parse_score(held.binding.score).name != "files"):
+    if score is not None and (held is None or parse_score(held.binding.score).needs != "maps"):
         raise InputError("A score of your own goes with a certificate whose score is 'files', and here is none.")
     photo = as_photo(image)
     given = as_settings(asked)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, about
 from veriscale.imaging.colour import as_channels, premultiplied
-from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.resize import resize
+from veriscale.imaging.rounding import as_stored
 from veriscale.metrics.bootstrap import interval
 from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
@@ -147,13 +148,13 @@ def evaluate(
 
 def _scored(truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_std: float) -> list[Scores]:
     """Every dial position of one photograph and the bicubic baseline."""
-    samples = premultiplied(truth.samples, truth.alpha)  # colours that nobody sees are not scored
+    samples = premultiplied(truth.pixels, truth.alpha)  # colours that nobody sees are not scored
     x = crop_to_multiple(as_channels(samples, restorer.prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, restorer.settings.seed or 0)
-    y = y.with_samples(quantised(y.samples, 8).astype(np.float32) / np.float32(255))
+    y = y.with_pixels(as_stored(y.pixels))
     result = restorer.prepare(y).restore()
-    pictures: dict[float | str, Any] = {"bicubic": resize(y.samples, *x.shape[:2])}
-    pictures |= {f: photo.samples for f, photo in result.images.items()}
+    pictures: dict[float | str, Any] = {"bicubic": resize(y.pixels, *x.shape[:2])}
+    pictures |= {f: photo.pixels for f, photo in result.images.items()}
     return [
         Scores(
             name,

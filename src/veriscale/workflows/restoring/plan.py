@@ -24,7 +24,8 @@ from veriscale.traversal.method import Method
 from veriscale.traversal.presets import find_preset
 from veriscale.traversal.walk import Walk
 from veriscale.traversal.zero_shot import ZeroShot
-from veriscale.trust.score_name import Score, check_score
+from veriscale.trust.scores.registry import check_score
+from veriscale.trust.scores.score import Score
 
 ANCHORS = ("mean", "fast", "paper")
 POSTERIORS = ("conditional", "proximal", "dps", "covariance")
@@ -108,7 +109,7 @@ class Plan:
     @property
     def features(self) -> bool:
         """Whether anything reads the encoder's features."""
-        return self.chains > 0 or (self.score is not None and self.score.name == "predictor")
+        return self.chains > 0 or (self.score is not None and self.score.needs == "predictor")
 
     @property
     def tile_memory(self) -> int:
@@ -223,13 +224,13 @@ def _check_picture(photo: Photo, prior: Prior, measured: bool) -> None:
             f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
         )
     if not measured and photo.bit_depth == 32:
-        low, high = float(photo.samples.min()), float(photo.samples.max())
+        low, high = float(photo.pixels.min()), float(photo.pixels.max())
         if (low < -0.5 or high > 2) and high <= LARGEST:
             raise InputError(
                 f"Values from {low:.2g} to {high:.2g} are those of no picture; if it is a measurement, say "
                 "`--operator`."
             )
-    if photo.bit_depth == 32 and (largest := float(np.abs(photo.samples).max())) > LARGEST:
+    if photo.bit_depth == 32 and (largest := float(np.abs(photo.pixels).max())) > LARGEST:
         raise InputError(f"A picture with values of {largest:.2g} cannot be restored; divide it, so that white is 1.")
 
 
@@ -275,7 +276,7 @@ def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
 def _typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
     if not operator.picture and not noise.signed:
         raise InputError(f"Noise {noise} is for pictures, and a measurement by {operator} is none; use gaussian.")
-    y = torch.from_numpy(photo.samples).permute(2, 0, 1)[None]
+    y = torch.from_numpy(photo.pixels).permute(2, 0, 1)[None]
     return DataTerm(operator, y, noise).noise_std
 
 

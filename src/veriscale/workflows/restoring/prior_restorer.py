@@ -17,6 +17,7 @@ from torch import Tensor
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
+from veriscale.imaging.moments import moments
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import Noise, parse_noise
@@ -28,11 +29,14 @@ from veriscale.traversal.consistency import Verdict, consistent, verdict
 from veriscale.traversal.method import Problem, Tell, Work
 from veriscale.traversal.walk import walk
 from veriscale.trust.certificate import Certificate
-from veriscale.trust.score_name import Score, parse_score
+from veriscale.trust.facts import PriorFacts
+from veriscale.trust.scores.predictor import Predictor
+from veriscale.trust.scores.registry import parse_score
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.certifying.binding import plan_facts
 from veriscale.workflows.certifying.certified import certified_dial, check_certified
 from veriscale.workflows.certifying.mask import mask_lines
-from veriscale.workflows.certifying.scoring import check_pattern, own_map, picture_score, read_score, smoothed
+from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
 from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
 from veriscale.workflows.restoring.plan import Plan, make_plan
 from veriscale.workflows.restoring.restoration import Restoration
@@ -89,7 +93,7 @@ class PriorRestorer:
         if held is not None:
             score = parse_score(held.binding.score)
         dial = certified_dial(held, v) if held is not None else float(v.dial or 0) if score is not None else 0.0
-        computed = None if score is not None and score.name == "files" else score
+        computed = None if score is not None and score.needs == "maps" else score
         plan = make_plan(photo, self.prior, v, operator, noise, computed, dial)
         brought = self.own_score
         if held is not None and score is not None:
@@ -108,7 +112,7 @@ class PriorRestorer:
         noise: str | Noise | None = self.noise or v.noise
         if held is not None and stated is None and v.scale is None and (path is None or read_sidecar(path) is None):
             facts = held.binding.restoration
-            stated, noise = facts["operator"], facts["noise"] if noise is None else noise
+            stated, noise = facts.operator, facts.noise if noise is None else noise
         operator, found = find_measurement(path, stated, v.scale, noise, self.folder)
         if isinstance(found, Noise):
             return operator, found
@@ -142,7 +146,7 @@ class PreparedByPrior:
         return self.plan.samples
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> PriorFacts:
         """What the result and its score depend on."""
         if self.score is None:
             raise ValueError("a restoration without a score has no binding facts")
@@ -200,7 +204,7 @@ class PreparedByPrior:
         certificate = self.restorer.certificate
         if self.own_score is not None and self.score is not None:
             own = own_map(self.own_score, self.plan.shape, "The score")
-            result = replace(result, score=smoothed(self.score, own))
+            result = replace(result, score=self.score.smoothed(own))
         return result if certificate is None else result.masked(certificate, self.restorer.settings.alpha)
 
     def _restored(self, tell: Tell) -> Restoration:
@@ -218,7 +222,7 @@ class PreparedByPrior:
             pictures = {f: self._moved(x) for f, x in pictures.items()}
         sampled = time.perf_counter()
         samples = [self._finished(x) for x in draws[: plan.samples]]
-        mean, std = _moments([p.samples for p in samples])
+        mean, std = _moments([p.pixels for p in samples])
         agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
         images = {f: self._finished(x) for f, x in pictures.items()}
         score = None
@@ -229,7 +233,7 @@ class PreparedByPrior:
             images=images,
             measurement=photo,
             samples=samples,
-            mean=None if mean is None else samples[0].with_samples(mean, samples[0].alpha),
+            mean=None if mean is None else samples[0].with_pixels(mean, samples[0].alpha),
             std=std,
             operator=plan.operator,
             verdict=agreement,
@@ -276,14 +280,13 @@ class PreparedByPrior:
         score, (height, width) = self.plan.score, self.plan.shape
         if score is None:
             raise ValueError("a plan without a score")
-        if score.name != "predictor":
-            return smoothed(score, picture_score(score, delivered.samples, [p.samples for p in samples]))
+        if not isinstance(score, Predictor):
+            return score.smoothed(score.of_pictures(delivered.pixels, [p.pixels for p in samples]))
         # An error of the mean above tau − d, where the picture is moved from it by d, is the least that makes the
         # picture's own error exceed tau.
         shift = (picture.clamp(0, 1) - problem.anchor.clamp(0, 1)).abs().amax(1)
-        values: Array = problem.predicted_error(score.settings["tau"] - shift)[0, :height, :width].numpy()
-        values = values + np.float32(score.settings["context"] * values.mean(dtype=np.float64))
-        return smoothed(score, values)
+        logit = problem.predicted_error(score.tau - shift)
+        return score.smoothed(score.raised(logit[0, :height, :width].numpy()))
 
     def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
         plan, prior = self.plan, self.restorer.prior
@@ -314,16 +317,11 @@ class PreparedByPrior:
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
-    """Mean and std (ddof 1) of the draws as delivered, by Welford's recurrence in float64."""
+    """Mean and std (ddof 1) of the draws as delivered."""
     if len(draws) < 2:
         return None, None
-    mean = np.zeros(draws[0].shape)
-    squares = np.zeros_like(mean)
-    for k, x in enumerate(draws, start=1):
-        step = x - mean
-        mean += step / k
-        squares += step * (x - mean)
-    return mean.astype(np.float32), np.sqrt(squares / (len(draws) - 1)).astype(np.float32)
+    found = moments(draws)
+    return found.mean.astype(np.float32), np.sqrt(found.variance).astype(np.float32)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def report_html(restoration: Restoration, title: str) -> str:
     lowest, y = restoration.images[min(restoration.images)], restoration.measurement
     operator = restoration.operator
     seen, measured = (
-        torch.from_numpy(premultiplied(p.samples, p.alpha).transpose(2, 0, 1).copy())[None] for p in (lowest, y)
+        torch.from_numpy(premultiplied(p.pixels, p.alpha).transpose(2, 0, 1).copy())[None] for p in (lowest, y)
     )
     gap = (operator.forward(seen) - measured).abs()
     support = operator.support(tuple(measured.shape[1:]))
@@ -31,12 +31,12 @@ def report_html(restoration: Restoration, title: str) -> str:
     return render_report(
         Report(
             title=title,
-            measurement=restoration.measurement.samples,
-            dials=[(f, photo.samples) for f, photo in restoration.images.items()],
+            measurement=restoration.measurement.pixels,
+            dials=[(f, photo.pixels) for f, photo in restoration.images.items()],
             spread=restoration.std,
             residual=residual,
             expected_residual=max(run.get("noise_std", 0.0), ROUNDING),
-            draws=[photo.samples for photo in restoration.samples],
+            draws=[photo.pixels for photo in restoration.samples],
             facts=_facts(restoration),
             trust=None if restoration.mask is None else _trust(restoration, restoration.mask),
             notes=_notes(run),
@@ -80,7 +80,7 @@ def _notes(run: dict[str, Any]) -> list[str]:
 def _trust(restoration: Restoration, mask: Mask) -> TrustView:
     b = mask.certificate.binding
     return TrustView(
-        picture=restoration.images[mask.dial or 0.0].samples,
+        picture=restoration.images[mask.dial or 0.0].pixels,
         dial=mask.dial,
         trusted=mask.trusted,
         promise=mask.sentences(),

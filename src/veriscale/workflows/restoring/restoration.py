@@ -1,6 +1,7 @@
 """What a restoration gives back."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
+from veriscale.imaging.atomic import make_folder, replacing
 from veriscale.imaging.photo import Photo
+from veriscale.imaging.write import write_photo
 from veriscale.physics.operator import Operator
+from veriscale.report.overlay import overlay
 from veriscale.traversal.consistency import Verdict
 from veriscale.trust.certificate import Certificate
 from veriscale.workflows.certifying.mask import Mask, make_mask
+from veriscale.workflows.restoring.results import output_names, refuse_existing_results, write_json
+
+Page = Callable[["Restoration", str], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +82,50 @@ class Restoration:
         Raises:
             InputError: a file exists and `force` is not set, or cannot be written.
         """
-        from veriscale.workflows.restoring.results import save_restoration
+        return self.write(Path(folder), stem, force=force)[0]
 
-        return save_restoration(self, Path(folder), stem, force=force)[0]
+    def write(
+        self, folder: Path, stem: str, *, suffix: str = ".png", page: Page | None = None, force: bool = False
+    ) -> tuple[list[Path], list[str]]:
+        """Write the pictures, the spread, the mask and its overlay, run.json and, if there is a page, the report.
+
+        Args:
+            folder: made where it does not exist.
+            stem: what every name begins with.
+            suffix: of the pictures.
+            page: makes the report's HTML of the restoration and its title.
+            force: replace what is there.
+
+        Returns:
+            The files, and a sentence for everything a file does not keep.
+
+        Raises:
+            InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
+        """
+        mask, report = self.mask, page is not None
+        names = output_names(folder, stem, list(self.images), len(self.samples), suffix, mask is not None)
+        refuse_existing_results(names, report, force)
+        make_folder(folder)
+        notes: dict[str, None] = {}
+
+        def write(photo: Photo, path: Path) -> None:
+            notes.update(dict.fromkeys(f"{path.name}: {n}." for n in write_photo(photo, path, force)))
+
+        for f, photo in self.images.items():
+            write(photo, names.images[f])
+        for photo, path in zip(self.samples, names.draws, strict=True):
+            write(photo, path)
+        if self.mean is not None and self.std is not None:
+            write(self.mean, names.mean)
+            write(Photo(np.ascontiguousarray(self.std), bit_depth=32, format="tiff"), names.std)
+        if mask is not None:
+            delivered = self.images[mask.dial or 0.0]
+            shown = overlay(delivered.pixels, mask.trusted)
+            write(Photo(mask.trusted[..., None].astype(np.float32)), names.trusted)
+            write(Photo(shown, icc=delivered.icc, dpi=delivered.dpi), names.overlay)
+        if page is not None:
+            with replacing(names.report, force) as temporary:
+                temporary.write_text(page(self, stem), encoding="utf-8")
+        written = [p.name for p in names.all(report)]
+        write_json({**self.run, "outputs": written}, names.run, force)
+        return names.all(report), list(notes)

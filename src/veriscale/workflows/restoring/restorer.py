@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from veriscale.imaging.photo import Photo
 from veriscale.traversal.method import Tell
-from veriscale.trust.score_name import Score
+from veriscale.trust.facts import Facts
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.restoring.restoration import Restoration
 
 
@@ -26,7 +27,7 @@ class Prepared(Protocol):
         """Draws among the results."""
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What the result and its score depend on: binding in a certificate."""
 
     def lines(self) -> list[str]:

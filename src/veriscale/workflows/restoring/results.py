@@ -4,17 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from veriscale.errors import InputError
-from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
+from veriscale.imaging.atomic import refuse_existing, replacing
+from veriscale.imaging.formats.registry import suffixes
 from veriscale.imaging.photo import Photo
-from veriscale.imaging.write import EXTENSIONS, write_photo
-
-if TYPE_CHECKING:
-    from veriscale.workflows.restoring.restoration import Restoration
 
 
 @dataclass(frozen=True)
@@ -68,55 +63,6 @@ def refuse_input(target: Path, source: Path) -> None:
         raise InputError(f"{target} is the input itself; choose another name.")
 
 
-def save_restoration(
-    restoration: "Restoration",
-    folder: Path,
-    stem: str,
-    *,
-    suffix: str = ".png",
-    report: bool = False,
-    force: bool = False,
-) -> tuple[list[Path], list[str]]:
-    """Write the pictures, the spread, the mask and its overlay, run.json and, if asked, the report.
-
-    Returns:
-        The files, and a sentence for everything a file does not keep.
-
-    Raises:
-        InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
-    """
-    mask = restoration.mask
-    names = output_names(folder, stem, list(restoration.images), len(restoration.samples), suffix, mask is not None)
-    refuse_existing_results(names, report, force)
-    make_folder(folder)
-    notes: dict[str, None] = {}
-
-    def write(photo: Photo, path: Path) -> None:
-        notes.update(dict.fromkeys(f"{path.name}: {n}." for n in write_photo(photo, path, force)))
-
-    for f, photo in restoration.images.items():
-        write(photo, names.images[f])
-    for photo, path in zip(restoration.samples, names.draws, strict=True):
-        write(photo, path)
-    if restoration.mean is not None and restoration.std is not None:
-        write(restoration.mean, names.mean)
-        write(Photo(np.ascontiguousarray(restoration.std), bit_depth=32, format="tiff"), names.std)
-    if mask is not None:
-        from veriscale.report.overlay import overlay
-
-        delivered = restoration.images[mask.dial or 0.0]
-        write(Photo(mask.trusted[..., None].astype(np.float32)), names.trusted)
-        write(Photo(overlay(delivered.samples, mask.trusted), icc=delivered.icc, dpi=delivered.dpi), names.overlay)
-    if report:
-        from veriscale.workflows.restoring.reporting import report_html
-
-        with replacing(names.report, force) as temporary:
-            temporary.write_text(report_html(restoration, stem), encoding="utf-8")
-    written = [p.name for p in names.all(report)]
-    write_json({**restoration.run, "outputs": written}, names.run, force)
-    return names.all(report), list(notes)
-
-
 def write_json(document: dict[str, Any], path: Path, force: bool) -> None:
     """Write a document, whole or not at all."""
     text = json.dumps(document, indent=2, allow_nan=False)
@@ -130,8 +76,7 @@ def suffix_of(name: str, photo: Photo) -> str:
     Raises:
         InputError: unknown format.
     """
-    known = {**{kind: s for s, kind in reversed(EXTENSIONS.items())}, "jpg": ".jpg", "tif": ".tif"}
-    kind = photo.format if name == "keep" else name
+    known, kind = suffixes(), photo.format if name == "keep" else name
     if kind not in known:
         raise InputError(f"Unknown format {name!r}; known: keep, {', '.join(sorted(known))}.")
     return known[kind]

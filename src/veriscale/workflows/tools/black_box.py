@@ -147,8 +147,8 @@ def _read(target: Path) -> Photo:
 
 
 def _samples(output: Photo, picture: Photo) -> Array:
-    samples = output.samples.clip(0, 1) if output.bit_depth == 32 else output.samples
-    if output.channels < picture.channels and (picture.samples != picture.samples[..., :1]).any():
+    samples = output.pixels.clip(0, 1) if output.bit_depth == 32 else output.pixels
+    if output.channels < picture.channels and (picture.pixels != picture.pixels[..., :1]).any():
         raise ToolError("The tool wrote a grey picture of a coloured one.")
     return as_channels(samples, picture.channels)
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import parse_noise
@@ -23,11 +25,12 @@ from veriscale.settings import Settings, settled
 from veriscale.traversal.consistency import Verdict
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
+from veriscale.trust.facts import ToolFacts
 from veriscale.trust.perturbations import PERTURBATIONS
-from veriscale.trust.score_name import Score, parse_score
-from veriscale.workflows.certifying.delivery import as_delivered
+from veriscale.trust.scores.registry import parse_score
+from veriscale.trust.scores.score import Score
 from veriscale.workflows.certifying.mask import mask_lines
-from veriscale.workflows.certifying.scoring import check_pattern, picture_score, read_score, smoothed
+from veriscale.workflows.certifying.scoring import check_pattern, read_score
 from veriscale.workflows.degrading.measurement import read_sidecar
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.tools.black_box import run_tool
@@ -66,14 +69,15 @@ class ToolRestorer:
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        if self.score.name == "predictor":
+        if self.score.needs == "predictor":
             raise InputError(
-                "The score 'predictor' is a prior's; with `--command` choose perturbed, variance, gradient or files."
+                f"The score '{self.score.name}' is a prior's; with `--command` choose perturbed, variance, gradient or "
+                "files."
             )
         if self.timeout <= 0:
             raise InputError(f"A time-out of {self.timeout:g} seconds lets no tool finish; give more than 0.")
-        if self.score.name == "variance" and self.samples < 2:
-            raise InputError("The score 'variance' of a tool needs `--samples` of at least 2 runs.")
+        if self.score.needs == "draws" and self.samples < 2:
+            raise InputError(f"The score '{self.score.name}' of a tool needs `--samples` of at least 2 runs.")
 
     @property
     def scale(self) -> int:
@@ -83,20 +87,17 @@ class ToolRestorer:
         return self.operator.scale
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ToolFacts:
         """What the results depend on."""
-        facts: dict[str, Any] = {
-            "command": self.template.text,
-            "tool": self.template.tool_sha256,
-            "operator": str(self.operator),
-            "scale": self.scale,
-            "noise": self.noise,
-        }
-        if self.score.name == "variance":
-            facts["samples"] = self.samples
-        if self.score.name == "perturbed":
-            facts["perturbations"] = [p.name for p in PERTURBATIONS]
-        return facts
+        return ToolFacts(
+            command=self.template.text,
+            tool=self.template.tool_sha256,
+            operator=str(self.operator),
+            scale=self.scale,
+            noise=self.noise,
+            samples=self.samples if self.score.needs == "draws" else UNSET,
+            perturbations=[p.name for p in PERTURBATIONS] if self.score.needs == "perturbed runs" else UNSET,
+        )
 
     def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByTool":
         """Check a picture; arguments and errors as `Restorer.prepare`."""
@@ -105,8 +106,8 @@ class ToolRestorer:
         if self.certificate is not None:
             sidecar = None if path is None else read_sidecar(path)
             if sidecar is not None:
-                made = {"operator": sidecar.operator, "noise": sidecar.noise}
-                self.certificate.check({**self.certificate.binding.restoration, **made})
+                made = self.certificate.binding.restoration.measured_by(sidecar.operator, sidecar.noise)
+                self.certificate.check(made)
             self.certificate.check(self.facts)
             if photo.alpha is not None:
                 raise InputError("A certificate is for pictures without transparency; flatten this one first.")
@@ -133,7 +134,7 @@ class PreparedByTool:
         return f"x{self.restorer.scale}"
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ToolFacts:
         """What the result and its score depend on."""
         return self.restorer.facts
 
@@ -165,19 +166,19 @@ class PreparedByTool:
         tool, photo = self.restorer, self.photo
         begun = perf_counter()
         picture, score = self._run(tell)
-        x, y = (torch.from_numpy(p.transpose(2, 0, 1).copy())[None] for p in (picture, photo.samples))
+        x, y = (torch.from_numpy(p.transpose(2, 0, 1).copy())[None] for p in (picture, photo.pixels))
         value = float(DataTerm(tool.operator, y, parse_noise(tool.noise)).consistency(x, stored=True)[0])
         facts: dict[str, Any] = {
             "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
             "mode": "tool",
-            **tool.facts,
+            **tool.facts.given(),
             "score": str(tool.score),
             "dial": [],
             "consistency": {"value": value, "low": None, "high": None},
             "seconds": {"tool": round(perf_counter() - begun, 3)},
         }
         result = Restoration(
-            images={0.0: photo.with_samples(picture)},
+            images={0.0: photo.with_pixels(picture)},
             measurement=photo,
             samples=[],
             mean=None,
@@ -194,31 +195,31 @@ class PreparedByTool:
         tool, y = self.restorer, self.photo
         run = partial(run_tool, tool.template, scale=tool.scale, timeout=tool.timeout)
         # Profile and resolution stay out: a tool that heeds them would get other input here than in calibration.
-        runs = self._runs(Photo(y.samples, bit_depth=y.bit_depth), run, tell)
-        picture = as_delivered(runs[0])
+        runs = self._runs(Photo(y.pixels, bit_depth=y.bit_depth), run, tell)
+        picture = as_stored(runs[0])
         if tool.score_files is not None:
-            return picture, smoothed(tool.score, read_score(tool.score_files, self.stem, picture.shape[:2]))
-        return picture, smoothed(tool.score, picture_score(tool.score, picture, runs))
+            return picture, tool.score.smoothed(read_score(tool.score_files, self.stem, picture.shape[:2]))
+        return picture, tool.score.smoothed(tool.score.of_pictures(picture, runs))
 
     def _runs(self, y: Photo, run: Callable[[Photo], Photo], tell: Tell) -> Sequence[Array]:
         tool = self.restorer
-        first = run(y).samples
-        if tool.score.name == "variance":
+        first = run(y).pixels
+        if tool.score.needs == "draws":
             others = []
             for k in range(1, tool.samples):
                 tell("tool", k, tool.samples)
-                others.append(run(y).samples)
+                others.append(run(y).pixels)
             if all(np.array_equal(first, x) for x in others):
                 raise InputError(
                     f"The tool gave the same picture {tool.samples} times, so that its runs have no variance; "
                     "choose `--score` gradient or perturbed."
                 )
             return [first, *others]
-        if tool.score.name == "perturbed":
+        if tool.score.needs == "perturbed runs":
             undone = [first]
             for k, perturbation in enumerate(PERTURBATIONS, start=1):
                 tell("tool", k, len(PERTURBATIONS) + 1)
-                other = run(y.with_samples(perturbation.apply(y.samples))).samples
+                other = run(y.with_pixels(perturbation.apply(y.pixels))).pixels
                 undone.append(perturbation.undo(other, first, tool.scale))
             return undone
         return [first]
@@ -234,13 +235,13 @@ def certified_tool(settings: Settings, certificate: Certificate) -> ToolRestorer
     """
     v, facts = settings, certificate.binding.restoration
     template = parse_command(v.command or "")
-    if "command" not in facts:
+    if not isinstance(facts, ToolFacts):
         raise InputError("The certificate is for a prior and not for a tool; leave out `--command`.")
     score = parse_score(certificate.binding.score)
     check_pattern(score, v.score_files)
-    operator, runs = parse_operator(facts["operator"]), facts.get("samples", 0)
+    operator, runs = parse_operator(facts.operator), 0 if facts.samples is UNSET else facts.samples
     timeout = TIMEOUT if v.timeout is None else v.timeout
-    tool = ToolRestorer(template, operator, facts["noise"], score, runs, timeout, v.score_files, certificate, v)
+    tool = ToolRestorer(template, operator, facts.noise, score, runs, timeout, v.score_files, certificate, v)
     if v.scale not in (None, tool.scale):
         raise InputError(f"The certificate is for scale {tool.scale}, and this is {v.scale}: leave it out.")
     usual = settled(Settings())

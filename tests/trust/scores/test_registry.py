@@ -1,13 +1,22 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.trust.score_name import SCORES, Score, check_score, parse_score
+from veriscale.imaging.photo import Photo
+from veriscale.physics.downsample import Downsample
+from veriscale.trust.scores.registry import SCORES, check_score, parse_score
+from veriscale.trust.scores.score import Score
+from veriscale.workflows.tools.command_template import parse_command
+from veriscale.workflows.tools.tool_restorer import ToolRestorer
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_a_name_alone_has_the_usual_settings(name):
     score = parse_score(name)
-    assert score == Score(name, SCORES[name])
+    assert score == SCORES[name]()
     assert str(score) == name
     assert score.smooth == 0
 
@@ -84,3 +93,25 @@ def test_a_score_that_a_prior_cannot_have_is_refused(name, conditional, samples,
 )
 def test_a_score_that_it_can_have_is_not(name, conditional, samples, predictor):
     check_score(parse_score(name), conditional, samples, predictor)
+
+
+def test_one_more_score_is_one_object_in_the_registry(monkeypatch):
+    @dataclass(frozen=True)
+    class Darkness(Score):
+        gain: float = 1.0
+
+        name: ClassVar[str] = "darkness"
+
+        def of_pictures(self, picture, runs):
+            return self.gain * (1 - picture.mean(axis=2))
+
+    monkeypatch.setitem(SCORES, "darkness", Darkness)
+    score = parse_score("darkness:smooth=0,gain=2")
+    assert (score, str(score)) == (Darkness(gain=2), "darkness:gain=2")
+    check_score(score, conditional=False, samples=0, predictor=False)
+    picture = np.random.default_rng(0).random((9, 7, 3), np.float32)
+    tool = ToolRestorer(parse_command("cp {in} {out}"), Downsample(1), "gaussian:0", score)
+    delivered = tool(Photo(picture), "a", lambda what, done, of: None)
+    assert np.abs(delivered.score - 2 * (1 - picture.mean(axis=2))).max() < 0.01
+    with pytest.raises(InputError, match="known: predictor, variance, perturbed, gradient, files, darkness"):
+        parse_score("")

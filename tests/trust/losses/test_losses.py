@@ -11,7 +11,10 @@ from hypothesis.extra.numpy import arrays
 from tests.trust.brute_force import candidates, hard_set, loss_at, stored_loss_at
 
 from veriscale.errors import InputError
-from veriscale.trust.losses import LOSSES, Loss, make_loss, staircase
+from veriscale.trust.losses.area import Area
+from veriscale.trust.losses.recall import Recall
+from veriscale.trust.losses.registry import LOSSES, make_loss, staircase
+from veriscale.trust.losses.tile_mean import TileMean
 from veriscale.trust.staircase import RESOLUTION
 
 SMALL = {
@@ -126,9 +129,9 @@ def test_a_discrepancy_at_the_bound_in_single_precision_is_within_it():
 
 
 def test_defaults_and_bounds():
-    assert make_loss("area") == Loss("area", tau=0.1)
-    assert make_loss("tile-mean") == Loss("tile-mean", tile=64)
-    assert make_loss("recall", tau=0) == Loss("recall", tau=0)
+    assert make_loss("area") == Area(tau=0.1)
+    assert make_loss("tile-mean") == TileMean(tile=64)
+    assert make_loss("recall", tau=0) == Recall(tau=0)
     assert {name: make_loss(name).bound(2.0) for name in LOSSES} == {
         "area": 1, "sup": 2, "tile-mean": 2, "recall": 1, "violation": 1
     }  # fmt: skip

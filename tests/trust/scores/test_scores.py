@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.trust.scores import blurred_variance, gradient, smooth, variance
+from veriscale.trust.scores.gradient import gradient
+from veriscale.trust.scores.variance import blurred_variance, variance
+from veriscale.trust.smoothing import smoothed
 
 
 def draws(count=10, shape=(9, 12, 3), std=0.1, seed=0):
@@ -73,7 +75,7 @@ def test_an_impulse_stays_where_it_is(shape, std):
     impulse = np.zeros(shape, np.float32)
     row, column = shape[0] // 2, shape[1] // 2
     impulse[row, column] = 1
-    spread = smooth(impulse, std)
+    spread = smoothed(impulse, std)
     assert spread.shape == shape
     assert np.unravel_index(spread.argmax(), shape) == (row, column)
     for near in ((row - 1, column), (row, column - 1)):  # and its two sides are alike
@@ -83,12 +85,12 @@ def test_an_impulse_stays_where_it_is(shape, std):
 
 def test_smoothing_keeps_the_mean_and_mirrors_the_edges():
     values = np.random.default_rng(0).random((30, 41)).astype(np.float32)
-    assert smooth(values, 3).mean() == pytest.approx(values.mean(), abs=1e-6)  # a circular or zero edge would not
+    assert smoothed(values, 3).mean() == pytest.approx(values.mean(), abs=1e-6)  # a circular or zero edge would not
     mirrored = np.pad(values, 20, mode="symmetric")
-    np.testing.assert_allclose(smooth(mirrored, 3)[20:-20, 20:-20], smooth(values, 3), atol=1e-6)
+    np.testing.assert_allclose(smoothed(mirrored, 3)[20:-20, 20:-20], smoothed(values, 3), atol=1e-6)
     circular = np.pad(values, 20, mode="wrap")
-    assert np.abs(smooth(circular, 3)[20:-20, 20:-20] - smooth(values, 3)).max() > 0.02
-    np.testing.assert_array_equal(smooth(values, 0), values)
+    assert np.abs(smoothed(circular, 3)[20:-20, 20:-20] - smoothed(values, 3)).max() > 0.02
+    np.testing.assert_array_equal(smoothed(values, 0), values)
 
 
 def test_blurring_the_draws_removes_what_pixels_do_alone_and_keeps_what_they_do_together():

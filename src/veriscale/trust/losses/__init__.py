@@ -1,0 +1,1 @@
+"""One module per loss; `registry` lists them."""
