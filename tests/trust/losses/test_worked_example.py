@@ -62,4 +62,4 @@ def test_nothing_else_has_to_know_it(loss, tmp_path):
     score = example_maps(25)[-1][0]
     mask = make_mask(certificate, "0.05", score, Photo(np.zeros((12, 12, 3), np.float32)))
     assert 0 < mask.share <= 1
-    assert "what is trusted of a picture is off by at most 0.05 in the mean over all its pixels" in mask.sentences()[0]
+    assert "the trusted part of a picture is off by at most 0.05 in the mean over the whole" in mask.sentences()[0]
