@@ -11,16 +11,14 @@ from veriscale.imaging.moments import moments
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_moments_are_those_of_all_at_once(shape, count):
     arrays = np.random.default_rng(0).random((count, *shape), np.float32)
-    found = moments(iter(arrays))
-    assert (found.count, found.mean.shape, found.squares.dtype) == (count, shape, np.float64)
-    np.testing.assert_allclose(found.mean, arrays.mean(axis=0, dtype=np.float64), rtol=1e-12)
-    np.testing.assert_allclose(found.squares, arrays.astype(np.float64).var(axis=0) * count, atol=1e-12)
-    if count > 1:
-        np.testing.assert_allclose(found.variance, arrays.astype(np.float64).var(axis=0, ddof=1), atol=1e-12)
+    n, mean, squares = moments(iter(arrays))
+    assert (n, mean.shape, squares.dtype) == (count, shape, np.float64)
+    np.testing.assert_allclose(mean, arrays.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(squares, arrays.astype(np.float64).var(axis=0) * count, atol=1e-12)
 
 
 def test_of_nothing_there_is_none():
-    assert moments([]).count == 0
+    assert moments([])[0] == 0
 
 
 def test_shapes_must_agree():

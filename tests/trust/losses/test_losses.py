@@ -11,10 +11,9 @@ from hypothesis.extra.numpy import arrays
 from tests.trust.brute_force import candidates, hard_set, loss_at, stored_loss_at
 
 from veriscale.errors import InputError
-from veriscale.trust.losses.area import Area
-from veriscale.trust.losses.recall import Recall
+from veriscale.trust.losses.bad_pixels import Area, Recall
 from veriscale.trust.losses.registry import LOSSES, make_loss, staircase
-from veriscale.trust.losses.tile_mean import TileMean
+from veriscale.trust.losses.worst_pixel import TileMean
 from veriscale.trust.staircase import RESOLUTION
 
 SMALL = {

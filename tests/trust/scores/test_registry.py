@@ -9,6 +9,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.physics.downsample import Downsample
 from veriscale.trust.scores.registry import SCORES, check_score, parse_score
 from veriscale.trust.scores.score import Score
+from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import ToolRestorer
 
@@ -111,7 +112,7 @@ def test_one_more_score_is_one_object_in_the_registry(monkeypatch):
     check_score(score, conditional=False, samples=0, predictor=False)
     picture = np.random.default_rng(0).random((9, 7, 3), np.float32)
     tool = ToolRestorer(parse_command("cp {in} {out}"), Downsample(1), "gaussian:0", score)
-    delivered = tool(Photo(picture), "a", lambda what, done, of: None)
+    delivered = deliver(tool, Photo(picture), "a")
     assert np.abs(delivered.score - 2 * (1 - picture.mean(axis=2))).max() < 0.01
     with pytest.raises(InputError, match="known: predictor, variance, perturbed, gradient, files, darkness"):
         parse_score("")

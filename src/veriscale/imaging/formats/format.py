@@ -21,7 +21,7 @@ class Format:
         name: in `Photo.format` and for `--format`.
         title: in sentences.
         extensions: in lower case, the usual one first.
-        begins: whether the first 16 bytes of a file are those of this kind.
+        signature: regular expression of a file's first 16 bytes.
         read: (path, most pixels that the header may announce) -> photograph.
         write: (pixels as `photo.interleaved` makes them, ICC profile, dpi, file): writes them at one of `depths`.
         depths: bits of the numbers it stores, rising; 32 are floating point.
@@ -34,7 +34,7 @@ class Format:
     name: str
     title: str
     extensions: tuple[str, ...]
-    begins: Callable[[bytes], bool]
+    signature: bytes
     read: Reader
     write: Writer
     depths: tuple[int, ...]

@@ -15,13 +15,6 @@ from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
 
-SIGNATURE = b"\xff\xd8\xff"
-
-
-def begins(head: bytes) -> bool:
-    """Whether a file begins as JPEG files do."""
-    return head.startswith(SIGNATURE)
-
 
 def read(path: Path, max_pixels: int) -> Photo:
     """Read 8-bit grey and colour; of a multi-picture file (phones, stereo cameras) the main picture."""
@@ -53,15 +46,5 @@ def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | No
     file.write(encoded.getbuffer())
 
 
-JPEG = Format(
-    "jpeg",
-    "JPEG",
-    (".jpg", ".jpeg"),
-    begins,
-    read,
-    write,
-    depths=(8,),
-    lossless=False,
-    longest_side=65_500,  # of libjpeg
-    alpha=False,
-)
+LONGEST_SIDE = 65_500  # of libjpeg
+JPEG = Format("jpeg", "JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", read, write, (8,), False, LONGEST_SIDE, alpha=False)

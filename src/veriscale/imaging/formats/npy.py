@@ -1,5 +1,6 @@
 """NPY: one NumPy array; never a pickle."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -12,14 +13,7 @@ from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, quiet
 from veriscale.imaging.photo import Photo, check_kind, from_array
 
-SIGNATURE = npy_format.MAGIC_PREFIX
-
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-
-
-def begins(head: bytes) -> bool:
-    """Whether a file begins as NPY files do."""
-    return head.startswith(SIGNATURE)
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -42,4 +36,4 @@ def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | No
     file.write(pixels.data)  # not ndarray.tofile, which hides why a write failed
 
 
-NPY = Format("npy", "NPY", (".npy",), begins, read, write, depths=(32,), tagged=False)
+NPY = Format("npy", "NPY", (".npy",), re.escape(npy_format.MAGIC_PREFIX), read, write, depths=(32,), tagged=False)

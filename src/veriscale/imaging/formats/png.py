@@ -3,6 +3,7 @@
 Source: W3C Portable Network Graphics (PNG) Specification, third edition, §5, §11.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -23,11 +24,6 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _INCH = 0.0254  # metres
 _MAX_PROFILE = 1 << 26  # bytes, unpacked: no real profile comes near
-
-
-def begins(head: bytes) -> bool:
-    """Whether a file begins as PNG files do."""
-    return head.startswith(SIGNATURE)
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -97,9 +93,9 @@ PNG = Format(
     "png",
     "PNG",
     (".png",),
-    begins,
+    re.escape(SIGNATURE),
     read,
     write,
-    depths=(8, 16),
+    (8, 16),
     longest_side=1_000_000,  # of libpng
 )

@@ -1,6 +1,7 @@
 """Every file format: by its name, by a file's extension and by a file's first bytes."""
 
 import os
+import re
 from pathlib import Path
 
 from veriscale.errors import InputError, closest
@@ -30,7 +31,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
 
 def format_beginning(head: bytes) -> Format | None:
     """The format of a file by its first 16 bytes; None where they are of no known kind."""
-    return next((f for f in FORMATS.values() if f.begins(head)), None)
+    return next((f for f in FORMATS.values() if re.match(f.signature, head, re.DOTALL)), None)
 
 
 def is_picture(path: Path) -> bool:

@@ -19,18 +19,11 @@ from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
 
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _JPEG = (6, 7, 34892)  # compressions that bring YCbCr back to RGB
 _PLANES = 2  # a value of PlanarConfiguration
 _REDUCED_OR_MASK = 1 | 4  # bits of NewSubfileType
-
-
-def begins(head: bytes) -> bool:
-    """Whether a file begins as TIFF files do."""
-    return head.startswith(SIGNATURES)
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -154,4 +147,4 @@ def _dpi(page: Any) -> tuple[float, float] | None:
     return plausible_dpi(x[0] / x[1] * per_inch, y[0] / y[1] * per_inch)
 
 
-TIFF = Format("tiff", "TIFF", (".tif", ".tiff"), begins, read, write, depths=(8, 16, 32))
+TIFF = Format("tiff", "TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*|II\+\0|MM\0\+", read, write, depths=(8, 16, 32))

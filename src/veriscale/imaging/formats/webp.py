@@ -21,11 +21,6 @@ from veriscale.imaging.formats.guard import check_size, decoding, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
 
-def begins(head: bytes) -> bool:
-    """Whether a file begins as WebP files do."""
-    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-
-
 def read(path: Path, max_pixels: int) -> Photo:
     """Read a still picture, colour, with or without alpha."""
     orientation, dpi, icc, pictures = 1, None, None, 0
@@ -77,14 +72,5 @@ def _size(name: bytes, body: bytes) -> tuple[int, int]:
     return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
-WEBP = Format(
-    "webp",
-    "WebP",
-    (".webp",),
-    begins,
-    read,
-    write,
-    depths=(8,),
-    longest_side=16_383,  # of libwebp
-    grey=False,
-)
+LONGEST_SIDE = 16_383  # of libwebp
+WEBP = Format("webp", "WebP", (".webp",), rb"RIFF....WEBP", read, write, (8,), True, LONGEST_SIDE, grey=False)

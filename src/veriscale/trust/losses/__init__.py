@@ -1,1 +1,1 @@
-"""One module per loss; `registry` lists them."""
+"""Losses; `registry` lists them."""

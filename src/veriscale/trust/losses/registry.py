@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError, closest
-from veriscale.trust.losses.area import Area
+from veriscale.trust.losses.bad_pixels import Area, Recall, Violation
 from veriscale.trust.losses.loss import Loss, Map, Maps
-from veriscale.trust.losses.recall import Recall
-from veriscale.trust.losses.sup import Sup
-from veriscale.trust.losses.tile_mean import TileMean
-from veriscale.trust.losses.violation import Violation
+from veriscale.trust.losses.worst_pixel import Sup, TileMean
 from veriscale.trust.staircase import STEPS, Staircase
 
 LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in (Area, Sup, TileMean, Recall, Violation)}

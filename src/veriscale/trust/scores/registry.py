@@ -5,10 +5,9 @@ import math
 from veriscale.errors import InputError, closest
 from veriscale.trust.scores.files import Files
 from veriscale.trust.scores.gradient import Gradient
-from veriscale.trust.scores.perturbed import Perturbed
 from veriscale.trust.scores.predictor import Predictor
 from veriscale.trust.scores.score import Score
-from veriscale.trust.scores.variance import Variance
+from veriscale.trust.scores.variance import Perturbed, Variance
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in (Predictor, Variance, Perturbed, Gradient, Files)}
 

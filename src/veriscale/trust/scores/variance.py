@@ -31,6 +31,14 @@ class Variance(Score):
         return blurred_variance(runs, self.blur) if self.blur else variance(runs)
 
 
+@dataclass(frozen=True)
+class Perturbed(Variance):
+    """`perturbed`: the same between runs on perturbed inputs, for a tool that has no draws."""
+
+    name: ClassVar[str] = "perturbed"
+    needs: ClassVar[Needs] = "perturbed runs"
+
+
 def variance(draws: Iterable[NDArray[Any]]) -> Array:
     """Variance between draws (n − 1 in the denominator), summed over the channels.
 
@@ -43,12 +51,11 @@ def variance(draws: Iterable[NDArray[Any]]) -> Array:
     Raises:
         InputError: fewer than two draws, or of different shapes.
     """
-    found = moments(draws)
-    if found.count < 2:
-        raise InputError(f"The variance between draws needs at least 2 of them, got {found.count}; take more samples.")
-    planes = found.squares
+    count, _, planes = moments(draws)
+    if count < 2:
+        raise InputError(f"The variance between draws needs at least 2 of them, got {count}; take more samples.")
     total = sum((planes[..., c] for c in range(1, planes.shape[2])), start=planes[..., 0])
-    return np.asarray(total / (found.count - 1), np.float32)
+    return np.asarray(total / (count - 1), np.float32)
 
 
 def blurred_variance(draws: Iterable[NDArray[Any]], std: float) -> Array:

@@ -320,8 +320,8 @@ def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
     """Mean and std (ddof 1) of the draws as delivered."""
     if len(draws) < 2:
         return None, None
-    found = moments(draws)
-    return found.mean.astype(np.float32), np.sqrt(found.variance).astype(np.float32)
+    count, mean, squares = moments(draws)
+    return mean.astype(np.float32), np.sqrt(squares / (count - 1)).astype(np.float32)
 
 
 @contextmanager

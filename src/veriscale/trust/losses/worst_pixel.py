@@ -1,38 +1,66 @@
-"""The greatest discrepancy among a unit's trusted pixels."""
+"""Losses that the worst trusted pixel decides."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from veriscale.trust.losses.bad_pixels import ceil_ratio
 from veriscale.trust.losses.loss import Loss, Map, Maps
 from veriscale.trust.staircase import Staircase, from_running, in_units
 
+TILE = 64
 _SIGN = np.uint32(1 << 31)
 
 
 @dataclass(frozen=True)
 class Sup(Loss):
-    """`sup`, over all pictures of a unit. Source: Adame, Csillag and Goedert 2025 (arXiv 2502.09664)."""
+    """The greatest discrepancy, over all pictures of a unit.
+
+    Source: Adame, Csillag and Goedert 2025 (arXiv 2502.09664).
+    """
 
     name: ClassVar[str] = "sup"
+    words: ClassVar[str] = "the worst trusted pixel of a {unit} is off by at most {alpha} ({apart})"
+    in_discrepancy: ClassVar[bool] = True
 
     def staircase(self, maps: Maps, bound: float, limit: int) -> Staircase:
-        """The loss as a function of the threshold."""
+        """As `Loss.staircase`."""
         score, discrepancy = (np.concatenate(parts) for parts in zip(*(_records(*pair) for pair in maps), strict=True))
-        return from_running(*greatest(score, discrepancy, bound), limit)
-
-    def promise(self, alpha: str, unit: str, units: str, apart: str) -> str:
-        """What E[loss] ≤ alpha means."""
-        return f"the worst trusted pixel of a {unit} is off by at most {alpha} ({apart})"
-
-    def bound(self, discrepancy_bound: float) -> float:
-        """That of the discrepancy."""
-        return discrepancy_bound
+        return from_running(*_greatest(score, discrepancy, bound), limit)
 
 
-def greatest(score: Map, discrepancy: Map, bound: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+@dataclass(frozen=True)
+class TileMean(Loss):
+    """The greatest discrepancy of a tile, in the mean over the tiles of all pictures; one that the edge cuts is one.
+
+    Ours: docs/methods.md#trust.
+    """
+
+    tile: int = TILE
+
+    name: ClassVar[str] = "tile-mean"
+    words: ClassVar[str] = "the worst trusted pixel of a tile of {tile}×{tile} is off by at most {alpha} ({apart})"
+    in_discrepancy: ClassVar[bool] = True
+    any_size: ClassVar[bool] = True
+
+    def staircase(self, maps: Maps, bound: float, limit: int) -> Staircase:
+        """As `Loss.staircase`."""
+        scores, rises = [], []
+        for score, discrepancy in maps:
+            for top, left in product(range(0, score.shape[0], self.tile), range(0, score.shape[1], self.tile)):
+                window = np.s_[top : top + self.tile, left : left + self.tile]
+                at, loss_of_tile = _greatest(score[window], discrepancy[window], bound)
+                scores.append(at)
+                rises.append(np.diff(loss_of_tile, prepend=0))
+        merged, rise = np.concatenate(scores), np.concatenate(rises)
+        order = np.argsort(merged, kind="stable")
+        return from_running(merged[order], ceil_ratio(np.cumsum(rise[order]), len(scores)), limit)
+
+
+def _greatest(score: Map, discrepancy: Map, bound: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Where the greatest discrepancy so far rises, and to what in units of the bound."""
     at, largest = _records(score, discrepancy)
     return at, in_units(np.minimum(largest, bound, dtype=np.float64), bound)
