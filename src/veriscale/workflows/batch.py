@@ -16,12 +16,12 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.settings import Settings, settled
+from veriscale.settings import Asked, Settings, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.certifying.certified import certified_settings
 from veriscale.workflows.journal import read_run
 from veriscale.workflows.opening import find_certificate, open_restorer
-from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Names, Page, output_names, refuse, suffix_of
 from veriscale.workflows.restoring.restorer import Prepared, Restorer

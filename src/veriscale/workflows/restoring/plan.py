@@ -1,6 +1,7 @@
 """What a restoration by a prior will do, checked before any work: measurement, method, dials, draws, cost."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,6 +100,26 @@ class Plan:
         features = chains > 0 or (self.score is not None and self.score.needs == "predictor")
         draws = chains * self.method.evaluations if chains else 0
         return Work(features, self.method.first_evaluations + draws)
+
+    def facts(self) -> dict[str, Any]:
+        """What is done, for run.json and certificates."""
+        method = self.method
+        return {
+            "mode": method.name,
+            "operator": self.measured_by,
+            "noise": self.measured_with,
+            "noise_std": self.noise_std,
+            "anchor": method.anchor,
+            "posterior": method.posterior,
+            "consistent": self.consistent,
+            "dial": list(self.dials),
+            "path": self.path,
+            "samples": self.samples,
+            "sampler": method.sampler,
+            "steps": method.steps,
+            "evaluations": self.work.evaluations,
+            "seed": self.seed,
+        }
 
     @property
     def tile_memory(self) -> int:

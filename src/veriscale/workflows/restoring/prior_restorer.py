@@ -229,7 +229,7 @@ class PreparedByPrior:
             std=std,
             operator=plan.operator,
             verdict=agreement,
-            run=self._facts(agreement, problem.fell_back, work.evaluations, seconds),
+            run=self._facts(agreement, problem.fell_back, seconds),
             score=score,
         )
 
@@ -280,28 +280,13 @@ class PreparedByPrior:
         logit = problem.predicted_error(score.tau - shift)
         return score.smoothed(score.raised(logit[0, :height, :width].numpy()))
 
-    def _facts(
-        self, agreement: Verdict, fell_back: bool, evaluations: int, seconds: dict[str, float]
-    ) -> dict[str, Any]:
+    def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
         plan, prior = self.plan, self.restorer.prior
         weights = next(prior.encoder.parameters())
         return {
             "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
-            "mode": plan.method.name,
-            "operator": plan.measured_by,
-            "noise": plan.measured_with,
-            "noise_std": plan.noise_std,
-            "anchor": plan.method.anchor,
-            "posterior": plan.method.posterior,
-            "consistent": plan.consistent,
-            "dial": list(plan.dials),
-            "path": plan.path,
-            "samples": plan.samples,
-            "sampler": plan.method.sampler,
-            "steps": plan.method.steps,
-            "evaluations": evaluations,
-            "seed": plan.seed,
+            **plan.facts(),
             "device": str(weights.device),
             "dtype": str(weights.dtype).removeprefix("torch."),
             "seconds": {k: round(v, 3) for k, v in seconds.items()},
