@@ -49,11 +49,6 @@ class Conditional:
         return self.prior.mode(self.scale).sigma_max
 
     @property
-    def predicts_error(self) -> bool:
-        """Whether the prior has an error predictor."""
-        return self.prior.predictor is not None
-
-    @property
     def evaluations(self) -> int:
         """Evaluations of the denoiser in one draw."""
         return evaluations(self.sampler, self.steps)
