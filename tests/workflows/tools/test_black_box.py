@@ -20,7 +20,7 @@ from veriscale.workflows.tools.black_box import ToolError, run_tool
 from veriscale.workflows.tools.command_template import parse_command
 
 PYTHON = shlex.quote(sys.executable)
-TOOLS = shlex.quote(str(Path(__file__).parent / "tools"))
+TOOLS = shlex.quote(str(Path(__file__).parent))
 LONG = 30.0  # seconds: a limit that is not reached
 
 
