@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import shlex
-import sys
 from dataclasses import asdict
 
 import msgspec
@@ -183,10 +181,9 @@ picture.resize((4 * picture.width, 4 * picture.height), Image.BICUBIC).save(sys.
 """
 
 
-def test_a_tool_that_fails_now_and_then_is_told(folder, others, tmp_path, monkeypatch):
+def test_a_tool_that_fails_now_and_then_is_told(folder, others, tmp_path, tool, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tool.py").write_text(TOOL)
-    command = f"{shlex.quote(sys.executable)} tool.py {{in}} {{out}}"
+    command = tool(TOOL)
     few = tmp_path / "few"
     few.mkdir()
     for file in sorted((folder / "calibration").iterdir())[:4]:
