@@ -3,6 +3,8 @@
 import pytest
 from tests.workflows.photographs import write_crops
 
+from veriscale.imaging.read import read_photo
+
 
 @pytest.fixture(scope="session")
 def crops(tmp_path_factory, skimage_data):
@@ -16,3 +18,9 @@ def few(tmp_path, skimage_data):
     """Six pictures that a test may spoil."""
     write_crops(tmp_path / "few", skimage_data, 6)
     return tmp_path / "few"
+
+
+@pytest.fixture(scope="session")
+def cat(skimage_data):
+    photo = read_photo(skimage_data / "chelsea.png")
+    return photo.with_pixels(photo.pixels[80:122, 150:198])  # 42 × 48: no multiple of the network's stride
