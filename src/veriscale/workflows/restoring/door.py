@@ -1,10 +1,9 @@
 """Python's way in: arguments become settings."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Settings, checked, settled
+from veriscale.settings import Asked, Settings, checked, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
@@ -30,29 +29,6 @@ from veriscale.workflows.tools.black_box import ToolError
 Array = NDArray[np.float32]
 
 Image = Photo | NDArray[Any] | str | os.PathLike[str]
-
-
-class Asked(TypedDict, total=False):
-    """`settings.Settings` as Python says them: objects where there are any."""
-
-    scale: int | None
-    operator: str | Operator | None
-    noise: str | float | Noise | None
-    dial: str | float | Sequence[float] | None
-    path: str | None
-    samples: int | None
-    command: str | None
-    alpha: float | str | None
-    score_files: str | None
-    timeout: float | None
-    anchor: str | None
-    posterior: str | None
-    preset: str | None
-    consistent: bool | None
-    sampler: str | None
-    steps: int | None
-    seed: int | None
-    crop: str | None
 
 
 def as_settings(asked: Asked) -> Settings:
