@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.stages.conftest import RECIPE
 
 import veriscale.stages.trainer as trainer
-from veriscale.diffusion.checkpoint import _digest, load_checkpoint, read_card
+from veriscale.diffusion.checkpoint import load_checkpoint, read_card, tensors_digest
 from veriscale.diffusion.error_predictor import THRESHOLDS
 from veriscale.diffusion.prior import build
 from veriscale.errors import InputError
@@ -73,7 +73,7 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
         told_by = f"validation crops, x{scale}, area under the ROC curve of predicted errors above 0.1"
         assert 0 < card.metrics[told_by] < 1
     predictor = {k: v for k, v in load_stored(path).items() if k.startswith("predictor.")}
-    assert card.predictor_sha256 == _digest(predictor) != card.tensors_sha256
+    assert card.predictor_sha256 == tensors_digest(predictor) != card.tensors_sha256
     for data, names in ((card.training, ("chelsea.png", "coffee.png")), (card.validation, ("astronaut.png",))):
         digits = [hashlib.sha256((skimage_data / n).read_bytes()).hexdigest()[:16] for n in names]
         assert data[0].each == digits
