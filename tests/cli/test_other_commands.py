@@ -64,8 +64,8 @@ def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
     assert veriscale("train", tmp_path / "toy.toml", "--pack", tmp_path / "toy.zip")[0] == 0
     monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
     archive = tmp_path / "toy.zip"
-    sets = [f"stage.toy.{k}={v}" for k, v in (("data", archive), ("validation", archive), ("encoder_steps", 2))]
-    sets.append("stage.toy.denoiser_steps=2")
+    sets = [f"stage.toy.{k}={v}" for k, v in (("data", archive), ("validation", archive), ("encoder.steps", 2))]
+    sets.append("stage.toy.denoiser.steps=2")
     options = [part for s in sets for part in ("--set", s)]
     code, out, err = veriscale("train", tmp_path / "toy.toml", "-o", tmp_path / "new" / "toy.safetensors", *options)
     assert code == 0, err
