@@ -75,7 +75,7 @@ def fit_networks(
     first, start = 0, 0
     if taken_up:
         facts = read_facts(state)
-        refuse_changes(facts["recipe"], recipe, training, state)
+        refuse_changes(facts["recipe"], facts["step"], recipe, training, state)
         first, start, run.seconds = names.index(facts["phase"]), facts["step"], facts["seconds"]
         run.facts = {k: v for k, v in facts.items() if k == "modes"}
 

@@ -61,13 +61,14 @@ class DenoiserLoss(nn.Module):
         self.sigma_data = sigma_data
         self.margin = margin
         self.free = free
+        self.density = DENSITY
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
         condition = self._nothing(batch) if self.free else self._condition(batch)
         free = batch.unconditional
         spread = torch.where(free, self.sigma_data[0][0], self._interpolated(batch.scale, batch.noise_std))
-        (m1, s1), (m0, s0) = DENSITY[True], DENSITY[False]
+        (m1, s1), (m0, s0) = self.density[True], self.density[False]
         z = math.sqrt(2) * torch.erfinv((2 * batch.uniform - 1).clamp(-0.99999, 0.99999)).to(spread)
         sigma = spread * torch.exp(torch.where(free, m0 + s0 * z, m1 + s1 * z))
         sigma = sigma.clamp(min=LOWEST)

@@ -39,19 +39,32 @@ def provenance(recipe: Recipe, training: list[Photographs], phases: list[str]) -
     return facts
 
 
-def refuse_changes(saved: Any, recipe: Recipe, training: list[Photographs], state: Path) -> None:
+def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photographs], state: Path) -> None:
     """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
 
+    Free are also the steps of a phase at a constant rate that is under way: they do not enter what was done so far.
+
+    Args:
+        saved: the state's `provenance`.
+        step: of its last phase, as far as it was done.
+        recipe: as it is now.
+        training: the pictures of every stage.
+        state: named in the error.
+
     Raises:
-        InputError: it is not; names the first thing that changed.
+        InputError: they differ; names the first thing that does.
     """
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
     now = provenance(recipe, training, names)
     now["phases"] = names[: len(saved.get("phases", []))]
+    last = f"stage.{saved['phases'][-1]}"
     for key, before in saved.items():
         if now.get(key) == before:
+            continue
+        constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
+        if constant and step < min(before, now[key]):
             continue
         how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
         if key.endswith(".data"):
