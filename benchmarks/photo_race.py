@@ -1,6 +1,6 @@
 """photo.race.*: Muon against Adam, batches of 16 against 32, noise levels: by validation at equal CPU seconds.
 
-About 50 CPU minutes. Every run has the same items and the same seed; of each optimiser the rate is chosen first, by
+About 40 CPU minutes. Every run has the same items and the same seed; of each optimiser the rate is chosen first, by
 pilots. CPU seconds are those of all threads of this process (`OMP_WAIT_POLICY=passive` keeps waiting out of them),
 without validation.
 """
@@ -33,10 +33,10 @@ from veriscale.stages.trainer import optimiser_of
 from veriscale.workflows.restoration import load_prior
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "photo.toml"
-PILOT, RACE = 40.0, {"encoder": 240.0, "denoiser": 300.0}  # CPU seconds
+PILOT, RACE = 30.0, {"encoder": 180.0, "denoiser": 240.0}  # CPU seconds
 RATES = {"muon": (5e-4, 1e-3, 2e-3), "adam": (4e-4, 8e-4, 1.6e-3)}
 BATCHES = {"encoder": (16,), "denoiser": (16, 32)}
-FREE = 200.0  # CPU seconds, for each density
+FREE = 120.0  # CPU seconds, for each density
 WARM_UP = 30  # steps: these runs are short
 LOOKS = 3  # times a run is validated
 PATCH = {"encoder": 48, "denoiser": 96, "free": 96}  # free: the denoiser, all items unconditional
