@@ -34,7 +34,7 @@ from veriscale.workflows.restoration import load_prior
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "photo.toml"
 PILOT, RACE = 30.0, {"encoder": 180.0, "denoiser": 240.0}  # CPU seconds
-RATES = {"muon": (5e-4, 1e-3, 2e-3), "adam": (4e-4, 8e-4, 1.6e-3)}
+RATES = {"muon": (1e-3, 2e-3, 4e-3), "adam": (8e-4, 1.6e-3, 3.2e-3)}
 BATCHES = {"encoder": (16,), "denoiser": (16, 32)}
 FREE = 120.0  # CPU seconds, for each density
 WARM_UP = 30  # steps: these runs are short
