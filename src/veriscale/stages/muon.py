@@ -57,7 +57,8 @@ class Muon(torch.optim.Optimizer):
         taken = {id(p) for p in blocks}
         others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
         groups = [{"params": blocks, "lr": lr}, {"params": others, "lr": adam_lr}]
-        super().__init__([g for g in groups if g["params"]], {"lr": lr})
+        # "fused" tells load_state_dict to put the counts of steps beside their parameters.
+        super().__init__([g for g in groups if g["params"]], {"lr": lr, "fused": True})
         self.blocks = taken
 
     @torch.no_grad()
@@ -65,7 +66,7 @@ class Muon(torch.optim.Optimizer):
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
-            if group["params"] and id(group["params"][0]) in self.blocks:
+            if id(group["params"][0]) in self.blocks:
                 self._orthogonal(parameters, group["lr"])
             elif parameters:
                 self._adam(parameters, group["lr"])
