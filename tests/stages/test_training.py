@@ -22,6 +22,7 @@ from veriscale.stages import measurements
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import PredictorLoss
 from veriscale.stages.recipe import NETWORKS
+from veriscale.stages.state import read_facts
 from veriscale.stages.training import train
 from veriscale.workflows.restoration import restore
 
@@ -226,6 +227,14 @@ def test_the_schedule_warms_up_and_ends_at_zero():
     assert rates[-1] == pytest.approx(0, abs=1e-12)
     assert trainer.rate("constant", 0, 1000) == rates[0] / (0.5 * 2)
     assert {trainer.rate("constant", s, 1000) for s in range(trainer.WARM_UP, 1000)} == {1.0}
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_pause_is_no_training(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "LONGEST_STEP", 1e-6)  # every step is one in which the process was stopped
+    card = read_card(train(recipe, tmp_path / "toy.safetensors", cpu=True))
+    assert card.budget.seconds == 0
+    assert read_facts(state_of(tmp_path / "toy.safetensors"))["seconds"] == pytest.approx(180e-6)
 
 
 AGAIN = """

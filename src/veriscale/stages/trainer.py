@@ -21,6 +21,7 @@ from veriscale.stages.state import load_modules, load_optimiser, save_state
 
 WARM_UP = 200  # steps of linear warm-up
 SAVE_EVERY = 180.0  # seconds
+LONGEST_STEP = 60.0  # seconds: where a step takes more, the process was stopped, and was not training
 ADAM_LR = 8e-4  # of what Muon leaves to Adam
 
 
@@ -33,7 +34,7 @@ class Progress(Protocol):
 
 @dataclass
 class Run:
-    """Where a training run keeps its state, and what it has used so far."""
+    """Where a training run keeps its state, and what it has used so far: seconds of steps, pauses left out."""
 
     state: Path
     curves: Curves
@@ -97,12 +98,11 @@ def fit(
     if left:
         raise InputError(f"A batch of {phase.batch} cannot be shared by {accelerator.num_processes} processes evenly.")
     mine = range(accelerator.process_index * share, (accelerator.process_index + 1) * share)
-    begun, saved = time.monotonic() - run.seconds, time.monotonic()
+    saved = ticked = time.monotonic()
     prepared.train()
     recent: list[Tensor] = []
 
     def save(step: int) -> None:
-        run.seconds = time.monotonic() - begun
         if accelerator.is_main_process:
             facts = {"phase": name, "step": step, "seconds": run.seconds, **run.facts}
             save_state(run.state, modules, optimizer, average, facts)
@@ -119,9 +119,10 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         average.update(step)
         recent.append(value.detach())
+        run.seconds, ticked = run.seconds + min(time.monotonic() - ticked, LONGEST_STEP), time.monotonic()
         if (step + 1) % 50 == 0:
             loss_now = float(torch.stack(recent).mean())  # the one wait for the device
-            run.curves.add(name, step + 1, time.monotonic() - begun, loss_now)
+            run.curves.add(name, step + 1, run.seconds, loss_now)
             progress(name, step + 1, phase.steps, loss_now)
             recent.clear()
         if time.monotonic() - saved > SAVE_EVERY and step + 1 < phase.steps:
