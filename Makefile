@@ -1,4 +1,4 @@
-# Targets: demo, test, check, bench, priors, results-table. Each makes the environment it needs.
+# Targets: demo, test, check, bench, house, priors, results-table. Each makes the environment it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Data for training, benchmarks and some tests; everything else works without.
 export VERISCALE_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test check format bench priors results-table clean
+.PHONY: demo test check format bench house priors results-table clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,13 @@ BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo
 bench: $(VENV)/bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 	$(MAKE) results-table
+
+# What a change of the code's shape must not change, and that shape, against the checkout in the folder BEFORE; COMMITS
+# are the examples that house_settings.py counts the files of.
+house: $(VENV)/dev
+	$(BIN)/python benchmarks/house_bytes.py --before "$(BEFORE)" --after .
+	$(BIN)/python benchmarks/house_path.py --before "$(BEFORE)" --after .
+	$(BIN)/python benchmarks/house_settings.py --before "$(BEFORE)" --after . $(COMMITS)
 
 # Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the certificates, the
 # numbers, the pictures.

@@ -18,7 +18,7 @@ from veriscale.stages.data import load
 from veriscale.stages.held_out import held_out
 from veriscale.stages.losses import DenoiserLoss
 from veriscale.stages.recipe import Task
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 
 SIDE, BATCH = 128, 8
 RACE, PILOT = 300.0, 40.0  # seconds

@@ -14,7 +14,8 @@ from veriscale.metrics.bootstrap import interval, paired_interval, ratio_interva
 from veriscale.metrics.distortion import mse, psnr_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.metrics.uncertainty import SpreadSums, spread_skill, spread_sums
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 SCALE, DRAWS = 4, 8
 DIALS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -40,14 +41,14 @@ def main() -> None:
         y = measurement(x, SCALE)
         sampled = restore(y, prior, scale=SCALE, dial=DIALS, path="renoise", samples=DRAWS)
         faded = restore(y, prior, scale=SCALE, dial=INNER, path="interpolate")
-        pictures = {f"renoise {f:g}": p.samples for f, p in sampled.images.items()}
-        pictures |= {f"interpolate {f:g}": p.samples for f, p in faded.images.items()}
+        pictures = {f"renoise {f:g}": p.pixels for f, p in sampled.images.items()}
+        pictures |= {f"interpolate {f:g}": p.pixels for f, p in faded.images.items()}
         anchor, draw = pictures["renoise 0"], pictures["renoise 1"]
-        pictures |= {"interpolate 0": anchor, "interpolate 1": draw, "mean": sampled.mean.samples}
+        pictures |= {"interpolate 0": anchor, "interpolate 1": draw, "mean": sampled.mean.pixels}
         extra = max(0.0, mse(draw, x) - mse(anchor, x))
         white = np.random.default_rng(0).standard_normal(x.shape, np.float32)
         pictures["white"] = anchor + np.float32(np.sqrt(extra)) * white
-        sums = spread_sums(np.stack([p.samples for p in sampled.samples]), x)
+        sums = spread_sums(np.stack([p.pixels for p in sampled.samples]), x)
         return {name: scores(image, x) for name, image in pictures.items()} | {"spread": astuple(sums)}
 
     settings = {"prior": prior.card.tensors_sha256, "scale": SCALE, "draws": DRAWS, "dials": DIALS}

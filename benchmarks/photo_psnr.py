@@ -10,7 +10,8 @@ from results import Row, write_results
 from veriscale.imaging.resize import resize
 from veriscale.metrics.bootstrap import interval
 from veriscale.metrics.distortion import psnr_luma
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 # ×4 luma PSNR as published: Dong et al. 2014, Hui et al. 2019, Lim et al. 2017.
 PUBLISHED = {
@@ -32,8 +33,8 @@ def main() -> None:
             def measure(path: str, scale: int = scale, noise_std: float = noise_std) -> list[float]:
                 x = truth(path, scale)
                 y = measurement(x, scale, noise_std)
-                image = restore(y, prior, scale=scale, noise=noise_std).image.samples
-                return [psnr_luma(image, x, scale), psnr_luma(resize(y.samples, *x.shape[:2]), x, scale)]
+                image = restore(y, prior, scale=scale, noise=noise_std).image.pixels
+                return [psnr_luma(image, x, scale), psnr_luma(resize(y.pixels, *x.shape[:2]), x, scale)]
 
             settings = {"prior": prior.card.tensors_sha256, "set": name, "scale": scale, "noise_std": noise_std}
             values = np.array(measured("photo_psnr", settings, map(str, files(name)), measure, 0.3))

@@ -21,7 +21,8 @@ from veriscale.metrics.uncertainty import SpreadSums, spread_skill, spread_sums
 from veriscale.traversal.dial import PATHS
 from veriscale.traversal.renoise import SAMPLER as SAMPLER_DEFAULT
 from veriscale.traversal.renoise import STEPS as STEPS_DEFAULT
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 SCALE, DRAWS = 4, 2
 INNER = (0.25, 0.5, 0.75)
@@ -38,7 +39,7 @@ def path_rows(prior: Prior) -> list[Row]:
         found = {}
         for way in PATHS:
             for f, photo in restore(y, prior, scale=SCALE, dial=INNER, path=way).images.items():
-                image = [photo.samples]
+                image = [photo.pixels]
                 found[f"{way} {f:g}"] = [float(sliced_w2(image, [x])[0]), float(energy_w2(image, [x]).mean[0])]
         return found
 
@@ -66,10 +67,10 @@ def drawn(prior: Prior, sampler: str, steps: int) -> Callable[[str], dict]:
     def measure(path: str) -> dict:
         x = centre(truth(path, SCALE))
         result = restore(measurement(x, SCALE), prior, scale=SCALE, samples=DRAWS, sampler=sampler, steps=steps)
-        draws = [p.samples for p in result.samples]
+        draws = [p.pixels for p in result.samples]
         truths = [x] * DRAWS
         return {
-            "anchor": mse(result.image.samples, x),
+            "anchor": mse(result.image.pixels, x),
             "mse": float(np.mean([mse(d, x) for d in draws])),
             "sliced": float(sliced_w2(draws, truths).mean()),
             "energy": float(energy_w2(draws, truths).mean.mean()),

@@ -7,11 +7,12 @@ import numpy as np
 
 from results import ROOT
 from veriscale.imaging.colour import as_channels
-from veriscale.imaging.photo import Photo, quantised
+from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.downsample import Downsample
-from veriscale.workflows.degradation import degrade
-from veriscale.workflows.evaluation import crop_to_multiple
+from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.restoring.evaluation import crop_to_multiple
 
 DATA = Path(os.environ.get("VERISCALE_DATA") or ROOT.parent / "shared" / "data") / "natural"
 CROP = 160
@@ -27,7 +28,7 @@ def files(name: str) -> list[Path]:
 
 def truth(path: Path, scale: int) -> np.ndarray:
     """(H, W, 3) in [0, 1], cropped at the bottom and right to a multiple of the scale."""
-    return crop_to_multiple(as_channels(read_photo(path).samples, 3), scale)
+    return crop_to_multiple(as_channels(read_photo(path).pixels, 3), scale)
 
 
 def centre(x: np.ndarray, side: int = CROP) -> np.ndarray:
@@ -39,4 +40,4 @@ def centre(x: np.ndarray, side: int = CROP) -> np.ndarray:
 def measurement(x: np.ndarray, scale: int, noise_std: float = 0.0) -> Photo:
     """Bicubic, noise, rounded to 8 bits."""
     y = degrade(Photo(x), Downsample(scale), noise_std)
-    return y.with_samples(quantised(y.samples, 8).astype(np.float32) / 255)
+    return y.with_pixels(as_stored(y.pixels))

@@ -7,7 +7,8 @@ import torch
 
 from pictures import centre, files, measurement, truth
 from results import Row, write_results
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 TYPES = {"float32": (torch.float32, "<= 1e-4"), "bf16": (torch.bfloat16, "<= 1e-3")}
 
@@ -23,7 +24,7 @@ def main() -> None:
         def images(threads: int = 2, **settings: object) -> list[np.ndarray]:
             torch.set_num_threads(threads)
             result = restore(y, prior, scale=4, dial=[0.5, 1.0], path="renoise", samples=8, **settings)  # noqa: B023
-            return [result.images[0.5].samples, result.images[1.0].samples, *(p.samples for p in result.samples)]
+            return [result.images[0.5].pixels, result.images[1.0].pixels, *(p.pixels for p in result.samples)]
 
         whole = images()
         others = {"tiles": images(tile=128), "batch": images(batch=1), "threads": images(threads=1)}

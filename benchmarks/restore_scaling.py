@@ -10,8 +10,9 @@ import torch
 
 from pictures import files, truth
 from results import Row, write_results
-from veriscale.cli.restore_session import peak_memory_mb
-from veriscale.workflows.restoration import load_prior, restore
+from veriscale.workflows.batch import peak_memory_mb
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
 
 SIDES = {0.25: 512, 1: 1024, 4: 2048, 16: 4096}
 SCALE = 4

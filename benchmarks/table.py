@@ -1,12 +1,34 @@
-"""README's table of what is measured, made from docs/results: `make results-table`."""
+"""The tables of what is measured, made from docs/results/*.json: `make results-table`.
+
+README has a dozen rows, everything that falls short among them; docs/results.md has them all.
+"""
 
 import json
 import re
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from results import RESULTS, ROOT
 
 START, END = "<!-- results -->", "<!-- /results -->"
+HEADLINES = [
+    "photo.psnr.set5_x4_dial0",
+    "photo.psnr.bsd100_x4_dial0",
+    "photo.dial.g",
+    "photo.dial.spread_skill",
+    "zeroshot.anchor.inpainting",
+    "zeroshot.time.dps100",
+    "trust.useful.area_005.predictor.mean",
+    "trust.shipped.photo_dial_0_area.005.risk",
+    "restore.scaling.seconds_per_mp_4mp",
+]
+PARTS = {
+    "photo": "Photographs the encoder knows",
+    "zeroshot": "Any other measurement",
+    "trust": "What can be trusted",
+    "": "Laws, oracles and time",
+}
 ROWS = [
     "photo.psnr.set5_x4_dial0",
     "photo.psnr.set14_x4_dial0",
@@ -71,17 +93,17 @@ ROWS = [
 ]
 
 
-def table() -> str:
-    """Markdown, a row per id in `ROWS`, in that order."""
-    measured = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-            measured[row["id"]] = row
+def measured() -> dict[str, dict[str, Any]]:
+    """Every row of docs/results by its id."""
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    return {row["id"]: row for file in files for row in file["rows"]}
+
+
+def table(keys: Sequence[str]) -> str:
+    """Markdown, a row per id, in their order; what is not measured is not there."""
+    found = measured()
     lines = ["| measured | value | 95 % interval | bar | beside it |", "| --- | --- | --- | --- | --- |"]
-    for key in ROWS:
-        if key not in measured:
-            continue
-        r = measured[key]
+    for r in (found[key] for key in keys if key in found):
         interval = "–".join(f"{v:.4g}" for v in r["interval"]) if "interval" in r else ""
         bar = f"{r['bar']}{'' if r['holds'] else ' (falls short)'}" if "bar" in r else ""
         against = ", ".join(f"{k} {v:.4g}" for k, v in r.get("against", {}).items())
@@ -91,14 +113,31 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str) -> str:
-    """README's text with the table between its marks renewed."""
-    return re.sub(f"{START}.*{END}", f"{START}\n{table()}\n{END}", text, flags=re.DOTALL)
+def short() -> str:
+    """The headlines, and what falls short."""
+    found = measured()
+    return table([key for key in ROWS if key in HEADLINES or not found.get(key, {}).get("holds", True)])
+
+
+def whole() -> str:
+    """All rows, in parts."""
+    parts = {key: next(title for start, title in PARTS.items() if key.startswith(start)) for key in ROWS}
+    titles = dict.fromkeys(parts.values())
+    return "\n\n".join(f"## {title}\n\n{table([k for k in ROWS if parts[k] == title])}" for title in titles)
+
+
+PAGES = {ROOT / "README.md": short, ROOT / "docs" / "results.md": whole}
+
+
+def renewed(text: str, rows: str) -> str:
+    """A page with the table between its marks renewed."""
+    return re.sub(f"{START}.*{END}", lambda _: f"{START}\n{rows}\n{END}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
+    pages = {path: path.read_text(encoding="utf-8") for path in PAGES}
+    new = {path: renewed(text, PAGES[path]()) for path, text in pages.items()}
     if "--check" in sys.argv:
-        sys.exit(old != with_table(old))
-    readme.write_text(with_table(old), encoding="utf-8")
+        sys.exit(pages != new)
+    for path, text in new.items():
+        path.write_text(text, encoding="utf-8")

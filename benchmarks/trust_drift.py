@@ -22,8 +22,8 @@ from pictures import DATA, centre, files
 from results import Row, write_results
 from trust_records import SCALE, measuring
 from veriscale.imaging.colour import as_channels
-from veriscale.imaging.photo import quantised
 from veriscale.imaging.resize import resize
+from veriscale.imaging.rounding import as_stored
 from veriscale.metrics.bootstrap import interval
 from veriscale.report.page import Report, render_report
 from veriscale.trust.drift import p_value, statistics
@@ -184,7 +184,7 @@ def described(pictures: list[np.ndarray]) -> np.ndarray:
 
 
 def photographs(name: str) -> list[np.ndarray]:
-    return [measuring()(path).measurement.samples for path in files(name)]
+    return [measuring()(path).measurement.pixels for path in files(name)]
 
 
 def noisy(pictures: list[np.ndarray], std: float, rng: np.random.Generator) -> list[np.ndarray]:
@@ -196,7 +196,7 @@ def in_grey(pictures: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def stored(y: np.ndarray) -> np.ndarray:
-    return quantised(y, 8).astype(np.float32) / 255
+    return as_stored(y)
 
 
 def scans() -> dict[str, list[np.ndarray]]:

@@ -14,7 +14,7 @@ sys.path.append(str(ROOT))
 from tests.trust.brute_force import BruteForce
 from tests.trust.identity import LOSSES, MISTAKES, hard_case
 
-from veriscale.trust.modes import allowance
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import Staircase
 
 SETS, BLOCK = 5000, 250
@@ -65,7 +65,7 @@ def measure(item: str) -> dict[str, float]:
         counts["n.seen"] += strict != thresholds[0].tolist()
         leaked = int(rng.integers(1, 4))
         for count in (leaked, 0):
-            allowed = allowance("mean", a, n - 1 + leaked, float(bound), binary=False, leaked=count)
+            allowed = Guarantee("mean", n - 1 + leaked, float(bound), binary=False, leaked=count).allowance(a)
             excess = case.mean_loss(case.from_others(allowed, [harmless] * leaked)) - a
             if count:
                 worst["leaked"] = max(worst["leaked"], float(excess))

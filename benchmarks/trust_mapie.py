@@ -14,7 +14,7 @@ from results import ROOT, Row, write_results
 sys.path.append(str(ROOT))
 from tests.trust.test_mapie import GRID, ours, scores_of_bad_pixels, theirs
 
-from veriscale.trust.modes import allowance
+from veriscale.trust.modes import Guarantee
 
 SIZES, SEEDS, DELTA = (20, 57, 99), 10, 0.1
 ALPHAS = [Fraction(k, 100) for k in range(2, 72, 5)]
@@ -42,8 +42,8 @@ def main() -> None:
     higher = dict.fromkeys(BOUNDS, 0)
     lower = dict.fromkeys(BOUNDS, 0)
     for n in SIZES:
-        mean = [allowance("mean", a, n, 1.0, binary=False) for a in ALPHAS]
-        pac = [allowance("pac", a, n, 1.0, binary=False, delta=DELTA) for a in ALPHAS]
+        mean = [Guarantee("mean", n, 1.0, binary=False).allowance(a) for a in ALPHAS]
+        pac = [Guarantee("pac", n, 1.0, binary=False, delta=DELTA).allowance(a) for a in ALPHAS]
         for seed in range(SEEDS):
             score, bad = scores_of_bad_pixels(n, seed)
             answer, mine = theirs(score, bad, ALPHAS), ours(score, bad, mean)
@@ -87,7 +87,7 @@ def p_value_row() -> Row:
     wrong = tried = 0
     for n in (20, 57, 99, 300, 1000):
         for a in (Fraction(k, 997) for k in range(10, 990, 10)):
-            allowed = allowance("pac", a, n, 1.0, binary=False, delta=DELTA)
+            allowed = Guarantee("pac", n, 1.0, binary=False, delta=DELTA).allowance(a)
             totals = [0.0] if allowed is None else [max(float(allowed) - 1e-9, 0.0), float(allowed) + 1e-5]
             p = compute_hoeffding_bentkus_p_value(np.array(totals) / n, n, float(a))[:, 0]
             wrong += (p > DELTA).tolist() != ([True] if allowed is None else [False, True])

@@ -9,11 +9,11 @@ from results import Row, write_results
 from trust_records import records
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss
-from veriscale.trust.modes import allowance
+from veriscale.trust.losses.registry import make_loss
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.staircase import RESOLUTION, Staircase
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 
 SCORE = "predictor:tau=0.1"
 KINDS = [(loss, d) for loss in ("area", "sup") for d in ("pointwise", "lab", "neighbourhood:std=2")]
@@ -38,7 +38,7 @@ def guarantee(staircases: list[Staircase], bound: float, prefix: str, what: str)
     capped = np.zeros(len(ALPHAS), bool)
     for k, order in enumerate(splits(len(staircases))):
         known, new = ([staircases[i] for i in part] for part in (order[:N], order[N:]))
-        allowed = [allowance("mean", a, N, bound, binary=False) for a in ALPHAS]
+        allowed = [Guarantee("mean", N, bound, binary=False).allowance(a) for a in ALPHAS]
         thresholds = Calibration(tuple(known), bound).thresholds(allowed)
         risks[k] = at(new, thresholds, bound).mean(axis=1)
         capped |= ~np.isfinite(thresholds)  # nothing or everything is trusted
@@ -82,7 +82,7 @@ def leakage(staircases: list[Staircase]) -> list[Row]:
         clean, new = ([staircases[i] for i in part] for part in (order[LEAKED:N], order[N:]))
         calibration = Calibration((*clean, *[nothing] * LEAKED), 1.0)
         for out, leaked in ((told, LEAKED), (untold, 0)):
-            allowed = [allowance("mean", a, N, 1.0, binary=False, leaked=leaked) for a in ALPHAS]
+            allowed = [Guarantee("mean", N, 1.0, binary=False, leaked=leaked).allowance(a) for a in ALPHAS]
             out[k] = at(new, calibration.thresholds(allowed), 1.0).mean(axis=1)
     levels = np.array([float(a) for a in ALPHAS])
     paper = levels * (N + 1) / (N - LEAKED + 1)
@@ -126,7 +126,7 @@ def floor(staircases: list[Staircase], quantiles: np.ndarray, inside: np.ndarray
             mse = inside[j, k - 1]
             worst = max(worst, mse**0.5 - losses[a, j])
             psnr[a, j] = min(CAP, -10 * np.log10(max(mse, 1e-12)))
-    floors = np.array([psnr_floor(a, "sup", "pointwise").decibel or 0.0 for a in ALPHAS])
+    floors = np.array([psnr_floor(a, "sup", "pointwise") or 0.0 for a in ALPHAS])
     gap = psnr.mean(axis=1) - floors
     k = int(np.argmin(gap))
     return [

@@ -12,20 +12,19 @@ from cache import measured
 from pictures import files
 from results import ROOT
 from veriscale.diffusion.prior import Prior
+from veriscale.imaging.rounding import as_stored
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
+from veriscale.settings import Settings, settled
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.score_name import parse_score
-from veriscale.trust.scores import smooth
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import Staircase
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.plan import make_plan
-from veriscale.workflows.request import Request
-from veriscale.workflows.restoration import run_plan
-from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
-from veriscale.workflows.scoring import picture_score
-from veriscale.workflows.units import Measured, Measuring, Size
+from veriscale.workflows.certifying.delivery import deliver
+from veriscale.workflows.certifying.units import Measured, Measuring, Size
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.tools.command_template import parse_command
+from veriscale.workflows.tools.tool_restorer import ToolRestorer
 
 SCALE, SIDE, DRAWS = 4, 320, 8
 ORACLE = "oracle"  # the error itself
@@ -70,9 +69,9 @@ def records(
 
     def measure(name: str) -> dict[str, Any]:
         unit = measuring()(paths[name])
-        plan = make_plan(unit.measurement, prior, Request(operator=Downsample(SCALE), samples=DRAWS if draws else 0))
-        result = run_plan(unit.measurement, prior, plan)
-        picture, runs = as_delivered(result.image.samples), [p.samples for p in result.samples]
+        chosen = settled(Settings(scale=SCALE, samples=DRAWS if draws else 0))
+        result = PriorRestorer(prior, chosen).prepare(unit.measurement).restore()
+        picture, runs = as_stored(result.image.pixels), [p.pixels for p in result.samples]
         maps = {s: score_of(s, prior, unit, paths[name], picture, runs) for s in scores}
         return {s: staircase_record(m, picture, unit.truth, kinds) for s, m in maps.items()}
 
@@ -90,7 +89,7 @@ def tool_records(tool: str, folder: str, score: str, kinds: Sequence[tuple[str, 
 
     def measure(name: str) -> dict[str, Any]:
         unit = measuring()(paths[name])
-        delivered = restorer(unit.measurement, paths[name].stem, lambda what, done, of: None)
+        delivered = deliver(restorer, unit.measurement, paths[name].stem)
         return {score: staircase_record(delivered.score, delivered.picture, unit.truth, kinds)}
 
     values = measured("trust_tools", settings, paths, measure, 3.0 if restorer.score.name == "perturbed" else 0.4)
@@ -134,10 +133,9 @@ def score_of(
     name, _, few = text.partition(" of ")  # "variance of 4": with fewer draws
     score = parse_score(name)
     if score.name == "predictor":
-        restorer = PriorRestorer(prior, Request(operator=Downsample(SCALE)), score)
-        return restorer(unit.measurement, path.stem, lambda what, done, of: None).score
-    values = picture_score(score, picture, runs[: int(few)] if few else runs)
-    return smooth(values, score.smooth) if score.smooth else values
+        restorer = PriorRestorer(prior, settled(Settings(scale=SCALE)), score=score)
+        return deliver(restorer, unit.measurement, path.stem).score
+    return score.smoothed(score.of_pictures(picture, runs[: int(few)] if few else runs))
 
 
 def unpacked(pair: list[list[float]]) -> Staircase:

@@ -8,21 +8,17 @@ from pathlib import Path
 from pictures import DATA, files
 from results import ROOT, Row, write_results
 from veriscale.trust.certificate import Certificate
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.certified import find_certificate
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.restoration import load_certified
-from veriscale.workflows.restorers import Restorer
-from veriscale.workflows.tool_restoration import certified_tool
-from veriscale.workflows.trust_evaluation import certified_restorer, evaluate_certificate
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
+from veriscale.workflows.opening import find_certificate
 
 LEVELS = {"area": ("0.02", "0.05"), "sup": ("0.1", "0.2")}
 TOOL = "pillow-bicubic"
 
 
-def rows_of(name: str, certificate: Certificate, restorer: Restorer) -> list[Row]:
+def rows_of(name: str, certificate: Certificate, command: str | None = None) -> list[Row]:
     b = certificate.binding
-    result = evaluate_certificate(files("bsd100"), restorer, certificate, LEVELS[b.loss])
+    result = evaluate_certificate(files("bsd100"), certificate, alphas=LEVELS[b.loss], command=command)
     rows = []
     for level in result.rows():
         prefix = f"trust.shipped.{name}.{level.alpha.replace('.', '')}"
@@ -43,13 +39,12 @@ def main() -> None:
     for dial in ("0", "0.5"):
         for loss in LEVELS:
             certificate = find_certificate(f"photo_x4_dial-{dial}_{loss}")
-            restorer = certified_restorer(certificate, load_certified(None, certificate))
-            rows += rows_of(f"photo_dial_{dial.replace('.', '')}_{loss}", certificate, restorer)
+            rows += rows_of(f"photo_dial_{dial.replace('.', '')}_{loss}", certificate)
     command = f"'{sys.executable}' '{ROOT / 'benchmarks' / 'tools' / 'enlarge.py'}' {TOOL} {{in}} {{out}}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tool.json"
         made = calibrate(DATA / "calibration", path, command=command, scale=4, unit="320x320")
-    rows += rows_of(f"{TOOL.replace('-', '_')}_area", made, certified_tool(parse_command(command), made))
+    rows += rows_of(f"{TOOL.replace('-', '_')}_area", made, command)
     notes = (
         "Calibrated on natural/calibration, used on BSD100: the same source, other pictures, so that a difference "
         "between calibration and use would show. One calibration is one draw: the promise is about the average over "

@@ -13,9 +13,9 @@ import numpy as np
 from results import Row, write_results
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.discrepancies import pointwise
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.modes import allowance
-from veriscale.trust.scores import smooth
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.modes import Guarantee
+from veriscale.trust.smoothing import smoothed
 
 SIDE, COUNT, FEW = 1000, 100, 20
 STD = 5.0
@@ -40,7 +40,7 @@ def pictures(count: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Score, result and truth: errors are larger where the score is."""
     rng = np.random.default_rng(0)
     for _ in range(count):
-        score = smooth(rng.standard_normal((SIDE, SIDE), np.float32), 8)
+        score = smoothed(rng.standard_normal((SIDE, SIDE), np.float32), 8)
         score /= score.std()
         np.exp(score, out=score)
         truth = rng.random((SIDE, SIDE, 3), np.float32)
@@ -59,14 +59,14 @@ def child(name: str, count: int) -> None:
     for score, result, truth in pictures(count):
         clock_before, processor_before = time.perf_counter(), time.process_time()
         discrepancy = pointwise(result, truth)
-        made.append(staircase(loss, [(smooth(score, STD), discrepancy)], 1.0))
+        made.append(staircase(loss, [(smoothed(score, STD), discrepancy)], 1.0))
         clock += time.perf_counter() - clock_before
         processor += time.process_time() - processor_before
         bad.append(float((discrepancy > 0.1).mean()))
     memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     before = time.process_time()
     calibration = Calibration(tuple(made), 1.0)
-    calibration.thresholds([allowance("mean", a, count, 1.0, binary=False) for a in ALPHAS])
+    calibration.thresholds([Guarantee("mean", count, 1.0, binary=False).allowance(a) for a in ALPHAS])
     alphas = time.process_time() - before
     before = time.process_time()
     calibration.leave_one_out(ALPHAS[::100])

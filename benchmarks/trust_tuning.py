@@ -9,7 +9,7 @@ import numpy as np
 from results import Row, write_results
 from trust_records import ORACLE, Records, records, tool_records, trusted
 from veriscale.trust.conformal import Calibration
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 
 FAMILIES = {
     "oracle": [ORACLE],

@@ -9,7 +9,7 @@ from results import Row, write_results
 from trust_records import ORACLE, records, trusted
 from veriscale.metrics.bootstrap import interval
 from veriscale.trust.conformal import Calibration
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 
 # Of trust_tuning.py, for (area, sup); the first is what `calibrate` takes by default.
 RECIPES = {

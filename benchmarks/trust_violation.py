@@ -11,8 +11,8 @@ from scipy.stats import betabinom, binom
 from cache import measured
 from results import Row, write_results
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import RESOLUTION, Staircase
 from veriscale.trust.violation_law import broken_promise, later_violations
 
@@ -40,7 +40,7 @@ def counts_of(case: str, block: int) -> list[int]:
     """How many runs of a block had 0 … M violations."""
     rng = np.random.default_rng([block, *case.encode()])
     loss = make_loss("violation", TAU)
-    allowed = allowance("mean", ALPHA, N, 1.0, binary=True)
+    allowed = Guarantee("mean", N, 1.0, binary=True).allowance(ALPHA)
     found = np.zeros(M + 1, int)
     for _ in range(BLOCK):
         score = rng.random((N + M, 2, 2), np.float32)
@@ -59,9 +59,10 @@ def broken(block: int) -> dict[str, list[bool]]:
     """Which promises a block of calibrations breaks: for each of PAC_ALPHAS, and anywhere in SWEEP by mode."""
     rng = np.random.default_rng([block, 7])
     modes = {
-        mode: [allowance(mode, a, N, 1.0, binary=True, delta=DELTA) for a in SWEEP] for mode in ("pac", "pac-uniform")
+        mode: [Guarantee(mode, N, 1.0, binary=True, delta=DELTA).allowance(a) for a in SWEEP]
+        for mode in ("pac", "pac-uniform")
     }
-    allowed = [allowance("pac", a, N, 1.0, binary=True, delta=DELTA) for a in PAC_ALPHAS]
+    allowed = [Guarantee("pac", N, 1.0, binary=True, delta=DELTA).allowance(a) for a in PAC_ALPHAS]
     one = np.array([RESOLUTION])
     single, sweep = np.zeros(len(PAC_ALPHAS), int), dict.fromkeys(modes, 0)
     for _ in range(BLOCK):
@@ -97,7 +98,7 @@ def main() -> None:
 
     values = dict(zip(items, measured("trust_violation", settings, items, measure, 2.0), strict=True))
     counted = {case: np.sum([values[f"{case} {b}"] for b in blocks], axis=0) for case in ("continuous", "atomic")}
-    k = int(allowance("mean", ALPHA, N, 1.0, binary=True)) + 1
+    k = int(Guarantee("mean", N, 1.0, binary=True).allowance(ALPHA)) + 1
     support = np.arange(M + 1)
     beta_binomial = betabinom.pmf(support, M, k, N + 1 - k)
     laws = {"continuous": beta_binomial, "atomic": later_violations(M, k, N, FINITE)}
@@ -129,7 +130,7 @@ def pac_rows(blocks: list[dict[str, object]]) -> list[Row]:
     shares = np.sum([block["single"] for block in blocks], axis=0) / RUNS
     worst, against = 0.0, {}
     for a, share in zip(PAC_ALPHAS, shares, strict=True):
-        rank = int(allowance("pac", a, N, 1.0, binary=True, delta=DELTA)) + 1
+        rank = int(Guarantee("pac", N, 1.0, binary=True, delta=DELTA).allowance(a)) + 1
         p = broken_promise(float(a), rank, N)
         worst = max(worst, abs(share - p) / sqrt(p * (1 - p) / RUNS))
         against |= {f"α = {float(a):g}, simulated": float(share), f"α = {float(a):g}, law": p}

@@ -12,13 +12,13 @@ from results import RESULTS, Row, write_results
 from veriscale.metrics.bootstrap import paired_interval
 from veriscale.physics.data_term import DataTerm
 from veriscale.runtime.networks import encode
+from veriscale.traversal import zero_shot
 from veriscale.traversal.anchor import STEPS
 from veriscale.traversal.consistency import consistent
 from veriscale.traversal.dial import sigma_0, weight
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.renoise import FULL, FULL_MASKED, full_level
-from veriscale.workflows.plan import PILOT_STARTS, ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 
 DRAWS = 8
@@ -62,13 +62,14 @@ def linear(run: Methods, task: str, text: str, x: Tensor) -> dict:
     out["diffpir"] = scores(run.diffpir(data, anchor, 100, settings["scale"], settings["fresh"], widest), x)
 
     def draw(start: float, k: int = 0) -> Tensor:
-        return run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, start, k)
+        return run.proximal(data, anchor, zero_shot.STEPS, zero_shot.SAMPLER, start, k)
 
     full = [draw(widest, k) for k in range(2)]
     out["dial 1"] = scores(full[0], x)
-    parts = {s: draw(s) for s in PILOT_STARTS}
+    parts = {s: draw(s) for s in zero_shot.PILOT_STARTS}
     dials = [
-        pilot(anchor[i], [f[i] for f in full], lambda s, i=i: parts[s][i], PILOT_STARTS, widest) for i in range(len(x))
+        pilot(anchor[i], [f[i] for f in full], lambda s, i=i: parts[s][i], zero_shot.PILOT_STARTS, widest)
+        for i in range(len(x))
     ]
     out["kappa"] = [d.kappa for d in dials]
     for f in INNER:
@@ -85,7 +86,7 @@ def one(data: DataTerm, i: int) -> DataTerm:
 
 def single(run: Methods, data: DataTerm, anchor: Tensor, i: int, start: float) -> Tensor:
     """One picture from its own start."""
-    return run.proximal(one(data, i), anchor[i : i + 1], ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, start)
+    return run.proximal(one(data, i), anchor[i : i + 1], zero_shot.STEPS, zero_shot.SAMPLER, start)
 
 
 def nonlinear(run: Methods, task: str, text: str, x: Tensor) -> dict:
@@ -115,7 +116,7 @@ def seconds(run: Methods, x: Tensor) -> dict[str, float]:
 
     return {
         "fast": clock(lambda: run.fast(data)),
-        "proximal": clock(lambda: run.proximal(data, anchor, ZERO_SHOT_STEPS, ZERO_SHOT_SAMPLER, FULL)),
+        "proximal": clock(lambda: run.proximal(data, anchor, zero_shot.STEPS, zero_shot.SAMPLER, FULL)),
         "dps 100": clock(lambda: run.dps(data, anchor, 100, **settings), 2),
         "dps 1000": clock(lambda: run.dps(data, anchor, 1000, **settings), 1),
         "diffpir 100": clock(lambda: run.diffpir(data, anchor, 100, peer["scale"], peer["fresh"], FULL), 2),
@@ -145,7 +146,7 @@ def main() -> None:
     settings = {
         "prior": prior.card.tensors_sha256,
         "tuning": (RESULTS / "zeroshot_tuning.json").read_text(),
-        "stage 2": [ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS, FULL, FULL_MASKED, PILOT_STARTS],
+        "stage 2": [zero_shot.SAMPLER, zero_shot.STEPS, FULL, FULL_MASKED, zero_shot.PILOT_STARTS],
     }
     items = ["seconds", "bicubic", *TASKS, *NONLINEAR]
     found = dict(zip(items, measured("zeroshot", settings, items, measure, 200.0), strict=True))

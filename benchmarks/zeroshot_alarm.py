@@ -12,7 +12,7 @@ from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.operator import Operator
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.consistency import Verdict, judge
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 from zeroshot_problems import NOISE, TASKS, Methods, crops, problem
 
 COUNT = 100

@@ -10,9 +10,10 @@ import numpy as np
 from results import Row, write_results
 from veriscale.imaging.photo import Photo
 from veriscale.physics.registry import parse_operator
-from veriscale.workflows.plan import GRADIENT_BYTES, make_plan
-from veriscale.workflows.request import Request
-from veriscale.workflows.restoration import load_prior, run_plan
+from veriscale.settings import Settings, settled
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.plan import GRADIENT_BYTES
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 CASES = {
     "local": ("inpaint:keep=0.5", "proximal", 1024),
@@ -32,12 +33,12 @@ def take(operator: str, posterior: str, side: int) -> None:
     for n in (64, side):
         height, width = a.measurement_shape((3, n, n))[1:]
         y = Photo(np.random.default_rng(0).random((height, width, 3), np.float32), None, 32)
-        request = Request(operator=a, noise=0.05, dial=1.0, posterior=posterior, steps=2)
-        plan = make_plan(y, prior, request)
-        run_plan(y, prior, plan)
+        settings = settled(Settings(operator=operator, noise="0.05", dial="1", posterior=posterior, steps=2))
+        prepared = PriorRestorer(prior, settings).prepare(y)
+        prepared.restore()
         used = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         base = base or used
-    stated = plan.memory(3, prior.card.network.encoder.features) + plan.tile_memory
+    stated = prepared.plan.memory(3) + prepared.plan.tile_memory
     print(json.dumps([used - base, stated, side * side]))
 
 

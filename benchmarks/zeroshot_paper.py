@@ -5,7 +5,7 @@ from itertools import product
 
 from results import Row, write_results
 from veriscale.metrics.bootstrap import paired_interval
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 from zeroshot_problems import TASKS, Methods, crops, problem, psnr
 
 COUNT = 6

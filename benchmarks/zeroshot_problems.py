@@ -34,7 +34,7 @@ NONLINEAR = {"hdr": "hdr:gain=2", "nonlinear_blur": "nonlinear-blur:seed=0"}
 
 def crops(name: str, count: int = COUNT) -> Tensor:
     """(count, 3, 128, 128): the centres of the first pictures of a set."""
-    pictures = [centre(read_photo(f).samples, SIDE) for f in files(name)[:count]]
+    pictures = [centre(read_photo(f).pixels, SIDE) for f in files(name)[:count]]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 
 

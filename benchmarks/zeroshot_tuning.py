@@ -6,7 +6,7 @@ from itertools import product
 from results import Row, write_results
 from veriscale.traversal.anchor import STEPS
 from veriscale.traversal.renoise import full_level
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 
 COUNT = 6

@@ -13,30 +13,40 @@ if TYPE_CHECKING:
     from veriscale.imaging.write import write_photo as write_photo
     from veriscale.physics.operator import Operator as Operator
     from veriscale.physics.registry import parse_operator as parse_operator
+    from veriscale.settings import Settings as Settings
     from veriscale.stages.training import train as train
     from veriscale.trust.certificate import Certificate as Certificate
-    from veriscale.trust.certificate import read_certificate as read_certificate
-    from veriscale.workflows.calibration import calibrate as calibrate
-    from veriscale.workflows.degradation import degrade as degrade
-    from veriscale.workflows.evaluation import evaluate as evaluate
-    from veriscale.workflows.restoration import load_prior as load_prior
-    from veriscale.workflows.restoration import restore as restore
-    from veriscale.workflows.result import Restoration as Restoration
+    from veriscale.trust.certificate_file import read_certificate as read_certificate
+    from veriscale.workflows.batch import restore_files as restore_files
+    from veriscale.workflows.certifying.calibration import calibrate as calibrate
+    from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate as evaluate_certificate
+    from veriscale.workflows.degrading.degradation import degrade as degrade
+    from veriscale.workflows.opening import find_certificate as find_certificate
+    from veriscale.workflows.opening import load_prior as load_prior
+    from veriscale.workflows.opening import open_restorer as open_restorer
+    from veriscale.workflows.restoring.door import restore as restore
+    from veriscale.workflows.restoring.evaluation import evaluate as evaluate
+    from veriscale.workflows.restoring.restoration import Restoration as Restoration
 
 _HOMES = {
     "Certificate": "trust.certificate",
     "InputError": "errors",
     "Operator": "physics.operator",
     "Photo": "imaging.photo",
-    "Restoration": "workflows.result",
-    "calibrate": "workflows.calibration",
-    "degrade": "workflows.degradation",
-    "evaluate": "workflows.evaluation",
-    "load_prior": "workflows.restoration",
+    "Restoration": "workflows.restoring.restoration",
+    "calibrate": "workflows.certifying.calibration",
+    "Settings": "settings",
+    "degrade": "workflows.degrading.degradation",
+    "evaluate": "workflows.restoring.evaluation",
+    "evaluate_certificate": "workflows.certifying.trust_evaluation",
+    "find_certificate": "workflows.opening",
+    "load_prior": "workflows.opening",
+    "open_restorer": "workflows.opening",
     "parse_operator": "physics.registry",
-    "read_certificate": "trust.certificate",
+    "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
-    "restore": "workflows.restoration",
+    "restore": "workflows.restoring.door",
+    "restore_files": "workflows.batch",
     "train": "stages.training",
     "write_photo": "imaging.write",
 }

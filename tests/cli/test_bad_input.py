@@ -19,7 +19,7 @@ FAST = ("--prior", "tiny", "--sampler", "heun", "--steps", "2", "--device", "cpu
 @pytest.fixture
 def cat(skimage_data, tmp_path):
     photo = read_photo(skimage_data / "chelsea.png")
-    write_photo(photo.with_samples(photo.samples[:24, :32]), tmp_path / "cat.png")
+    write_photo(photo.with_pixels(photo.pixels[:24, :32]), tmp_path / "cat.png")
     return tmp_path / "cat.png"
 
 

@@ -11,7 +11,7 @@ from tests.workflows.photographs import write_crops
 import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import write_photo
-from veriscale.workflows.restorers import PriorRestorer
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 TINY = ("--prior", "tiny", "--device", "cpu")
 
@@ -99,7 +99,7 @@ def test_options_of_the_restoration_bind(veriscale, few, output):
     options = ("--dial", 0.5, "--path", "renoise", "--sampler", "heun", "--steps", 2, "--seed", 3, "--scale", 2)
     options += ("--score", "variance:smooth=2", "--samples", 3, "--noise", 0.02)
     assert veriscale("calibrate", few, *TINY, "-o", output, *options)[0] == 0
-    facts = library.read_certificate(output).binding.restoration
+    facts = library.read_certificate(output).binding.restoration.given()
     expected = {"dial": 0.5, "path": "renoise", "sampler": "heun", "steps": 2, "seed": 3, "scale": 2, "samples": 3}
     expected |= {"noise": "gaussian:0.02"}
     assert {k: facts[k] for k in expected} == expected
@@ -114,9 +114,8 @@ def test_what_cannot_be_promised_is_said(veriscale, few, output):
 
 def test_one_corrupt_image_among_many(veriscale, refused, few, output, monkeypatch):
     (few / "torn.jpg").write_bytes(b"\xff\xd8\xff not a picture")
-    scored = []
-    call = PriorRestorer.__call__
-    monkeypatch.setattr(PriorRestorer, "__call__", lambda self, y, *rest: scored.append(y) or call(self, y, *rest))
+    scored, prepare = [], PriorRestorer.prepare
+    monkeypatch.setattr(PriorRestorer, "prepare", lambda self, y, **of: scored.append(y) or prepare(self, y, **of))
     sentence = refused("calibrate", few, *TINY, "-o", output)
     assert "torn.jpg" in sentence
     assert "--skip-bad" in sentence
@@ -129,15 +128,16 @@ def test_one_corrupt_image_among_many(veriscale, refused, few, output, monkeypat
 
 
 def test_an_interrupted_run_goes_on(veriscale, few, output, monkeypatch):
-    scored, call = [], PriorRestorer.__call__
+    scored, prepare = [], PriorRestorer.prepare
 
-    def interrupting(self, y, stem, tell):
-        scored.append(stem)
-        if len(scored) == 3:
-            raise KeyboardInterrupt
-        return call(self, y, stem, tell)
+    def interrupting(self, photo, path=None, stem=None):
+        if stem is not None:
+            scored.append(stem)
+            if len(scored) == 3:
+                raise KeyboardInterrupt
+        return prepare(self, photo, path, stem)
 
-    monkeypatch.setattr(PriorRestorer, "__call__", interrupting)
+    monkeypatch.setattr(PriorRestorer, "prepare", interrupting)
     code, out, err = veriscale("calibrate", few, *TINY, "-o", output)
     assert (code, out) == (130, "")
     assert "Interrupted." in err
@@ -163,7 +163,7 @@ def test_a_tool_with_its_usual_score(veriscale, few, output, tool):
     code, out, err = veriscale("calibrate", few, "--command", tool(RESIZE), "--scale", 4, "-o", output)
     assert (code, out) == (0, f"{output}\n")
     assert "score gradient:std=0.7,smooth=2" in err
-    facts = library.read_certificate(output).binding.restoration
+    facts = library.read_certificate(output).binding.restoration.given()
     assert facts["command"] == tool(RESIZE)
     assert len(facts["tool"]) == 64
 
@@ -184,7 +184,7 @@ def test_a_stochastic_tool_is_run_again_and_a_deterministic_one_refused(veriscal
     )
     options = ("--scale", 4, "--score", "variance", "--samples", 2, "-o", output)
     assert veriscale("calibrate", few, "--command", tool(noisy), *options)[0] == 0
-    assert library.read_certificate(output).binding.restoration["samples"] == 2
+    assert library.read_certificate(output).binding.restoration.samples == 2
     sentence = refused("calibrate", few, "--command", tool(RESIZE), *options, "--force", "--quiet")
     assert "the same picture 2 times" in sentence
     assert "choose --score gradient or perturbed" in sentence
@@ -224,12 +224,12 @@ def test_a_certificate_is_shown_by_its_name(veriscale):
 def test_the_shipped_certificates_are_of_the_shipped_prior(veriscale):
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior
-    from veriscale.workflows.certified import find_certificate
+    from veriscale.workflows.opening import find_certificate
 
     card = read_card(find_prior("photo"))
     for name in ("0_area", "0_sup", "0.5_area", "0.5_sup"):
         held = find_certificate(f"photo_x4_dial-{name}")
-        made = held.binding.restoration
+        made = held.binding.restoration.given()
         assert (made["prior"], made["predictor"]) == (card.tensors_sha256, card.predictor_sha256)
         assert (held.binding.n, held.binding.unit.width, held.information["trained_on"]) == (50, 320, 0)
         assert f"{made['dial']:g}_{held.binding.loss}" == name

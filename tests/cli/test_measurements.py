@@ -16,7 +16,7 @@ FAST = ("--prior", "tiny", "--sampler", "heun", "--steps", "2", "--device", "cpu
 @pytest.fixture
 def cat(skimage_data, tmp_path):
     photo = read_photo(skimage_data / "chelsea.png")
-    write_photo(photo.with_samples(photo.samples[100:132, 150:190]), tmp_path / "cat.png")
+    write_photo(photo.with_pixels(photo.pixels[100:132, 150:190]), tmp_path / "cat.png")
     return tmp_path / "cat.png"
 
 
@@ -44,7 +44,7 @@ def test_restore_of_a_measurement_needs_no_flags(veriscale, cat, operator, name,
     run = json.loads((cat.parent / "cat_degraded_restored.run.json").read_text())
     assert run["mode"] == "zero-shot"
     assert run["noise"] == ("gaussian:0.05" if noise == "0.05" else noise)
-    assert read_photo(cat.parent / "cat_degraded_restored_dial-1.00.png").samples.shape == (32, 40, 3)
+    assert read_photo(cat.parent / "cat_degraded_restored_dial-1.00.png").pixels.shape == (32, 40, 3)
 
 
 def test_a_run_with_an_operator_can_be_repeated(veriscale, cat, tmp_path):

@@ -9,8 +9,8 @@ from veriscale.imaging.write import write_photo
 def test_evaluate_goes_on_past_a_bad_file(veriscale, skimage_data, tmp_path):
     photo = read_photo(skimage_data / "coffee.png")
     (tmp_path / "in").mkdir()
-    write_photo(photo.with_samples(photo.samples[100:196, 100:228]), tmp_path / "in" / "a.png")
-    write_photo(photo.with_samples(photo.samples[:6, :6]), tmp_path / "in" / "tiny.png")
+    write_photo(photo.with_pixels(photo.pixels[100:196, 100:228]), tmp_path / "in" / "a.png")
+    write_photo(photo.with_pixels(photo.pixels[:6, :6]), tmp_path / "in" / "tiny.png")
     code, out, err = veriscale("evaluate", tmp_path / "in", "--prior", "tiny", "-o", tmp_path / "out", "--json")
     assert code == 2
     assert "tiny.png" in err
@@ -50,10 +50,10 @@ def test_the_shipped_prior_is_whole_small_and_measured_for_the_defaults(veriscal
 def test_degrade_of_a_folder(veriscale, skimage_data, tmp_path):
     photo = read_photo(skimage_data / "coffee.png")
     (tmp_path / "in" / "deep").mkdir(parents=True)
-    write_photo(photo.with_samples(photo.samples[:33, :46]), tmp_path / "in" / "deep" / "a.png")
+    write_photo(photo.with_pixels(photo.pixels[:33, :46]), tmp_path / "in" / "deep" / "a.png")
     code, _, _ = veriscale("degrade", tmp_path / "in", "--operator", "downsample:factor=4", "-o", tmp_path / "out")
     assert code == 0
-    assert read_photo(tmp_path / "out" / "deep" / "a.png").samples.shape == (8, 11, 3)
+    assert read_photo(tmp_path / "out" / "deep" / "a.png").pixels.shape == (8, 11, 3)
 
 
 def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):

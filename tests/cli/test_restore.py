@@ -16,7 +16,7 @@ FAST = ("--prior", "tiny", "--sampler", "heun", "--steps", 2, "--device", "cpu")
 @pytest.fixture
 def cat(skimage_data, tmp_path):
     photo = read_photo(skimage_data / "chelsea.png")
-    write_photo(photo.with_samples(photo.samples[:24, :32]), tmp_path / "cat.png")
+    write_photo(photo.with_pixels(photo.pixels[:24, :32]), tmp_path / "cat.png")
     return tmp_path / "cat.png"
 
 
@@ -25,7 +25,7 @@ def test_one_file_without_output_lies_beside_its_input(veriscale, cat):
     assert code == 0
     result = cat.with_name("cat_x4.png")
     assert str(result) in out
-    assert read_photo(result).samples.shape == (96, 128, 3)
+    assert read_photo(result).pixels.shape == (96, 128, 3)
     assert sorted(p.name for p in cat.parent.iterdir()) == ["cat.png", "cat_x4.png", "cat_x4.run.json"]
 
 
@@ -48,7 +48,7 @@ def test_dials_draws_spread_and_report(veriscale, cat, tmp_path):
     }
     std = read_photo(tmp_path / "out" / "cat_x4_std.tif")
     assert std.bit_depth == 32
-    assert std.samples.max() > 0.001
+    assert std.pixels.max() > 0.001
 
 
 def test_folders_with_sub_folders_go_on_past_a_bad_file(veriscale, cat, tmp_path):
@@ -107,7 +107,7 @@ def test_json_on_stdout_is_json(veriscale, cat):
 
 def test_crop_restores_a_part(veriscale, refused, cat, tmp_path):
     assert veriscale("restore", cat, *FAST, "--crop", "4,2,16,10", "-o", tmp_path / "part.png")[0] == 0
-    assert read_photo(tmp_path / "part.png").samples.shape == (40, 64, 3)
+    assert read_photo(tmp_path / "part.png").pixels.shape == (40, 64, 3)
     assert "32×24" in refused("restore", cat, *FAST, "--crop", "20,2,16,10", "-o", tmp_path / "b.png")
 
 
@@ -138,7 +138,7 @@ def test_noise_auto(veriscale, cat, tmp_path):
 
 def test_format_keep_and_named_formats(veriscale, skimage_data, tmp_path):
     photo = read_photo(skimage_data / "chelsea.png")
-    write_photo(photo.with_samples(photo.samples[:24, :32]), tmp_path / "cat.webp")
+    write_photo(photo.with_pixels(photo.pixels[:24, :32]), tmp_path / "cat.webp")
     assert veriscale("restore", tmp_path / "cat.webp", *FAST, "--format", "keep")[0] == 0
     assert read_photo(tmp_path / "cat_x4.webp").format == "webp"
     assert veriscale("restore", tmp_path / "cat.webp", *FAST, "--format", "tiff", "--force")[0] == 0
@@ -210,7 +210,7 @@ def test_an_edited_run_is_refused(veriscale, refused, cat, edit):
 def test_a_changed_input_is_said_when_a_run_is_repeated(veriscale, cat, tmp_path):
     veriscale("restore", cat, *FAST)
     photo = read_photo(cat)
-    write_photo(photo.with_samples(photo.samples[::-1].copy()), cat, force=True)
+    write_photo(photo.with_pixels(photo.pixels[::-1].copy()), cat, force=True)
     code, _, err = veriscale("restore", "--from", cat.with_name("cat_x4.run.json"), "-o", tmp_path / "b")
     assert code == 0
     assert "not the input of the repeated run" in err

@@ -18,8 +18,9 @@ import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.trust.scores import gradient, smooth
-from veriscale.workflows.calibration import calibrate
+from veriscale.trust.scores.gradient import gradient
+from veriscale.trust.smoothing import smoothed
+from veriscale.workflows.certifying.calibration import calibrate
 
 CPU = ("--device", "cpu")
 QUICK = {"sampler": "heun", "steps": 2}
@@ -93,7 +94,7 @@ def test_a_result_has_its_mask_and_python_gives_the_same(run_of, place, cat, tin
     assert (trusted.shape, set(np.unique(trusted))) == ((48, 48), {0, 255})
     assert np.array_equal(trusted == 255, result.score < certificate.threshold(alpha))
     assert np.array_equal(trusted == 255, result.trusted)
-    image = np.rint(255 * result.image.samples.clip(0, 1)).astype(np.uint8)
+    image = np.rint(255 * result.image.pixels.clip(0, 1)).astype(np.uint8)
     assert np.array_equal(pixels(tmp_path / "out" / "cat_x4.png"), image)
     overlay = pixels(tmp_path / "out" / "cat_x4_overlay.png")
     assert np.array_equal(overlay[trusted == 255], image[trusted == 255])
@@ -185,8 +186,8 @@ def test_an_unlike_picture_is_said_aloud(run_of, cat, tmp_path):
     _, err = run_of(cat, "area.json", output=tmp_path / "like")
     assert "unlike" not in err
     photo = read_photo(cat)
-    noisy = photo.samples + 0.2 * np.random.default_rng(0).standard_normal(photo.samples.shape, np.float32)
-    write_photo(photo.with_samples(noisy), tmp_path / "noisy.png")
+    noisy = photo.pixels + 0.2 * np.random.default_rng(0).standard_normal(photo.pixels.shape, np.float32)
+    write_photo(photo.with_pixels(noisy), tmp_path / "noisy.png")
     run, err = run_of(tmp_path / "noisy.png", "area.json", output=tmp_path / "unlike")
     assert "unlike those the certificate was made from (drift p-value 0.04): the promise may not hold" in err
     assert run["certificate"]["drift_p_value"] == 1 / 25
@@ -335,7 +336,7 @@ def test_the_users_map_is_treated_as_in_calibration(veriscale, refused, place, c
     made = calibrate(place / "calibration", files, prior=prior, score="files:smooth=1", score_files=pattern)
     options = ("restore", cat, *CPU, "--certificate", files, "--alpha", "0.3")
     assert veriscale(*options, "--score-files", pattern, "-o", tmp_path / "out")[0] == 0
-    expected = smooth(np.load(tmp_path / "cat.npy"), 1.0) < made.threshold("0.3")
+    expected = smoothed(np.load(tmp_path / "cat.npy"), 1.0) < made.threshold("0.3")
     assert 0 < expected.mean() < 1
     assert np.array_equal(pixels(tmp_path / "out" / "cat_x4_trusted.png") == 255, expected)
     own = library.restore(cat, prior, certificate=made, alpha="0.3", score=np.load(tmp_path / "cat.npy"))
@@ -402,7 +403,7 @@ def test_a_tool_is_run_as_it_was_calibrated(veriscale, cat, tool, tmp_path):
     large = small.resize((48, 48), Image.BICUBIC)
     assert np.array_equal(pixels(tmp_path / "out" / "cat_x4.png"), np.asarray(large))
     certificate = library.read_certificate("tool.json")
-    score = smooth(gradient(np.asarray(large, np.float32) / np.float32(255), 1.0), 1.0)
+    score = smoothed(gradient(np.asarray(large, np.float32) / np.float32(255), 1.0), 1.0)
     trusted = pixels(tmp_path / "out" / "cat_x4_trusted.png") == 255
     assert np.array_equal(trusted, score < certificate.threshold("0.17"))
     assert 0 < trusted.mean() < 1

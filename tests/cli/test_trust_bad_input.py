@@ -16,8 +16,8 @@ import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.trust.certificate import _digest
-from veriscale.workflows.calibration import calibrate
+from veriscale.trust.certificate_file import digest
+from veriscale.workflows.certifying.calibration import calibrate
 
 TINY = ("--prior", "tiny", "--device", "cpu")
 CPU = ("--device", "cpu", "--quiet")
@@ -203,12 +203,12 @@ def of_another_version(document):
 
 def of_another_protocol(document):
     document["binding"]["protocol"] = 2
-    document["sha256"] = _digest(document)
+    document["sha256"] = digest(document)
 
 
 def of_nonsense(document):
     document["sizes"] = [1, 2, 3]
-    document["sha256"] = _digest(document)
+    document["sha256"] = digest(document)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_another_prior(refused, veriscale, place, cat, tmp_path, monkeypatch):
     (tmp_path / "priors").mkdir()
     other = write_tiny(tmp_path / "priors" / "other.safetensors", 1)
     grey = read_photo(cat)
-    write_photo(grey.with_samples(np.ascontiguousarray(grey.samples[..., :1])), tmp_path / "grey.png")
+    write_photo(grey.with_pixels(np.ascontiguousarray(grey.pixels[..., :1])), tmp_path / "grey.png")
     sentence = refused("restore", tmp_path / "grey.png", *CPU, "--certificate", place / "area.json", "--prior", other)
     assert "The certificate is for prior " in sentence
     assert "leave it to the certificate, or calibrate for it" in sentence
@@ -316,23 +316,23 @@ def test_a_sidecar_that_says_otherwise(refused, veriscale, place, tmp_path):
 
 
 def write_grey(photo, path):
-    write_photo(Photo(np.ascontiguousarray(photo.samples[..., :1])), path)
+    write_photo(Photo(np.ascontiguousarray(photo.pixels[..., :1])), path)
 
 
 def write_deep(photo, path):
-    write_photo(Photo(photo.samples, bit_depth=16), path)
+    write_photo(Photo(photo.pixels, bit_depth=16), path)
 
 
 def write_glass(photo, path):
-    write_photo(Photo(photo.samples, np.full(photo.samples.shape[:2], 0.5, np.float32)), path)
+    write_photo(Photo(photo.pixels, np.full(photo.pixels.shape[:2], 0.5, np.float32)), path)
 
 
 def write_large(photo, path):
-    write_photo(Photo(np.tile(photo.samples, (2, 3, 1))), path)
+    write_photo(Photo(np.tile(photo.pixels, (2, 3, 1))), path)
 
 
 def write_low(photo, path):
-    write_photo(Photo(photo.samples[:10].copy()), path)
+    write_photo(Photo(photo.pixels[:10].copy()), path)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_failure_leaves_everything_as_it_was(tmp_path, failure):
 
 def test_existing_file_needs_force(tmp_path):
     (tmp_path / "a").write_text("precious")
-    with pytest.raises(InputError, match="exists already; add --force"), replacing(tmp_path / "a"):
+    with pytest.raises(InputError, match="exists already; add force"), replacing(tmp_path / "a"):
         pytest.fail("the work must not begin")
     with replacing(tmp_path / "a", force=True) as temporary:
         temporary.write_text("new")

@@ -137,7 +137,7 @@ def test_mutated_files_give_a_photo_or_a_sentence(tmp_path, capfd, monkeypatch, 
     data, path = FILES[kind](), tmp_path / "file"
     path.write_bytes(data)
     whole = read_photo(path)
-    assert sorted(whole.samples.shape[:2]) == [20, 24]
+    assert sorted(whole.pixels.shape[:2]) == [20, 24]
     outcomes = {"photo": 0, "sentence": 0}
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -166,13 +166,13 @@ def outcome(path: Path) -> str:
 
 
 def check(photo: Photo) -> None:
-    height, width, channels = photo.samples.shape
+    height, width, channels = photo.pixels.shape
     assert 0 < height * width <= MAX_PIXELS
     assert channels in (1, 3)
-    assert photo.samples.dtype == np.float32
-    assert photo.samples.flags.c_contiguous
-    assert np.isfinite(photo.samples).all()
-    assert photo.bit_depth == 32 or 0 <= photo.samples.min() <= photo.samples.max() <= 1
+    assert photo.pixels.dtype == np.float32
+    assert photo.pixels.flags.c_contiguous
+    assert np.isfinite(photo.pixels).all()
+    assert photo.bit_depth == 32 or 0 <= photo.pixels.min() <= photo.pixels.max() <= 1
     assert photo.alpha is None or (photo.alpha.shape == (height, width) and photo.alpha.dtype == np.float32)
     assert photo.dpi is None or all(1 <= each <= 65535 for each in photo.dpi)
 

@@ -33,7 +33,7 @@ def refused(path: Path, reason: str, **kwargs: int) -> None:
 
 
 def stored(photo: Photo, top: int = 255) -> np.ndarray:
-    return np.rint(photo.samples * top).astype(int)
+    return np.rint(photo.pixels * top).astype(int)
 
 
 def saved(path: Path, image: Image.Image, **kwargs: object) -> Path:
@@ -50,7 +50,7 @@ def test_real_files_match_pillow(name):
     with Image.open(DATA / name) as image:
         wanted = np.asarray(image)
     np.testing.assert_array_equal(stored(photo), wanted.reshape(photo.height, photo.width, -1)[..., : photo.channels])
-    assert photo.samples.dtype == np.float32
+    assert photo.pixels.dtype == np.float32
     assert photo.bit_depth == 8
     assert photo.format == {".png": "png", ".jpg": "jpeg"}[Path(name).suffix]
 
@@ -132,7 +132,7 @@ def test_damaged_exif_costs_nothing_but_itself(tmp_path):
     block = bytearray(exif.tobytes())
     for cut in range(6, len(block)):
         path = saved(tmp_path / "a.jpg", Image.fromarray(RGB), exif=bytes(block[:cut]))
-        assert sorted(read_photo(path).samples.shape[:2]) == [13, 17]
+        assert sorted(read_photo(path).pixels.shape[:2]) == [13, 17]
 
 
 # --- the border
@@ -183,7 +183,7 @@ def test_truncated_files_are_refused(tmp_path, name):
         case _:
             image.save(path)
     data = path.read_bytes()
-    assert read_photo(path).samples.shape == (40, 50, 3)
+    assert read_photo(path).pixels.shape == (40, 50, 3)
     for keep in (20, len(data) // 4, len(data) // 2, 9 * len(data) // 10):
         path.write_bytes(data[:keep])
         refused(path, TRUNCATED_OR_DAMAGED)
@@ -194,7 +194,7 @@ def test_pixel_limit_is_checked_and_can_be_raised(tmp_path, suffix, monkeypatch)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)  # Pillow's own global limit has no say
     path = tmp_path / f"a{suffix}"
     np.save(path, RGB) if suffix == ".npy" else Image.fromarray(RGB).save(path)
-    refused(path, f"17 × 13.*limit of 220 pixels.*--max-pixels {13 * 17}", max_pixels=13 * 17 - 1)
+    refused(path, f"17 × 13.*limit of 220 pixels.*max_pixels {13 * 17}", max_pixels=13 * 17 - 1)
     assert read_photo(path, max_pixels=13 * 17).width == 17
 
 

@@ -19,6 +19,6 @@ def test_a_ramp_is_no_noise():
 
 @pytest.mark.parametrize("std", [0.0, 0.02, 0.05])
 def test_noise_on_a_photograph(skimage_data, std):
-    x = resize(read_photo(skimage_data / "coffee.png").samples, 200, 300)
+    x = resize(read_photo(skimage_data / "coffee.png").pixels, 200, 300)
     y = x + std * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
     assert estimate_noise(y) == pytest.approx(std, abs=0.006)

@@ -19,7 +19,7 @@ def picture(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> 
 
 
 def photograph(folder, name: str) -> torch.Tensor:
-    return torch.from_numpy(read_photo(folder / name).samples[100:343, 100:297]).permute(2, 0, 1)[None]
+    return torch.from_numpy(read_photo(folder / name).pixels[100:343, 100:297]).permute(2, 0, 1)[None]
 
 
 def smooth(channels: int) -> torch.Tensor:

@@ -77,7 +77,7 @@ def test_the_file_is_a_picture_and_is_not_replaced_unasked(curves, tmp_path):
     trust_figure(path, curves)
     with Image.open(path) as image:
         assert (image.format, image.width) == ("PNG", 1800)
-    with pytest.raises(InputError, match="exists already; add --force"):
+    with pytest.raises(InputError, match="exists already; add force"):
         trust_figure(path, curves)
     first = path.read_bytes()
     trust_figure(path, curves, force=True)

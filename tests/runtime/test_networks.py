@@ -47,7 +47,7 @@ def test_a_level_ratio_below_one_leaves_more_in(tiny):
 
 def test_the_halo_suffices_for_the_shipped_prior(skimage_data):
     prior = load_checkpoint(find_prior("photo"), torch.device("cpu"), torch.float32)
-    samples = read_photo(skimage_data / "coffee.png").samples[100:220, 200:320]
+    samples = read_photo(skimage_data / "coffee.png").pixels[100:220, 200:320]
     y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1)))[None]
     whole, tiled = (encode(prior, y, 4, 0.0, features=True, tile=t) for t in (480, 160))
     assert (whole.mean - tiled.mean).abs().max() <= 1e-5

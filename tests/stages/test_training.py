@@ -24,7 +24,7 @@ from veriscale.stages.losses import PredictorLoss
 from veriscale.stages.recipe import NETWORKS
 from veriscale.stages.state import read_facts
 from veriscale.stages.training import train
-from veriscale.workflows.restoration import restore
+from veriscale.workflows.restoring.door import restore
 
 KILLED = """
 import os, signal, sys
@@ -89,7 +89,7 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
     prior = load_checkpoint(path, torch.device("cpu"), torch.float32)
     assert prior.predictor is not None
     image = restore(skimage_data / "coffee.png", prior, scale=2, dial=0).image
-    assert image.samples.shape == (800, 1200, 3)
+    assert image.pixels.shape == (800, 1200, 3)
 
     with pytest.raises(InputError, match="exists already"):
         train(recipe, path, cpu=True)

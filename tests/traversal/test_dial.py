@@ -6,7 +6,8 @@ from tests.conftest import tiny_card
 
 from veriscale.diffusion.card import DialTable
 from veriscale.errors import InputError
-from veriscale.traversal.dial import check_dials, find_table, sigma_0, weight
+from veriscale.settings import checked
+from veriscale.traversal.dial import find_table, sigma_0, weight
 
 TABLE = DialTable(4, 0.0, "heun", 8, [0, 0.1, 0.3, 0.9], [0, 0.3, 0.3, 1.0], [1, 1.3, 1.3, 2], 0.1)
 
@@ -44,11 +45,11 @@ def test_the_weight_meets_the_definition_on_gaussians():
 @pytest.mark.parametrize("dials", [[], [-0.1], [1.1], [float("nan")]])
 def test_positions_outside_are_refused(dials):
     with pytest.raises(InputError):
-        check_dials(dials)
+        checked(dials)
 
 
 def test_positions_are_sorted_and_given_once():
-    assert check_dials([1, 0, 0.5, 0.5]) == (0, 0.5, 1)
+    assert checked([1, 0, 0.5, 0.5]) == (0, 0.5, 1)
 
 
 def test_a_missing_table_says_which_were_measured():

@@ -8,7 +8,7 @@ from math import ceil, inf
 
 import numpy as np
 
-from veriscale.trust.losses import Loss
+from veriscale.trust.losses.loss import Loss
 
 RESOLUTION = 2**30
 Pictures = list[tuple[np.ndarray, np.ndarray]]

@@ -8,18 +8,22 @@ import numpy as np
 
 from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss, staircase
+from veriscale.trust.facts import Facts, PriorFacts
+from veriscale.trust.losses.registry import make_loss, staircase
 
-RESTORATION = {
-    "prior": "0" * 64,
-    "mode": "conditional",
-    "operator": "downsample:factor=4,kernel=bicubic",
-    "scale": 4,
-    "noise": "gaussian:0",
-    "dial": 0.0,
-    "dtype": "float32",
-    "guides": [],
-}
+FACTS = PriorFacts(
+    prior="0" * 64,
+    mode="conditional",
+    operator="downsample:factor=4,kernel=bicubic",
+    scale=4,
+    noise="gaussian:0",
+    anchor="mean",
+    consistent=False,
+    dial=0.0,
+    runtime="torch",
+    dtype="float32",
+    guides=[],
+)
 SIDE = 24
 
 
@@ -40,14 +44,14 @@ def example_certificate(
     loss: str = "area",
     maps: list[tuple[np.ndarray, np.ndarray]] | None = None,
     discrepancy: str = "pointwise",
-    restoration: dict[str, Any] = RESTORATION,
+    restoration: Facts = FACTS,
     **promise: Any,
 ) -> Certificate:
     """A certificate of `example_maps`; `promise` are fields of the binding."""
     maps = example_maps() if maps is None else maps
     wanted, apart = make_loss(loss), parse_discrepancy(discrepancy)
     binding = Binding(
-        restoration=dict(restoration),
+        restoration=restoration,
         unit=Unit("picture", SIDE, SIDE, "RGB"),
         score="predictor",
         loss=loss,

@@ -9,7 +9,8 @@ import numpy as np
 from tests.trust.brute_force import Pictures, Rule, hard_alphas, hard_set, loss_at, strict
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import Loss, make_loss, staircase
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import make_loss, staircase
 
 LOSSES = {name: make_loss(name, 0.3) for name in ("area", "recall", "violation")}
 LOSSES |= {"sup": make_loss("sup"), "tile-mean": make_loss("tile-mean", tile=2)}

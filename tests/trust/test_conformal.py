@@ -12,8 +12,8 @@ from tests.trust.brute_force import BruteForce, loss_at
 from tests.trust.identity import LOSSES, MISTAKES, hard_case
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.losses.registry import staircase
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import RESOLUTION, Staircase, from_losses
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -99,7 +99,8 @@ def test_leaked_units_may_have_any_losses(name):
         n = len(case.units) - 1 + leaked
         for a in case.alphas:
             told, untold = (
-                allowance("mean", a, n, case.calibration.bound, binary=False, leaked=count) for count in (leaked, 0)
+                Guarantee("mean", n, case.calibration.bound, binary=False, leaked=count).allowance(a)
+                for count in (leaked, 0)
             )
             assert case.mean_loss(case.from_others(told, [lie] * leaked)) <= a
             too_high += case.mean_loss(case.from_others(untold, [lie] * leaked)) > a
@@ -109,7 +110,7 @@ def test_leaked_units_may_have_any_losses(name):
 def test_ranks_are_exact_where_floats_are_not():
     assert int(0.29 * 100) == 28
     units = tuple(Staircase(np.float32([score]), np.array([RESOLUTION])) for score in range(99))
-    allowed = allowance("mean", Fraction("0.29"), 99, 1.0, binary=True)
+    allowed = Guarantee("mean", 99, 1.0, binary=True).allowance(Fraction("0.29"))
     assert Calibration(units, 1.0).threshold(allowed) == 28  # the 29th smallest score
 
 
@@ -128,5 +129,5 @@ def test_nothing_to_lose_means_everything_is_trusted():
 
 
 def test_trust_runs_without_torch():
-    code = "import sys, veriscale.trust.conformal, veriscale.trust.losses, veriscale.trust.violation_law"
+    code = "import sys, veriscale.trust.conformal, veriscale.trust.losses.registry, veriscale.trust.violation_law"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)

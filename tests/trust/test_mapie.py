@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.modes import Guarantee
 
 control = pytest.importorskip("mapie.risk_control", reason="MAPIE is not installed")
 methods = pytest.importorskip("mapie.risk_control.methods")
@@ -51,7 +51,10 @@ def test_threshold_for_recall_equals_conformal_risk_control(n, seed):
     score, bad = scores_of_bad_pixels(n, seed)
     alphas = [Fraction(k, 997) for k in range(60, 700, 40)]  # a prime, so that no sum is exactly what is allowed
     answer = theirs(score, bad, alphas)
-    assert ours(score, bad, [allowance("mean", a, n, 1.0, binary=False) for a in alphas]).tolist() == answer.tolist()
+    assert (
+        ours(score, bad, [Guarantee("mean", n, 1.0, binary=False).allowance(a) for a in alphas]).tolist()
+        == answer.tolist()
+    )
     assert len(set(answer)) > 5
     careless = ours(score, bad, [a * n for a in alphas])  # without the B of the unit to come
     assert (careless != answer).any()
@@ -61,7 +64,7 @@ def test_on_the_edge_only_exact_numbers_find_the_threshold():
     """alpha (n + 1) = B: MAPIE wants a risk below alpha, and its alpha is 1 − 0.9 = 0.09999999999999998."""
     score, bad = scores_of_bad_pixels(9, 0)
     alpha = Fraction("0.1")
-    allowed = allowance("mean", alpha, 9, 1.0, binary=False)
+    allowed = Guarantee("mean", 9, 1.0, binary=False).allowance(alpha)
     assert allowed == 0
     assert ours(score, bad, [allowed])[0] == GRID[score[bad].min() > GRID].max()
     assert theirs(score, bad, [alpha])[0] == GRID[0]  # what it answers where nothing is feasible
@@ -72,7 +75,7 @@ def test_hoeffding_bentkus_is_never_below_their_hoeffding(seed):
     score, bad = scores_of_bad_pixels(57, seed)
     alphas = [Fraction(k, 997) for k in range(60, 700, 40)]
     weaker = theirs(score, bad, alphas, "rcps", confidence_level=0.9, rcps_bound="hoeffding")
-    allowed = [allowance("pac", a, 57, 1.0, binary=False, delta=0.1) for a in alphas]
+    allowed = [Guarantee("pac", 57, 1.0, binary=False, delta=0.1).allowance(a) for a in alphas]
     assert (ours(score, bad, allowed) >= weaker).all()
     assert (ours(score, bad, allowed) > weaker).any()
 
@@ -80,7 +83,7 @@ def test_hoeffding_bentkus_is_never_below_their_hoeffding(seed):
 @pytest.mark.parametrize("n", [20, 57, 300])
 def test_allowed_total_is_the_largest_that_their_p_value_accepts(n):
     for a in (Fraction(k, 997) for k in range(20, 900, 40)):
-        total = allowance("pac", a, n, 1.0, binary=False, delta=0.1)
+        total = Guarantee("pac", n, 1.0, binary=False, delta=0.1).allowance(a)
         # just below: at a whole total itself its ceiling of n · (total / n) can be one too high
         tried = np.array([0.0] if total is None else [max(float(total) - 1e-9, 0.0), float(total) + 1e-5]) / n
         p = methods.compute_hoeffding_bentkus_p_value(tried, n, float(a))[:, 0]

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from veriscale.errors import InputError
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.modes import allowance, feasible
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.risk_level import exact
 from veriscale.trust.staircase import RESOLUTION, Staircase
 
@@ -44,25 +44,25 @@ def test_what_is_no_risk_level_is_refused(written):
 
 
 def test_mean_leaves_room_for_the_next_unit():
-    assert allowance("mean", Fraction("0.05"), 99, 1.0, binary=False) == 4
-    assert allowance("mean", Fraction("0.05"), 99, 2.0, binary=False) == 3
-    assert allowance("mean", Fraction("0.05"), 109, 1.0, binary=True, leaked=10) == 4
-    assert allowance("mean", Fraction("0.05"), 19, 1.0, binary=False) == 0
-    assert allowance("mean", Fraction("0.0499"), 19, 1.0, binary=False) is None
+    assert Guarantee("mean", 99, 1.0, binary=False).allowance(Fraction("0.05")) == 4
+    assert Guarantee("mean", 99, 2.0, binary=False).allowance(Fraction("0.05")) == 3
+    assert Guarantee("mean", 109, 1.0, binary=True, leaked=10).allowance(Fraction("0.05")) == 4
+    assert Guarantee("mean", 19, 1.0, binary=False).allowance(Fraction("0.05")) == 0
+    assert Guarantee("mean", 19, 1.0, binary=False).allowance(Fraction("0.0499")) is None
 
 
 @pytest.mark.parametrize("n, leaked", [(20, 0), (99, 0), (99, 9), (300, 1)])
 def test_pac_allows_the_largest_rank_within_delta(n, leaked):
     for alpha in ALPHAS:
         cdf = binom.cdf(np.arange(n + 1), n - leaked, float(alpha))
-        allowed = allowance("pac", alpha, n, 1.0, binary=True, leaked=leaked, delta=0.1)
+        allowed = Guarantee("pac", n, 1.0, binary=True, leaked=leaked, delta=0.1).allowance(alpha)
         assert (-1 if allowed is None else allowed) == (cdf <= 0.1).sum() - 1
 
 
 def test_pac_is_exact_on_the_edge():
     edge = Fraction(1, 2) ** 4  # P(Bin(4, 1/2) = 0), and it is a float
-    assert allowance("pac", Fraction(1, 2), 4, 1.0, binary=True, delta=float(edge)) == 0
-    assert allowance("pac", Fraction(1, 2), 4, 1.0, binary=True, delta=0.0624) is None
+    assert Guarantee("pac", 4, 1.0, binary=True, delta=float(edge)).allowance(Fraction(1, 2)) == 0
+    assert Guarantee("pac", 4, 1.0, binary=True, delta=0.0624).allowance(Fraction(1, 2)) is None
 
 
 @pytest.mark.parametrize("n", [30, 100, 1000])
@@ -74,7 +74,7 @@ def test_hoeffding_bentkus_allows_the_largest_total_within_delta(n, bound):
         return min(hoeffding, e * binom.cdf(np.ceil(total - 1e-12), n, a))
 
     for alpha in ALPHAS:
-        allowed = allowance("pac", alpha * Fraction(bound), n, bound, binary=False, delta=0.1)
+        allowed = Guarantee("pac", n, bound, binary=False, delta=0.1).allowance(alpha * Fraction(bound))
         if allowed is None:
             assert p_value(0, float(alpha)) > 0.1
         else:
@@ -85,7 +85,7 @@ def test_hoeffding_bentkus_allows_the_largest_total_within_delta(n, bound):
 def test_pac_breaks_its_promise_as_often_as_the_binomial_says():
     n, runs = 60, 2500
     levels = [Fraction("0.05"), Fraction("0.1"), Fraction("0.3")]
-    allowed = [allowance("pac", a, n, 1.0, binary=True, delta=0.1) for a in levels]
+    allowed = [Guarantee("pac", n, 1.0, binary=True, delta=0.1).allowance(a) for a in levels]
     broken = (simulated_thresholds(allowed, n, runs) > np.array(levels, float)).mean(axis=0)
     law = [binom.cdf(int(m), n, float(a)) for m, a in zip(allowed, levels, strict=True)]
     for seen, p in zip(broken, law, strict=True):
@@ -99,8 +99,8 @@ def test_pac_breaks_its_promise_as_often_as_the_binomial_says():
 def test_bounded_pac_keeps_its_promise(parts):
     n, runs, alpha = 60, 2000, Fraction("0.2")
     allowed = [
-        allowance("pac", alpha, n, 1.0, binary=False, delta=0.1),
-        allowance("mean", alpha, n, 1.0, binary=False),
+        Guarantee("pac", n, 1.0, binary=False, delta=0.1).allowance(alpha),
+        Guarantee("mean", n, 1.0, binary=False).allowance(alpha),
     ]
     broken = (simulated_thresholds(allowed, n, runs, parts) > float(alpha)).mean(axis=0)
     assert broken[0] <= 0.1
@@ -112,7 +112,7 @@ def test_pac_with_leaked_units_keeps_its_promise():
     n, leaked, runs, alpha = 60, 15, 2000, Fraction("0.2")
     for binary in (True, False):
         told, untold = (
-            allowance("pac", alpha, n, 1.0, binary=binary, leaked=count, delta=0.1) for count in (leaked, 0)
+            Guarantee("pac", n, 1.0, binary=binary, leaked=count, delta=0.1).allowance(alpha) for count in (leaked, 0)
         )
         # the leaked units of the worst case have no loss, so the clean ones stand alone
         broken = (simulated_thresholds([told, untold], n - leaked, runs) > float(alpha)).mean(axis=0)
@@ -125,7 +125,7 @@ def test_only_pac_uniform_lets_alpha_be_chosen_after_looking():
     levels = [Fraction(k, 100) for k in range(1, 100)]
 
     def broken_somewhere(mode):
-        allowed = [allowance(mode, a, n, 1.0, binary=True, delta=delta) for a in levels]
+        allowed = [Guarantee(mode, n, 1.0, binary=True, delta=delta).allowance(a) for a in levels]
         return (simulated_thresholds(allowed, n, runs) > np.array(levels, float)).any(axis=1).mean()
 
     assert broken_somewhere("pac-uniform") <= delta + 4 * standard_error(delta, runs)
@@ -135,24 +135,24 @@ def test_only_pac_uniform_lets_alpha_be_chosen_after_looking():
 def test_pac_uniform_is_dvoretzky_kiefer_wolfowitz():
     lost = sqrt(log(10) / 2 * 90)
     for alpha in ALPHAS:
-        allowed = allowance("pac-uniform", alpha, 99, 1.0, binary=True, leaked=9, delta=0.1)
+        allowed = Guarantee("pac-uniform", 99, 1.0, binary=True, leaked=9, delta=0.1).allowance(alpha)
         assert (-1 if allowed is None else allowed) == max(floor(90 * alpha - lost), -1)
 
 
 def test_delta_above_one_half_is_not_used():
     """Massart's inequality is for delta up to 1/2."""
-    levels = [allowance("pac-uniform", Fraction(1, 2), 50, 1.0, binary=True, delta=d) for d in (0.5, 0.9)]
+    levels = [Guarantee("pac-uniform", 50, 1.0, binary=True, delta=d).allowance(Fraction(1, 2)) for d in (0.5, 0.9)]
     assert levels[0] == levels[1]
 
 
 def test_bounded_pac_uniform_shares_delta():
     declared = [Fraction("0.1"), Fraction("0.2"), Fraction("0.1"), Fraction("0.4"), Fraction("0.5")]  # four of them
     for alpha in declared:
-        shared = allowance("pac-uniform", alpha, 99, 1.0, binary=False, delta=0.1, declared=declared)
-        assert shared == allowance("pac", alpha, 99, 1.0, binary=False, delta=0.025)
+        shared = Guarantee("pac-uniform", 99, 1.0, binary=False, delta=0.1, declared=declared).allowance(alpha)
+        assert shared == Guarantee("pac", 99, 1.0, binary=False, delta=0.025).allowance(alpha)
     for others in ([], declared):
         with pytest.raises(InputError, match=r"alpha 0\.3 was not declared"):
-            allowance("pac-uniform", Fraction("0.3"), 99, 1.0, binary=False, delta=0.1, declared=others)
+            Guarantee("pac-uniform", 99, 1.0, binary=False, delta=0.1, declared=others).allowance(Fraction("0.3"))
 
 
 @pytest.mark.parametrize("mode", ["mean", "pac", "pac-uniform"])
@@ -160,7 +160,7 @@ def test_bounded_pac_uniform_shares_delta():
 def test_alpha_of_the_bound_promises_nothing_and_allows_everything(mode, binary):
     declared = [Fraction(2), Fraction(3)]
     for alpha in declared:
-        assert allowance(mode, alpha, 20, 2.0, binary=binary, delta=0.1, declared=declared) >= 40
+        assert Guarantee(mode, 20, 2.0, binary=binary, delta=0.1, declared=declared).allowance(alpha) >= 40
 
 
 SETTINGS = [
@@ -177,30 +177,34 @@ SETTINGS = [
 @pytest.mark.parametrize("bound", [1.0, 2.0])
 @pytest.mark.parametrize("mode, binary, options", SETTINGS)
 def test_the_sentence_names_the_alpha_and_the_n_that_would_do(mode, binary, options, bound):
-    sentence = feasible(mode, Fraction("0.02"), 20, bound, binary=binary, **options)
+    sentence = Guarantee(mode, 20, bound, binary=binary, **options).infeasible(Fraction("0.02"))
     smallest, needed = re.search(r"smallest alpha is ([\d.]+); alpha 0\.02 needs n = (\d+)\.$", sentence).groups()
 
     def allowed(alpha, n):
         known = {"declared": [alpha, Fraction(1, 3)]} if "declared" in options else {}
-        return allowance(mode, alpha, n, bound, binary=binary, **options | known)
+        return Guarantee(mode, n, bound, binary=binary, **options | known).allowance(alpha)
 
     last_digit = Fraction(1, 10 ** len(smallest.partition(".")[2]))
     assert allowed(Fraction(smallest), 20) is not None
     assert allowed(Fraction(smallest) - 10 * last_digit, 20) is None
     assert allowed(Fraction("0.02"), int(needed)) is not None
     assert allowed(Fraction("0.02"), int(needed) - 1) is None
-    assert feasible(mode, Fraction("0.02"), int(needed), bound, binary=binary, **options) is None
+    assert Guarantee(mode, int(needed), bound, binary=binary, **options).infeasible(Fraction("0.02")) is None
 
 
 def test_sentences():
-    assert feasible("mean", Fraction("0.02"), 20, 1.0, binary=False) == (
+    assert Guarantee("mean", 20, 1.0, binary=False).infeasible(Fraction("0.02")) == (
         "With n = 20 units and B = 1 the smallest alpha is 0.0477; alpha 0.02 needs n = 49."
     )
-    assert feasible("pac", Fraction("0.02"), 20, 1.0, binary=True, leaked=2, delta=0.1) == (
+    assert Guarantee("pac", 20, 1.0, binary=True, leaked=2, delta=0.1).infeasible(Fraction("0.02")) == (
         "With n = 20 units, 2 of them possibly seen in training, B = 1 and delta = 0.1 the smallest alpha is 0.121; "
         "alpha 0.02 needs n = 116."
     )
-    assert feasible("mean", Fraction("0.000001"), 20, 1.0, binary=False).endswith("needs more than 100000 units.")
+    assert (
+        Guarantee("mean", 20, 1.0, binary=False)
+        .infeasible(Fraction("0.000001"))
+        .endswith("needs more than 100000 units.")
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,6 +221,7 @@ def test_sentences():
 )
 def test_wrong_arguments_are_refused(changed, sentence):
     arguments = {"mode": "mean", "alpha": Fraction("0.1"), "n": 20, "bound": 1.0, "binary": True} | changed
-    for function in (allowance, feasible):
+    alpha = arguments.pop("alpha")
+    for function in (Guarantee.allowance, Guarantee.infeasible):
         with pytest.raises(InputError, match=sentence):
-            function(**arguments)
+            function(Guarantee(**arguments), alpha)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from veriscale.imaging.photo import quantised
 from veriscale.imaging.resize import resize
+from veriscale.imaging.rounding import quantised
 from veriscale.trust.perturbations import PERTURBATIONS, Flip, Noise, Shift
-from veriscale.trust.scores import variance
+from veriscale.trust.scores.variance import variance
 
 SHIFTS = [p for p in PERTURBATIONS if isinstance(p, Shift)]
 FLIPS = [p for p in PERTURBATIONS if isinstance(p, Flip)]

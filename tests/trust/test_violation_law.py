@@ -9,8 +9,8 @@ from scipy.integrate import quad
 from scipy.stats import beta, betabinom, binom
 
 from veriscale.trust.conformal import Calibration
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.violation_law import broken_promise, later_violations
 
 VIOLATION = make_loss("violation", tau=0.5)
@@ -25,7 +25,7 @@ def simulated(m, n, alpha, finite, runs=1500, seed=0):
     rng = np.random.default_rng(seed)
     score = rng.random((runs, n + m, 1, 2), np.float32)
     d = np.where(rng.random((runs, n + m, 1, 1)) < finite, np.float32([0.9, 0.1]), np.float32(0))
-    allowed = allowance("mean", alpha, n, 1.0, binary=True)
+    allowed = Guarantee("mean", n, 1.0, binary=True).allowance(alpha)
     counts = np.zeros(m + 1)
     for s, off in zip(score, d, strict=True):
         units = tuple(staircase(VIOLATION, [pair], 1.0) for pair in zip(s[:n], off[:n], strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.workflows.degradation import degrade
+from veriscale.workflows.degrading.degradation import degrade
 
 SOURCES = ("chelsea.png", "coffee.png", "astronaut.png")
 
@@ -18,11 +18,11 @@ def write_crops(folder: Path, source: Path, count: int, side: int = 48, seed: in
     rng = np.random.default_rng(seed)
     files = []
     for k in range(count):
-        samples = photos[k % len(photos)].samples
+        samples = photos[k % len(photos)].pixels
         top, left = (int(rng.integers(n - side)) for n in samples.shape[:2])
         crop = np.ascontiguousarray(samples[top : top + side, left : left + side])
         files.append(folder / f"{k:02}.png")
-        write_photo(photos[0].with_samples(crop), files[-1])
+        write_photo(photos[0].with_pixels(crop), files[-1])
     return files
 
 

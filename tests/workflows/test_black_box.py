@@ -16,8 +16,8 @@ import pytest
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
-from veriscale.workflows.black_box import ToolError, run_tool
-from veriscale.workflows.command_template import parse_command
+from veriscale.workflows.tools.black_box import ToolError, run_tool
+from veriscale.workflows.tools.command_template import parse_command
 
 PYTHON = shlex.quote(sys.executable)
 TOOLS = shlex.quote(str(Path(__file__).parent / "tools"))
@@ -76,14 +76,14 @@ def is_held(lock):
 @pytest.mark.parametrize("photo", [picture(3), picture(1), picture(3, depth=16), picture(3, alpha=0.6)])
 def test_a_tool_gets_the_picture_as_it_is_and_gives_it_back_larger(photo):
     made = enlarge("same", photo)
-    assert np.array_equal(made.samples, enlarged(photo.samples))
+    assert np.array_equal(made.pixels, enlarged(photo.pixels))
     assert (made.alpha is None) == (photo.alpha is None)
     assert made.bit_depth == photo.bit_depth
 
 
 def test_profile_and_format_are_the_pictures_and_the_resolution_grows():
     given = picture()
-    given = Photo(given.samples, icc=b"profile", dpi=(72.0, 96.0), format="jpeg")
+    given = Photo(given.pixels, icc=b"profile", dpi=(72.0, 96.0), format="jpeg")
     made = enlarge("same", given)
     assert (made.icc, made.dpi, made.format) == (b"profile", (288.0, 384.0), "jpeg")
 
@@ -91,28 +91,28 @@ def test_profile_and_format_are_the_pictures_and_the_resolution_grows():
 def test_a_tool_may_write_more_bits_than_it_was_given():
     made = enlarge("16 bits", picture())
     assert made.bit_depth == 16
-    assert np.allclose(made.samples, enlarged(picture().samples), atol=1e-7)
+    assert np.allclose(made.pixels, enlarged(picture().pixels), atol=1e-7)
 
 
 def test_floating_point_is_clipped_on_both_sides():
     given = picture(depth=32)
-    given = given.with_samples(np.linspace(-0.5, 1.5, 90, dtype=np.float32).reshape(6, 5, 3))
+    given = given.with_pixels(np.linspace(-0.5, 1.5, 90, dtype=np.float32).reshape(6, 5, 3))
     made = enlarge("same", given)
     assert made.bit_depth == 16
-    assert np.allclose(made.samples, enlarged(given.samples.clip(0, 1)), atol=1e-5)
+    assert np.allclose(made.pixels, enlarged(given.pixels.clip(0, 1)), atol=1e-5)
     made = enlarge("float", picture())
-    assert np.allclose(made.samples, enlarged((picture().samples * 255 / 128 - 0.25).clip(0, 1)), atol=1e-6)
-    assert made.samples.min() == 0
-    assert made.samples.max() == 1
+    assert np.allclose(made.pixels, enlarged((picture().pixels * 255 / 128 - 0.25).clip(0, 1)), atol=1e-6)
+    assert made.pixels.min() == 0
+    assert made.pixels.max() == 1
 
 
 def test_channels_are_the_pictures():
     given = picture(1)
     made = enlarge("colour", given)
-    luma = enlarged(given.samples) * (0.299 + 0.587) + 0.114
-    assert np.allclose(made.samples, luma, atol=1e-6)
+    luma = enlarged(given.pixels) * (0.299 + 0.587) + 0.114
+    assert np.allclose(made.pixels, luma, atol=1e-6)
     without_colour = picture(3, grey=True)
-    assert np.array_equal(enlarge("grey", without_colour).samples, enlarged(without_colour.samples))
+    assert np.array_equal(enlarge("grey", without_colour).pixels, enlarged(without_colour.pixels))
     with pytest.raises(ToolError, match="grey picture of a coloured one"):
         enlarge("grey", picture())
 
@@ -141,7 +141,7 @@ def test_relative_names_are_the_callers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("copy.py").write_text("import shutil, sys; shutil.copy(*sys.argv[1:])")
     made = run_tool(parse_command(f"{PYTHON} copy.py {{in}} {{out}}"), picture(), 1, timeout=LONG)
-    assert np.array_equal(made.samples, picture().samples)
+    assert np.array_equal(made.pixels, picture().pixels)
     with pytest.raises(ToolError, match=str(tmp_path)):
         misbehave("says its folder")
 
@@ -158,7 +158,7 @@ def test_stdin_is_at_its_end():
 
 
 def test_a_tool_that_spoils_its_input_spoils_a_copy():
-    assert np.array_equal(misbehave("spoils its input", scale=1).samples, picture().samples)
+    assert np.array_equal(misbehave("spoils its input", scale=1).pixels, picture().pixels)
 
 
 # ---- what a bad tool does

@@ -27,18 +27,21 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.imaging.rounding import as_stored
 from veriscale.imaging.write import write_photo
 from veriscale.runtime.networks import encode, predict_error
+from veriscale.settings import Settings, settled
 from veriscale.trust.discrepancies import parse_discrepancy
-from veriscale.trust.losses import make_loss, staircase
-from veriscale.trust.modes import allowance
+from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.perturbations import PERTURBATIONS
-from veriscale.trust.scores import gradient, smooth, variance
+from veriscale.trust.scores.gradient import gradient
+from veriscale.trust.scores.variance import variance
+from veriscale.trust.smoothing import smoothed
 from veriscale.trust.staircase import RESOLUTION, STEPS
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.restorers import PriorRestorer, ToolRestorer, as_delivered
-from veriscale.workflows.tool_restoration import certified_tool, restore_with_tool
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.tools.tool_restorer import ToolRestorer, certified_tool
 
 N = 24
 QUICK = {"sampler": "heun", "steps": 2}
@@ -72,8 +75,8 @@ def in_use(file, certificate, prior, folder, operator="downsample:factor=4"):
     """Score and discrepancy of a picture that is measured, stored and restored as a user would."""
     measured = write_measurement(file, folder / f"y_{file.name}", operator)
     result = veriscale.restore(measured, prior, certificate=certificate)
-    delivered = as_delivered(result.images[certificate.binding.restoration["dial"]].samples)
-    apart = parse_discrepancy(certificate.binding.discrepancy)(delivered, read_photo(file).samples)
+    delivered = as_stored(result.images[certificate.binding.restoration.dial].pixels)
+    apart = parse_discrepancy(certificate.binding.discrepancy)(delivered, read_photo(file).pixels)
     return result.score, apart
 
 
@@ -153,7 +156,7 @@ def test_draws_are_those_of_the_measurement_and_the_seed(tiny, few, tmp_path):
 
 def test_a_noisy_measurement_is_restored_as_one(tiny, few, output):
     made = calibrate(few, output, prior=tiny, noise=0.02)
-    assert made.binding.restoration["noise"] == "gaussian:0.02"
+    assert made.binding.restoration.noise == "gaussian:0.02"
     plain = calibrate(few, output, prior=tiny, force=True)
     assert made.threshold(0.5) != plain.threshold(0.5)
 
@@ -163,7 +166,7 @@ def test_a_measurement_that_the_encoder_does_not_know(tiny, few, output, tmp_pat
         f.unlink()
     operator = "downsample:factor=4,kernel=box"
     made = calibrate(few, output, prior=tiny, operator=operator, score="gradient")
-    assert made.binding.restoration["mode"] == "zero-shot"
+    assert made.binding.restoration.mode == "zero-shot"
     maps = [in_use(f, made, tiny, tmp_path, operator) for f in sorted(few.iterdir())]
     assert_equal_units(made.staircases, [staircase(made.loss, [pair], 1.0) for pair in maps])
 
@@ -172,7 +175,7 @@ def test_a_measurement_that_is_not_linear(tiny, skimage_data, output, tmp_path):
     (file,) = write_crops(tmp_path / "one", skimage_data, 1, side=16)
     settings = {"operator": "hdr:gain=2", "dial": 1, "steps": 2, "score": "gradient"}
     made = calibrate(tmp_path / "one", output, prior=tiny, **settings)
-    assert made.binding.restoration["posterior"] == "dps"
+    assert made.binding.restoration.posterior == "dps"
     maps = in_use(file, made, tiny, tmp_path, "hdr:gain=2")
     assert_equal_units(made.staircases, [staircase(make_loss("area"), [maps], 1.0)])
 
@@ -183,9 +186,9 @@ def test_the_predictor_counts_what_the_dial_has_moved(tiny, few, output, path):
     made = calibrate(few, output, prior=tiny, score="predictor:tau=0.15", dial=0.5, path=path, **QUICK)
     y = write_measurement(few / "00.png", few.parent / "y.png")
     result = veriscale.restore(y, tiny, certificate=made, dial=[0, 0.5])
-    mean, picture = (result.images[f].samples.clip(0, 1) for f in (0, 0.5))
+    mean, picture = (result.images[f].pixels.clip(0, 1) for f in (0, 0.5))
     moved = torch.from_numpy(np.abs(picture - mean).max(axis=2))[None]
-    samples = torch.from_numpy(read_photo(y).samples.transpose(2, 0, 1).copy())[None]
+    samples = torch.from_numpy(read_photo(y).pixels.transpose(2, 0, 1).copy())[None]
     condition = encode(tiny, samples, 4, 0.0, features=True)
     expected, careless = (predict_error(tiny, condition, 4, t)[0].numpy() for t in (0.15 - moved, 0.15))
     np.testing.assert_allclose(result.score, expected, atol=1e-4)
@@ -213,7 +216,7 @@ def test_python_refuses_what_contradicts_a_certificate(tiny, few, output, settin
     with pytest.raises(InputError, match=words):
         veriscale.restore(y, tiny, certificate=made, **settings)
     with pytest.raises(InputError, match="for measurements of 8 bits and this one has 32"):
-        veriscale.restore(read_photo(y).samples, tiny, certificate=made)
+        veriscale.restore(read_photo(y).pixels, tiny, certificate=made)
     with pytest.raises(InputError, match="no certificate is given"):
         veriscale.restore(y, tiny, alpha=0.1)
 
@@ -224,12 +227,12 @@ def test_grey_pictures_for_a_grey_prior(tmp_path, few, output):
     with pytest.raises(InputError, match="colour picture, and the certificate is for grey ones"):
         calibrate(few, output, prior=grey)
     for colour in few.iterdir():
-        write_photo(Photo(read_photo(colour).samples[..., :1]), colour, force=True)
+        write_photo(Photo(read_photo(colour).pixels[..., :1]), colour, force=True)
     made = calibrate(few, output, prior=grey)
     assert made.binding.unit.colour == "grey"
-    write_photo(Photo(read_photo(file).samples[:12, :12, :1]), tmp_path / "y.png")
+    write_photo(Photo(read_photo(file).pixels[:12, :12, :1]), tmp_path / "y.png")
     assert veriscale.restore(tmp_path / "y.png", grey, certificate=made).trusted.shape == (48, 48)
-    colour = Photo(np.repeat(read_photo(tmp_path / "y.png").samples, 3, 2))
+    colour = Photo(np.repeat(read_photo(tmp_path / "y.png").pixels, 3, 2))
     with pytest.raises(InputError, match="grey"):
         veriscale.restore(colour, grey, certificate=made)
 
@@ -260,7 +263,7 @@ def test_leaving_one_out_keeps_the_promise_on_these_pictures(tiny, crops, output
 def test_every_picture_of_grouped_ones_lies_in_a_folder(tiny, few, output):
     (few / "patient").mkdir()
     (few / "03.png").rename(few / "patient" / "03.png")
-    with pytest.raises(InputError, match=r"00\.png lies in no sub-folder, and --group makes each of them a unit"):
+    with pytest.raises(InputError, match=r"00\.png lies in no sub-folder, and group makes each of them a unit"):
         calibrate(few, output, prior=tiny, group=True)
 
 
@@ -268,7 +271,7 @@ def test_what_the_certificate_says_of_itself(tiny, crops, output):
     made = calibrate(crops, output, prior=tiny, score="variance", samples=2, dial=0.5, **QUICK)
     read = veriscale.read_certificate(output)
     assert read.binding == made.binding
-    facts = made.binding.restoration
+    facts = made.binding.restoration.given()
     assert facts["prior"] == tiny.card.tensors_sha256
     assert facts["operator"] == "downsample:factor=4,kernel=bicubic"
     assert (facts["dial"], facts["samples"], facts["sampler"], facts["steps"], facts["seed"]) == (0.5, 2, "heun", 2, 0)
@@ -281,7 +284,7 @@ def test_what_the_certificate_says_of_itself(tiny, crops, output):
 
 
 def test_nothing_binds_that_the_result_does_not_depend_on(tiny, few, output):
-    facts = calibrate(few, output, prior=tiny, samples=8, seed=5, **QUICK).binding.restoration
+    facts = calibrate(few, output, prior=tiny, samples=8, seed=5, **QUICK).binding.restoration.given()
     assert not facts.keys() & {"samples", "sampler", "steps", "seed", "path", "posterior"}
     assert facts["predictor"] == tiny.card.predictor_sha256
 
@@ -299,7 +302,7 @@ def test_nothing_binds_that_the_result_does_not_depend_on(tiny, few, output):
 def test_modes(tiny, crops, output, settings, expected):
     made = calibrate(crops, output, prior=tiny, **settings)
     promise = {"binary": False, **expected, "declared": [Fraction(a) for a in expected.get("declared", ())]}
-    allowed = allowance(settings.get("mode", "mean"), Fraction("0.5"), N, 1.0, **promise)
+    allowed = Guarantee(settings.get("mode", "mean"), N, 1.0, **promise).allowance(Fraction("0.5"))
     assert veriscale.read_certificate(output).threshold("0.5") == made.calibration.threshold(allowed)
     assert made.calibration.threshold(allowed) < made.calibration.threshold(
         Fraction(N + 1, 2) - 1
@@ -341,8 +344,8 @@ def interrupted(folder, output, prior, unit, **settings):
 KILLED = """
 import os, signal, sys
 import torch
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.opening import load_prior
 def progress(what, done, of):
     if done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -353,10 +356,14 @@ calibrate(*sys.argv[1:3], prior=load_prior(sys.argv[3], "cpu", torch.float32), p
 @pytest.fixture
 def counted(monkeypatch):
     """Which pictures are restored."""
-    stems, call = [], PriorRestorer.__call__
-    monkeypatch.setattr(
-        PriorRestorer, "__call__", lambda self, y, stem, tell: stems.append(stem) or call(self, y, stem, tell)
-    )
+    stems, prepare = [], PriorRestorer.prepare
+
+    def watched(self, photo, path=None, stem=None):
+        if stem is not None:
+            stems.append(stem)
+        return prepare(self, photo, path, stem)
+
+    monkeypatch.setattr(PriorRestorer, "prepare", watched)
     return stems
 
 
@@ -411,7 +418,7 @@ def test_a_log_of_other_settings_is_refused_and_kept(tiny, few, output, settings
 
 def test_a_log_of_other_pictures_is_refused(tiny, few, output):
     interrupted(few, output, tiny, 3)
-    write_photo(Photo(1 - read_photo(few / "00.png").samples), few / "00.png", force=True)
+    write_photo(Photo(1 - read_photo(few / "00.png").pixels), few / "00.png", force=True)
     with pytest.raises(InputError, match="other settings, pictures or code"):
         calibrate(few, output, prior=tiny)
 
@@ -430,7 +437,7 @@ def test_what_is_no_log_is_refused(tiny, few, output, spoil):
 
 def test_bad_pictures_are_known_before_anything_is_scored(tiny, few, output, counted):
     (few / "torn.png").write_bytes((few / "00.png").read_bytes()[:900])
-    with pytest.raises(InputError, match=r"torn\.png.*--skip-bad"):
+    with pytest.raises(InputError, match=r"torn\.png.*skip_bad"):
         calibrate(few, output, prior=tiny)
     assert counted == []
     assert not log_of(output).exists()
@@ -454,7 +461,7 @@ def test_a_reference_with_nan_or_beyond_its_range_is_refused(tiny, few, output):
 
 
 def test_the_unit_is_what_all_pictures_have_or_what_is_asked(tiny, few, output):
-    write_photo(read_photo(few / "00.png").with_samples(read_photo(few / "00.png").samples[:39]), few / "low.png")
+    write_photo(read_photo(few / "00.png").with_pixels(read_photo(few / "00.png").pixels[:39]), few / "low.png")
     unit = calibrate(few, output, prior=tiny).binding.unit
     assert (unit.width, unit.height) == (48, 36)
     unit = calibrate(few, output, prior=tiny, unit="32x32", force=True).binding.unit
@@ -469,7 +476,7 @@ def test_the_unit_is_what_all_pictures_have_or_what_is_asked(tiny, few, output):
 
 
 def test_tiles_are_units_of_any_size(tiny, few, output, tmp_path):
-    write_photo(read_photo(few / "00.png").with_samples(read_photo(few / "00.png").samples[:40]), few / "low.png")
+    write_photo(read_photo(few / "00.png").with_pixels(read_photo(few / "00.png").pixels[:40]), few / "low.png")
     made = calibrate(few, output, prior=tiny, loss="tile-mean", tile=16)
     assert made.binding.unit.width is None
     maps = in_use(few / "low.png", made, tiny, tmp_path)
@@ -487,11 +494,9 @@ def trained_on(prior, *files, unknown=0):
 
 def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):
     seen = trained_on(tiny, few / "01.png", few / "04.png")
-    with pytest.raises(
-        InputError, match=r"2 of the pictures were used to train the prior, such as 01\.png.*--leaked 2"
-    ):
+    with pytest.raises(InputError, match=r"2 of the pictures were used to train the prior, such as 01\.png.*leaked 2"):
         calibrate(few, output, prior=seen)
-    with pytest.raises(InputError, match="--leaked 2"):
+    with pytest.raises(InputError, match="leaked 2"):
         calibrate(few, output, prior=seen, leaked=1)
     assert counted == []
     told = calibrate(few, output, prior=seen, leaked=2)
@@ -526,17 +531,17 @@ def test_a_certificate_that_is_there_is_refused_before_any_work(tiny, few, outpu
         ({"loss": "sup", "tau": 0.1}, "has no tau"),
         ({"discrepancy": "labb"}, "did you mean 'lab'"),
         ({"score": "predictor:tao=1"}, "did you mean 'tau'"),
-        ({"score": "perturbed"}, "for --command"),
-        ({"score": "files"}, "--score-files"),
+        ({"score": "perturbed"}, "for command"),
+        ({"score": "files"}, "score_files"),
         ({"score_files": "maps/one.npy"}, r"put \{stem\}"),
         ({"score": "variance", "score_files": "{stem}.npy"}, "go together"),
         ({"score": "variance", "samples": 1}, "at least 2"),
         ({"mode": "pca", "delta": 0.1}, "did you mean 'pac'"),
         ({"mode": "pac"}, "needs a delta"),
-        ({"delta": 0.1}, "--delta is of the modes pac and pac-uniform"),
+        ({"delta": 0.1}, "delta is of the modes pac and pac-uniform"),
         ({"mode": "pac-uniform", "delta": 0.1}, "needs every level beforehand"),
-        ({"mode": "pac", "delta": 0.1, "alphas": ["0.1"]}, "--alphas is of --mode pac-uniform"),
-        ({"mode": "pac-uniform", "delta": 0.1, "loss": "violation", "alphas": ["0.1"]}, "--alphas is of"),
+        ({"mode": "pac", "delta": 0.1, "alphas": ["0.1"]}, "alphas is of mode pac-uniform"),
+        ({"mode": "pac-uniform", "delta": 0.1, "loss": "violation", "alphas": ["0.1"]}, "alphas is of"),
         ({"mode": "pac-uniform", "delta": 0.1, "alphas": ["much"]}, "not a finite number"),
         ({"leaked": 7}, "7 leaked units among 6"),
         ({"leaked": -1}, "leaked units"),
@@ -560,7 +565,7 @@ def test_settings_that_do_not_go_together(tiny, few, output, settings, words):
 def test_the_noise_of_an_operators_file_counts(tiny, few, output, tmp_path):
     (tmp_path / "a.toml").write_text('noise = "0.02"\n[[operator]]\nname = "downsample"\nfactor = 4\n')
     made = calibrate(few, output, prior=tiny, operator=str(tmp_path / "a.toml"))
-    assert made.binding.restoration["noise"] == "gaussian:0.02"
+    assert made.binding.restoration.noise == "gaussian:0.02"
 
 
 # ---- the user's own maps
@@ -578,10 +583,10 @@ def maps(few, tmp_path):
 def test_scores_may_be_the_users_files(tiny, few, output, maps):
     made = calibrate(few, output, prior=tiny, score="files:smooth=1", score_files=f"{maps}/{{stem}}.npy")
     assert made.binding.score == "files:smooth=1"
-    expected = np.sort(np.concatenate([smooth(np.load(f), 1.0) for f in sorted(maps.iterdir())], axis=None))
+    expected = np.sort(np.concatenate([smoothed(np.load(f), 1.0) for f in sorted(maps.iterdir())], axis=None))
     assert made.quantiles.min() == expected[0]
     assert made.quantiles.max() == expected[-1]
-    assert set(made.staircases[2].scores) <= set(smooth(np.load(maps / "02.npy"), 1.0).ravel())
+    assert set(made.staircases[2].scores) <= set(smoothed(np.load(maps / "02.npy"), 1.0).ravel())
 
 
 @pytest.mark.parametrize(
@@ -677,13 +682,13 @@ def resized(samples):
 def test_a_tool_is_measured_as_it_is(few, output, tmp_path, tool):
     command = tool(RESIZE)
     made = calibrate(few, output, command=command, scale=4, score="gradient:std=2,smooth=1", loss="sup")
-    facts = made.binding.restoration
+    facts = made.binding.restoration.given()
     assert (facts["command"], facts["scale"], facts["noise"]) == (command, 4, "gaussian:0")
     assert "dial" not in facts
     for k, file in enumerate(sorted(few.iterdir())):
-        x = read_photo(file).samples
-        image = resized(read_photo(write_measurement(file, tmp_path / file.name)).samples)
-        maps = smooth(gradient(image, 2.0), 1.0), np.abs(image - x).max(axis=2)
+        x = read_photo(file).pixels
+        image = resized(read_photo(write_measurement(file, tmp_path / file.name)).pixels)
+        maps = smoothed(gradient(image, 2.0), 1.0), np.abs(image - x).max(axis=2)
         assert_equal_units(made.staircases[k : k + 1], [staircase(make_loss("sup"), [maps], 1.0)])
 
 
@@ -691,12 +696,12 @@ def test_a_tool_that_always_answers_the_same_is_asked_differently(few, output, t
     for f in sorted(few.iterdir())[2:]:
         f.unlink()
     made = calibrate(few, output, command=tool(RESIZE), scale=4, score="perturbed:smooth=2")
-    assert made.binding.restoration["perturbations"] == [p.name for p in PERTURBATIONS]
+    assert made.binding.restoration.perturbations == [p.name for p in PERTURBATIONS]
     file = few / "01.png"
-    y = read_photo(write_measurement(file, tmp_path / file.name)).samples
+    y = read_photo(write_measurement(file, tmp_path / file.name)).pixels
     image = resized(y)
     undone = [image, *(p.undo(resized(p.apply(y)), image, 4) for p in PERTURBATIONS)]
-    maps = smooth(variance(undone), 2.0), np.abs(image - read_photo(file).samples).max(axis=2)
+    maps = smoothed(variance(undone), 2.0), np.abs(image - read_photo(file).pixels).max(axis=2)
     assert_equal_units(made.staircases[1:], [staircase(make_loss("area"), [maps], 1.0)])
 
 
@@ -704,10 +709,10 @@ def test_a_tool_that_never_answers_the_same_is_asked_again(few, output, tool, mo
     for f in sorted(few.iterdir())[2:]:
         f.unlink()
     made = calibrate(few, output, command=tool(NOISY), scale=4, score="variance", samples=3)
-    assert made.binding.restoration["samples"] == 3
+    assert made.binding.restoration.samples == 3
     noise = np.sqrt(made.quantiles / 3)  # per channel; uniform over 16 steps of 255
     assert np.median(noise) == pytest.approx(16 / np.sqrt(12) / 255, rel=0.3)
-    with pytest.raises(InputError, match=r"the same picture 2 times.*choose --score gradient or perturbed"):
+    with pytest.raises(InputError, match=r"the same picture 2 times.*choose score gradient or perturbed"):
         calibrate(few, output, command=tool(RESIZE), scale=4, score="variance", samples=2, force=True)
 
 
@@ -761,17 +766,18 @@ def test_a_tool_that_always_fails_has_no_certificate(few, output, tool, script, 
 def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output, tool, monkeypatch):
     command = tool(RESIZE.replace("picture =", "import os\nif os.path.exists('busy'): sys.exit('busy')\npicture ="))
     monkeypatch.chdir(tmp_path)
-    runs, call = [], ToolRestorer.__call__
+    runs, prepare = [], ToolRestorer.prepare
 
-    def counted(self, y, stem, tell):
-        runs.append(stem)
-        if len(runs) == 5:
-            raise KeyboardInterrupt
-        if len(runs) == 3:
-            Path("busy").touch()
-        return call(self, y, stem, tell)
+    def counted(self, photo, path=None, stem=None):
+        if stem is not None:
+            runs.append(stem)
+            if len(runs) == 5:
+                raise KeyboardInterrupt
+            if len(runs) == 3:
+                Path("busy").touch()
+        return prepare(self, photo, path, stem)
 
-    monkeypatch.setattr(ToolRestorer, "__call__", counted)
+    monkeypatch.setattr(ToolRestorer, "prepare", counted)
     settings = {"command": command, "scale": 4, "score": "gradient"}
     with pytest.raises(KeyboardInterrupt):
         calibrate(few, output, **settings)
@@ -788,7 +794,7 @@ def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output,
     [
         ({"command": "python x.py {in}", "scale": 4}, r"lacks \{out\}"),
         ({"command": "no-such-program {in} {out}", "scale": 4}, "not found on the PATH"),
-        ({}, "say --scale"),
+        ({}, "say scale"),
         ({"operator": "blur:kernel=gaussian,std=1"}, "downsampling by an integer"),
         ({"scale": 4, "score": "predictor"}, "choose perturbed, variance, gradient or files"),
         ({"scale": 4, "score": "variance", "samples": 1}, "at least 2 runs"),
@@ -835,8 +841,7 @@ def test_a_tool_sees_no_profile_in_calibration_nor_in_use(few, output, tmp_path)
     command = f"{shlex.quote(sys.executable)} {heeds} {{in}} {{out}}"
     made = calibrate(few, output, command=command, scale=4)
     y = read_photo(few / "00.png")
-    y = Photo(y.samples[:12, :12], icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    tool = certified_tool(parse_command(command), made)
-    result = restore_with_tool(y, "00", tool, made)
-    assert abs(result.image.samples - y.samples.repeat(4, 0).repeat(4, 1)).mean() < 0.1
+    y = Photo(y.pixels[:12, :12], icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    result = certified_tool(settled(Settings(command=command)), made).prepare(y).restore()
+    assert abs(result.image.pixels - y.pixels.repeat(4, 0).repeat(4, 1)).mean() < 0.1
     assert result.image.icc == y.icc

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from veriscale.workflows.evaluation import evaluate
+from veriscale.workflows.restoring.evaluation import evaluate
 
 
 def test_evaluation_scores_every_dial_and_the_baseline(tiny, skimage_data):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.workflows.inputs import collect
+from veriscale.workflows.batch import collect
 
 
 @pytest.fixture

@@ -5,14 +5,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.trust.example_certificate import RESTORATION, SIDE, example_certificate, example_maps
+from tests.trust.example_certificate import FACTS, SIDE, example_certificate, example_maps
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate import Unit
-from veriscale.trust.losses import LOSSES
+from veriscale.trust.facts import ToolFacts
+from veriscale.trust.losses.registry import LOSSES
 from veriscale.trust.measurement_statistics import statistics
-from veriscale.workflows.mask import make_mask
+from veriscale.workflows.certifying.mask import make_mask
 
 MODES = {
     "mean": {},
@@ -29,7 +30,7 @@ def score():
 
 def like(certificate):
     """The certificate as if its pictures had been like the measurement."""
-    near = statistics(MEASUREMENT.samples) + np.random.default_rng(0).normal(0, 1, certificate.statistics.shape)
+    near = statistics(MEASUREMENT.pixels) + np.random.default_rng(0).normal(0, 1, certificate.statistics.shape)
     return type(certificate)(
         certificate.binding, certificate.information, certificate.staircases, near, certificate.quantiles, "f" * 64
     )
@@ -132,7 +133,7 @@ def test_a_promise_about_folders_and_tiles_says_so(score):
 def test_a_promise_about_a_tool_says_where_it_ends(score):
     plain = like(example_certificate())
     assert "tool" not in said(masked(plain, "0.1", score))
-    facts = {"command": "tool {in} {out}", **RESTORATION}
+    facts = ToolFacts("tool {in} {out}", "0" * 64, FACTS.operator, 4, FACTS.noise)
     tool = like(example_certificate(restoration=facts))
     assert "It speaks of the pictures on which the tool succeeds." in said(masked(tool, "0.1", score))
     assert "failed on" not in said(masked(tool, "0.1", score))
@@ -164,10 +165,10 @@ def test_an_unlike_measurement_is_said_aloud(score):
 
 
 def test_a_jpeg_is_said_aloud_where_calibration_had_none(score):
-    jpeg = Photo(MEASUREMENT.samples, format="jpeg")
+    jpeg = Photo(MEASUREMENT.pixels, format="jpeg")
     plain = make_mask(like(example_certificate()), "0.1", score, jpeg)
     assert "came as a JPEG, and those of the calibration did not" in plain.warning
-    facts = {**RESTORATION, "operator": "downsample:factor=4,kernel=bicubic + jpeg:quality=40"}
+    facts = FACTS.measured_by("downsample:factor=4,kernel=bicubic + jpeg:quality=40", FACTS.noise)
     assert make_mask(like(example_certificate(restoration=facts)), "0.1", score, jpeg).warning is None
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import msgspec
 import numpy as np
 import pytest
+from tests.trust.masked_psnr import masked_psnr
 from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
@@ -16,18 +17,17 @@ from veriscale.diffusion.card import Data
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
-from veriscale.trust.psnr_floor import masked_psnr
-from veriscale.workflows.calibration import calibrate
-from veriscale.workflows.command_template import parse_command
-from veriscale.workflows.restorers import as_delivered
-from veriscale.workflows.tool_restoration import certified_tool
-from veriscale.workflows.trust_evaluation import (
+from veriscale.imaging.rounding import as_stored
+from veriscale.settings import Settings, settled
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.certifying.trust_evaluation import (
     ALPHAS,
     Outcome,
     TrustEvaluation,
     certified_restorer,
-    evaluate_certificate,
+    evaluate_masks,
 )
+from veriscale.workflows.tools.tool_restorer import certified_tool
 
 LEVELS = ("0.01", "0.1", "0.3", "0.5")
 
@@ -55,14 +55,14 @@ def by_hand(file, certificate, prior, folder, alpha):
     """(loss of area, trusted share, PSNR inside) of one picture, restored as a user would."""
     measured = write_measurement(file, folder / f"{alpha}_{file.name}")
     result = veriscale.restore(measured, prior, certificate=certificate, alpha=alpha)
-    image, x = as_delivered(result.image.samples), read_photo(file).samples
+    image, x = as_stored(result.image.pixels), read_photo(file).pixels
     bad = np.abs(image - x).max(axis=2) > 0.1
     psnr = masked_psnr(image, x, result.trusted) if result.trusted.any() else np.nan
     return (result.trusted & bad).mean(), result.trusted.mean(), psnr
 
 
 def test_every_level_is_what_the_masks_of_a_user_give(tiny, certificate, others, tmp_path):
-    result = evaluate_certificate(others, certified_restorer(certificate, tiny), certificate, LEVELS)
+    result = evaluate_masks(others, certified_restorer(certificate, tiny), certificate, LEVELS)
     assert [o.picture for o in result.outcomes] == [f.name for f in others]
     expected = np.array([[by_hand(f, certificate, tiny, tmp_path, a) for a in LEVELS] for f in others])
     loss, trusted, psnr = (np.stack([getattr(o, k) for o in result.outcomes]) for k in ("loss", "trusted", "psnr"))
@@ -101,7 +101,7 @@ def test_rows_of_a_single_picture_and_of_errors_that_are_zero(certificate):
 
 
 def test_it_is_json(tiny, certificate, others):
-    result = evaluate_certificate(others[:2], certified_restorer(certificate, tiny), certificate)
+    result = evaluate_masks(others[:2], certified_restorer(certificate, tiny), certificate)
     document = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert document["certificate"] == certificate.sha256
     assert document["note"].startswith("pointwise in alpha")
@@ -114,16 +114,16 @@ def test_pictures_of_the_calibration_are_refused_under_any_name(tiny, certificat
     copy = tmp_path / "renamed.png"
     copy.write_bytes((folder / "calibration" / "07.png").read_bytes())
     with pytest.raises(InputError, match=r"renamed\.png was calibrated on; evaluate a certificate on other pictures"):
-        evaluate_certificate([*others, copy], certified_restorer(certificate, tiny), certificate, LEVELS)
+        evaluate_masks([*others, copy], certified_restorer(certificate, tiny), certificate, LEVELS)
 
 
 def test_pictures_are_cut_to_the_unit(tiny, certificate, skimage_data, tmp_path):
     (large,) = write_crops(tmp_path / "large", skimage_data, 1, side=60)
     (small,) = write_crops(tmp_path / "small", skimage_data, 1, side=40)
     restorer = certified_restorer(certificate, tiny)
-    assert len(evaluate_certificate([large], restorer, certificate, LEVELS).outcomes) == 1
+    assert len(evaluate_masks([large], restorer, certificate, LEVELS).outcomes) == 1
     with pytest.raises(InputError, match=r"^00\.png: .*40×40 pixels are fewer than the unit's 48×48"):
-        evaluate_certificate([small], restorer, certificate, LEVELS)
+        evaluate_masks([small], restorer, certificate, LEVELS)
 
 
 def test_pictures_that_were_trained_on_are_refused(tiny, certificate, others):
@@ -131,31 +131,31 @@ def test_pictures_that_were_trained_on_are_refused(tiny, certificate, others):
     card = msgspec.structs.replace(tiny.card, training=[Data("x", 1, "0" * 64, "CC0", each)])
     restorer = certified_restorer(certificate, Prior(card, tiny.encoder, tiny.denoiser, tiny.predictor))
     with pytest.raises(InputError, match=r"The prior was trained on .*02\.png"):
-        evaluate_certificate(others, restorer, certificate, LEVELS)
-    assert evaluate_certificate(others[:2], restorer, certificate, LEVELS).failed == []
+        evaluate_masks(others, restorer, certificate, LEVELS)
+    assert evaluate_masks(others[:2], restorer, certificate, LEVELS).failed == []
 
 
 def test_another_prior_is_refused(tiny, certificate, others):
     card = msgspec.structs.replace(tiny.card, tensors_sha256="1" * 64)
     other = Prior(card, tiny.encoder, tiny.denoiser, tiny.predictor)
     with pytest.raises(InputError, match=r"The certificate is for prior .* and this is 111111111111…"):
-        evaluate_certificate(others, certified_restorer(certificate, other), certificate, LEVELS)
+        evaluate_masks(others, certified_restorer(certificate, other), certificate, LEVELS)
 
 
 def test_folders_are_no_single_pictures(tiny, folder, others, tmp_path):
     made = calibrate(folder, tmp_path / "c.json", prior=tiny, group=True)
     assert made.binding.n == 2
     with pytest.raises(InputError, match="for folders of pictures, and evaluate scores single ones"):
-        evaluate_certificate(others, certified_restorer(made, tiny), made, LEVELS)
+        evaluate_masks(others, certified_restorer(made, tiny), made, LEVELS)
 
 
 def test_levels_of_pac_uniform_are_the_declared_ones(tiny, folder, others, tmp_path):
     settings = {"mode": "pac-uniform", "delta": 0.2, "alphas": ["0.3", "0.5"]}
     made = calibrate(folder / "calibration", tmp_path / "c.json", prior=tiny, **settings)
     restorer = certified_restorer(made, tiny)
-    assert [r.alpha for r in evaluate_certificate(others, restorer, made, ["0.3", "0.5"]).rows()] == ["0.3", "0.5"]
+    assert [r.alpha for r in evaluate_masks(others, restorer, made, ["0.3", "0.5"]).rows()] == ["0.3", "0.5"]
     with pytest.raises(InputError, match="not declared"):
-        evaluate_certificate(others, restorer, made, ["0.4"])
+        evaluate_masks(others, restorer, made, ["0.4"])
 
 
 def test_a_users_map_is_not_for_another_score(tiny, certificate, folder, tmp_path):
@@ -168,7 +168,7 @@ def test_a_users_map_is_not_for_another_score(tiny, certificate, folder, tmp_pat
     with pytest.raises(InputError, match="go together"):
         certified_restorer(made, tiny)
     others = sorted((folder / "other").iterdir())
-    result = evaluate_certificate(others, certified_restorer(made, tiny, pattern), made, ["0.3"])
+    result = evaluate_masks(others, certified_restorer(made, tiny, pattern), made, ["0.3"])
     maps = [np.load(tmp_path / f"{f.stem}.npy") for f in others]
     assert [o.trusted[0] for o in result.outcomes] == [(m < made.threshold("0.3")).mean() for m in maps]
 
@@ -192,13 +192,13 @@ def test_a_tool_that_fails_now_and_then_is_told(folder, others, tmp_path, monkey
     for file in sorted((folder / "calibration").iterdir())[:4]:
         (few / file.name).write_bytes(file.read_bytes())
     made = calibrate(few, tmp_path / "c.json", command=command, scale=4, score="gradient")
-    restorer = certified_tool(parse_command(command), made)
+    restorer = certified_tool(settled(Settings(command=command)), made)
     told = []
     (tmp_path / "busy").write_text("2")
-    result = evaluate_certificate(others, restorer, made, ["0.5"], tell=told.append)
+    result = evaluate_masks(others, restorer, made, ["0.5"], tell=told.append)
     assert 0 < len(result.outcomes) < len(others)
     assert len(result.outcomes) + len(told) == len(others)
     assert all("no luck" in line for line in told)
     (tmp_path / "busy").write_text("1")
     with pytest.raises(InputError, match="None of the 6 pictures could be scored"):
-        evaluate_certificate(others, restorer, made, ["0.5"])
+        evaluate_masks(others, restorer, made, ["0.5"])

@@ -13,7 +13,7 @@ from veriscale.imaging.write import write_photo
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
-from veriscale.workflows.units import Measuring, Size, common_size, parse_size, usable
+from veriscale.workflows.certifying.units import Measuring, Size, common_size, parse_size, usable
 
 
 def measuring(size=None, channels=3, noise="0", operator="downsample:factor=4", seed=0):
@@ -38,19 +38,19 @@ def test_a_size_that_is_none(text):
 
 
 def test_the_truth_is_the_middle(crop):
-    whole = read_photo(crop).samples
+    whole = read_photo(crop).pixels
     assert np.array_equal(measuring(Size(40, 32), operator="blur:kernel=gaussian,std=1")(crop).truth, whole[9:41, 5:45])
 
 
 def test_of_a_smaller_measurement_the_middle_is_cut_as_the_user_crops_it(crop, tmp_path):
     unit = measuring(Size(40, 32))(crop)
     by_the_user = read_photo(write_measurement(crop, tmp_path / "y.png"))
-    assert by_the_user.samples.shape == (12, 12, 3)
-    assert np.array_equal(unit.measurement.samples, by_the_user.samples[2:10, 1:11])
-    assert np.array_equal(unit.truth, read_photo(crop).samples[8:40, 4:44])
+    assert by_the_user.pixels.shape == (12, 12, 3)
+    assert np.array_equal(unit.measurement.pixels, by_the_user.pixels[2:10, 1:11])
+    assert np.array_equal(unit.truth, read_photo(crop).pixels[8:40, 4:44])
     write_photo(Photo(unit.truth), tmp_path / "x.png")
-    alone = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png")).samples
-    assert not np.array_equal(unit.measurement.samples, alone)  # its edges would not know what lies beyond them
+    alone = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png")).pixels
+    assert not np.array_equal(unit.measurement.pixels, alone)  # its edges would not know what lies beyond them
 
 
 def test_without_a_size_the_truth_is_what_the_operator_takes_whole(crop):
@@ -61,30 +61,30 @@ def test_without_a_size_the_truth_is_what_the_operator_takes_whole(crop):
 
 def test_the_measurement_is_what_a_file_of_it_holds(crop, tmp_path):
     unit = measuring(Size(48, 48))(crop)
-    assert (unit.measurement.bit_depth, unit.measurement.samples.shape) == (8, (12, 12, 3))
+    assert (unit.measurement.bit_depth, unit.measurement.pixels.shape) == (8, (12, 12, 3))
     write_photo(unit.measurement, tmp_path / "y.png")
-    assert np.array_equal(read_photo(tmp_path / "y.png").samples, unit.measurement.samples)
+    assert np.array_equal(read_photo(tmp_path / "y.png").pixels, unit.measurement.pixels)
     write_photo(Photo(unit.truth), tmp_path / "x.png")
     by_the_user = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png"))
-    assert np.array_equal(by_the_user.samples, unit.measurement.samples)
+    assert np.array_equal(by_the_user.pixels, unit.measurement.pixels)
 
 
 def test_a_noisy_measurement_is_the_users_too(crop, tmp_path):
     unit = measuring(Size(48, 48), noise="0.1")(crop)
     write_photo(Photo(unit.truth), tmp_path / "x.png")
     by_the_user = read_photo(write_measurement(tmp_path / "x.png", tmp_path / "z.png", noise=0.1))
-    assert np.array_equal(by_the_user.samples, unit.measurement.samples)
+    assert np.array_equal(by_the_user.pixels, unit.measurement.pixels)
 
 
 def test_noise_belongs_to_the_picture_and_the_seed(tmp_path):
     for name, grey in (("a", 0.5), ("b", 0.51)):
         write_photo(Photo(np.full((48, 48, 3), grey, np.float32)), tmp_path / f"{name}.png")
     y = {
-        (name, seed): measuring(Size(48, 48), noise="0.1", seed=seed)(tmp_path / f"{name}.png").measurement.samples
+        (name, seed): measuring(Size(48, 48), noise="0.1", seed=seed)(tmp_path / f"{name}.png").measurement.pixels
         for name in "ab"
         for seed in (0, 1)
     }
-    again = measuring(Size(48, 48), noise="0.1")(tmp_path / "a.png").measurement.samples
+    again = measuring(Size(48, 48), noise="0.1")(tmp_path / "a.png").measurement.pixels
     assert np.array_equal(y["a", 0], again)
     for one, other in ((("a", 0), ("b", 0)), (("a", 0), ("a", 1))):
         noises = [y[k] - y[k].mean() for k in (one, other)]
@@ -94,9 +94,9 @@ def test_noise_belongs_to_the_picture_and_the_seed(tmp_path):
 def test_channels_are_the_priors(crop, tmp_path):
     colour = read_photo(crop)
     grey = measuring(channels=1)(crop)
-    assert np.array_equal(grey.truth, as_channels(colour.samples, 1)[:48, :48])
+    assert np.array_equal(grey.truth, as_channels(colour.pixels, 1)[:48, :48])
     assert grey.measurement.channels == 1
-    write_photo(Photo(np.ascontiguousarray(colour.samples[..., :1])), tmp_path / "grey.png")
+    write_photo(Photo(np.ascontiguousarray(colour.pixels[..., :1])), tmp_path / "grey.png")
     made = measuring()(tmp_path / "grey.png").truth
     assert made.shape == (48, 48, 3)
     assert (made == made[..., :1]).all()
@@ -150,7 +150,7 @@ def test_what_cannot_be_a_unit_is_known_and_named(mixed):
 
 def test_nothing_is_left_out_unless_asked(mixed):
     _, every = mixed
-    with pytest.raises(InputError, match=r"bright\.tif.* \(4 such files in all\); take it away, or .*--skip-bad"):
+    with pytest.raises(InputError, match=r"bright\.tif.* \(4 such files in all\); take it away, or .*skip_bad"):
         usable(every, measuring(Size(48, 48)), skip_bad=False)
     torn = [f for f in every if f.name != "bright.tif" and f.name != "nan.tif" and f.name != "small.png"]
     with pytest.raises(InputError, match=r"torn\.png") as refusal:

@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 import torch
 
+from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import OPERATORS
+from veriscale.settings import Settings, settled
 from veriscale.traversal.consistency import Verdict
-from veriscale.workflows.degradation import degrade
-from veriscale.workflows.plan import make_plan
-from veriscale.workflows.request import Request
-from veriscale.workflows.restoration import restore
-from veriscale.workflows.zero_shot import _shared
+from veriscale.traversal.zero_shot import seen_as_copies
+from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.restoring.plan import Plan
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 FAST = {"sampler": "heun", "steps": 2}
 LINEAR = [
@@ -31,10 +33,14 @@ LINEAR = [
 NONLINEAR = ["hdr:gain=2", "nonlinear-blur:seed=0", "jpeg:quality=40"]
 
 
+def plan_of(prior: Prior, photo: Photo, settings: Settings) -> Plan:
+    return PriorRestorer(prior, settled(settings)).prepare(photo).plan
+
+
 @pytest.fixture(scope="module")
 def cat(skimage_data):
     photo = read_photo(skimage_data / "chelsea.png")
-    return photo.with_samples(photo.samples[80:122, 150:198])  # 42 × 48: no multiple of the network's stride
+    return photo.with_pixels(photo.pixels[80:122, 150:198])  # 42 × 48: no multiple of the network's stride
 
 
 def test_every_operator_is_restored_here():
@@ -47,10 +53,10 @@ def test_whole_dial_and_draws_for_every_linear_operator(tiny, cat, operator):
     result = restore(y, tiny, operator=operator, noise=0.05, dial=[0, 0.5, 1], samples=2, **FAST)
     assert result.run["mode"] == "zero-shot"
     for image in (*result.images.values(), *result.samples):
-        assert image.samples.shape == cat.samples.shape
-        assert np.isfinite(image.samples).all()
-    np.testing.assert_array_equal(result.images[1].samples, result.samples[0].samples)
-    assert np.abs(result.samples[0].samples - result.samples[1].samples).max() > 0.01
+        assert image.pixels.shape == cat.pixels.shape
+        assert np.isfinite(image.pixels).all()
+    np.testing.assert_array_equal(result.images[1].pixels, result.samples[0].pixels)
+    assert np.abs(result.samples[0].pixels - result.samples[1].pixels).max() > 0.01
     assert np.isfinite(result.consistency)
 
 
@@ -59,7 +65,7 @@ def test_nonlinear_operators_by_gradients(tiny, cat, operator):
     y = degrade(cat, operator, 0.02)
     result = restore(y, tiny, operator=operator, noise=0.02, dial=[0, 1], preset="map-rps-denoising", steps=3)
     assert (result.run["anchor"], result.run["posterior"]) == ("paper", "dps")
-    assert all(np.isfinite(p.samples).all() for p in result.images.values())
+    assert all(np.isfinite(p.pixels).all() for p in result.images.values())
 
 
 @pytest.mark.parametrize("posterior", ["proximal", "dps"])
@@ -67,8 +73,8 @@ def test_nonlinear_operators_by_gradients(tiny, cat, operator):
 def test_tiles_do_not_change_the_picture(tiny, cat, operator, posterior):
     y = degrade(cat, operator, 0.05)
     settings = {"operator": operator, "noise": 0.05, "dial": 1, "posterior": posterior, "steps": 2}
-    whole = restore(y, tiny, **settings).image.samples
-    tiled = restore(y, tiny, **settings, tile=16).image.samples
+    whole = restore(y, tiny, **settings).image.pixels
+    tiled = restore(y, tiny, **settings, tile=16).image.pixels
     assert np.abs(whole - tiled).max() <= 1e-3
 
 
@@ -95,28 +101,24 @@ def test_pullback_is_the_transposed_derivative(tiny):
 
 
 @pytest.mark.parametrize(
-    "request_, conditional, word",
+    "settings, method, word",
     [
-        (Request(), True, "knows bicubic ×4"),
-        (Request(scale=2), True, "knows bicubic ×2"),
-        (Request(operator="downsample:factor=4,kernel=bicubic"), True, "knows bicubic ×4"),
-        (Request(operator="downsample:factor=4,kernel=box"), False, "knows bicubic ×2, ×3, ×4 only"),
-        (Request(operator="downsample:factor=5"), False, "only"),
-        (Request(operator="inpaint:keep=0.5"), False, "only"),
-        (Request(noise=0.3), False, "noise up to 0.05"),
-        (Request(noise="poisson:peak=30"), False, "Gaussian"),
-        (Request(anchor="fast"), False, "'fast'"),
-        (Request(posterior="proximal"), False, "'proximal'"),
-        (Request(preset="map-rps-sr4"), False, "'map-rps-sr4'"),
+        (Settings(), "conditional", "knows bicubic ×4"),
+        (Settings(scale=2), "conditional", "knows bicubic ×2"),
+        (Settings(operator="downsample:factor=4,kernel=bicubic"), "conditional", "knows bicubic ×4"),
+        (Settings(operator="downsample:factor=4,kernel=box"), "zero-shot", "knows bicubic ×2, ×3, ×4 only"),
+        (Settings(operator="downsample:factor=5"), "zero-shot", "only"),
+        (Settings(operator="inpaint:keep=0.5"), "zero-shot", "only"),
+        (Settings(noise="0.3"), "zero-shot", "noise up to 0.05"),
+        (Settings(noise="poisson:peak=30"), "zero-shot", "Gaussian"),
+        (Settings(anchor="fast"), "zero-shot", "'fast'"),
+        (Settings(posterior="proximal"), "zero-shot", "'proximal'"),
+        (Settings(preset="map-rps-sr4"), "zero-shot", "'map-rps-sr4'"),
     ],
 )
-def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, conditional, word):
-    from veriscale.physics.registry import parse_operator
-
-    if request_.operator is not None:
-        request_ = replace(request_, operator=parse_operator(request_.operator))
-    plan = make_plan(cat, tiny, request_)
-    assert plan.conditional is conditional
+def test_what_decides_between_conditional_and_zero_shot(tiny, cat, settings, method, word):
+    plan = plan_of(tiny, cat, settings)
+    assert plan.method.name == method
     assert word in plan.why
 
 
@@ -134,11 +136,11 @@ def test_what_decides_between_conditional_and_zero_shot(tiny, cat, request_, con
         ({"operator": "sensing:ratio=0.5", "noise": "auto"}, "state it"),
         ({"operator": "inpaint:box=99"}, "42"),
         ({"operator": "fourier:accel=4"}, "fourier"),
-        ({"scale": 7}, "--operator downsample:factor=7"),
+        ({"scale": 7}, "operator downsample:factor=7"),
     ],
 )
 def test_requests_that_do_not_go_together(tiny, cat, wrong, words):
-    picture = cat.with_samples(cat.samples[:, :47]) if "fourier" in str(wrong) else cat
+    picture = cat.with_pixels(cat.pixels[:, :47]) if "fourier" in str(wrong) else cat
     if "sensing" in str(wrong):
         picture = replace(picture, bit_depth=32)
     with pytest.raises(InputError, match=words):
@@ -156,27 +158,27 @@ def test_consistent_is_refused_before_the_work_where_there_is_no_proximal_map(ti
     def work(*told: object) -> None:
         raise AssertionError(told)
 
-    with pytest.raises(InputError, match="--consistent needs a linear operator"):
+    with pytest.raises(InputError, match="consistent needs a linear operator"):
         restore(cat, tiny, operator=operator, consistent=True, progress=work)
 
 
 def test_coefficients_are_not_read_from_whole_numbers_or_with_transparency(tiny, cat):
-    clear = replace(cat, bit_depth=32, alpha=np.ones(cat.samples.shape[:2], np.float32))
+    clear = replace(cat, bit_depth=32, alpha=np.ones(cat.pixels.shape[:2], np.float32))
     for photo, word in ((cat, "8 bits"), (clear, "transparency")):
         with pytest.raises(InputError, match=word):
             restore(photo, tiny, operator="sensing:ratio=0.5")
 
 
 def test_values_that_would_overflow_are_refused(tiny, cat):
-    photo = replace(cat, samples=cat.samples * np.float32(1e20), bit_depth=32)
+    photo = replace(cat, pixels=cat.pixels * np.float32(1e20), bit_depth=32)
     for settings in ({"operator": "inpaint:keep=0.5"}, {"scale": 2}):
         with pytest.raises(InputError, match="white is 1"):
             restore(photo, tiny, **settings)
 
 
 def test_holes_in_a_picture_are_none_in_its_outline(tiny, cat):
-    alpha = np.full(cat.samples.shape[:2], 0.5, np.float32)
-    y = degrade(cat.with_samples(cat.samples, alpha), "inpaint:keep=0.5 + blur:kernel=gaussian,std=1", 0.02)
+    alpha = np.full(cat.pixels.shape[:2], 0.5, np.float32)
+    y = degrade(cat.with_pixels(cat.pixels, alpha), "inpaint:keep=0.5 + blur:kernel=gaussian,std=1", 0.02)
     np.testing.assert_allclose(y.alpha, 0.5, atol=1e-6)
     image = restore(y, tiny, operator="inpaint:keep=0.5 + blur:kernel=gaussian,std=1", noise=0.02).image
     np.testing.assert_allclose(image.alpha, 0.5, atol=1e-6)
@@ -184,7 +186,7 @@ def test_holes_in_a_picture_are_none_in_its_outline(tiny, cat):
 
 @pytest.mark.parametrize("operator", NONLINEAR)
 def test_transparency_is_for_linear_operators_unless_all_is_opaque(tiny, cat, operator):
-    half, full = (cat.with_samples(cat.samples, np.full(cat.samples.shape[:2], a, np.float32)) for a in (0.5, 1.0))
+    half, full = (cat.with_pixels(cat.pixels, np.full(cat.pixels.shape[:2], a, np.float32)) for a in (0.5, 1.0))
     with pytest.raises(InputError, match="flatten it first"):
         degrade(half, operator)
     with pytest.raises(InputError, match="flatten it first"):
@@ -196,23 +198,23 @@ def test_poisson_and_rician_are_restored(tiny, cat):
     for noise in ("poisson:peak=30", "rician:0.05"):
         y = degrade(cat, "inpaint:keep=0.7", noise)
         result = restore(y, tiny, operator="inpaint:keep=0.7", noise=noise, dial=[0, 1], **FAST)
-        assert all(np.isfinite(p.samples).all() for p in result.images.values())
+        assert all(np.isfinite(p.pixels).all() for p in result.images.values())
         assert result.run["noise"] == noise
 
 
 @pytest.mark.parametrize("noise", ["0.05", "poisson:peak=30"])
 def test_a_grey_measurement_seen_as_three_channels_is_no_more_data(noise):
     model, clean = parse_noise(noise), torch.linspace(0.01, 1, 7)
-    one, three = ((n.variance(clean), n.typical_std(clean) ** 2) for n in (model, _shared(model, 3)))
+    one, three = ((n.variance(clean), n.typical_std(clean) ** 2) for n in (model, seen_as_copies(model, 3)))
     assert three[1] == pytest.approx(3 * one[1])
     assert one[0] is None or torch.allclose(three[0], 3 * one[0])
 
 
 def test_grey_comes_back_grey_and_alpha_survives(tiny, cat):
-    grey = cat.with_samples(cat.samples.mean(2, keepdims=True), np.full(cat.samples.shape[:2], 0.5, np.float32))
+    grey = cat.with_pixels(cat.pixels.mean(2, keepdims=True), np.full(cat.pixels.shape[:2], 0.5, np.float32))
     y = degrade(grey, "downsample:factor=3,kernel=box")
     image = restore(y, tiny, operator="downsample:factor=3,kernel=box").image
-    assert image.samples.shape == grey.samples.shape
+    assert image.pixels.shape == grey.pixels.shape
     np.testing.assert_allclose(image.alpha, 0.5, atol=1e-3)
 
 
@@ -235,8 +237,8 @@ def test_same_seed_same_picture_other_seed_other_picture(tiny, cat):
     settings = {"operator": "inpaint:keep=0.5", "dial": [0, 0.5, 1], **FAST}
     runs = [restore(cat, tiny, **settings, seed=s) for s in (0, 0, 1)]
     for f in (0.5, 1):
-        np.testing.assert_array_equal(runs[0].images[f].samples, runs[1].images[f].samples)
-        assert np.abs(runs[0].images[f].samples - runs[2].images[f].samples).max() > 0.01
+        np.testing.assert_array_equal(runs[0].images[f].pixels, runs[1].images[f].pixels)
+        assert np.abs(runs[0].images[f].pixels - runs[2].images[f].pixels).max() > 0.01
 
 
 @pytest.mark.parametrize("path", ["renoise", "interpolate"])
@@ -244,8 +246,8 @@ def test_distance_from_the_anchor_grows_along_the_piloted_dial(tiny, cat, path):
     y = degrade(cat, "inpaint:keep=0.5", 0.05)
     settings = {"operator": "inpaint:keep=0.5", "noise": 0.05, "path": path, **FAST}
     result = restore(y, tiny, dial=[0, 0.25, 0.5, 0.75, 1], **settings)
-    anchor = result.images[0].samples
-    distance = [float(np.square(p.samples - anchor).mean()) for p in result.images.values()]
+    anchor = result.images[0].pixels
+    distance = [float(np.square(p.pixels - anchor).mean()) for p in result.images.values()]
     assert distance == sorted(distance)
 
 
@@ -261,12 +263,10 @@ def test_plan_counts_its_evaluations(tiny, cat):
 
 
 def test_memory_is_stated_and_larger_for_what_is_not_local(tiny, cat):
-    from veriscale.physics.registry import parse_operator
-
-    local = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5")))
-    whole = make_plan(replace(cat, bit_depth=32), tiny, Request(operator=parse_operator("sensing:ratio=0.5")))
-    gradient = make_plan(cat, tiny, Request(operator=parse_operator("inpaint:keep=0.5"), posterior="dps", dial=1))
-    assert whole.memory(3, 4) > local.memory(3, 4) > 42 * 48 * 3 * 4
+    local = plan_of(tiny, cat, Settings(operator="inpaint:keep=0.5"))
+    whole = plan_of(tiny, replace(cat, bit_depth=32), Settings(operator="sensing:ratio=0.5"))
+    gradient = plan_of(tiny, cat, Settings(operator="inpaint:keep=0.5", posterior="dps", dial="1"))
+    assert whole.memory(3) > local.memory(3) > 42 * 48 * 3 * 4
     assert gradient.tile_memory > 0
 
 
@@ -274,16 +274,16 @@ def test_coefficients_are_measured_as_floats(cat):
     for operator in ("sensing:ratio=0.5", "fourier:accel=4"):
         y = degrade(cat, operator)
         assert (y.bit_depth, y.format, y.icc) == (32, "npy", None)
-        assert y.samples.min() < 0
+        assert y.pixels.min() < 0
     with pytest.raises(InputError, match="use gaussian"):
         degrade(cat, "sensing:ratio=0.5", "poisson:peak=30")
     with pytest.raises(InputError, match="flatten"):
-        degrade(cat.with_samples(cat.samples, np.ones(cat.samples.shape[:2], np.float32)), "fourier:accel=4")
+        degrade(cat.with_pixels(cat.pixels, np.ones(cat.pixels.shape[:2], np.float32)), "fourier:accel=4")
 
 
 def test_unmeasured_pixels_hold_no_noise(cat):
     y = degrade(cat, "inpaint:keep=0.5,seed=3", 0.1)
-    assert float((y.samples == 0).all(2).mean()) == pytest.approx(0.5, abs=0.05)
+    assert float((y.pixels == 0).all(2).mean()) == pytest.approx(0.5, abs=0.05)
 
 
 def test_jpeg_is_degraded_by_the_real_codec(cat):
@@ -291,11 +291,11 @@ def test_jpeg_is_degraded_by_the_real_codec(cat):
 
     from PIL import Image
 
-    stored = Image.fromarray(np.rint(cat.samples * 255).astype(np.uint8))
+    stored = Image.fromarray(np.rint(cat.pixels * 255).astype(np.uint8))
     stream = io.BytesIO()
     stored.save(stream, "JPEG", quality=40, subsampling="4:2:0")
     expected = np.asarray(Image.open(stream), np.float32) / 255
-    np.testing.assert_allclose(degrade(cat, "jpeg:quality=40").samples, expected, atol=1e-6)
+    np.testing.assert_allclose(degrade(cat, "jpeg:quality=40").pixels, expected, atol=1e-6)
 
 
 def test_json_of_a_run_has_no_infinity(tiny, cat):
@@ -312,7 +312,7 @@ def test_api_reads_sidecars_and_operator_files_as_the_command_does(tiny, cat, tm
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator
-    from veriscale.workflows.degradation import write_sidecar
+    from veriscale.workflows.degrading.measurement import write_sidecar
 
     write_photo(degrade(cat, "inpaint:keep=0.5", 0.05), tmp_path / "y.png")
     write_sidecar(tmp_path / "y.png", parse_operator("inpaint:keep=0.5"), parse_noise("0.05"), 0)
@@ -325,9 +325,9 @@ def test_api_reads_sidecars_and_operator_files_as_the_command_does(tiny, cat, tm
 
 def test_values_of_no_picture_are_refused_unless_an_operator_is_stated(tiny):
     coefficients = np.linspace(-3, 3, 24 * 24 * 3, dtype=np.float32).reshape(24, 24, 3)
-    with pytest.raises(InputError, match="say --operator"):
+    with pytest.raises(InputError, match="say operator"):
         restore(coefficients, tiny)
-    assert restore(coefficients, tiny, operator="sensing:ratio=0.5").image.samples.shape == (24, 24, 3)
+    assert restore(coefficients, tiny, operator="sensing:ratio=0.5").image.pixels.shape == (24, 24, 3)
 
 
 def test_dps_takes_no_sampler(tiny, cat):
@@ -348,15 +348,15 @@ def test_clipped_noise_of_a_dark_picture_is_no_reason_for_an_alarm(tiny):
 
 
 def test_covariance_works_with_the_shipped_prior(skimage_data):
-    from veriscale.workflows.restoration import load_prior
+    from veriscale.workflows.opening import load_prior
 
     photo = read_photo(skimage_data / "chelsea.png")
-    x = photo.with_samples(photo.samples[60:124, 150:214])
+    x = photo.with_pixels(photo.pixels[60:124, 150:214])
     y = degrade(x, "inpaint:keep=0.5", 0.05)
     settings = {"operator": "inpaint:keep=0.5", "noise": 0.05, "dial": 1, "steps": 4}
     prior = load_prior("photo", "cpu", torch.float32)
     errors = [
-        float(np.square(restore(y, prior, posterior=p, **settings).image.samples - x.samples).mean())
+        float(np.square(restore(y, prior, posterior=p, **settings).image.pixels - x.pixels).mean())
         for p in ("covariance", "proximal")
     ]
     assert errors[0] < 1.1 * errors[1] < 0.01

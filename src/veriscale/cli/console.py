@@ -2,9 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,15 +12,17 @@ PATIENCE = 2.0  # seconds without progress shown
 INTERVAL = 10.0  # seconds between plain lines
 
 
-def complain(sentence: str) -> None:
-    """One line on stderr."""
+def complain(sentence: str) -> str:
+    """One line on stderr; returns the sentence."""
     print(f"veriscale: {' '.join(sentence.split())}", file=sys.stderr)
+    return sentence
 
 
-def named(error: Exception, path: Path) -> str:
-    """The error's sentence, with the file it is about."""
-    sentence = str(error)
-    return sentence if path.name in sentence else f"{path}: {sentence}"
+def summary(failed: Sequence[str], of: int) -> int:
+    """What failed of so many inputs, on stderr at the end; returns the exit code."""
+    if failed:
+        complain(f"{len(failed)} of {of} inputs failed: " + " | ".join(failed))
+    return 2 if failed else 0
 
 
 def say(line: str, quiet: bool = False) -> None:

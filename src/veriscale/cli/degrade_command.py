@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import complain, named, say
+from veriscale.cli.console import complain, say, summary
 
 
 def degrade(
@@ -45,16 +45,17 @@ def degrade(
     max_pixels
         Largest picture that is read.
     """
-    from veriscale.errors import InputError
+    from veriscale.errors import InputError, about
     from veriscale.imaging.atomic import make_folder
+    from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator, read_operator_file
-    from veriscale.workflows.degradation import MEASURED, write_sidecar
-    from veriscale.workflows.degradation import degrade as make_measurement
-    from veriscale.workflows.inputs import collect
-    from veriscale.workflows.outputs import refuse_input, suffix_of
+    from veriscale.workflows.batch import collect
+    from veriscale.workflows.degrading.degradation import degrade as make_measurement
+    from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
+    from veriscale.workflows.restoring.results import refuse_input, suffix_of
 
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
@@ -81,7 +82,7 @@ def degrade(
                 stem = item.stem if output is not None else f"{item.stem}{MEASURED}"
                 target = folder / f"{stem}{suffix_of(format, photo) if a.picture else '.npy'}"
             refuse_input(target, item.path)
-            if not a.picture and target.suffix.lower() not in (".npy", ".tif", ".tiff"):
+            if not a.picture and not keeps_floats(target):
                 raise InputError(
                     f"{target.name} cannot hold a measurement by {a}, whose values are not in [0, 1]; use .npy."
                 )
@@ -94,9 +95,5 @@ def degrade(
         except InputError as error:
             if not many:
                 raise
-            failed.append(named(error, item.path))
-            complain(failed[-1])
-    if failed:
-        complain(f"{len(failed)} of {len(items)} inputs failed: " + " | ".join(failed))
-        return 2
-    return 0
+            failed.append(complain(about(error, item.path)))
+    return summary(failed, len(items))

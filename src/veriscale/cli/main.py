@@ -18,7 +18,7 @@ from veriscale.cli import (
     train_command,
 )
 from veriscale.cli.console import complain
-from veriscale.errors import InputError
+from veriscale.errors import InputError, speaking_of_flags
 
 app = App(
     name="veriscale",
@@ -52,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str], interrupted: Callable[[], bool] = lambda: False) -> int:
     """Run a command; returns its exit code. `interrupted` tells whether the user has asked to stop."""
+    with speaking_of_flags():
+        return _run(arguments, interrupted)
+
+
+def _run(arguments: Sequence[str], interrupted: Callable[[], bool]) -> int:
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except InputError as error:

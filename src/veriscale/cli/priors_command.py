@@ -23,7 +23,7 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior, folders, known_priors
     from veriscale.errors import InputError
-    from veriscale.workflows.certified import known_certificates
+    from veriscale.workflows.opening import known_certificates
 
     if name is None:
         found = known_priors()
@@ -89,7 +89,7 @@ def _show_certificate(name: str, as_json: bool) -> int:
     """What a certificate is for, and what it was made from."""
     import msgspec
 
-    from veriscale.workflows.certified import find_certificate
+    from veriscale.workflows.opening import find_certificate
 
     held = find_certificate(name)
     facts = {
@@ -113,23 +113,23 @@ def _show_certificate(name: str, as_json: bool) -> int:
 def _certificates(prior: str | None = None) -> list[str]:
     """A line for each certificate, or for those of one prior."""
     from veriscale.errors import InputError
-    from veriscale.trust.certificate import read_certificate
-    from veriscale.workflows.certified import known_certificates
+    from veriscale.trust.certificate_file import read_certificate
+    from veriscale.workflows.opening import known_certificates
 
     lines = []
     for name, path in known_certificates().items():
         try:
-            binding = read_certificate(path).binding
+            held = read_certificate(path)
         except InputError as error:
             complain(str(error))
             continue
-        made = binding.restoration
-        if prior is not None and made.get("prior") != prior:
+        binding, made = held.binding, held.binding.restoration
+        if prior is not None and made.given().get("prior") != prior:
             continue
         size = "any size" if binding.unit.width is None else f"{binding.unit.width}×{binding.unit.height}"
-        what = made["command"] if "command" in made else f"dial {made['dial']:g}"
+        what = f"dial {held.dial:g}" if held.command is None else held.command
         lines.append(
-            f"certificate {name}: {what}, {made['operator']}, noise {made['noise']}, {size}, loss {binding.loss}, "
+            f"certificate {name}: {what}, {made.operator}, noise {made.noise}, {size}, loss {binding.loss}, "
             f"n = {binding.n}; {path}"
         )
     return lines

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from veriscale.imaging import picture
+
 Words = npt.NDArray[np.uint64]
 """32-bit words, each in 64 bits, so that a product keeps its high half."""
 
@@ -78,10 +80,7 @@ class NoiseField:
 
 def content_hash(array: npt.NDArray[Any] | Tensor) -> str:
     """Hash of a measurement's samples, shape and type: the `content` of its `NoiseField`."""
-    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
-    digest = blake2b(f"{values.dtype.str}{values.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+    return picture.content_hash(array.detach().cpu().numpy() if isinstance(array, Tensor) else array)
 
 
 def _words(first: int, count: int) -> Words:

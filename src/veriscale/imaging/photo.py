@@ -1,6 +1,6 @@
-"""A photograph: samples with what must survive from file to file."""
+"""A photograph: pixels with what must survive from file to file."""
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,26 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
+from veriscale.imaging.colour import as_channels, premultiplied, unpremultiplied
+from veriscale.imaging.picture import content_hash
+from veriscale.imaging.resize import resize
+from veriscale.imaging.rounding import quantised
 
 Array = NDArray[np.float32]
-
-_BLOCK = 1 << 22  # samples quantised at once: 16 MiB of float32, whatever the picture's size
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One picture, upright, with what a file of its kind holds beside the samples.
+    """One picture, upright, with what a file of its kind holds beside the pixels.
 
     Attributes:
-        samples: (H, W, C) float32, C = 1 or 3; in [0, 1] from integer files, as stored from float files.
-        alpha: (H, W) float32 or None; straight: the samples are not multiplied by it.
+        pixels: (H, W, C) float32, C = 1 or 3; in [0, 1] from integer files, as stored from float files.
+        alpha: (H, W) float32 or None; straight: the pixels are not multiplied by it.
         bit_depth: 8 or 16 for integer files, 32 for float ones.
         icc: the ICC profile's bytes, or None.
         dpi: pixels per inch along x and y, or None.
-        format: 'png', 'jpeg', 'tiff', 'webp' or 'npy'.
+        format: the name of a file format: `formats.registry.FORMATS`.
     """
 
-    samples: Array
+    pixels: Array
     alpha: Array | None = None
     bit_depth: int = 8
     icc: bytes | None = None
@@ -37,25 +39,75 @@ class Photo:
     @property
     def height(self) -> int:
         """Rows."""
-        return int(self.samples.shape[0])
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """Columns."""
-        return int(self.samples.shape[1])
+        return int(self.pixels.shape[1])
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for colour; alpha is not counted."""
-        return int(self.samples.shape[2])
+        return int(self.pixels.shape[2])
 
-    def with_samples(self, samples: Array, alpha: Array | None = None) -> "Photo":
-        """Other samples (H', W', C) and alpha (H', W'), the rest kept."""
-        return replace(self, samples=samples, alpha=alpha)
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4), pixels to millimetres: a photograph has none, and a pixel counts as one."""
+        return np.eye(4)
+
+    def content(self) -> str:
+        """A hash of the samples: two pictures do not share their noise."""
+        return content_hash(self.pixels)
+
+    def planes(self, channels: int | None = None) -> Array:
+        """(C, H, W), the samples times alpha with so many channels; with its own by default."""
+        samples = self.pixels if self.alpha is None else premultiplied(self.pixels, self.alpha)
+        if channels not in (None, self.channels):
+            samples = as_channels(samples, channels or self.channels)
+        return np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32)
+
+    def own(self, planes: Array, shape: tuple[int, ...]) -> Array:
+        """Planes (C', H', W') cut to `shape` (H, W) and with this picture's channels, (C, H, W)."""
+        cut = planes[:, : shape[0], : shape[1]]
+        if len(cut) == self.channels:
+            return cut
+        return as_channels(cut.transpose(1, 2, 0), self.channels).transpose(2, 0, 1)
+
+    def like(self, planes: Array, shape: tuple[int, ...]) -> "Photo":
+        """A picture of `shape` (H, W) from planes (C', H', W'), with this one's alpha, profile and extent."""
+        samples, alpha = self.own(planes, shape).transpose(1, 2, 0), self.alpha
+        if alpha is not None:
+            alpha = resize(alpha, shape[0], shape[1]).clip(0, 1)
+            samples = unpremultiplied(samples, alpha)
+        finer = shape[1] / self.width, shape[0] / self.height
+        dpi = None if self.dpi is None else (self.dpi[0] * finer[0], self.dpi[1] * finer[1])
+        return Photo(samples, alpha, self.bit_depth, self.icc, dpi, self.format)
+
+    def cut(self, part: str, name: str) -> "Photo":
+        """The part `X,Y,W,H`, in pixels.
+
+        Args:
+            part: as a user writes it.
+            name: of the picture, for the sentence about a wrong part.
+
+        Raises:
+            InputError: it is not written so, or lies outside.
+        """
+        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", part)
+        x, y, w, h = map(int, match.groups()) if match else (0, 0, 0, 0)
+        if not w or not h or x + w > self.width or y + h > self.height:
+            raise InputError(f"`--crop` {part} is not X,Y,W,H inside the {self.width}×{self.height} pixels of {name}.")
+        alpha = None if self.alpha is None else self.alpha[y : y + h, x : x + w]
+        return self.with_pixels(self.pixels[y : y + h, x : x + w], alpha)
+
+    def with_pixels(self, pixels: Array, alpha: Array | None = None) -> "Photo":
+        """Other pixels (H', W', C) and alpha (H', W'), the rest kept."""
+        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def from_array(array: NDArray[Any], source: str, *, top: int | None = None) -> Photo:
-    """Take samples as files and callers store them.
+    """Take pixels as files and callers store them.
 
     Args:
         array: (H, W), (H, W, 1) grey, (H, W, 2) grey with alpha, (H, W, 3) colour, (H, W, 4) colour with alpha;
@@ -97,28 +149,13 @@ def check_kind(shape: tuple[int, ...], dtype: np.dtype[Any], source: str) -> Non
         raise InputError(f"{source}: samples of type {dtype} are not known; known: uint8, uint16, float32")
 
 
-def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Rows of an array of this shape in blocks of a few megabytes, so that no pass needs a second canvas."""
-    step = max(1, _BLOCK * shape[0] // max(1, int(np.prod(shape, dtype=np.int64))))
-    return (slice(start, start + step) for start in range(0, shape[0], step))
-
-
-def quantised(samples: NDArray[np.floating[Any]], bit_depth: int) -> NDArray[Any]:
-    """Clip to [0, 1] and round to uint8 or uint16 (bit_depth 8 or 16), same shape."""
-    out = np.empty(samples.shape, np.uint8 if bit_depth == 8 else np.uint16)
-    top = 2**bit_depth - 1
-    for rows in row_blocks(samples.shape):
-        out[rows] = np.rint(np.clip(samples[rows], 0, 1) * top)
-    return out
-
-
-def pixels(photo: Photo, bit_depth: int, *, alpha: bool = True) -> NDArray[Any]:
-    """Interleave samples and alpha as files store them.
+def interleaved(photo: Photo, bit_depth: int, *, alpha: bool = True) -> NDArray[Any]:
+    """Interleave pixels and alpha as files store them.
 
     Returns:
         (H, W) for grey alone, else (H, W, C) with alpha last; uint8, uint16 or, for bit_depth 32, float32.
     """
-    planes = [photo.samples]
+    planes = [photo.pixels]
     if alpha and photo.alpha is not None:
         planes.append(photo.alpha[..., None])
     stored = [

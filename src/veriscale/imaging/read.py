@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 from veriscale.errors import InputError
-from veriscale.imaging.formats import jpeg, npy, png, tiff, webp
+from veriscale.imaging.formats.registry import FORMATS, format_beginning
 from veriscale.imaging.photo import Photo
 
 MAX_PIXELS = 256_000_000  # 3 GB of float32 colour
 
 
 def read_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read a PNG, JPEG, TIFF, WebP or NPY file, known by its content and not by its name.
+    """Read a file of one of `formats.registry.FORMATS`, known by its content and not by its name.
 
     EXIF orientation is applied, alpha is made straight, palettes become colours; ICC profile and resolution are kept.
 
@@ -24,18 +24,11 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
             CMYK, alpha without colour, NaN, too large, or samples of another type than 8 or 16 bits or floating point.
     """
     file = Path(path)
-    head = _head(file)
-    if head.startswith(png.SIGNATURE):
-        return png.read(file, max_pixels)
-    if head.startswith(jpeg.SIGNATURE):
-        return jpeg.read(file, max_pixels)
-    if head.startswith(tiff.SIGNATURES):
-        return tiff.read(file, max_pixels)
-    if webp.is_webp(head):
-        return webp.read(file, max_pixels)
-    if head.startswith(npy.SIGNATURE):
-        return npy.read(file, max_pixels)
-    raise InputError(f"{file} is not an image of a known kind; known: PNG, JPEG, TIFF, WebP, NPY")
+    kind = format_beginning(_head(file))
+    if kind is None:
+        known = ", ".join(f.title for f in FORMATS.values())
+        raise InputError(f"{file} is not an image of a known kind; known: {known}")
+    return kind.read(file, max_pixels)
 
 
 def _head(file: Path) -> bytes:

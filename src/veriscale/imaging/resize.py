@@ -85,17 +85,17 @@ def matrix(n_in: int, n_out: int, kernel: str = "bicubic") -> NDArray[np.float64
     return dense
 
 
-def resize(samples: FloatArray, height: int, width: int, kernel: str = "bicubic") -> FloatArray:
+def resize(pixels: FloatArray, height: int, width: int, kernel: str = "bicubic") -> FloatArray:
     """Resample (H, W, ...) to (height, width, ...), float32.
 
     Rows are made one after another, so that beside input and output only one row of taps is held.
     """
-    rows, row_weight = taps(samples.shape[0], height, kernel)
-    columns, column_weight = taps(samples.shape[1], width, kernel)
+    rows, row_weight = taps(pixels.shape[0], height, kernel)
+    columns, column_weight = taps(pixels.shape[1], width, kernel)
     column_weight = column_weight.astype(np.float32)
-    shape = (height, width, *samples.shape[2:])
+    shape = (height, width, *pixels.shape[2:])
     out = np.empty(shape, np.float32)
     for r in range(height):
-        line = np.tensordot(row_weight[r].astype(np.float32), samples[rows[r]], axes=1)
+        line = np.tensordot(row_weight[r].astype(np.float32), pixels[rows[r]], axes=1)
         out[r] = np.einsum("wt,wt...->w...", column_weight, line[columns])
     return out

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from veriscale.errors import InputError
 from veriscale.imaging.colour import luma
+from veriscale.imaging.rounding import quantised
 from veriscale.metrics.window import gaussian_taps, smooth_valid
 
 Array = npt.NDArray[np.floating]
@@ -85,13 +86,13 @@ def check_same_shape(image: Array, truth: Array) -> None:
         )
 
 
-def _to_8_bits(samples: Array) -> npt.NDArray[np.float64]:
-    return np.rint(np.clip(samples.astype(np.float64), 0, 1) * 255)
+def _to_8_bits(pixels: Array) -> npt.NDArray[np.float64]:
+    return quantised(pixels.astype(np.float64)).astype(np.float64)
 
 
 def _luma_pair(image: Array, truth: Array, border: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     check_same_shape(image, truth)
-    x, y = (np.rint(luma(_to_8_bits(samples) / 255).astype(np.float64) * 255) for samples in (image, truth))
+    x, y = (np.rint(luma(_to_8_bits(pixels) / 255).astype(np.float64) * 255) for pixels in (image, truth))
     return _crop(x, border), _crop(y, border)
 
 

@@ -56,7 +56,7 @@ def conjugate_gradient(
     if not reached <= GOOD_ENOUGH:
         raise InputError(
             f"The fit to the measurement did not converge: after {iterations} iterations the residual is still "
-            f"{reached:.1g} of what it was; state more noise (--noise), or a smoother kernel."
+            f"{reached:.1g} of what it was; state more noise (`--noise`), or a smoother kernel."
         )
     return x
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError
 from veriscale.physics.operator import Operator
 
@@ -37,5 +38,4 @@ class Clip(Operator):
         return (self.gain * (x - 0.5) + 0.5).clamp(0, 1)
 
     def __str__(self) -> str:
-        short = f"{self.gain:g}"
-        return f"{self.name}:gain={short if float(short) == self.gain else repr(self.gain)}"
+        return f"{self.name}:gain={shortest(self.gain)}"

@@ -113,7 +113,7 @@ class Inpaint(Masked):
 
 
 def _read_mask(path: str) -> NDArray[np.bool_]:
-    values = read_photo(path).samples.max(axis=2)
+    values = read_photo(path).pixels.max(axis=2)
     largest = float(values.max())
     if largest <= 0:
         raise InputError(f"The mask {path} is zero everywhere; what is measured must be bright in it.")

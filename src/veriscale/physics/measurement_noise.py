@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
 
 ROUNDING = 1 / (255 * math.sqrt(12))  # standard deviation of 8-bit rounding
@@ -97,7 +98,7 @@ class GaussianNoise(Noise):
         return max(self.std, ROUNDING)
 
     def __str__(self) -> str:
-        return f"{self.name}:{_number(self.std)}"
+        return f"{self.name}:{shortest(self.std)}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class PoissonNoise(Noise):
         return _root_mean(self.variance(clean))
 
     def __str__(self) -> str:
-        return f"{self.name}:peak={_number(self.peak)}"
+        return f"{self.name}:peak={shortest(self.peak)}"
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class RicianNoise(Noise):
         return _root_mean(self.variance(clean))
 
     def __str__(self) -> str:
-        return f"{self.name}:{_number(self.std)}"
+        return f"{self.name}:{shortest(self.std)}"
 
 
 NOISES: dict[str, type[GaussianNoise | PoissonNoise | RicianNoise]] = {
@@ -197,7 +198,7 @@ def parse_noise(text: str) -> Noise:
         InputError: the name or key is unknown, or the value is not a number or out of range.
     """
     name, colon, value = (part.strip() for part in text.partition(":"))
-    if not colon and name not in NOISES and (_parse_number(name) is not None or not name[:1].isalpha()):
+    if not colon and name not in NOISES and (_parseshortest(name) is not None or not name[:1].isalpha()):
         name, value = "gaussian", name  # a number, or a slip in one
     if name not in NOISES:
         raise InputError(f"Unknown noise {text!r}; {closest(name, NOISES)}.")
@@ -205,23 +206,17 @@ def parse_noise(text: str) -> Noise:
     before, equals, after = (part.strip() for part in value.partition("="))
     if equals and before != model.key:
         raise InputError(f"Unknown key {before!r} in noise {text!r}; {closest(before, [model.key])}.")
-    parsed = _parse_number(after if equals else before)
+    parsed = _parseshortest(after if equals else before)
     if parsed is None:
         raise InputError(f"Noise {text!r} is not {model.domain}.")
     return model(parsed)
 
 
-def _parse_number(text: str) -> float | None:
+def _parseshortest(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
         return None
-
-
-def _number(value: float) -> str:
-    """The shortest string that reads back as the same number."""
-    short = f"{value:g}"
-    return short if float(short) == value else repr(float(value))
 
 
 def _root_mean(variance: Tensor) -> float:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from veriscale.errors import InputError
+from veriscale.imaging.rounding import quantised
 from veriscale.report.colourmap import palette
 
 Array = npt.NDArray[np.floating]
@@ -83,7 +84,7 @@ def reduce_map(values: Array) -> tuple[Array, int]:
 def _to_image(picture: Array) -> Image.Image:
     if picture.ndim != 3 or picture.shape[2] not in (1, 3):
         raise InputError(f"a report shows pictures (H, W, 1) or (H, W, 3), got {picture.shape}: give grey or RGB")
-    levels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    levels = quantised(picture)
     return Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
 
 

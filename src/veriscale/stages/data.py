@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,9 +17,9 @@ from veriscale.diffusion.card import KEPT_DIGITS, Data
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
+from veriscale.imaging.formats.registry import is_picture
 from veriscale.imaging.read import read_photo
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".npy"}
+from veriscale.imaging.rounding import quantised
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def find(patterns: Sequence[str], root: Path) -> list[Path]:
         except (ValueError, NotImplementedError) as error:
             raise InputError(f"Data {pattern!r} is not a pattern of files: {error}.") from error
         files = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p])]
-        pictures = {f for f in files if f.is_file() and f.suffix.lower() in SUFFIXES}
+        pictures = {f for f in files if f.is_file() and is_picture(f)}
         if not pictures:
             raise InputError(
                 f"Data {pattern!r} matches no picture under {root}; set VERISCALE_DATA to the data's root."
@@ -71,10 +70,8 @@ def _decode(content: bytes, name: str, channels: int, device: torch.device) -> T
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(name).name
         path.write_bytes(content)
-        samples = as_channels(read_photo(path).samples, channels)
-    return (
-        torch.from_numpy(np.round(samples * 255).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous().to(device)
-    )
+        samples = as_channels(read_photo(path).pixels, channels)
+    return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
 
 
 def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]:
@@ -85,7 +82,7 @@ def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]
                 names = sorted(n for n in archive.namelist() if n.startswith(part + "/"))
                 return {n.removeprefix(part + "/"): archive.read(n) for n in names}
         except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise InputError(f"Archive {path} cannot be read: {error}; make it anew with --pack.") from error
+            raise InputError(f"Archive {path} cannot be read: {error}; make it anew with `--pack`.") from error
     files = find(patterns, root)
     inside = all(f.is_relative_to(root) for f in files)
     return {f.relative_to(root).as_posix() if inside else f.name: f.read_bytes() for f in files}

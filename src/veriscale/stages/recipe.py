@@ -124,7 +124,7 @@ def _factor(operator: str) -> int:
 def _assign(document: dict[str, Any], override: str) -> None:
     key, found, text = override.partition("=")
     if not found:
-        raise InputError(f"--set {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.clip=2.")
+        raise InputError(f"`--set` {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.clip=2..")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -135,14 +135,14 @@ def _assign(document: dict[str, Any], override: str) -> None:
         if isinstance(place, list):
             names = [str(item.get("name")) for item in place]
             if part not in names:
-                raise InputError(f"--set {key}: no stage is called {part!r}; {closest(part, names)}.")
+                raise InputError(f"`--set` {key}: no stage is called {part!r}; {closest(part, names)}.")
             place = place[names.index(part)]
         else:
             place = place.setdefault(part, {})
         if not isinstance(place, dict | list):
-            raise InputError(f"--set {key}: {part!r} is a value, not a table.")
+            raise InputError(f"`--set` {key}: {part!r} is a value, not a table.")
     if isinstance(place, list):
-        raise InputError(f"--set {key}: name the stage, as in stage.NAME.{last}=VALUE.")
+        raise InputError(f"`--set` {key}: name the stage, as in stage.NAME.{last}=VALUE.")
     place[last] = [value] if last in ("data", "validation") and isinstance(value, str) else value
 
 

@@ -1,7 +1,6 @@
 """The dial: the share f of the extra distortion between the anchor and a posterior draw."""
 
 import math
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +9,6 @@ from veriscale.diffusion.card import Card, DialTable
 from veriscale.errors import InputError
 
 PATHS = ("renoise", "interpolate")
-PATH = "interpolate"
 
 
 class Dial(Protocol):
@@ -27,20 +25,6 @@ class Dial(Protocol):
     @property
     def kappa(self) -> float:
         """E<x1 - anchor, x - anchor> / E|x1 - anchor|² of full draws x1."""
-
-
-def check_dials(dials: Sequence[float]) -> tuple[float, ...]:
-    """The dial positions, sorted, each once.
-
-    Raises:
-        InputError: one lies outside [0, 1], or there is none.
-    """
-    if not dials:
-        raise InputError("No dial position is given; 0 is closest on average, 1 looks real.")
-    for f in dials:
-        if not 0 <= f <= 1:
-            raise InputError(f"Dial {f:g} is outside [0, 1]; 0 is closest on average, 1 looks real.")
-    return tuple(sorted(set(dials)))
 
 
 def find_table(card: Card, scale: int, noise_std: float, sampler: str, steps: int) -> DialTable:

@@ -84,7 +84,7 @@ class Covariance:
         if left > self.enough:
             raise InputError(
                 f"The posterior 'covariance' did not converge at noise level {sigma:.3g}: after {self.iterations} "
-                f"iterations the residual is still {left:.2g} of what it was; choose --posterior proximal."
+                f"iterations the residual is still {left:.2g} of what it was; choose `--posterior` proximal."
             )
         return denoised + spread(z)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from veriscale.trust.modes import allowance
+from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import RESOLUTION, Staircase
 
 
@@ -28,7 +28,7 @@ class Calibration:
         """sup{t : Σ L_i(t) ≤ allowed}: the mask is score < t.
 
         Args:
-            allowed: what the losses may sum to, from `modes.allowance`, in the unit of the loss.
+            allowed: what the losses may sum to, from `modes.Guarantee`, in the unit of the loss.
 
         Returns:
             A float32 score as a float; −∞ (the empty mask) for None or a negative allowance, +∞ where the sum never
@@ -47,7 +47,8 @@ class Calibration:
         The mean of L_j at the j-th is at most alpha for any n units at all (ours: docs/methods.md#trust).
         """
         n = len(self.staircases)
-        allowed = self._in_units([allowance("mean", a, n - 1, self.bound, binary=False) for a in alphas])
+        others_promise = Guarantee("mean", n - 1, self.bound, binary=False)
+        allowed = self._in_units([others_promise.allowance(a) for a in alphas])
         scores, owners, rises = self._events
         columns = []
         for j in range(n):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from veriscale.errors import InputError, closest
@@ -15,25 +16,15 @@ _SLACK = 1e-9  # what float logarithms are trusted to: bounds that use them are 
 _MOST = 100_000  # units: nobody is told to collect more
 
 
-def allowance(
-    mode: str,
-    alpha: Fraction,
-    n: int,
-    bound: float,
-    *,
-    binary: bool,
-    leaked: int = 0,
-    delta: float | None = None,
-    declared: Sequence[Fraction] = (),
-) -> Fraction | None:
-    """What the losses of the n units may sum to; the threshold is where they would exceed it.
+@dataclass(frozen=True)
+class Guarantee:
+    """A promise about the loss of the next unit, and what it asks of the units at hand.
 
-    Args:
+    Attributes:
         mode: `mean`: the expected loss of the next unit is at most alpha, where alpha was fixed before the data were
             seen. `pac`: with probability 1 − delta over the calibration units, the risk is at most alpha; alpha fixed
             before. `pac-uniform`: the same for all alpha at once (binary losses) or all declared ones, so that alpha
             may be chosen after looking.
-        alpha: the risk level, above 0, in the unit of the loss.
         n: calibration units, all of whose losses are summed.
         bound: B, the largest loss.
         binary: whether the loss is 0 or B and nothing between.
@@ -42,110 +33,103 @@ def allowance(
         delta: for the `pac` modes, the probability of a calibration that does not keep the promise.
         declared: the risk levels of `pac-uniform` for losses that are not binary.
 
-    Returns:
-        The allowance in the unit of the loss, or None where no threshold keeps the promise: the mask is empty.
-
-    Raises:
-        InputError: an argument is out of its range, or alpha is not declared.
-
     Source: `mean`: Angelopoulos et al. 2022 (arXiv 2208.02814), theorem 1. `pac` of binary losses: the binomial tail at
     the k-th smallest of n (Vovk 2012); of others the Hoeffding–Bentkus bound (Bates et al. 2021, arXiv 2101.02703,
     theorem 4), which is below alpha at every smaller threshold because losses do not decrease. `pac-uniform`: the
     one-sided inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990). Leakage is ours:
     docs/methods.md#trust.
     """
-    chance = _chance(mode, alpha, n, binary, leaked, delta, declared)
-    return _allowance(mode, alpha, n, Fraction(bound), binary, leaked, chance)
 
+    mode: str
+    n: int
+    bound: float
+    binary: bool
+    leaked: int = 0
+    delta: float | None = None
+    declared: Sequence[Fraction] = ()
 
-def feasible(
-    mode: str,
-    alpha: Fraction,
-    n: int,
-    bound: float,
-    *,
-    binary: bool,
-    leaked: int = 0,
-    delta: float | None = None,
-    declared: Sequence[Fraction] = (),
-) -> str | None:
-    """Why every mask is empty, and which alpha or n would do; None where some threshold keeps the promise.
+    def allowance(self, alpha: Fraction) -> Fraction | None:
+        """What the losses of the n units may sum to; the threshold is where they would exceed it.
 
-    Args and errors as in `allowance`.
-    """
-    chance, b = _chance(mode, alpha, n, binary, leaked, delta, declared), Fraction(bound)
+        Args:
+            alpha: the risk level, above 0, in the unit of the loss.
 
-    def holds(a: Fraction, units: int) -> bool:
-        return _allowance(mode, a, units, b, binary, leaked, chance) is not None
+        Returns:
+            The allowance in the unit of the loss, or None where no threshold keeps the promise: the mask is empty.
 
-    if holds(alpha, n):
-        return None
-    nano = _next(lambda m: holds(Fraction(m, 10**9), n), int(alpha * 10**9))
-    coarse = 10 ** max(len(str(nano)) - 3, 0)
-    smallest = -(-nano // coarse) * coarse / 10**9  # rounded up: the number that is read must do
-    enough = _next(lambda m: m > _MOST or holds(alpha, m), n)
-    needed = f"n = {enough}" if enough <= _MOST else f"more than {_MOST} units"
-    facts = [f"n = {n} units"]
-    facts += [f"{leaked} of them possibly seen in training"] if leaked else []
-    facts += [f"B = {float(bound):g}"]
-    facts += [f"delta = {delta:g}"] if mode != "mean" else []
-    facts += [f"{len(set(declared))} declared alphas"] if _shared(mode, binary) else []
-    listed = ", ".join(facts[:-1]) + f" and {facts[-1]}"
-    return f"With {listed} the smallest alpha is {smallest:g}; alpha {float(alpha):g} needs {needed}."
+        Raises:
+            InputError: an attribute is out of its range, or alpha is not declared.
+        """
+        return self._allowance(alpha, self.n, self._chance(alpha))
 
+    def infeasible(self, alpha: Fraction) -> str | None:
+        """Why every mask is empty, and which alpha or n would do; None where some threshold keeps the promise.
 
-def _shared(mode: str, binary: bool) -> bool:
-    """Whether delta is shared among the declared levels."""
-    return mode == "pac-uniform" and not binary
+        Raises:
+            InputError: as `allowance`.
+        """
+        chance = self._chance(alpha)
 
+        def holds(a: Fraction, units: int) -> bool:
+            return self._allowance(a, units, chance) is not None
 
-def _chance(
-    mode: str,
-    alpha: Fraction,
-    n: int,
-    binary: bool,
-    leaked: int,
-    delta: float | None,
-    declared: Sequence[Fraction],
-) -> Fraction:
-    """The checked delta of one level, as an exact number; 1 in mode `mean`, which has none."""
-    if mode not in MODES:
-        raise InputError(f"Unknown mode {mode!r}; {closest(mode, MODES)}.")
-    if alpha <= 0:
-        raise InputError(f"A risk level of {float(alpha):g} cannot be kept; give a number above 0, such as 0.05.")
-    if not 0 <= leaked <= n:
-        raise InputError(f"{leaked} leaked units among {n} cannot be; give a number from 0 to {n}.")
-    if mode == "mean":
-        return Fraction(1)
-    if delta is None or not 0 < delta < 1:
-        raise InputError(f"Mode '{mode}' needs a delta between 0 and 1, such as 0.1; got {delta}.")
-    if not _shared(mode, binary):
-        return exact(delta)
-    if alpha not in declared:
-        known = ", ".join(f"{float(a):g}" for a in declared) or "none"
-        raise InputError(
-            f"alpha {float(alpha):g} was not declared; declare every alpha before calibration (declared: {known})."
-        )
-    return exact(delta) / len(set(declared))
+        if holds(alpha, self.n):
+            return None
+        nano = _next(lambda m: holds(Fraction(m, 10**9), self.n), int(alpha * 10**9))
+        coarse = 10 ** max(len(str(nano)) - 3, 0)
+        smallest = -(-nano // coarse) * coarse / 10**9  # rounded up: the number that is read must do
+        enough = _next(lambda m: m > _MOST or holds(alpha, m), self.n)
+        needed = f"n = {enough}" if enough <= _MOST else f"more than {_MOST} units"
+        facts = [f"n = {self.n} units"]
+        facts += [f"{self.leaked} of them possibly seen in training"] if self.leaked else []
+        facts += [f"B = {float(self.bound):g}"]
+        facts += [f"delta = {self.delta:g}"] if self.mode != "mean" else []
+        facts += [f"{len(set(self.declared))} declared alphas"] if self._shared else []
+        listed = ", ".join(facts[:-1]) + f" and {facts[-1]}"
+        return f"With {listed} the smallest alpha is {smallest:g}; alpha {float(alpha):g} needs {needed}."
 
+    @property
+    def _shared(self) -> bool:
+        """Whether delta is shared among the declared levels."""
+        return self.mode == "pac-uniform" and not self.binary
 
-def _allowance(
-    mode: str, alpha: Fraction, n: int, bound: Fraction, binary: bool, leaked: int, delta: Fraction
-) -> Fraction | None:
-    trials = n - leaked
-    if mode == "mean":
-        allowed = alpha * (trials + 1) - bound
-        return allowed if allowed >= 0 else None
-    share = alpha / bound
-    if share >= 1:
-        return n * bound
-    if not binary:
-        total = _hoeffding_bentkus(trials, share, delta)
-    elif mode == "pac":
-        total = _binomial_rank(trials, share, delta)
-    else:
-        total = _dkw(trials, share, delta)
-    return None if total is None else total * bound
+    def _chance(self, alpha: Fraction) -> Fraction:
+        """The checked delta of one level, as an exact number; 1 in mode `mean`, which has none."""
+        if self.mode not in MODES:
+            raise InputError(f"Unknown mode {self.mode!r}; {closest(self.mode, MODES)}.")
+        if alpha <= 0:
+            raise InputError(f"A risk level of {float(alpha):g} cannot be kept; give a number above 0, such as 0.05.")
+        if not 0 <= self.leaked <= self.n:
+            raise InputError(f"{self.leaked} leaked units among {self.n} cannot be; give a number from 0 to {self.n}.")
+        if self.mode == "mean":
+            return Fraction(1)
+        if self.delta is None or not 0 < self.delta < 1:
+            raise InputError(f"Mode '{self.mode}' needs a delta between 0 and 1, such as 0.1; got {self.delta}.")
+        if not self._shared:
+            return exact(self.delta)
+        if alpha not in self.declared:
+            known = ", ".join(f"{float(a):g}" for a in self.declared) or "none"
+            raise InputError(
+                f"alpha {float(alpha):g} was not declared; declare every alpha before calibration (declared: {known})."
+            )
+        return exact(self.delta) / len(set(self.declared))
+
+    def _allowance(self, alpha: Fraction, n: int, delta: Fraction) -> Fraction | None:
+        """Of n units, with a checked delta."""
+        trials, bound = n - self.leaked, Fraction(self.bound)
+        if self.mode == "mean":
+            allowed = alpha * (trials + 1) - bound
+            return allowed if allowed >= 0 else None
+        share = alpha / bound
+        if share >= 1:
+            return n * bound
+        if not self.binary:
+            total = _hoeffding_bentkus(trials, share, delta)
+        elif self.mode == "pac":
+            total = _binomial_rank(trials, share, delta)
+        else:
+            total = _dkw(trials, share, delta)
+        return None if total is None else total * bound
 
 
 def _binomial_rank(trials: int, share: Fraction, delta: Fraction) -> Fraction | None:

@@ -34,6 +34,11 @@ def exact(alpha: float | str | Fraction) -> Fraction:
     return number
 
 
+def percent(written: str) -> str:
+    """A number as it was written, in percent: `5 %`."""
+    return f"{100 * float(exact(written)):g} %"
+
+
 def _short(written: str) -> bool:
     """Whether the number has an end that can be waited for: 1e99999999 has eight digits, and a hundred million."""
     exponent = written.lower().partition("e")[2].strip()

@@ -24,10 +24,10 @@ def test_npy_kinds(tmp_path, shape, dtype):
     np.save(tmp_path / "a.npy", np.asfortranarray(array))
     photo = read_photo(tmp_path / "a.npy")
     top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-    whole = photo.samples if photo.alpha is None else np.dstack([photo.samples, photo.alpha])
+    whole = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
     np.testing.assert_allclose(whole, array.reshape(5, 7, -1).astype(np.float64) / top, atol=1e-7)
     assert photo.bit_depth == (32 if top == 1 else 8 * array.itemsize)
-    assert photo.samples.dtype == np.float32
+    assert photo.pixels.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_npy_of_other_kinds_is_refused(tmp_path, array, reason):
 def test_float_files_keep_values_outside_zero_and_one(tmp_path):
     array = np.array([[-3.5, 7.25]], np.float32)
     np.save(tmp_path / "a.npy", array)
-    np.testing.assert_array_equal(read_photo(tmp_path / "a.npy").samples[..., 0], array)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.npy").pixels[..., 0], array)

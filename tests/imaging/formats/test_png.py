@@ -27,7 +27,7 @@ def refused(path: Path, reason: str, **kwargs: int) -> None:
 
 
 def stored(photo: Photo, top: int = 255) -> np.ndarray:
-    return np.rint(photo.samples * top).astype(int)
+    return np.rint(photo.pixels * top).astype(int)
 
 
 def saved(path: Path, image: Image.Image, **kwargs: object) -> Path:

@@ -24,7 +24,7 @@ def refused(path: Path, reason: str, **kwargs: int) -> None:
 
 
 def stored(photo: Photo, top: int = 255) -> np.ndarray:
-    return np.rint(photo.samples * top).astype(int)
+    return np.rint(photo.pixels * top).astype(int)
 
 
 def saved(path: Path, image: Image.Image, **kwargs: object) -> Path:
@@ -53,7 +53,7 @@ def test_tiff_kinds(tmp_path, compression, dtype, channels, separate):
     )
     photo = read_photo(tmp_path / "a.tif")
     assert photo.bit_depth == 8 * np.dtype(dtype).itemsize
-    whole = photo.samples if photo.alpha is None else np.dstack([photo.samples, photo.alpha])
+    whole = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
     np.testing.assert_array_equal(whole * top if top == 1 else np.rint(whole * top), array)
 
 
@@ -73,7 +73,7 @@ def test_tiff_white_is_zero_palette_bits_tiles_and_twelve_bits(tmp_path):
     np.testing.assert_array_equal(stored(photo), np.asarray(palette.convert("RGB")))
     assert photo.bit_depth == 8
     bits = Image.fromarray(RGB).convert("1")
-    np.testing.assert_array_equal(read_photo(saved(path, bits, compression="group4")).samples[..., 0], np.asarray(bits))
+    np.testing.assert_array_equal(read_photo(saved(path, bits, compression="group4")).pixels[..., 0], np.asarray(bits))
     tifffile.imwrite(path, RGB, photometric="rgb", tile=(16, 16), compression="zlib")
     np.testing.assert_array_equal(stored(read_photo(path)), RGB)
     twelve = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)
@@ -91,8 +91,8 @@ def test_premultiplied_alpha_becomes_straight(tmp_path):
         extrasamples=["assocalpha"],
     )
     photo = read_photo(tmp_path / "a.tif")
-    np.testing.assert_allclose(photo.samples[:, 1:], colour[:, 1:], atol=1e-6)
-    assert not photo.samples[:, 0].any()  # nothing is left of a colour under full transparency
+    np.testing.assert_allclose(photo.pixels[:, 1:], colour[:, 1:], atol=1e-6)
+    assert not photo.pixels[:, 0].any()  # nothing is left of a colour under full transparency
 
 
 def test_tiff_thumbnail_is_no_second_page(tmp_path):

@@ -1,1 +1,1 @@
-"""One module per file format, each with `read` and `write`."""
+"""One module per file format, each with its `Format`; `registry` lists them."""

@@ -59,7 +59,7 @@ def upright(photo: Photo, orientation: int) -> Photo:
         return photo
     alpha = None if photo.alpha is None else _turned(photo.alpha, orientation)
     dpi = photo.dpi[::-1] if photo.dpi and orientation >= 5 else photo.dpi
-    return replace(photo, samples=_turned(photo.samples, orientation), alpha=alpha, dpi=dpi)
+    return replace(photo, pixels=_turned(photo.pixels, orientation), alpha=alpha, dpi=dpi)
 
 
 def _turned(array: Array, orientation: int) -> Array:

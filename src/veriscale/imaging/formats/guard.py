@@ -67,7 +67,7 @@ def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
             f"{path} says it is {width} × {height}, above the limit of {max_pixels} pixels; "
-            f"if you trust it, raise the limit: --max-pixels {width * height} (max_pixels= in Python)"
+            f"if you trust it, raise the limit: `--max-pixels` {width * height} (max_pixels= in Python)"
         )
 
 

@@ -11,10 +11,9 @@ from PIL import Image, JpegImagePlugin
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
-
-SIGNATURE = b"\xff\xd8\xff"
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -45,3 +44,7 @@ def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | No
     kept = {} if dpi is None else {"dpi": dpi}
     Image.fromarray(pixels).save(encoded, "JPEG", quality=95, subsampling=0, icc_profile=icc, **kept)
     file.write(encoded.getbuffer())
+
+
+LONGEST_SIDE = 65_500  # of libjpeg
+JPEG = Format("jpeg", "JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", read, write, (8,), False, LONGEST_SIDE, alpha=False)

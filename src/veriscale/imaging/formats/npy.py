@@ -1,5 +1,6 @@
 """NPY: one NumPy array; never a pickle."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -8,10 +9,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, quiet
 from veriscale.imaging.photo import Photo, check_kind, from_array
-
-SIGNATURE = npy_format.MAGIC_PREFIX
 
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
@@ -30,7 +30,10 @@ def read(path: Path, max_pixels: int) -> Photo:
     return replace(from_array(array, str(path)), format="npy")
 
 
-def write(pixels: NDArray[Any], file: IO[bytes]) -> None:
-    """Write (H, W) or (H, W, 2 to 4) float32."""
+def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
+    """Write (H, W) or (H, W, 2 to 4) float32; profile and resolution have no place in it."""
     npy_format.write_array_header_1_0(file, npy_format.header_data_from_array_1_0(pixels))
     file.write(pixels.data)  # not ndarray.tofile, which hides why a write failed
+
+
+NPY = Format("npy", "NPY", (".npy",), re.escape(npy_format.MAGIC_PREFIX), read, write, depths=(32,), tagged=False)

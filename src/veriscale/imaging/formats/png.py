@@ -3,6 +3,7 @@
 Source: W3C Portable Network Graphics (PNG) Specification, third edition, §5, §11.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
@@ -85,3 +87,15 @@ def _unpacked(packed: bytes) -> bytes:
 
 def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", len(body), name) + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
+
+
+PNG = Format(
+    "png",
+    "PNG",
+    (".png",),
+    re.escape(SIGNATURE),
+    read,
+    write,
+    (8, 16),
+    longest_side=1_000_000,  # of libpng
+)

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 from veriscale.imaging.colour import unpremultiplied
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
-
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
 _PREMULTIPLIED, _STRAIGHT = 1, 2
@@ -44,7 +43,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         icc, dpi = page.iccprofile, _dpi(page)
         orientation = int(page.tags.valueof(exif.ORIENTATION, 1))
     photo = from_array(array, str(path), top=_top(page))
-    samples, alpha = photo.samples, photo.alpha
+    samples, alpha = photo.pixels, photo.alpha
     if page.photometric == _WHITE_IS_ZERO:
         samples = 1 - samples
     if alpha is not None and page.extrasamples[0] == _PREMULTIPLIED:
@@ -146,3 +145,6 @@ def _dpi(page: Any) -> tuple[float, float] | None:
     if per_inch is None or x is None or y is None or not x[1] or not y[1]:
         return None
     return plausible_dpi(x[0] / x[1] * per_inch, y[0] / y[1] * per_inch)
+
+
+TIFF = Format("tiff", "TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*|II\+\0|MM\0\+", read, write, depths=(8, 16, 32))

@@ -16,13 +16,9 @@ from PIL import Image
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
+from veriscale.imaging.formats.format import Format
 from veriscale.imaging.formats.guard import check_size, decoding, unlogged
 from veriscale.imaging.photo import Photo, from_array
-
-
-def is_webp(head: bytes) -> bool:
-    """Whether a file begins as WebP files do."""
-    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
 def read(path: Path, max_pixels: int) -> Photo:
@@ -74,3 +70,7 @@ def _size(name: bytes, body: bytes) -> tuple[int, int]:
         return width & 0x3FFF, height & 0x3FFF
     (bits,) = struct.unpack_from("<I", body, 1)
     return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+
+
+LONGEST_SIDE = 16_383  # of libwebp
+WEBP = Format("webp", "WebP", (".webp",), rb"RIFF....WEBP", read, write, (8,), True, LONGEST_SIDE, grey=False)

@@ -1,0 +1,38 @@
+"""Settings as options: a command gets one for every setting it knows."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from cyclopts import Parameter
+
+from veriscale.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., int])
+
+
+def takes_settings(command: Command) -> Command:
+    """Put an option in the place of `**given` for every setting that is for a command of this name."""
+    signature, types = inspect.signature(command), get_type_hints(Settings)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    first = next((i for i, p in enumerate(own) if p.kind is p.KEYWORD_ONLY), len(own))
+    options = [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[types[f.name], Parameter(help=f.metadata["help"], negative="")],
+        )
+        for f in fields(Settings)
+        if command.__name__ in f.metadata["commands"] and f.name not in signature.parameters
+    ]
+    parameters = [*own[: first + 1], *options, *own[first + 1 :]]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # as inspect reads it
+    command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+    return command
+
+
+def given_settings(given: dict[str, Any]) -> Settings:
+    """What was said on the command line; a switch that was left alone is not said."""
+    return Settings(**{k: v for k, v in given.items() if v is not False})

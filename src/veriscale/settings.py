@@ -1,0 +1,133 @@
+"""What can be asked of a restoration: strings and numbers, a line of help each.
+
+One form for every door: the command line makes its options of the fields, Python's arguments become it, run.json holds
+it, certificates fix some of it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from veriscale.errors import InputError
+
+ALL = ("restore", "calibrate", "evaluate")
+"""The commands that take settings."""
+
+
+def _setting(help: str, *, usual: str | int | bool | None = None, commands: Sequence[str] = ALL) -> Any:
+    return field(default=None, metadata={"help": help, "usual": usual, "commands": commands})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of a restoration; None is not said, and left to a certificate, an earlier run, or the default."""
+
+    prior: str | None = _setting(
+        "A name that `veriscale priors` lists, or a file; that of the certificate, else `photo`, by default."
+    )
+    scale: int | None = _setting("Factor; the prior's largest by default.")
+    operator: str | None = _setting(
+        "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
+        "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; or a TOML file. The sidecar "
+        "that `degrade` wrote says it by itself.",
+        commands=("restore", "calibrate"),
+    )
+    noise: str | None = _setting(
+        "Standard deviation of the measurement's noise in [0, 1] units, poisson:peak=30, rician:0.05, or auto; 0 by "
+        "default."
+    )
+    dial: str | None = _setting("0 is closest on average, 1 looks real; several as 0,0.5,1.", usual="0")
+    path: str | None = _setting(
+        "How positions between 0 and 1 are reached: renoise or interpolate.", usual="interpolate"
+    )
+    samples: int | None = _setting(
+        "Number of draws at dial 1, for their mean and spread; of runs of a tool, for their variance.",
+        usual=0,
+        commands=("restore", "calibrate"),
+    )
+    command: str | None = _setting("A tool instead of a prior: 'tool {in} {out}'. No shell.")
+    certificate: str | None = _setting(
+        "A file of `veriscale calibrate`, or a name that `veriscale priors` lists: it gives the settings that are left "
+        "open, and a mask of what can be trusted.",
+        commands=("restore", "evaluate"),
+    )
+    alpha: str | None = _setting(
+        "Risk level of the mask, fixed before the result is seen; 0.05 for the loss area, else 0.1, by default. For "
+        "evaluate several, as 0.02,0.05; a sweep by default.",
+        commands=("restore", "evaluate"),
+    )
+    score_files: str | None = _setting(
+        "Your own maps, where the score is files: a path with {stem} for the picture's name."
+    )
+    timeout: float | None = _setting("Seconds a tool may take for one run; 600 by default.")
+    anchor: str | None = _setting(
+        "First stage: mean (the prior's encoder), fast or paper; what fits the measurement by default.",
+        commands=("restore",),
+    )
+    posterior: str | None = _setting(
+        "Second stage: conditional, proximal, dps or covariance; likewise.", commands=("restore",)
+    )
+    preset: str | None = _setting(
+        "The paper's settings for a task: map-rps-sr4, map-rps-inpainting, map-rps-denoising, map-rps-blur.",
+        commands=("restore",),
+    )
+    consistent: bool | None = _setting(
+        "Move the result until what is left of the measurement is what its noise explains.",
+        usual=False,
+        commands=("restore",),
+    )
+    sampler: str | None = _setting("heun, dpm-solver++ or ancestral.")
+    steps: int | None = _setting("Steps of the sampler.")
+    seed: int | None = _setting("Of all noise; 0 by default.", usual=0)
+    crop: str | None = _setting("Restore a part only: X,Y,W,H in pixels of the input.", commands=("restore",))
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Those that are not None."""
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+
+def usual() -> dict[str, Any]:
+    """The defaults, of the settings that have one."""
+    return {f.name: f.metadata["usual"] for f in fields(Settings) if f.metadata["usual"] is not None}
+
+
+def settled(given: Settings, certified: Settings | None = None, repeated: Settings | None = None) -> Settings:
+    """Given over certificate over repeated run over default.
+
+    Scale and operator say the same thing: one of them given takes the place of both.
+    """
+    lower = {**usual(), **(repeated.said if repeated else {}), **(certified.said if certified else {})}
+    if (given.scale is None) != (given.operator is None):
+        lower = {**lower, "scale": None, "operator": None}
+    return Settings(**{**lower, **given.said})
+
+
+def positions(dial: str) -> tuple[float, ...]:
+    """The dial positions in `0.5` or `0,0.5,1`, sorted, each once.
+
+    Raises:
+        InputError: not numbers in [0, 1].
+    """
+    wrong = f"Dial {dial!r} is not a number in [0, 1], or several such as 0,0.5,1."
+    if not re.fullmatch(r"[\d.eE+\-, ]+", dial):
+        raise InputError(wrong)
+    try:
+        return checked([float(part) for part in dial.split(",")])
+    except ValueError as error:
+        raise InputError(wrong) from error
+
+
+def checked(dials: Sequence[float]) -> tuple[float, ...]:
+    """The dial positions, sorted, each once.
+
+    Raises:
+        InputError: one lies outside [0, 1], or there is none.
+    """
+    if not dials:
+        raise InputError("No dial position is given; 0 is closest on average, 1 looks real.")
+    for f in dials:
+        if not 0 <= f <= 1:
+            raise InputError(f"Dial {f:g} is outside [0, 1]; 0 is closest on average, 1 looks real.")
+    return tuple(sorted(set(dials)))

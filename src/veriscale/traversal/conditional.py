@@ -1,0 +1,140 @@
+"""Restoring a measurement that the prior's encoder knows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.encoder import Condition
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.samplers import evaluations
+from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error
+from veriscale.traversal.dial import Dial, find_table
+from veriscale.traversal.method import Work
+from veriscale.traversal.renoise import SAMPLER, STEPS, renoise
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """Both stages by one pass of the encoder and the conditional denoiser: a `Method`.
+
+    Attributes:
+        prior: on its device.
+        scale: of the measurement, one the prior knows.
+        noise_std: of the measurement.
+        sampler, steps: of the second stage.
+    """
+
+    prior: Prior
+    scale: int
+    noise_std: float
+    sampler: str = SAMPLER
+    steps: int = STEPS
+
+    name = "conditional"
+    anchor = "mean"
+    posterior = "conditional"
+    first_evaluations = 0
+    pilots = 0, 0
+    gradient = False
+
+    @property
+    def sigma_max(self) -> float:
+        """The noise level at which a full draw starts."""
+        return self.prior.mode(self.scale).sigma_max
+
+    @property
+    def predicts_error(self) -> bool:
+        """Whether the prior has an error predictor."""
+        return self.prior.predictor is not None
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the denoiser in one draw."""
+        return evaluations(self.sampler, self.steps)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def check_dial(self) -> None:
+        """Raise `InputError` where the prior's card has no table."""
+        find_table(self.prior.card, self.scale, self.noise_std, self.sampler, self.steps)
+
+    def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
+        """Bytes of canvases at the peak."""
+        kept = self.prior.card.network.encoder.features + 5 * channels if features else 0
+        return 4 * pixels * (channels * pictures + kept)
+
+    def costs(self) -> tuple[str, str]:
+        """Two phrases about the first stage and the memory."""
+        return "one of the encoder", ""
+
+    def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "ConditionalProblem":
+        """The encoder's pass; arguments as `Method.begin`."""
+        rows, columns = padding(self.prior, y.shape[-2], y.shape[-1], self.scale)
+        if rows or columns:
+            sides = ((0, 0), (0, 0), (0, rows), (0, columns))
+            y = torch.from_numpy(np.pad(y.numpy(), sides, mode="symmetric"))
+        return ConditionalProblem(
+            self,
+            encode(
+                self.prior,
+                y,
+                self.scale,
+                self.noise_std,
+                features=work.features,
+                tile=work.tile,
+                tell=partial(work.tell, "encode"),
+            ),
+            work,
+        )
+
+
+class ConditionalProblem:
+    """A measurement that the encoder has seen; its sides are continued to the denoiser's stride."""
+
+    fell_back = False
+
+    def __init__(self, method: Conditional, condition: Condition, work: Work) -> None:
+        self.method, self.condition, self.work = method, condition, work
+        self.anchor = condition.mean
+        self.done = 0
+
+    def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
+        """Draws from `start`, (B, C, H, W), one per field."""
+        method = self.method
+        mode = method.prior.mode(method.scale)
+        denoiser = ConditionalDenoiser(method.prior, self.condition, method.scale, method.noise_std, self.work.tile)
+
+        def counted(x: Tensor, sigma: float) -> Tensor:
+            out = denoiser(x, sigma)
+            self.done += len(x)
+            self.work.tell("sample", self.done, self.work.evaluations)
+            return out
+
+        return renoise(
+            self.anchor,
+            counted,
+            start,
+            sigma_min=mode.sigma_min,
+            sampler=method.sampler,
+            steps=method.steps,
+            variance=lambda s: mode.variance_at(s, method.noise_std),
+            fields=fields,
+        )
+
+    def dial(self, full: Sequence[Tensor], partial: Callable[[float], Tensor] | None) -> Dial:
+        """The table on the prior's card."""
+        m = self.method
+        return find_table(m.prior.card, m.scale, m.noise_std, m.sampler, m.steps)
+
+    def predicted_error(self, threshold: Tensor) -> Tensor:
+        """The logit of P(|x − anchor| > threshold | y), (1, H, W) for a threshold per pixel."""
+        return predict_error(self.method.prior, self.condition, self.method.scale, threshold, self.work.tile)

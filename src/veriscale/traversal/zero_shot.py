@@ -1,0 +1,194 @@
+"""Restoring any measurement with the unconditional prior."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.encoder import CENTRE
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.samplers import evaluations
+from veriscale.diffusion.schedule import karras
+from veriscale.errors import InputError
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
+from veriscale.physics.operator import Operator
+from veriscale.runtime.networks import UnconditionalDenoiser
+from veriscale.traversal import anchor as anchors
+from veriscale.traversal.dial import Dial
+from veriscale.traversal.dps import dps
+from veriscale.traversal.method import Work
+from veriscale.traversal.pilot import pilot
+from veriscale.traversal.posterior import Covariance, Proximal
+from veriscale.traversal.presets import DEFAULT, Preset
+from veriscale.traversal.renoise import full_level, renoise, renoised, unit_noise
+
+# Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
+SAMPLER, STEPS = "dpm-solver++", 20
+PILOT_STARTS = (0.05, 0.1, 0.2, 0.4)  # σ₀ of the pilot draws on the path `renoise`
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Both stages by the unconditional denoiser and the operator: a `Method`.
+
+    Attributes:
+        prior: on its device.
+        operator, noise: of the measurement; the operator bound to its grid.
+        anchor: "fast" or "paper".
+        posterior: "proximal", "dps" or "covariance".
+        preset: settings of `paper` and `dps`.
+        sampler, steps: of the second stage.
+    """
+
+    prior: Prior
+    operator: Operator
+    noise: Noise
+    anchor: str = "fast"
+    posterior: str = "proximal"
+    preset: Preset = DEFAULT
+    sampler: str = SAMPLER
+    steps: int = STEPS
+
+    name = "zero-shot"
+    predicts_error = False
+    pilots = 2, len(PILOT_STARTS)
+
+    @property
+    def sigma_max(self) -> float:
+        """The noise level at which a full draw starts."""
+        return full_level(self.operator)
+
+    @property
+    def first_evaluations(self) -> int:
+        """Evaluations of the denoiser in the first stage."""
+        return {"fast": anchors.STEPS, "paper": self.preset.iterations}[self.anchor]
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the denoiser in one draw."""
+        return self.steps if self.posterior == "dps" else evaluations(self.sampler, self.steps)
+
+    @property
+    def gradient(self) -> bool:
+        """Whether a draw keeps the graph of the network: one at a time, then."""
+        return self.posterior in ("dps", "covariance")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The preset, where the first stage reads it."""
+        return asdict(self.preset) if self.anchor == "paper" else {}
+
+    def check_dial(self) -> None:
+        """Every position can be reached."""
+
+    def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
+        """Bytes of canvases at the peak: the whole picture is one problem."""
+        # The splitting's variables, and complex spectra where there are any.
+        return 4 * pixels * channels * (pictures + (10 if self.operator.local else 18))
+
+    def costs(self) -> tuple[str, str]:
+        """Two phrases about the first stage and the memory."""
+        whole = " The whole picture is one problem; only the network runs in tiles."
+        return f"{self.first_evaluations} for the anchor", whole
+
+    def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "ZeroShotProblem":
+        """The anchor; arguments as `Method.begin`."""
+        return ZeroShotProblem(self, DataTerm(self.operator, y, seen_as_copies(self.noise, copies)), noise, work)
+
+
+class ZeroShotProblem:
+    """A measurement whose anchor is found."""
+
+    def __init__(self, method: ZeroShot, data: DataTerm, noise: Callable[[], NoiseField], work: Work) -> None:
+        self.method, self.data, self.work, self.done = method, data, work, 0
+        self.mode = method.prior.mode(0)
+        self.network = UnconditionalDenoiser(method.prior, work.tile)
+        found = self._anchor(noise)
+        self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
+
+    def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
+        """Draws from `start`, (B, C, H, W), one per field."""
+        method, mode = self.method, self.mode
+        data = DataTerm(self.data.operator, self.data.y.expand(len(fields), *self.data.y.shape[1:]), self.data.noise)
+        if method.posterior == "dps":
+            x = renoised(self.anchor, start, fields)
+            sigmas = karras(start, min(mode.sigma_min, start / 2), method.steps)
+            shape = self.anchor.shape[-3:]
+            noise = partial(unit_noise, fields, "dps", shape=shape)
+            return dps(self._pullback, data, x, sigmas, method.preset.zeta, noise)
+        if method.posterior == "covariance":
+            posterior: Callable[[Tensor, float], Tensor] = Covariance(self._pullback, data)
+        else:
+            posterior = Proximal(self._denoise, data, mode.sigma_data[0] ** 2)
+        return renoise(
+            self.anchor,
+            posterior,
+            start,
+            sigma_min=mode.sigma_min,
+            sampler=method.sampler,
+            steps=method.steps,
+            variance=lambda s: mode.variance_at(s, 0.0),
+            fields=fields,
+        )
+
+    def dial(self, full: Sequence[Tensor], partial: Callable[[float], Tensor] | None) -> Dial:
+        """Learned from draws on this picture; without partial ones for the path `interpolate` alone."""
+        if partial is None:
+            return pilot(self.anchor, full, lambda start: full[0], (), self.method.sigma_max)
+        return pilot(self.anchor, full, partial, PILOT_STARTS, self.method.sigma_max)
+
+    def predicted_error(self, threshold: Tensor) -> Tensor:
+        """There is none."""
+        raise InputError("The error predictor needs a measurement that the prior's encoder knows.")
+
+    def _anchor(self, noise: Callable[[], NoiseField]) -> anchors.Anchor:
+        method, data = self.method, self.data
+        tell = partial(self.work.tell, "anchor")
+        if method.anchor == "fast":
+            shape = data.operator.truth_shape(tuple(data.y.shape[1:]))
+            mean = torch.full((1, *shape), CENTRE)
+            sigmas = anchors.levels_for(data, shape, self.mode.trust, self.mode.high)
+            prior_variance = self.mode.sigma_data[0] ** 2
+            return anchors.fast(self._denoise, data, sigmas, mean, prior_variance, tell, self.mode.trust)
+        preset = method.preset
+        weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
+        shape = tuple(data.start().shape[1:])
+        return anchors.paper(
+            self._denoise,
+            data,
+            iterations=preset.iterations,
+            weight=weight,
+            rate=preset.rate,
+            sigma=preset.sigma,
+            noise=partial(unit_noise, [(noise(), 0)], "anchor", shape=shape),
+            tell=tell,
+        )
+
+    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
+        out = self.network(x, sigma)
+        self._count(x)
+        return out
+
+    def _pullback(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        out = self.network.pullback(x, sigma)
+        self._count(x)
+        return out
+
+    def _count(self, x: Tensor) -> None:
+        self.done += len(x)
+        phase = "sample" if self.done > self.method.first_evaluations else "anchor"
+        self.work.tell(phase, self.done, self.work.evaluations)
+
+
+def seen_as_copies(noise: Noise, copies: int) -> Noise:
+    """The noise of a grey measurement seen as `copies` equal channels, which together must not count as more data."""
+    if copies > 1 and isinstance(noise, PoissonNoise):
+        return PoissonNoise(noise.peak / copies)  # its variance times the number of copies
+    if copies == 1 or not isinstance(noise, GaussianNoise):
+        return noise
+    return GaussianNoise(min(1.0, max(noise.std, ROUNDING) * copies**0.5))

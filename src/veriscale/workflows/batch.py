@@ -1,0 +1,367 @@
+"""Many pictures with one restorer: which files, where results go, what is there already, and what was done."""
+
+import hashlib
+import json
+import os
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError, about
+from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
+from veriscale.imaging.read import MAX_PIXELS, read_photo
+from veriscale.settings import Settings, settled
+from veriscale.traversal.method import Tell
+from veriscale.workflows.certifying.certified import certified_settings
+from veriscale.workflows.journal import read_run
+from veriscale.workflows.opening import find_certificate, open_restorer
+from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.restoration import Page
+from veriscale.workflows.restoring.restorer import Prepared, Restorer
+from veriscale.workflows.restoring.results import (
+    Names,
+    output_names,
+    refuse_existing_results,
+    refuse_input,
+    suffix_of,
+)
+from veriscale.workflows.tools.black_box import ToolError
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file, where its results go below the output folder, and the stem of their names."""
+
+    path: Path
+    folder: Path
+    stem: str
+
+
+def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[list[Item], bool]:
+    """The image files among the inputs; folders are searched with their sub-folders, but not for earlier results.
+
+    Two files of one folder that differ in extension alone get it into their stem, as in cat_jpg.
+
+    Args:
+        inputs: files and folders.
+        output: where results go; what lies in it is not taken for input.
+
+    Returns:
+        The items, and whether there is more than a single file.
+
+    Raises:
+        InputError: an input does not exist, a folder holds no image, or two inputs would have one result.
+    """
+    found: dict[Path, Path] = {}
+    for given in map(Path, inputs):
+        if given.is_dir():
+            pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and is_picture(f)]
+            results = _results(given)
+            pictures = [f for f in pictures if f not in results and not _inside(f, output, given)]
+            if not pictures:
+                raise InputError(f"Folder {given} holds no image; known: {', '.join(EXTENSIONS)}.")
+            found |= {f: f.parent.relative_to(given) for f in pictures}
+        elif given.exists():
+            found[given] = Path()
+        else:
+            raise InputError(f"{given} does not exist.")
+
+    def place(path: Path) -> Path:
+        return path.parent if output is None else found[path]
+
+    shared = Counter((place(p), p.stem) for p in found)
+    items = [
+        Item(p, f, p.stem if shared[place(p), p.stem] == 1 else p.name.replace(".", "_")) for p, f in found.items()
+    ]
+    names = Counter((place(i.path), i.stem) for i in items)
+    for item in items:
+        if names[place(item.path), item.stem] > 1:
+            raise InputError(f"{item.path} and another input would have the same result; restore them one by one.")
+    return items, len(inputs) > 1 or any(Path(i).is_dir() for i in inputs)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its results go."""
+
+    path: Path
+    folder: Path
+    name: str  # what the results' stem is made from
+    file: Path | None = None  # the result, where the user named it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is done with every input.
+
+    Attributes:
+        restorer: who does it.
+        settings: settled, for run.json.
+        certificate: the file or name of the mask's, where there is one.
+        format: of the results: a format's name, or "keep" for the input's kind.
+        report: whether a page is written.
+        force: replace what is there.
+        skip_existing: leave inputs alone whose results are all there.
+        dry_run: check everything, and stop.
+        max_pixels: largest picture that is read.
+        say: told remarks.
+        repeated: sha256 of the input of the run that is repeated.
+    """
+
+    restorer: Restorer
+    settings: Settings
+    format: str = "png"
+    report: bool = False
+    force: bool = False
+    skip_existing: bool = False
+    dry_run: bool = False
+    max_pixels: int = MAX_PIXELS
+    say: Callable[[str], None] = lambda line: None
+    repeated: str | None = None
+
+    def jobs(self, inputs: Sequence[str | Path], output: Path | None) -> list[Job]:
+        """All inputs, each with its place.
+
+        Raises:
+            InputError: as `collect`, or the output does not suit the inputs.
+        """
+        items, many = collect(inputs, output)
+        if self.settings.score_files is not None and len({i.path.stem for i in items}) < len(items):
+            raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
+        if many and output is not None and is_picture(output) and not output.is_dir():
+            raise InputError(f"`--output` {output} names a picture, and there are several inputs; name a folder.")
+        if output is not None and not many and output.suffix and not output.is_dir():
+            format_of(output)
+            return [Job(items[0].path, output.parent, items[0].stem, output)]
+        return [Job(i.path, i.path.parent if output is None else output / i.folder, i.stem) for i in items]
+
+    def run(self, job: Job, tell: Tell = lambda phase, done, of: None) -> dict[str, Any]:
+        """Restore one input; returns the content of its run.json and the files written.
+
+        Raises:
+            InputError: something about the input or its results.
+        """
+        photo = read_photo(job.path, self.max_pixels)
+        work = self.restorer.prepare(photo, job.path)
+        stem = job.file.stem if job.file is not None else f"{job.name}_{work.suffix}"
+        suffix = job.file.suffix if job.file is not None else suffix_of(self.format, photo)
+        masked = self.settings.certificate is not None
+        if masked and not keeps_8_bits(Path(f"result{suffix}")):
+            raise InputError(
+                f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
+            )
+        names = output_names(job.folder, stem, work.dials, work.samples, suffix, masked)
+        if self.skip_existing and all(p.exists() for p in names.all(self.report)):
+            self.say(f"{job.path.name}: done already, skipped.")
+            return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
+        for target in names.all(self.report):
+            refuse_input(target, job.path)
+        if not self.skip_existing:  # what is there of an incomplete set is made again
+            refuse_existing_results(names, self.report, self.force)
+        for line in [*work.lines(), *(work.costs() if self.dry_run else [])]:
+            self.say(line)
+        if self.dry_run:
+            return {"input": {"name": job.path.name}, "dry_run": True, "outputs": []}
+        return self._restore(job, work, names, stem, suffix, tell)
+
+    def _restore(self, job: Job, work: Prepared, names: Names, stem: str, suffix: str, tell: Tell) -> dict[str, Any]:
+        make_folder(names.run.parent)  # refused before the work, not after it
+        try:
+            result = work.restore(tell)
+        except ToolError as error:
+            raise InputError(f"The tool failed: {error}") from error
+        run = result.run
+        run["arguments"] = {**asdict(self.settings), **work.arguments(job.folder)}
+        if self.settings.certificate is not None:
+            run["arguments"]["certificate"] = _named_from(self.settings.certificate, job.folder)
+        digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
+        if self.repeated not in (None, digest):
+            self.say(f"{job.path.name} is not the input of the repeated run: only its settings are.")
+        run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
+        run["peak_memory_mb"] = peak_memory_mb()
+        page = _page() if self.report else None
+        files, notes = result.write(job.folder, stem, suffix=suffix, page=page, force=self.force or self.skip_existing)
+        for note in [*notes, *(f"{job.path.name}: {line}" for line in work.verdicts(result))]:
+            self.say(note)
+        return {**run, "outputs": [str(f) for f in files]}
+
+    def run_all(
+        self, jobs: Sequence[Job], failed: Callable[[str], None], tell: Tell = lambda phase, done, of: None
+    ) -> Iterator[dict[str, Any]]:
+        """Restore all inputs, one after the other; of several, one that cannot be used does not stop the others.
+
+        Args:
+            jobs: of `jobs`.
+            failed: told the sentence, with the file's name.
+            tell: told after every evaluation.
+
+        Raises:
+            InputError: of a single input.
+        """
+        for number, job in enumerate(jobs, start=1):
+            label = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
+            try:
+                yield self.run(job, _labelled(tell, label))
+            except InputError as error:
+                if len(jobs) == 1:
+                    raise
+                failed(about(error, job.path))
+
+
+def open_batch(
+    given: Settings,
+    *,
+    prior: Prior | None = None,
+    repeat: Path | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+    **ways: Any,
+) -> tuple[Batch, list[Path]]:
+    """From what is given to a batch: given over certificate over repeated run over default.
+
+    Args:
+        given: settings.
+        prior: loaded.
+        repeat: a run.json.
+        device: "auto", "cuda", "mps" or "cpu".
+        say: told remarks.
+        ways: the other fields of `Batch`.
+
+    Returns:
+        The batch, and the input of the repeated run.
+
+    Raises:
+        InputError: the run.json cannot be used, or as `open_restorer`.
+    """
+    run = None if repeat is None else read_run(repeat)
+    # Files named by an operator or a certificate are looked for from where they were written down.
+    beside = Path() if repeat is None else repeat.parent
+    held = certified = None
+    repeated = None if run is None else run.settings
+    if given.certificate is not None:
+        held = find_certificate(given.certificate)
+        certified = None if held.command is not None else certified_settings(held)
+    elif repeated is not None and repeated.certificate is not None:
+        held = find_certificate(repeated.certificate, beside)
+        if (beside / repeated.certificate).is_file():
+            repeated = replace(repeated, certificate=str(beside / repeated.certificate))
+    settings = settled(given, certified, repeated)
+    restorer = open_restorer(
+        settings, held, prior=prior, device=device, folder=beside if given.operator is None else Path()
+    )
+    now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
+    if run is not None and now is not None and run.prior_sha256 not in (None, now):
+        say("The prior is not the one of the repeated run: the result will differ.")
+    batch = Batch(restorer, settings, say=say, repeated=None if run is None else run.input_sha256, **ways)
+    return batch, [] if run is None else [run.input]
+
+
+def restore_files(
+    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    prior: Prior | str | None = None,
+    *,
+    certificate: str | None = None,
+    repeat: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    format: str = "png",
+    report: bool = False,
+    force: bool = False,
+    skip_existing: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Tell = lambda phase, done, of: None,
+    **asked: Unpack[Asked],
+) -> list[dict[str, Any]]:
+    """Restore files, or folders with their sub-folders, as the command does; results are written as it names them.
+
+    Args:
+        inputs: files and folders.
+        output: a file for one input, else a folder; beside the input by default.
+        prior: name, path or a loaded prior.
+        certificate: a file of `calibrate` or a name.
+        repeat: the run.json of an earlier run, whose settings are taken.
+        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind.
+        report: write a self-contained HTML page too.
+        force: replace existing results.
+        skip_existing: leave inputs alone whose results are all there.
+        say: told remarks, and of several inputs the sentence about one that cannot be used.
+        progress: told after every evaluation of a network over a picture.
+        asked: settings as of `restore`.
+
+    Returns:
+        The content of every run.json, with the files that were written.
+
+    Raises:
+        InputError: a setting cannot be used, or the only input.
+    """
+    given = replace(as_settings(asked), certificate=certificate)
+    if isinstance(prior, str):
+        given = replace(given, prior=prior)
+    batch, before = open_batch(
+        given,
+        prior=prior if isinstance(prior, Prior) else None,
+        repeat=None if repeat is None else Path(repeat),
+        device=device,
+        say=say,
+        format=format,
+        report=report,
+        force=force,
+        skip_existing=skip_existing,
+    )
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    jobs = batch.jobs([Path(p) for p in several] or before, None if output is None else Path(output))
+    return list(batch.run_all(jobs, say, progress))
+
+
+def _labelled(tell: Tell, label: str) -> Tell:
+    return lambda what, done, of: tell(f"{label}: {what}", done, of)
+
+
+def _page() -> Page:
+    from veriscale.workflows.restoring.reporting import report_html  # a template engine, for those who want a report
+
+    return report_html
+
+
+def peak_memory_mb() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
+
+
+def _inside(path: Path, output: Path | None, given: Path) -> bool:
+    # An output folder below the input holds results; the input folder itself may be named as output.
+    below = (
+        output is not None and output.resolve() != given.resolve() and output.resolve().is_relative_to(given.resolve())
+    )
+    return below and output is not None and path.resolve().is_relative_to(output.resolve())
+
+
+def _results(folder: Path) -> set[Path]:
+    """What earlier runs wrote here, by their run.json."""
+    written: set[Path] = set()
+    for run in folder.rglob("*.run.json"):
+        try:
+            names = json.loads(run.read_text(encoding="utf-8"))["outputs"]
+            written |= {run.parent / str(name) for name in names}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # not one of ours: it claims nothing
+    return written
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """A name that leads from the results to the input and tells nothing of the rest of the machine."""
+    return os.path.relpath(path.resolve(), folder.resolve())
+
+
+def _named_from(certificate: str, results: Path) -> str:
+    """A certificate's file as seen from the results; one that is known by its name keeps it."""
+    return _relative(Path(certificate), results) if Path(certificate).is_file() else certificate

@@ -1,0 +1,1 @@
+"""Certificates: made, found, kept to, scored."""

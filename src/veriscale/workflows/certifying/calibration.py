@@ -1,0 +1,181 @@
+"""Calibrating a prior, or anybody's tool, on a folder of photographs."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+from veriscale.decimals import shortest
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import Noise, parse_noise
+from veriscale.physics.operator import Operator
+from veriscale.settings import positions, settled
+from veriscale.traversal.method import Tell
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.discrepancies import parse_discrepancy
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import make_loss
+from veriscale.trust.scores.registry import parse_score
+from veriscale.workflows.batch import collect
+from veriscale.workflows.certifying.certification import Promise, certify
+from veriscale.workflows.certifying.scoring import check_pattern
+from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
+from veriscale.workflows.degrading.measurement import find_measurement
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.tools.command_template import parse_command
+from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer
+
+DRAWS = 8  # or runs of a tool, where the score needs them and nobody says how many
+# Where nobody says which: chosen on validation (docs/results/trust_tuning.json).
+TOOL_SCORE = "gradient:std=0.7,smooth=2"
+WORST_SCORE = "predictor:tau=0.15,context=0.25,smooth=2"  # for losses that the worst pixel decides
+
+
+def calibrate(
+    directory: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    prior: Prior | str | None = None,
+    score: str | None = None,
+    loss: str = "area",
+    tau: float | None = None,
+    tile: int | None = None,
+    discrepancy: str = "pointwise",
+    mode: str = "mean",
+    delta: float | None = None,
+    alphas: Sequence[float | str] = (),
+    leaked: int = 0,
+    unit: str | None = None,
+    group: bool = False,
+    skip_bad: bool = False,
+    device: str = "auto",
+    force: bool = False,
+    progress: Tell = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
+    **asked: Unpack[Asked],
+) -> Certificate:
+    """Make a certificate: how far results can be trusted on photographs like those of a folder.
+
+    The middle of each photograph is the truth: it is degraded, restored and compared. What was measured is kept beside
+    `output` until that is written, so that a run that was cut off goes on where it was.
+
+    Args:
+        directory: photographs of the kind that will be restored, none of them trained on.
+        output: the certificate's file.
+        prior: name, path or a loaded prior; `photo` by default, where no command is given.
+        score: as in "variance:smooth=2"; the prior's predictor where it has one, else the variance of its draws, and
+            for a tool the gradient of its result.
+        loss, tau, tile: as `trust.losses.registry.make_loss`.
+        discrepancy: as `trust.discrepancies.parse_discrepancy`.
+        mode, delta, alphas, leaked: as `trust.modes.Guarantee`.
+        unit: size of a result, as "320x320"; the largest that all photographs have by default.
+        group: whether the pictures of a sub-folder are one unit.
+        skip_bad: go on without photographs that cannot be read or are too small.
+        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        force: replace an existing certificate.
+        progress: told after every evaluation of a network or run of a tool.
+        tell: told in words what is left out and what fails.
+        asked: settings as of `restore`, of the restorations that are certified, at one dial position; `samples` are
+            draws for the score `variance`, or runs of the tool `command`, 8 by default.
+
+    Raises:
+        InputError: an argument or a photograph cannot be used, or the tool failed on every photograph.
+    """
+    asked_for = as_settings(asked)
+    command = asked_for.command
+    if command is not None and prior is not None:
+        raise InputError("A prior and a command are two things to calibrate; give one.")
+    dial = positions(asked_for.dial or "0")
+    if len(dial) > 1:
+        raise InputError(f"`--dial` {asked_for.dial}: a certificate is for one position; give one.")
+    ways = (asked_for.path, asked_for.sampler, asked_for.steps)
+    if command is not None and (dial, *ways) != ((0.0,), None, None, None):
+        raise InputError("Dial, path, sampler and steps are a prior's; leave them out with a command.")
+    for name in ("alpha", "crop"):
+        if getattr(asked_for, name) is not None:
+            raise InputError(f"`--{name}` is for a restoration, and this is a calibration; leave it out.")
+    promise = Promise(
+        make_loss(loss, tau, tile),
+        parse_discrepancy(discrepancy),
+        mode,
+        delta,
+        tuple(str(a).strip() for a in alphas),
+        leaked,
+        group,
+    )
+    scale, score_files = asked_for.scale, asked_for.score_files
+    if scale is not None and scale < 2:
+        raise InputError(f"Scale {scale} enlarges nothing; give 2 or more.")
+    if unit is not None and promise.loss.any_size:
+        raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
+    size = None if unit is None else parse_size(unit)
+    items, _ = collect([Path(directory)])
+    operator, noise = asked.get("operator"), asked.get("noise")
+    found, model = find_measurement(
+        None,
+        operator if isinstance(operator, Operator) else asked_for.operator,
+        scale,
+        noise if isinstance(noise, Noise) else asked_for.noise,
+    )
+    model = model if isinstance(model, Noise) else parse_noise(str(model))
+    restorer: PriorRestorer | ToolRestorer
+    if command is not None:
+        if found is None and scale is None:
+            raise InputError("A tool's factor is not known; say `--scale`, such as `--scale` 4.")
+        wanted = parse_score(score if score is not None else "files" if score_files else TOOL_SCORE)
+        a = found or Downsample(1 if scale is None else scale)
+        runs = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
+        timeout = TIMEOUT if asked_for.timeout is None else asked_for.timeout
+        restorer = ToolRestorer(parse_command(command), a, str(model), wanted, runs, timeout, score_files)
+        channels = 3
+        _ = restorer.scale  # refused here, not after the first picture
+    else:
+        loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
+        a = found or Downsample(max(loaded.card.network.scales) if scale is None else scale)
+        wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
+        draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
+        settings = settled(replace(asked_for, samples=draws, scale=None, operator=None))
+        restorer = PriorRestorer(loaded, settings, score=wanted, operator=a, noise=model)
+        channels = loaded.card.network.channels
+    check_pattern(wanted, score_files)
+    if not a.picture:
+        raise InputError(f"A measurement by {a} is no picture of 8 bits; a certificate needs one that is.")
+    measuring = Measuring(a, model, channels, seed=asked_for.seed or 0)
+    if size is not None and measuring.fitting(size) != size:
+        raise InputError(f"A unit of {size} is not one that {a} takes whole; {measuring.fitting(size)} is.")
+    good, bad = usable([i.path for i in items], replace(measuring, size=size), skip_bad)
+    if score_files is not None and len({f.stem for f in good}) < len(good):
+        raise InputError(
+            "Two of the pictures have one name, so that `--score-files` cannot tell them apart; rename one."
+        )
+    if size is None and not promise.loss.any_size:
+        size = common_size(good, measuring)
+    for why in bad.values():
+        tell(f"Left out: {why}")
+    tell(
+        f"{len(good)} pictures, {'whole' if size is None else f'results of {size}'}, {a}, noise {measuring.noise}, "
+        f"score {wanted}, loss {loss}."
+    )
+    return certify(
+        [i for i in items if i.path in set(good)],
+        restorer,
+        replace(measuring, size=size),
+        promise,
+        Path(output),
+        card=restorer.prior.card if isinstance(restorer, PriorRestorer) else None,
+        left_out=bad,
+        force=force,
+        progress=progress,
+        tell=tell,
+    )
+
+
+def _usual(prior: Prior, loss: Loss) -> str:
+    if prior.predictor is None:
+        return "variance:smooth=2"
+    return WORST_SCORE if loss.tau is None else f"predictor:tau={shortest(loss.tau)}"

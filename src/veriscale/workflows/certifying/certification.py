@@ -1,0 +1,236 @@
+"""From photographs to a certificate: measure, restore, compare, one unit after the other."""
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from veriscale.diffusion.card import KEPT_DIGITS, Card
+from veriscale.errors import InputError
+from veriscale.imaging.atomic import make_folder, refuse_existing
+from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
+from veriscale.trust.certificate_file import write_certificate
+from veriscale.trust.discrepancies import Discrepancy
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import staircase
+from veriscale.trust.measurement_statistics import statistics
+from veriscale.trust.modes import MODES, Guarantee
+from veriscale.trust.risk_level import exact
+from veriscale.workflows.batch import Item
+from veriscale.workflows.certifying.calibration_log import CalibrationLog, UnitRecord
+from veriscale.workflows.certifying.delivery import deliver
+from veriscale.workflows.certifying.units import Measuring
+from veriscale.workflows.restoring.restorer import Restorer
+from veriscale.workflows.tools.black_box import ToolError
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised.
+
+    Attributes:
+        loss, discrepancy: what is bounded.
+        mode, delta, declared: how, as in `trust.modes.Guarantee`.
+        leaked: how many of the pictures may have been trained on.
+        grouped: whether a unit is a folder of pictures.
+    """
+
+    loss: Loss
+    discrepancy: Discrepancy
+    mode: str = "mean"
+    delta: float | None = None
+    declared: tuple[str, ...] = ()
+    leaked: int = 0
+    grouped: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What one promise is about."""
+        return "folder" if self.grouped else "picture"
+
+    def check(self, n: int) -> None:
+        """Raise `InputError` where the settings do not go together, before any work."""
+        if self.delta is not None and self.mode == "mean":
+            raise InputError(f"`--delta` is of the modes {' and '.join(MODES[1:])}; leave it out.")
+        if self.declared and (self.mode != "pac-uniform" or self.loss.binary):
+            raise InputError("`--alphas` is of `--mode` pac-uniform with a loss other than violation; leave it out.")
+        if self.mode == "pac-uniform" and not self.loss.binary and not self.declared:
+            raise InputError("`--mode` pac-uniform needs every level beforehand: `--alphas` 0.02,0.05.")
+        Guarantee(
+            self.mode,
+            n,
+            self.loss.bound(self.discrepancy.bound),
+            binary=self.loss.binary,
+            leaked=self.leaked,
+            delta=self.delta,
+            declared=[exact(a) for a in self.declared],
+        ).allowance(exact(self.declared[0]) if self.declared else exact("0.1"))
+
+
+def certify(
+    pictures: Sequence[Item],
+    restorer: Restorer,
+    measuring: Measuring,
+    promise: Promise,
+    output: Path,
+    *,
+    card: Card | None = None,
+    left_out: dict[str, str] | None = None,
+    force: bool = False,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Certificate:
+    """Measure, restore and compare every picture, and write the certificate.
+
+    What was measured is kept beside `output` until it is written, so that a run that was cut off goes on where it was.
+
+    Args:
+        pictures: truths, with the folder each lies in.
+        restorer: what the certificate will be about.
+        measuring: how truths are cut and measured.
+        promise: what is promised.
+        output: of the certificate.
+        card: the prior's, to know pictures it was trained on.
+        left_out: pictures that cannot be used, and why; for the record.
+        force: replace an existing certificate.
+        progress: told after every evaluation of a network or run of a tool.
+        tell: told in words what goes wrong with a picture.
+
+    Raises:
+        InputError: the output exists, a picture or setting cannot be used, or the tool failed on every picture.
+    """
+    refuse_existing(output, force)
+    units = _units(pictures, promise.grouped)
+    promise.check(len(units))
+    hashes = {str(i.path): hashlib.sha256(i.path.read_bytes()).hexdigest() for i in pictures}
+    twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice: a copy is no further picture; take it away.")
+    seen = trained_on(hashes, card)
+    if len(seen) > promise.leaked:
+        raise InputError(
+            f"{len(seen)} of the pictures were used to train the prior, such as {Path(seen[0]).name}; take them away, "
+            f"or say `--leaked` {len(seen)}."
+        )
+    bound = promise.loss.bound(promise.discrepancy.bound)
+    first = measuring(pictures[0].path)
+    size = measuring.size
+    unit = Unit(
+        promise.unit,
+        None if size is None else size.width,
+        None if size is None else size.height,
+        "RGB" if measuring.channels == 3 else "grey",
+        first.measurement.bit_depth,
+    )
+    binding = Binding(
+        restoration=restorer.prepare(first.measurement).facts,
+        unit=unit,
+        score=str(restorer.score),
+        loss=promise.loss.name,
+        tau=promise.loss.tau,
+        tile=promise.loss.tile,
+        discrepancy=str(promise.discrepancy),
+        bound=bound,
+        mode=promise.mode,
+        n=len(units),
+        leaked=promise.leaked,
+        delta=promise.delta,
+        declared=list(promise.declared),
+    )
+    make_folder(output.parent)
+    head = {"binding": msgspec.to_builtins(binding), "files": hashes, "seed": measuring.seed}
+    log = CalibrationLog(output.with_name(output.name + ".part"), head)
+    for k, (name, files) in enumerate(units.items()):
+        maps = _maps(files, restorer.score_files)
+        known = log.records.get(name)
+        if known is not None and not known.failed and known.maps == maps:
+            continue
+
+        def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
+            progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units))
+
+        log.add(name, replace(_record(files, restorer, measuring, promise, shown), maps=maps))
+        if log.records[name].failed:
+            tell(log.records[name].failed)
+    kept = {name: r for name, r in log.records.items() if r.staircase is not None}
+    failed = {name: r.failed for name, r in log.records.items() if r.failed}
+    if not kept:
+        raise InputError(f"The tool failed on every picture, the first time so: {next(iter(failed.values()))}")
+    promise.check(len(kept))
+    information: dict[str, Any] = {
+        "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
+        "machine": platform.machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "files": {name: [hashes[str(f)] for f in files] for name, files in units.items()},
+        "trained_on": len(seen) if card is not None and _knows(card) else None,
+        "left_out": left_out or {},
+        "failed": failed,
+        "timeout": restorer.timeout,
+    }
+    made = Certificate(
+        msgspec.structs.replace(binding, n=len(kept)),
+        information,
+        tuple(r.staircase for r in kept.values() if r.staircase is not None),
+        np.concatenate([r.statistics for r in kept.values()]),
+        np.stack([r.quantiles for r in kept.values()]),
+    )
+    certificate = write_certificate(made, output, force)
+    log.remove()
+    return certificate
+
+
+def _units(pictures: Sequence[Item], grouped: bool) -> dict[str, list[Path]]:
+    units: dict[str, list[Path]] = {}
+    for item in pictures:
+        if grouped and not item.folder.parts:
+            raise InputError(
+                f"{item.path} lies in no sub-folder, and `--group` makes each of them a unit; move it into one."
+            )
+        name = item.folder.parts[0] if grouped else (item.folder / item.path.name).as_posix()
+        units.setdefault(name, []).append(item.path)
+    return units
+
+
+def _record(
+    files: Sequence[Path],
+    restorer: Restorer,
+    measuring: Measuring,
+    promise: Promise,
+    tell: Callable[[str, int, int], None],
+) -> UnitRecord:
+    maps, rows = [], []
+    for file in files:
+        x, y = (m := measuring(file)).truth, m.measurement
+        try:
+            delivered = deliver(restorer, y, file.stem, tell)
+        except ToolError as error:
+            return UnitRecord(None, np.empty(0, np.float32), np.empty((0, 0)), f"{file.name}: {error}")
+        maps.append((delivered.score, promise.discrepancy(delivered.picture, x)))
+        rows.append(statistics(y.pixels))
+    stairs = staircase(promise.loss, maps, promise.discrepancy.bound)
+    return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), np.stack(rows))
+
+
+def _knows(card: Card) -> bool:
+    return any(d.each for d in card.training)
+
+
+def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
+    """The files, by the hash of their content, that the prior of a card was trained on."""
+    known = {digits for d in card.training for digits in d.each} if card is not None else set()
+    return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
+
+
+def _maps(files: Sequence[Path], pattern: str | None) -> str:
+    """A hash of the user's own maps of a unit, as far as they are there; a unit with others is measured again."""
+    digest = hashlib.sha256()
+    for path in [Path(pattern.replace("{stem}", f.stem)) for f in files] if pattern is not None else []:
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()

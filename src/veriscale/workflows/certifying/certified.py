@@ -1,0 +1,67 @@
+"""Restoring with a prior as a certificate says: its settings, and whether they are kept."""
+
+from veriscale.decimals import shortest
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo
+from veriscale.settings import Settings, positions
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.facts import PriorFacts
+from veriscale.trust.scores.registry import parse_score
+from veriscale.workflows.certifying.binding import plan_facts
+from veriscale.workflows.restoring.plan import Plan
+
+_SETTINGS = ("path", "samples", "sampler", "steps", "seed", "consistent")
+
+
+def certified_settings(certificate: Certificate) -> Settings:
+    """What a certificate says of a prior's restoration, but for the measurement; None where it leaves it open.
+
+    Raises:
+        InputError: it is for a tool.
+    """
+    facts = certified_facts(certificate)
+    given = facts.given()
+    known = {k: given[k] for k in _SETTINGS if k in given}
+    if facts.mode == "zero-shot":
+        known |= {k: given[k] for k in ("anchor", "posterior") if k in given}
+    if facts.posterior == "dps":
+        known.pop("sampler", None)  # it is a sampler of its own, and takes no other
+    return Settings(dial=shortest(facts.dial), **known)
+
+
+def certified_dial(certificate: Certificate, settings: Settings) -> float:
+    """The position that a certificate speaks of.
+
+    Raises:
+        InputError: it is not among those asked for, or the certificate is for a tool.
+    """
+    dial = certified_facts(certificate).dial
+    asked = positions(settings.dial or "0")
+    if dial not in asked:
+        raise InputError(
+            f"The certificate is for dial {dial:g}, and this is {', '.join(f'{f:g}' for f in asked)}: add {dial:g} to "
+            "the positions, or calibrate for another."
+        )
+    return dial
+
+
+def check_certified(photo: Photo, prior: Prior, plan: Plan, certificate: Certificate) -> None:
+    """Raise `InputError`, before any work, where a plan is not what the certificate is about."""
+    dial = certified_facts(certificate).dial
+    certificate.check(plan_facts(prior, plan, parse_score(certificate.binding.score), dial))
+    if photo.alpha is not None:
+        raise InputError("A certificate is for pictures without transparency; flatten this one first.")
+    certificate.check_unit(plan.shape[1], plan.shape[0], photo.channels, photo.bit_depth)
+
+
+def certified_facts(certificate: Certificate) -> PriorFacts:
+    """What a prior's certificate fixes.
+
+    Raises:
+        InputError: it is for a tool.
+    """
+    facts = certificate.binding.restoration
+    if not isinstance(facts, PriorFacts):
+        raise InputError(f"The certificate is for the tool {certificate.command!r}; give `--command`.")
+    return facts

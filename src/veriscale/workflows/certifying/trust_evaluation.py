@@ -1,0 +1,273 @@
+"""A certificate on other photographs: what it promises beside what happens."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.metrics.bootstrap import interval
+from veriscale.physics.measurement_noise import parse_noise
+from veriscale.physics.registry import parse_operator
+from veriscale.report.trust_figure import TrustCurves, trust_figure
+from veriscale.settings import Settings, settled
+from veriscale.traversal.method import Tell
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.discrepancies import parse_discrepancy
+from veriscale.trust.losses.registry import staircase
+from veriscale.trust.psnr_floor import psnr_floor
+from veriscale.trust.risk_level import exact
+from veriscale.trust.scores.registry import parse_score
+from veriscale.trust.staircase import RESOLUTION
+from veriscale.workflows.batch import collect
+from veriscale.workflows.certifying.certification import trained_on
+from veriscale.workflows.certifying.certified import certified_facts, certified_settings
+from veriscale.workflows.certifying.delivery import deliver
+from veriscale.workflows.certifying.scoring import check_pattern
+from veriscale.workflows.certifying.units import Measuring, Size
+from veriscale.workflows.opening import find_certificate, load_certified
+from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.restorer import Restorer
+from veriscale.workflows.tools.black_box import ToolError
+from veriscale.workflows.tools.tool_restorer import certified_tool
+
+ALPHAS = tuple(f"{a:.3g}" for a in np.geomspace(0.005, 0.5, 25))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One picture at every threshold: (A,) each; `psnr` is of the trusted pixels, NaN where there are none."""
+
+    picture: str
+    loss: NDArray[np.float64]
+    trusted: NDArray[np.float64]
+    psnr: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One level over all pictures.
+
+    Attributes:
+        alpha: as it was written.
+        risk, low, high: the mean loss with its 95 % bootstrap interval over pictures.
+        trusted, median: share of the pixels, mean and median over pictures.
+        empty: share of the pictures without a trusted pixel.
+        psnr: mean over the others, dB; None where there are none or an error is 0.
+    """
+
+    alpha: str
+    risk: float
+    low: float
+    high: float
+    trusted: float
+    median: float
+    empty: float
+    psnr: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class TrustEvaluation:
+    """All levels, picture by picture. Every level is a promise by itself: choosing one after looking voids it."""
+
+    alphas: tuple[str, ...]
+    outcomes: list[Outcome]
+    certificate: Certificate
+    failed: list[str]
+
+    def rows(self) -> list[Kept]:
+        """Per level the means over pictures."""
+        loss, trusted, psnr = (np.stack([getattr(o, k) for o in self.outcomes]) for k in ("loss", "trusted", "psnr"))
+        rows = []
+        for a, alpha in enumerate(self.alphas):
+            bounds = interval(loss[:, a]) if len(loss) > 1 else None
+            some = psnr[~np.isnan(psnr[:, a]), a]
+            mean = float(loss[:, a].mean())
+            rows.append(
+                Kept(
+                    alpha,
+                    mean,
+                    mean if bounds is None else bounds.low,
+                    mean if bounds is None else bounds.high,
+                    float(trusted[:, a].mean()),
+                    float(np.median(trusted[:, a])),
+                    float((trusted[:, a] == 0).mean()),
+                    float(some.mean()) if some.size and np.isfinite(some).all() else None,
+                )
+            )
+        return rows
+
+    def draw(self, path: Path, force: bool = False) -> None:
+        """The curves, as a PNG file."""
+        rows, b = self.rows(), self.certificate.binding
+        alphas = [float(exact(r.alpha)) for r in rows]
+        floors = [psnr_floor(a, b.loss, b.discrepancy) for a in alphas]
+        known = [f for f in floors if f is not None]
+        curves = TrustCurves(
+            alphas=np.array(alphas),
+            risk=np.array([r.risk for r in rows]),
+            trusted=np.array([r.trusted for r in rows]),
+            empty=np.array([r.empty for r in rows]),
+            psnr=np.array([np.nan if r.psnr is None else r.psnr for r in rows]),
+            floor=np.array(known) if len(known) == len(rows) and b.mode == "mean" else None,
+            n_pictures=len(self.outcomes),
+            loss=b.loss,
+        )
+        trust_figure(path, curves, force)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "certificate": self.certificate.sha256,
+            "loss": self.certificate.binding.loss,
+            "note": "pointwise in alpha: each row is a promise by itself",
+            "pictures": [o.picture for o in self.outcomes],
+            "failed": self.failed,
+            "levels": [asdict(r) for r in self.rows()],
+        }
+
+
+def certified_restorer(certificate: Certificate, prior: Prior, score_files: str | None = None) -> PriorRestorer:
+    """A prior with everything a certificate fixes, the measurement included."""
+    facts = certified_facts(certificate)
+    score = parse_score(certificate.binding.score)
+    check_pattern(score, score_files)
+    given = Settings(operator=facts.operator, noise=facts.noise, score_files=score_files)
+    return PriorRestorer(prior, settled(given, certified_settings(certificate)), score=score)
+
+
+def evaluate_certificate(
+    pictures: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    certificate: Certificate | str | os.PathLike[str],
+    prior: Prior | str | None = None,
+    *,
+    alphas: Sequence[str] | None = None,
+    device: str = "auto",
+    progress: Tell = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
+    **asked: Unpack[Asked],
+) -> TrustEvaluation:
+    """What a certificate's masks are worth on photographs that were not calibrated on.
+
+    Args:
+        pictures: files, or folders of them, that serve as truth.
+        certificate: of `calibrate`, its file or its name: it gives every setting.
+        prior: its prior, by name or path or loaded; found by its hash by default.
+        alphas: levels; those that were declared, else a sweep, by default.
+        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        progress: told after every picture.
+        tell: told in words which pictures cannot be scored.
+        asked: of the settings of `restore` the tool's `command` with its `timeout`, `score_files`, and `seed`.
+
+    Raises:
+        InputError: as `evaluate_masks`, or a setting is fixed by the certificate.
+    """
+    v = as_settings(asked)
+    if (v.seed or 0) < 0:
+        raise InputError(f"`--seed` {v.seed} is below 0; give 0 or more.")
+    if given := [k for k in v.said if k not in ("command", "timeout", "score_files", "seed")]:
+        raise InputError(f"`--{given[0].replace('_', '-')}` is fixed by the certificate; leave it out.")
+    held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
+    levels = tuple(alphas or held.binding.declared or ALPHAS)
+    held.thresholds(levels)  # a level that is none is refused before the work
+    restorer: Restorer
+    if v.command is not None:
+        restorer = replace(certified_tool(settled(replace(v, seed=None)), held), certificate=None)
+    else:
+        loaded = prior if isinstance(prior, Prior) else load_certified(prior, held, device)
+        restorer = certified_restorer(held, loaded, v.score_files)
+    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    files = [i.path for i in collect([Path(p) for p in several])[0]]
+    return evaluate_masks(files, restorer, held, levels, seed=v.seed or 0, progress=progress, tell=tell)
+
+
+def evaluate_masks(
+    files: Sequence[Path],
+    restorer: Restorer,
+    certificate: Certificate,
+    alphas: Sequence[str] = ALPHAS,
+    *,
+    seed: int = 0,
+    progress: Tell = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> TrustEvaluation:
+    """Measure, restore and mask photographs that were not calibrated on.
+
+    Args:
+        files: photographs that serve as truth; the middle of each is taken, as in calibration.
+        restorer: of `certified_restorer`, or a tool.
+        certificate: what is evaluated; its units must be single pictures.
+        alphas: levels.
+        seed: of the measurements' noise.
+        progress: told after every picture.
+        tell: told in words on which pictures a tool fails; they are left out, as in calibration.
+
+    Raises:
+        InputError: a photograph cannot be used, was calibrated on, the restorer is not the certified one, or the tool
+            failed on every photograph.
+    """
+    unit = certificate.binding.unit
+    if unit.kind != "picture":
+        raise InputError("The certificate is for folders of pictures, and evaluate scores single ones.")
+    _refuse_known(files, certificate, restorer)
+    discrepancy = parse_discrepancy(certificate.binding.discrepancy)
+    facts = certificate.binding.restoration
+    measuring = Measuring(
+        parse_operator(facts.operator),
+        parse_noise(facts.noise),
+        3 if unit.colour == "RGB" else 1,
+        None if unit.width is None or unit.height is None else Size(unit.width, unit.height),
+        seed,
+    )
+    thresholds = certificate.thresholds(alphas)
+    outcomes: list[Outcome] = []
+    failed: list[str] = []
+    for k, file in enumerate(files, start=1):
+        try:
+            x, y = (m := measuring(file)).truth, m.measurement
+            if not outcomes:
+                certificate.check(restorer.prepare(y).facts)
+            delivered = deliver(restorer, y, file.stem)
+        except (InputError, ToolError) as error:
+            if len(files) == 1:
+                raise InputError(f"{file.name}: {error}") from error
+            failed.append(f"{file.name}: {error}")
+            tell(failed[-1])
+            continue
+        apart = discrepancy(delivered.picture, x)
+        stairs = staircase(certificate.loss, [(delivered.score, apart)], discrepancy.bound)
+        losses = stairs.at(thresholds) * certificate.binding.bound / RESOLUTION
+        outcomes.append(Outcome(file.name, losses, *_inside(delivered.score, delivered.picture - x, thresholds)))
+        progress("pictures", k, len(files))
+    if not outcomes:
+        raise InputError(f"None of the {len(files)} pictures could be scored; {failed[0]}")
+    return TrustEvaluation(tuple(alphas), outcomes, certificate, failed)
+
+
+def _inside(
+    score: NDArray[np.float32], error: NDArray[np.float32], thresholds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of the pixels below each threshold and the PSNR over them."""
+    order = np.argsort(score, axis=None, kind="stable")
+    counts = np.searchsorted(score.ravel()[order].astype(np.float64), thresholds, side="left")
+    squares = np.append(0.0, np.cumsum(np.square(error, dtype=np.float64).mean(axis=2).ravel()[order]))[counts]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        psnr = -10 * np.log10(squares / counts)
+    return counts / score.size, psnr
+
+
+def _refuse_known(files: Sequence[Path], certificate: Certificate, restorer: Restorer) -> None:
+    known = {h for hashes in certificate.information.get("files", {}).values() for h in hashes}
+    hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    for file, own in hashes.items():
+        if own in known:
+            raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")
+    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior.card)):
+        raise InputError(f"The prior was trained on {seen[0]}; evaluate a certificate on other pictures.")

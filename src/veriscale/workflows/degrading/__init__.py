@@ -1,0 +1,1 @@
+"""Making measurements, and knowing what made them."""

@@ -1,0 +1,63 @@
+"""The run.json of an earlier run, to be repeated."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from veriscale.errors import InputError
+from veriscale.settings import Settings, usual
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a run.json says that matters for repeating it.
+
+    Attributes:
+        settings: of the run, but for a tool's command: a program to run is taken from nobody but the user.
+        input: the restored file, from the folder of the results.
+        input_sha256: its hash.
+        prior_sha256: of the prior's tensors; a tool has none.
+    """
+
+    settings: Settings
+    input: Path
+    input_sha256: str
+    prior_sha256: str | None
+
+
+class _Input(msgspec.Struct, frozen=True):
+    name: str
+    sha256: str
+
+
+class _Prior(msgspec.Struct, frozen=True):
+    sha256: str
+
+
+class _Run(msgspec.Struct, frozen=True):
+    arguments: dict[str, Any]
+    input: _Input
+    prior: _Prior | None = None
+
+
+def read_run(path: Path) -> Recorded:
+    """A run.json of `veriscale restore`.
+
+    Raises:
+        InputError: it cannot be read, or is something else.
+    """
+    try:
+        run = msgspec.json.decode(path.read_bytes(), type=_Run)
+        if unknown := [k for k in run.arguments if k not in {f.name for f in fields(Settings)}]:
+            raise msgspec.ValidationError(f"Object contains unknown field `{unknown[0]}` - at `$.arguments`")
+        if empty := [k for k in usual() if run.arguments.get(k, 0) is None]:
+            raise msgspec.ValidationError(f"Expected a value, got `null` - at `$.arguments.{empty[0]}`")
+        settings = msgspec.convert({**run.arguments, "command": None}, Settings)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not a run.json of veriscale restore: {error}.") from error
+    prior = None if run.prior is None else run.prior.sha256
+    return Recorded(settings, path.parent / run.input.name, run.input.sha256, prior)

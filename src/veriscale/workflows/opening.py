@@ -1,0 +1,132 @@
+"""From settings to a restorer: priors and certificates by name, loaded."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from veriscale.diffusion.checkpoint import load_checkpoint, read_card
+from veriscale.diffusion.library import find_prior, folders, known_priors
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError, closest
+from veriscale.runtime.device import choose_device, choose_dtype
+from veriscale.settings import Settings
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.certificate_file import read_certificate
+from veriscale.trust.facts import PriorFacts
+from veriscale.workflows.certifying.certified import certified_facts
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.restorer import Restorer
+
+
+def open_restorer(
+    settings: Settings,
+    certificate: Certificate | None = None,
+    *,
+    prior: Prior | None = None,
+    device: str = "auto",
+    folder: Path = Path(),
+) -> Restorer:
+    """Whoever restores as the settings say: the tool of their command, else a prior.
+
+    Args:
+        settings: settled, with what the certificate fixes.
+        certificate: for the masks of the results; a tool needs one.
+        prior: loaded; that of the settings or the certificate by default.
+        device: "auto", "cuda", "mps" or "cpu".
+        folder: from which the operator's files are named.
+
+    Raises:
+        InputError: settings contradict each other or the certificate, or there is no such prior or tool.
+    """
+    v = settings
+    if certificate is None and (v.alpha, v.command, v.score_files) != (None, None, None):
+        raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
+    if v.timeout is not None and (v.command is None or v.timeout <= 0):
+        raise InputError("`--timeout` is the seconds that a `--command` may take, a number above 0.")
+    if certificate is not None:
+        if certificate.command is not None and v.command is None:
+            raise InputError(
+                f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
+            )
+        certificate.threshold(v.alpha or certificate.usual_alpha)  # one that is none is refused before the work
+        if v.command is not None:
+            from veriscale.workflows.tools.tool_restorer import certified_tool
+
+            return certified_tool(v, certificate)
+    loaded = prior or load_certified(v.prior, certificate, device)
+    return PriorRestorer(loaded, v, certificate, folder=folder)
+
+
+def load_prior(name: str, device: str = "auto", dtype: torch.dtype | None = None) -> Prior:
+    """A prior by name or path, ready to run.
+
+    Args:
+        name: of a shipped or installed prior, or a file.
+        device: "auto", "cuda", "mps" or "cpu".
+        dtype: of the networks; bfloat16 where the hardware has it by default.
+
+    Raises:
+        InputError: there is none, or its file is not sound.
+    """
+    place = choose_device(device)
+    return load_checkpoint(find_prior(name), place, dtype or choose_dtype(place))
+
+
+def load_certified(prior: str | None, certificate: Certificate | None, device: str = "auto") -> Prior:
+    """The prior that is asked for, or that of a certificate, in the certificate's type.
+
+    Raises:
+        InputError: there is none.
+    """
+    if certificate is None:
+        return load_prior(prior or "photo", device)
+    name = certified_prior(certificate) if prior is None else prior
+    facts = certificate.binding.restoration
+    return load_prior(name, device, getattr(torch, facts.dtype) if isinstance(facts, PriorFacts) else None)
+
+
+def known_certificates() -> dict[str, Path]:
+    """Names and files of the certificates beside the priors; of two with one name the user's comes first."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_certificate(name: str | os.PathLike[str], folder: Path = Path()) -> Certificate:
+    """A certificate by its file, or the name of one that lies beside the priors.
+
+    Args:
+        name: of either.
+        folder: from which a relative path starts.
+
+    Raises:
+        InputError: there is none, or it is not sound.
+    """
+    if (folder / name).is_file() or str(name).endswith(".json") or os.sep in str(name):
+        return read_certificate(folder / name)
+    known = known_certificates()
+    if str(name) not in known:
+        raise InputError(f"No certificate is called {str(name)!r}; {closest(str(name), known)}.")
+    return read_certificate(known[str(name)])
+
+
+def certified_prior(certificate: Certificate) -> str:
+    """The file of the prior that a certificate is for.
+
+    Raises:
+        InputError: it is for a tool, or no such prior is installed.
+    """
+    sha256 = certified_facts(certificate).prior
+    for path in known_priors().values():
+        try:
+            if read_card(path).tensors_sha256 == sha256:
+                return str(path)
+        except InputError:
+            continue  # a broken file is not the one that is looked for
+    raise InputError(
+        f"The certificate is for a prior with sha256 {sha256[:12]}…, which is not installed; name its file "
+        "with `--prior`."
+    )

@@ -1,0 +1,1 @@
+"""Restoring pictures: what is planned, who does it, what comes back."""

@@ -1,0 +1,147 @@
+"""Python's way in: arguments become settings."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.decimals import shortest
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo, from_array
+from veriscale.imaging.read import read_photo
+from veriscale.physics.measurement_noise import Noise
+from veriscale.physics.operator import Operator
+from veriscale.runtime.networks import TILE
+from veriscale.settings import Settings, checked, settled
+from veriscale.traversal.method import Tell
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.scores.registry import parse_score
+from veriscale.workflows.certifying.certified import certified_settings
+from veriscale.workflows.opening import find_certificate, open_restorer
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.tools.black_box import ToolError
+
+Array = NDArray[np.float32]
+
+Image = Photo | NDArray[Any] | str | os.PathLike[str]
+
+
+class Asked(TypedDict, total=False):
+    """`settings.Settings` as Python says them: objects where there are any."""
+
+    scale: int | None
+    operator: str | Operator | None
+    noise: str | float | Noise | None
+    dial: str | float | Sequence[float] | None
+    path: str | None
+    samples: int | None
+    command: str | None
+    alpha: float | str | None
+    score_files: str | None
+    timeout: float | None
+    anchor: str | None
+    posterior: str | None
+    preset: str | None
+    consistent: bool | None
+    sampler: str | None
+    steps: int | None
+    seed: int | None
+    crop: str | None
+
+
+def as_settings(asked: Asked) -> Settings:
+    """Python's arguments as strings and numbers.
+
+    Raises:
+        InputError: a dial position outside [0, 1].
+        TypeError: an argument that is none.
+    """
+    said: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    for name in ("operator", "noise", "alpha"):
+        if name in said:
+            said[name] = str(said[name])
+    if "dial" in said and not isinstance(said["dial"], str):
+        dial = said["dial"]
+        said["dial"] = ",".join(map(shortest, checked([dial] if isinstance(dial, int | float) else list(dial))))
+    return Settings(**said)
+
+
+def as_photo(image: Image) -> Photo:
+    """A photograph from a file, an array (H, W) or (H, W, C) in [0, 1] (or uint8, uint16), or itself.
+
+    Raises:
+        InputError: it cannot be read, or holds NaN.
+    """
+    if isinstance(image, Photo):
+        return image
+    if isinstance(image, np.ndarray):
+        return from_array(image, "image")
+    return read_photo(image)
+
+
+def restore(
+    image: Image,
+    prior: Prior | str | None = None,
+    *,
+    certificate: Certificate | str | os.PathLike[str] | None = None,
+    score: Array | None = None,
+    device: str = "auto",
+    tile: int = TILE,
+    batch: int | None = None,
+    progress: Tell | None = None,
+    **asked: Unpack[Asked],
+) -> Restoration:
+    """Restore a measurement, anywhere between closest on average (dial 0) and looks real (dial 1).
+
+    Args:
+        image: a file, an array or a `Photo`.
+        prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
+        certificate: of `calibrate`, its file or its name: it gives the settings that are left open, and the mask.
+        score: your own map (H, W), where the certificate's score is "files".
+        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
+        batch: draws sampled together; by memory by default.
+        progress: called after every evaluation of a network over the picture.
+        asked: every setting of `veriscale.Settings` by its name, such as `scale`, `operator` (a string or an
+            `Operator`), `noise` (a number, a string or a `Noise`), `dial` (a number or several), `samples`, `seed`;
+            `command` restores with a tool.
+
+    Raises:
+        InputError: the picture or a setting cannot be used.
+
+    Example:
+        >>> restore("small.png", scale=4, dial=[0, 1]).save("out")  # doctest: +SKIP
+    """
+    held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
+    if asked.get("alpha") is not None and held is None:
+        raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
+    if score is not None and (held is None or parse_score(held.binding.score).needs != "maps"):
+        raise InputError("A score of your own goes with a certificate whose score is 'files', and here is none.")
+    photo = as_photo(image)
+    given = as_settings(asked)
+    if isinstance(prior, str | os.PathLike):
+        given = replace(given, prior=os.fspath(prior))
+    by_prior = held is not None and given.command is None
+    settings = settled(given, certified_settings(held) if held is not None and by_prior else None)
+    restorer = open_restorer(settings, held, prior=prior if isinstance(prior, Prior) else None, device=device)
+    if isinstance(restorer, PriorRestorer):
+        operator, noise = asked.get("operator"), asked.get("noise")
+        restorer = replace(
+            restorer,
+            operator=operator if isinstance(operator, Operator) else None,
+            noise=noise if isinstance(noise, Noise) else None,
+            own_score=score,
+            tile=tile,
+            batch=batch,
+        )
+    path = Path(image) if isinstance(image, str | os.PathLike) else None
+    try:
+        return restorer.prepare(photo, path).restore(progress or (lambda phase, done, of: None))
+    except ToolError as error:
+        raise InputError(f"The tool failed: {error}") from error

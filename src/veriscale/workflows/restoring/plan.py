@@ -1,0 +1,331 @@
+"""What a restoration by a prior will do, checked before any work: measurement, method, dials, draws, cost."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.samplers import sampler
+from veriscale.errors import InputError, closest
+from veriscale.imaging.photo import Photo
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.noise_estimate import estimate_noise
+from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.runtime.networks import TILE
+from veriscale.settings import Settings, positions
+from veriscale.traversal import renoise, zero_shot
+from veriscale.traversal.conditional import Conditional
+from veriscale.traversal.dial import PATHS
+from veriscale.traversal.method import Method
+from veriscale.traversal.presets import find_preset
+from veriscale.traversal.walk import Walk
+from veriscale.traversal.zero_shot import ZeroShot
+from veriscale.trust.scores.registry import check_score
+from veriscale.trust.scores.score import Score
+
+ANCHORS = ("mean", "fast", "paper")
+POSTERIORS = ("conditional", "proximal", "dps", "covariance")
+NOISELESS = GaussianNoise(0.0)
+SMALLEST = 8  # measurement pixels a side
+LARGEST = 1e6  # value of a float file: what is far above 1 overflows, and coefficients may be as large as 1e4
+TILE_BYTES = 1_500_000_000  # networks and a tile without gradients
+GRADIENT_BYTES = 4000  # a pixel, for the graph of a tile; docs/results/zeroshot_memory.json
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Checked settings for one picture.
+
+    Attributes:
+        operator: what made the measurement, bound to its grid.
+        noise: its noise, as given or estimated.
+        noise_std: s, its standard deviation.
+        method: how the prior restores it.
+        why: a phrase that says what decided that.
+        consistent: whether the anchor is moved to the data at the end.
+        dials: positions, sorted.
+        path: how positions between 0 and 1 are reached.
+        samples: draws at dial 1 for mean and std.
+        seed: of all noise.
+        shape: (H, W) of the result.
+        score: which score to compute, for masks.
+        scored_dial: of which picture.
+    """
+
+    operator: Operator
+    noise: Noise
+    noise_std: float
+    method: Method
+    why: str
+    consistent: bool
+    dials: tuple[float, ...]
+    path: str
+    samples: int
+    seed: int
+    shape: tuple[int, int]
+    score: Score | None = None
+    scored_dial: float = 0.0
+
+    @cached_property
+    def scale(self) -> int | None:
+        """The factor, where the operator is plain downsampling by an integer."""
+        return self.operator.scale if isinstance(self.operator, Downsample) else None
+
+    @cached_property
+    def measured_by(self) -> str:
+        """The operator's string."""
+        return str(self.operator)
+
+    @cached_property
+    def measured_with(self) -> str:
+        """The noise's string."""
+        return str(self.noise)
+
+    @cached_property
+    def wanted(self) -> Walk:
+        """What the second stage is asked for."""
+        inner = any(0 < f < 1 for f in self.dials)
+        needed = 1 if 1 in self.dials or (inner and self.path == "interpolate") else 0
+        full = max(self.samples, needed, self.method.pilots[0] if inner else 0)
+        return Walk(self.dials, self.path, full, self.method.sigma_max if full else 0.0, self.method.gradient)
+
+    @cached_property
+    def chains(self) -> int:
+        """Runs of the sampler in all."""
+        full, inner = self.wanted.full_draws, self.wanted.inner
+        if self.path == "interpolate" or not inner:
+            return full
+        return full + len(inner) + self.method.pilots[1]
+
+    @cached_property
+    def evaluations(self) -> int:
+        """Evaluations of the denoiser in all, each over one picture."""
+        return self.method.first_evaluations + (self.chains * self.method.evaluations if self.chains else 0)
+
+    @property
+    def features(self) -> bool:
+        """Whether anything reads the encoder's features."""
+        return self.chains > 0 or (self.score is not None and self.score.needs == "predictor")
+
+    @property
+    def tile_memory(self) -> int:
+        """Bytes for the networks and the activations of a tile, at most."""
+        graph = self.method.gradient and self.chains > 0
+        return GRADIENT_BYTES * min(TILE**2, self.shape[0] * self.shape[1]) if graph else TILE_BYTES
+
+    def memory(self, channels: int) -> int:
+        """Bytes of canvases at the peak, beside the networks and their tile: an upper estimate."""
+        pictures = 3 + self.samples + len(self.dials)
+        return self.method.memory(self.shape[0] * self.shape[1], channels, pictures, self.features)
+
+
+def make_plan(
+    photo: Photo,
+    prior: Prior,
+    settings: Settings,
+    operator: Operator | None = None,
+    noise: Noise | None = NOISELESS,
+    score: Score | None = None,
+    scored_dial: float = 0.0,
+) -> Plan:
+    """Check settings against a photograph and a prior.
+
+    Args:
+        photo: the measurement.
+        prior: on its device.
+        settings: settled.
+        operator: what made the measurement; bicubic downsampling by the settings' scale when None.
+        noise: its noise; None estimates it.
+        score: which score to compute.
+        scored_dial: of which picture.
+
+    Raises:
+        InputError: the prior does not know the scale or channels, a value is out of range, the picture is too small,
+            or operator, noise, anchor and posterior do not go together.
+    """
+    v = settings
+    _check_picture(photo, prior, operator is not None)
+    a = (operator or Downsample(_scale(prior, v.scale))).bind(photo.affine)
+    truth = _truth(a, photo)
+    estimated = noise is None
+    noise = _estimated(a, photo) if noise is None else noise
+    dials = positions(v.dial or "0")
+    _check_values(v)
+    if v.consistent and not isinstance(a, LinearOperator):
+        raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")
+    scale, why = _by_encoder(prior, a, noise, v, estimated)
+    if scale and estimated and isinstance(noise, GaussianNoise):
+        noise = GaussianNoise(min(noise.std, largest_noise(prior, a)))
+    noise_std = noise.std if isinstance(noise, GaussianNoise) else _typical_std(a, photo, noise)
+    method: Method
+    if scale:
+        method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, v.steps or renoise.STEPS)
+    else:
+        method = _zero_shot(prior, a, noise, v)
+    plan = Plan(
+        operator=a,
+        noise=noise,
+        noise_std=noise_std,
+        method=method,
+        why=why,
+        consistent=bool(v.consistent),
+        dials=dials,
+        path=v.path or "interpolate",
+        samples=v.samples or 0,
+        seed=v.seed or 0,
+        shape=truth,
+        score=score,
+        scored_dial=scored_dial,
+    )
+    if score is not None:
+        check_score(score, scale is not None, plan.samples, prior.predictor is not None)
+        if scored_dial not in dials:
+            raise InputError(f"The score is of dial {scored_dial:g}, which is not among the positions asked for.")
+    if plan.wanted.inner:
+        method.check_dial()
+    return plan
+
+
+def largest_noise(prior: Prior, operator: Operator) -> float:
+    """The largest noise the encoder was trained for; 0 where it does not know the operator."""
+    scale = operator.scale if isinstance(operator, Downsample) else None
+    return prior.mode(scale).noise_std[-1] if scale else 0.0
+
+
+def _check_values(v: Settings) -> None:
+    if v.path not in (None, *PATHS):
+        raise InputError(f"Unknown path {v.path!r}; {closest(v.path or '', PATHS)}.")
+    if v.sampler is not None:
+        sampler(v.sampler)
+    for name, given, known in (("anchor", v.anchor, ANCHORS), ("posterior", v.posterior, POSTERIORS)):
+        if given is not None and given not in known:
+            raise InputError(f"Unknown {name} {given!r}; {closest(given, known)}.")
+    samples, seed = v.samples or 0, v.seed or 0
+    if (v.steps is not None and v.steps < 1) or samples < 0 or seed < 0:
+        raise InputError(
+            f"steps {v.steps}, samples {samples}, seed {seed}: steps must be at least 1, the others at least 0."
+        )
+    if samples == 1:
+        raise InputError("samples is 1, and one draw has no spread; ask for at least 2, or for `--dial` 1.")
+
+
+def _check_picture(photo: Photo, prior: Prior, measured: bool) -> None:
+    if photo.channels > prior.card.network.channels:
+        raise InputError(
+            f"Prior {prior.card.name!r} is for grey pictures and this one has {photo.channels} channels; "
+            "convert it to grey or choose a colour prior."
+        )
+    if min(photo.height, photo.width) < SMALLEST:
+        raise InputError(
+            f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
+        )
+    if not measured and photo.bit_depth == 32:
+        low, high = float(photo.pixels.min()), float(photo.pixels.max())
+        if (low < -0.5 or high > 2) and high <= LARGEST:
+            raise InputError(
+                f"Values from {low:.2g} to {high:.2g} are those of no picture; if it is a measurement, say "
+                "`--operator`."
+            )
+    if photo.bit_depth == 32 and (largest := float(np.abs(photo.pixels).max())) > LARGEST:
+        raise InputError(f"A picture with values of {largest:.2g} cannot be restored; divide it, so that white is 1.")
+
+
+def _scale(prior: Prior, scale: int | None) -> int:
+    scales = prior.card.network.scales
+    if scale is None:
+        return max(scales)
+    if scale not in scales:
+        known = ", ".join(f"×{s}" for s in sorted(scales))
+        raise InputError(
+            f"Prior {prior.card.name!r} does not know scale ×{scale}; it knows {known}. Any other factor can be "
+            f"restored without the encoder, as `--operator` downsample:factor={scale}."
+        )
+    return scale
+
+
+def _estimated(operator: Operator, photo: Photo) -> Noise:
+    # Where there are holes no block is whole, and coefficients are no picture.
+    if not operator.picture or not operator.divisible:
+        raise InputError(f"The noise of a measurement by {operator} cannot be estimated; state it.")
+    return GaussianNoise(estimate_noise(photo.planes().transpose(1, 2, 0)))
+
+
+def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
+    if not operator.picture and (photo.bit_depth != 32 or photo.alpha is not None):
+        what = "transparency" if photo.bit_depth == 32 else f"{photo.bit_depth} bits"
+        raise InputError(
+            f"A picture with {what} is no measurement by {operator}, whose coefficients are floating point; "
+            "give the .npy or .tif that holds them."
+        )
+    if not isinstance(operator, LinearOperator) and photo.alpha is not None and float(photo.alpha.min()) < 1:
+        raise InputError(f"A picture with transparency is no measurement by {operator}; flatten it first.")
+    measured: Shape = (photo.channels, photo.height, photo.width)
+    truth = operator.truth_shape(measured)
+    if operator.measurement_shape(truth) != measured:
+        raise InputError(f"A measurement of {photo.width}×{photo.height} cannot be of {operator}.")
+    operator.support(measured)  # masks of another size say so
+    if min(truth[-2:]) < SMALLEST:
+        raise InputError(f"A picture of {truth[-1]}×{truth[-2]} is too small; {SMALLEST} pixels a side are the least.")
+    return truth[-2], truth[-1]
+
+
+def _typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
+    if not operator.picture and not noise.signed:
+        raise InputError(f"Noise {noise} is for pictures, and a measurement by {operator} is none; use gaussian.")
+    y = torch.from_numpy(photo.pixels).permute(2, 0, 1)[None]
+    return DataTerm(operator, y, noise).noise_std
+
+
+def _by_encoder(prior: Prior, operator: Operator, noise: Noise, v: Settings, estimated: bool) -> tuple[int | None, str]:
+    """The scale at which the prior's encoder knows a measurement, None where it does not, and the phrase that says why.
+
+    Raises:
+        InputError: an anchor or posterior was asked for that only the encoder has, and it cannot be used.
+    """
+    scales = prior.card.network.scales
+    scale = operator.scale if isinstance(operator, Downsample) and operator.kernel == "bicubic" else None
+    known = scale in scales
+    asked = [n for n in (v.anchor, v.posterior) if n not in (None, "mean", "conditional")]
+    if v.preset:
+        asked.append(v.preset)
+    if known and asked:
+        _refuse_conditional(v, f"{asked[0]!r} asks for the unconditional prior")
+        return None, f"as {asked[0]!r} asks"
+    if not known:
+        trained = ", ".join(f"×{s}" for s in sorted(scales))
+        _refuse_conditional(v, f"its encoder knows bicubic {trained} only, not {operator}")
+        return None, f"since its encoder knows bicubic {trained} only"
+    if not isinstance(noise, GaussianNoise):
+        _refuse_conditional(v, f"its encoder knows Gaussian noise only, not {noise}")
+        return None, "since its encoder knows Gaussian noise only"
+    largest = largest_noise(prior, operator)
+    if noise.std > largest and not estimated:
+        _refuse_conditional(v, f"its encoder knows noise up to {largest:g}, not {noise.std:g}")
+        return None, f"since its encoder knows noise up to {largest:g} only"
+    return scale, f"since it knows bicubic ×{scale}"
+
+
+def _refuse_conditional(v: Settings, reason: str) -> None:
+    asked = [n for n in (v.anchor, v.posterior) if n in ("mean", "conditional")]
+    if asked:
+        raise InputError(f"{asked[0]!r} cannot be had, since {reason}; leave it out.")
+
+
+def _zero_shot(prior: Prior, operator: Operator, noise: Noise, v: Settings) -> ZeroShot:
+    linear, preset = isinstance(operator, LinearOperator), find_preset(v.preset)
+    anchor = v.anchor or ("paper" if v.preset or not linear else "fast")
+    if anchor == "fast" and not linear:
+        raise InputError(f"Anchor 'fast' needs a linear operator, and {operator} is not; choose 'paper'.")
+    posterior = v.posterior or ("dps" if v.preset or not linear else "proximal")
+    if posterior != "dps" and not linear:
+        raise InputError(f"Posterior {posterior!r} needs a linear operator, and {operator} is not; choose 'dps'.")
+    if posterior == "covariance" and not isinstance(noise, GaussianNoise):
+        raise InputError(f"Posterior 'covariance' needs Gaussian noise, not {noise}; choose 'proximal' or 'dps'.")
+    if posterior == "dps" and v.sampler is not None:
+        raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
+    steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
+    return ZeroShot(prior, operator, noise, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)

@@ -1,0 +1,342 @@
+"""Restoring pictures with a prior."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.imaging.moments import moments
+from veriscale.imaging.photo import Photo
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.measurement_noise import Noise, parse_noise
+from veriscale.physics.operator import Operator
+from veriscale.runtime.networks import TILE
+from veriscale.settings import Settings
+from veriscale.traversal.conditional import Conditional
+from veriscale.traversal.consistency import Verdict, consistent, verdict
+from veriscale.traversal.method import Problem, Tell, Work
+from veriscale.traversal.walk import walk
+from veriscale.trust.certificate import Certificate
+from veriscale.trust.facts import PriorFacts
+from veriscale.trust.scores.predictor import Predictor
+from veriscale.trust.scores.registry import parse_score
+from veriscale.trust.scores.score import Score
+from veriscale.workflows.certifying.binding import plan_facts
+from veriscale.workflows.certifying.certified import certified_dial, check_certified
+from veriscale.workflows.certifying.mask import mask_lines
+from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
+from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
+from veriscale.workflows.restoring.plan import Plan, make_plan
+from veriscale.workflows.restoring.restoration import Restoration
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PriorRestorer:
+    """A prior with settings: a `Restorer`.
+
+    Attributes:
+        prior: on its device.
+        settings: settled.
+        certificate: for the mask of its results.
+        score: which score to compute; that of the certificate by default.
+        operator, noise: of all measurements, in the place of the settings' strings.
+        folder: from which the operator's files are named.
+        own_score: a map (H, W) of the user's own, where the score is "files".
+        tile: side of a network's tile in output pixels.
+        batch: draws sampled together; by memory by default.
+    """
+
+    prior: Prior
+    settings: Settings
+    certificate: Certificate | None = None
+    score: Score | None = None
+    operator: Operator | None = None
+    noise: Noise | None = None
+    folder: Path = Path()
+    own_score: Array | None = None
+    tile: int = TILE
+    batch: int | None = None
+
+    timeout = None
+
+    @property
+    def score_files(self) -> str | None:
+        """Pattern of the user's own maps."""
+        return self.settings.score_files
+
+    def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByPrior":
+        """Check a picture; arguments and errors as `Restorer.prepare`."""
+        v, held = self.settings, self.certificate
+        if v.crop is not None:
+            photo = photo.cut(v.crop, "the picture" if path is None else path.name)
+        operator, noise = self._measurement(path)
+        if v.crop is not None and operator is not None and not operator.divisible:
+            raise InputError(
+                f"`--crop` does not go with {operator}, whose holes or coefficients are those of the whole picture; "
+                "crop the result instead."
+            )
+        score = self.score
+        if held is not None:
+            score = parse_score(held.binding.score)
+        dial = certified_dial(held, v) if held is not None else float(v.dial or 0) if score is not None else 0.0
+        computed = None if score is not None and score.needs == "maps" else score
+        plan = make_plan(photo, self.prior, v, operator, noise, computed, dial)
+        brought = self.own_score
+        if held is not None and score is not None:
+            check_certified(photo, self.prior, plan, held)
+            if brought is None:
+                check_pattern(score, v.score_files)
+        stem = stem or (path.stem if path is not None else None)
+        if v.score_files is not None and brought is None and stem is not None:
+            brought = read_score(v.score_files, stem, plan.shape)
+        return PreparedByPrior(self, photo, plan, path, score, brought)
+
+    def _measurement(self, path: Path | None) -> tuple[Operator | None, Noise | None]:
+        """What made a file, by everything that may know: given objects, the settings, a sidecar, the certificate."""
+        v, held = self.settings, self.certificate
+        stated: str | Operator | None = self.operator or v.operator
+        noise: str | Noise | None = self.noise or v.noise
+        if held is not None and stated is None and v.scale is None and (path is None or read_sidecar(path) is None):
+            facts = held.binding.restoration
+            stated, noise = facts.operator, facts.noise if noise is None else noise
+        operator, found = find_measurement(path, stated, v.scale, noise, self.folder)
+        if isinstance(found, Noise):
+            return operator, found
+        return operator, None if found == "auto" else parse_noise(str(found))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedByPrior:
+    """One picture with its plan: a `Prepared`."""
+
+    restorer: PriorRestorer
+    photo: Photo
+    plan: Plan
+    path: Path | None
+    score: Score | None
+    own_score: Array | None
+
+    @property
+    def suffix(self) -> str:
+        """What its results' names end in."""
+        return f"x{self.plan.scale}" if self.plan.scale else "restored"
+
+    @property
+    def dials(self) -> Sequence[float]:
+        """Positions of the results."""
+        return self.plan.dials
+
+    @property
+    def samples(self) -> int:
+        """Draws among the results."""
+        return self.plan.samples
+
+    @property
+    def facts(self) -> PriorFacts:
+        """What the result and its score depend on."""
+        if self.score is None:
+            raise ValueError("a restoration without a score has no binding facts")
+        return plan_facts(self.restorer.prior, self.plan, self.score, self.plan.scored_dial)
+
+    def lines(self) -> list[str]:
+        """What will be done, in words."""
+        plan, v, card = self.plan, self.restorer.settings, self.restorer.prior.card
+        known = ", ".join(f"×{s}" for s in sorted(card.network.scales))
+        asked = v.scale or v.operator or plan.scale is None or v.certificate
+        chosen = "" if asked else f" (the prior knows {known})"
+        conditional = isinstance(plan.method, Conditional)
+        how = "conditionally" if conditional else f"unconditionally (zero-shot, anchor {plan.method.anchor})"
+        name = "The picture" if self.path is None else self.path.name
+        line = (
+            f"{name}: {self.photo.width}×{self.photo.height} to {plan.shape[1]}×{plan.shape[0]}, {plan.measured_by}, "
+            f"prior {card.name} used {how}, {plan.why}{chosen}, noise {plan.measured_with}, "
+            f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
+        )
+        return [line, *(f"  {note}." for note in plan.operator.notes)]
+
+    def costs(self) -> list[str]:
+        """What it takes, in words."""
+        plan = self.plan
+        first, whole = plan.method.costs()
+        memory = plan.memory(self.restorer.prior.card.network.channels)
+        return [
+            f"  {plan.evaluations - plan.method.first_evaluations} evaluations of the denoiser after {first}; "
+            f"about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at most for the networks "
+            f"and a tile.{whole}"
+        ]
+
+    def arguments(self, results: Path) -> dict[str, Any]:
+        """What was found out beyond the settings."""
+        plan, restorer = self.plan, self.restorer
+        return {
+            "prior": restorer.settings.prior or restorer.prior.card.name,
+            "noise": plan.measured_with,
+            "scale": plan.scale,
+            "operator": None if isinstance(plan.method, Conditional) else str(plan.operator.beside(results)),
+        }
+
+    def verdicts(self, result: Restoration) -> list[str]:
+        """What is to be said of the result."""
+        known = isinstance(self.plan.method, Conditional)
+        said = [f"{result.verdict.sentence()}."] if not known or result.verdict.alarm else []
+        if result.run["fell_back"]:
+            said.append("the anchor's splitting grew apart and went on by half-quadratic splitting.")
+        return said + mask_lines(result.mask)
+
+    def restore(self, tell: Tell = lambda phase, done, of: None) -> Restoration:
+        """Both stages, the score if there is one, the mask, and the facts of the run."""
+        with _enough_memory(self.plan):
+            result = self._restored(tell)
+        certificate = self.restorer.certificate
+        if self.own_score is not None and self.score is not None:
+            own = own_map(self.own_score, self.plan.shape, "The score")
+            result = replace(result, score=self.score.smoothed(own))
+        return result if certificate is None else result.masked(certificate, self.restorer.settings.alpha)
+
+    def _restored(self, tell: Tell) -> Restoration:
+        plan, photo, prior, restorer = self.plan, self.photo, self.restorer.prior, self.restorer
+        begun = time.perf_counter()
+        channels = prior.card.network.channels
+        y = torch.from_numpy(photo.planes(channels))[None]
+        work = Work(plan.features, plan.evaluations, restorer.tile, tell)
+        problem = plan.method.begin(y, channels // photo.channels, self._field, work)
+        anchored = time.perf_counter()
+        pictures, draws = {0.0: problem.anchor}, list[Tensor]()
+        if plan.dials != (0,) or plan.chains:
+            pictures, draws = walk(problem, plan.wanted, self._field(), restorer.batch)
+        if plan.consistent:
+            pictures = {f: self._moved(x) for f, x in pictures.items()}
+        sampled = time.perf_counter()
+        samples = [self._finished(x) for x in draws[: plan.samples]]
+        mean, std = _moments([p.pixels for p in samples])
+        agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
+        images = {f: self._finished(x) for f, x in pictures.items()}
+        score = None
+        if plan.score is not None:
+            score = self._scored(problem, pictures[plan.scored_dial], images[plan.scored_dial], samples)
+        seconds = {"anchor": anchored - begun, "sample": sampled - anchored, "finish": time.perf_counter() - sampled}
+        return Restoration(
+            images=images,
+            measurement=photo,
+            samples=samples,
+            mean=None if mean is None else samples[0].with_pixels(mean, samples[0].alpha),
+            std=std,
+            operator=plan.operator,
+            verdict=agreement,
+            run=self._facts(agreement, problem.fell_back, seconds),
+            score=score,
+        )
+
+    def _field(self) -> NoiseField:
+        return NoiseField(self.plan.seed, self.photo.content())
+
+    def _own(self, x: Tensor) -> Tensor:
+        """(1, C', H', W') on the problem's grid to (1, C, H, W), with the picture's own channels."""
+        return torch.from_numpy(np.ascontiguousarray(self.photo.own(x[0].numpy(), self.plan.shape)))[None]
+
+    def _finished(self, x: Tensor) -> Photo:
+        return self.photo.like(x[0].numpy(), self.plan.shape)
+
+    @cached_property
+    def _data(self) -> DataTerm:
+        """The measurement with the picture's own channels."""
+        return DataTerm(self.plan.operator, torch.from_numpy(self.photo.planes())[None], self.plan.noise)
+
+    def _moved(self, picture: Tensor) -> Tensor:
+        """A picture moved to the data, on the truth grid alone; a grey picture's channels move together."""
+        x = self._own(picture)
+        moved = picture.clone()
+        moved[..., : self.plan.shape[0], : self.plan.shape[1]] += consistent(x, self._data) - x
+        return moved
+
+    def _verdict(self, anchor: Tensor) -> Verdict:
+        plan, method = self.plan, self.plan.method
+        return verdict(
+            self.restorer.prior.card,
+            self._data,
+            self._own(anchor),
+            noise_std=plan.noise_std,
+            anchor=f"{method.anchor}, consistent" if plan.consistent else method.anchor,
+            stored=self.photo.bit_depth < 32,
+            scale=method.scale if isinstance(method, Conditional) else None,
+        )
+
+    def _scored(self, problem: Problem, picture: Tensor, delivered: Photo, samples: Sequence[Photo]) -> Array:
+        """The score of a picture (1, C, H', W') on the problem's grid, (H, W)."""
+        score, (height, width) = self.plan.score, self.plan.shape
+        if score is None:
+            raise ValueError("a plan without a score")
+        if not isinstance(score, Predictor):
+            return score.smoothed(score.of_pictures(delivered.pixels, [p.pixels for p in samples]))
+        # An error of the mean above tau − d, where the picture is moved from it by d, is the least that makes the
+        # picture's own error exceed tau.
+        shift = (picture.clamp(0, 1) - problem.anchor.clamp(0, 1)).abs().amax(1)
+        logit = problem.predicted_error(score.tau - shift)
+        return score.smoothed(score.raised(logit[0, :height, :width].numpy()))
+
+    def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
+        plan, prior = self.plan, self.restorer.prior
+        weights = next(prior.encoder.parameters())
+        return {
+            "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
+            "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
+            "mode": plan.method.name,
+            "operator": plan.measured_by,
+            "noise": plan.measured_with,
+            "noise_std": plan.noise_std,
+            "anchor": plan.method.anchor,
+            "posterior": plan.method.posterior,
+            "consistent": plan.consistent,
+            "dial": list(plan.dials),
+            "path": plan.path,
+            "samples": plan.samples,
+            "sampler": plan.method.sampler,
+            "steps": plan.method.steps,
+            "evaluations": plan.evaluations,
+            "seed": plan.seed,
+            "device": str(weights.device),
+            "dtype": str(weights.dtype).removeprefix("torch."),
+            "seconds": {k: round(v, 3) for k, v in seconds.items()},
+            "fell_back": fell_back,
+            "consistency": {"value": agreement.value, "low": agreement.low, "high": agreement.high},
+        }
+
+
+def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
+    """Mean and std (ddof 1) of the draws as delivered."""
+    if len(draws) < 2:
+        return None, None
+    count, mean, squares = moments(draws)
+    return mean.astype(np.float32), np.sqrt(squares / (count - 1)).astype(np.float32)
+
+
+@contextmanager
+def _enough_memory(plan: Plan) -> Iterator[None]:
+    """Turn a failed allocation into an `InputError` that says which setting to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch's allocator raises a plain RuntimeError.
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not known:
+            raise
+        gentler = "" if plan.method.posterior in ("conditional", "proximal") else "choose `--posterior` proximal, "
+        fewer = "ask for fewer `--samples`, " if plan.samples else ""
+        raise InputError(
+            f"There is not enough memory for {plan.shape[1]}×{plan.shape[0]} pixels; {gentler}{fewer}"
+            "or restore parts with `--crop`."
+        ) from error

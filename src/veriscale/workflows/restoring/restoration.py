@@ -1,0 +1,131 @@
+"""What a restoration gives back."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.errors import InputError
+from veriscale.imaging.atomic import make_folder, replacing
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.write import write_photo
+from veriscale.physics.operator import Operator
+from veriscale.report.overlay import overlay
+from veriscale.traversal.consistency import Verdict
+from veriscale.trust.certificate import Certificate
+from veriscale.workflows.certifying.mask import Mask, make_mask
+from veriscale.workflows.restoring.results import output_names, refuse_existing_results, write_json
+
+Page = Callable[["Restoration", str], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """What comes back.
+
+    Attributes:
+        images: a photograph per dial position: the anchor at 0, else draw 0 on its way.
+        measurement: what was restored.
+        samples: draws at dial 1.
+        mean, std: of the samples, per pixel and channel; None without samples.
+        operator: what made the measurement, bound to its grid.
+        verdict: whether the anchor agrees with the measurement.
+        score: (H, W), higher where the result is less trustworthy; None where none was asked for.
+        mask: what a certificate says of the picture at its dial; None without one.
+        run: what was done: versions, prior, operator, noise, dials, seed, device, seconds by phase.
+    """
+
+    images: dict[float, Photo]
+    measurement: Photo
+    samples: list[Photo]
+    mean: Photo | None
+    std: NDArray[np.float32] | None
+    operator: Operator
+    verdict: Verdict
+    run: dict[str, Any]
+    score: NDArray[np.float32] | None = None
+    mask: Mask | None = None
+
+    @property
+    def consistency(self) -> float:
+        """‖A·anchor − y‖²/(n·s²): about 1 or a little less where operator and noise are right."""
+        return self.verdict.value
+
+    @property
+    def trusted(self) -> NDArray[np.bool_] | None:
+        """(H, W), which pixels a certificate trusts; None without one."""
+        return None if self.mask is None else self.mask.trusted
+
+    @property
+    def image(self) -> Photo:
+        """The photograph at the first dial position asked for."""
+        return next(iter(self.images.values()))
+
+    def masked(self, certificate: Certificate, alpha: str | None) -> "Restoration":
+        """The same with the mask of a certificate that it was checked against.
+
+        Raises:
+            InputError: there is no score, or alpha is no level.
+        """
+        if self.score is None:
+            raise InputError("The certificate's score is of the user's own maps; give `--score-files`.")
+        mask = make_mask(certificate, alpha, self.score, self.measurement)
+        return replace(self, mask=mask, run={**self.run, "certificate": mask.facts()})
+
+    def save(self, folder: str | os.PathLike[str], stem: str = "restored", force: bool = False) -> list[Path]:
+        """Write all pictures and run.json into a folder; returns the files.
+
+        Raises:
+            InputError: a file exists and `force` is not set, or cannot be written.
+        """
+        return self.write(Path(folder), stem, force=force)[0]
+
+    def write(
+        self, folder: Path, stem: str, *, suffix: str = ".png", page: Page | None = None, force: bool = False
+    ) -> tuple[list[Path], list[str]]:
+        """Write the pictures, the spread, the mask and its overlay, run.json and, if there is a page, the report.
+
+        Args:
+            folder: made where it does not exist.
+            stem: what every name begins with.
+            suffix: of the pictures.
+            page: makes the report's HTML of the restoration and its title.
+            force: replace what is there.
+
+        Returns:
+            The files, and a sentence for everything a file does not keep.
+
+        Raises:
+            InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
+        """
+        mask, report = self.mask, page is not None
+        names = output_names(folder, stem, list(self.images), len(self.samples), suffix, mask is not None)
+        refuse_existing_results(names, report, force)
+        make_folder(folder)
+        notes: dict[str, None] = {}
+
+        def write(photo: Photo, path: Path) -> None:
+            notes.update(dict.fromkeys(f"{path.name}: {n}." for n in write_photo(photo, path, force)))
+
+        for f, photo in self.images.items():
+            write(photo, names.images[f])
+        for photo, path in zip(self.samples, names.draws, strict=True):
+            write(photo, path)
+        if self.mean is not None and self.std is not None:
+            write(self.mean, names.mean)
+            write(Photo(np.ascontiguousarray(self.std), bit_depth=32, format="tiff"), names.std)
+        if mask is not None:
+            delivered = self.images[mask.dial or 0.0]
+            shown = overlay(delivered.pixels, mask.trusted)
+            write(Photo(mask.trusted[..., None].astype(np.float32)), names.trusted)
+            write(Photo(shown, icc=delivered.icc, dpi=delivered.dpi), names.overlay)
+        if page is not None:
+            with replacing(names.report, force) as temporary:
+                temporary.write_text(page(self, stem), encoding="utf-8")
+        written = [p.name for p in names.all(report)]
+        write_json({**self.run, "outputs": written}, names.run, force)
+        return names.all(report), list(notes)

@@ -1,0 +1,1 @@
+"""Somebody's program in the place of a prior."""
