@@ -30,7 +30,7 @@ from veriscale.stages.held_out import centre_crop, held_out
 from veriscale.stages.losses import DENSITY, DenoiserLoss, EncoderLoss
 from veriscale.stages.recipe import Phase, read_recipe
 from veriscale.stages.trainer import optimiser_of
-from veriscale.workflows.restoration import load_prior
+from veriscale.workflows.opening import load_prior
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "photo.toml"
 PILOT, RACE = 30.0, {"encoder": 180.0, "denoiser": 240.0}  # CPU seconds
