@@ -90,4 +90,4 @@ def restore(
         print(json.dumps(done, indent=2))
     if len(jobs) > 1:
         say(f"{len(done)} of {len(jobs)} done in {time.monotonic() - started:.0f} s.", quiet)
-    return summary(failed, len(jobs))
+    return summary(failed, len(jobs)) if failed else 0
