@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from tests.trust.brute_force import candidates, hard_set, stored
 from tests.trust.example_certificate import example_certificate, example_maps
-from veriscale.workflows.certifying.mask import make_mask
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.trust.certificate_file import read_certificate, write_certificate
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.losses import registry
+from veriscale.workflows.certifying.mask import make_mask
 
 CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
 

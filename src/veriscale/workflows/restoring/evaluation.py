@@ -91,7 +91,7 @@ class Evaluation:
 
 def evaluate(
     pictures: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
-    prior: Prior | str | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
     *,
     device: str = "auto",
     progress: Tell = lambda what, done, of: None,
@@ -118,7 +118,7 @@ def evaluate(
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
-    given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
     items, _ = collect([Path(p) for p in given])
     loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
     scale = max(loaded.card.network.scales) if v.scale is None else v.scale
@@ -136,7 +136,9 @@ def evaluate(
             failed.append(about(error, item.path))
             tell(failed[-1])
     if not scores:
-        raise InputError(f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored.")
+        raise InputError(
+            f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored; {failed[0]}"
+        )
     settings = {
         "scale": scale,
         "noise_std": model.std,
