@@ -2,38 +2,28 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from pathlib import Path
 
 _SETTING = re.compile(r"`--([a-z][a-z-]*)`")
-_flags = ContextVar("flags", default=False)
+FLAGS = ContextVar("FLAGS", default=False)
+"""Whether an `InputError` names settings as the command line does; `cli` says so."""
 
 
 class InputError(Exception):
     """Something the user gave cannot be used.
 
     The message is one sentence: what is wrong, where, and what would do. It names a setting as `--score-files`; whoever
-    reads it sees a command's flag, --score-files, within `speaking_of_flags`, and Python's argument, score_files, else.
+    reads it sees a command's flag, --score-files, where `FLAGS` is set, and Python's argument, score_files, else.
     """
 
     def __str__(self) -> str:
         return _SETTING.sub(_spoken, super().__str__())
 
 
-@contextmanager
-def speaking_of_flags() -> Iterator[None]:
-    """Within it, an `InputError` names settings as the command line does."""
-    token = _flags.set(True)
-    try:
-        yield
-    finally:
-        _flags.reset(token)
-
-
 def _spoken(found: re.Match[str]) -> str:
-    return f"--{found[1]}" if _flags.get() else found[1].replace("-", "_")
+    return f"--{found[1]}" if FLAGS.get() else found[1].replace("-", "_")
 
 
 def about(error: Exception, path: Path) -> str:

@@ -7,7 +7,7 @@ it, certificates fix some of it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict
 
 from veriscale.errors import InputError
 
@@ -86,6 +86,29 @@ class Settings:
     def said(self) -> dict[str, Any]:
         """Those that are not None."""
         return {k: v for k, v in vars(self).items() if v is not None}
+
+
+class Asked(TypedDict, total=False):
+    """`Settings` as Python says them: an `Operator` or a `Noise` may stand in the place of its string."""
+
+    scale: int | None
+    operator: object
+    noise: object
+    dial: str | float | Sequence[float] | None
+    path: str | None
+    samples: int | None
+    command: str | None
+    alpha: float | str | None
+    score_files: str | None
+    timeout: float | None
+    anchor: str | None
+    posterior: str | None
+    preset: str | None
+    consistent: bool | None
+    sampler: str | None
+    steps: int | None
+    seed: int | None
+    crop: str | None
 
 
 def usual() -> dict[str, Any]:

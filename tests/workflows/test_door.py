@@ -13,18 +13,18 @@ import veriscale
 from veriscale import InputError, Settings
 from veriscale.workflows.restoring.door import as_settings
 
-TOOL = shlex.join([sys.executable, str(Path(__file__).parent / "tools" / "enlarge.py")]) + " {in} {out}"
+TOOL = shlex.join([sys.executable, str(Path(__file__).parent / "tools" / "enlarge.py"), "same"]) + " {in} {out}"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, skimage_data, tiny, tiny_file):
+def folder(tmp_path_factory, skimage_data, tiny):
     """Photographs, two measurements, and certificates for the tiny prior and for a tool."""
     folder = tmp_path_factory.mktemp("door")
     truths = write_crops(folder / "truths", skimage_data, 20)
     (folder / "album").mkdir()
     for truth in truths[:2]:
         write_measurement(truth, folder / "album" / truth.name)
-    veriscale.calibrate(folder / "truths", folder / "tiny.json", prior=tiny_file)
+    veriscale.calibrate(folder / "truths", folder / "tiny.json", prior=tiny)
     veriscale.calibrate(folder / "truths", folder / "half.json", prior=tiny, dial=0.5)
     veriscale.calibrate(folder / "truths", folder / "tool.json", command=TOOL, scale=4)
     return folder
@@ -154,10 +154,17 @@ def test_levels_of_an_evaluation_have_their_own_name(folder, tiny):
 
 
 def test_why_no_picture_could_be_scored_is_said(folder, tiny):
-    with pytest.raises(InputError, match=r"None of the 2 pictures .* could be scored; .*scale ×5"):
-        veriscale.evaluate(folder / "album", tiny, scale=5)
+    with pytest.raises(InputError, match=r"None of the 20 pictures .* could be scored; .*scale ×5"):
+        veriscale.evaluate(folder / "truths", tiny, scale=5)
 
 
 def test_a_certificate_is_not_for_a_calibration(folder, tiny, tmp_path):
     with pytest.raises(InputError, match="certificate is for a restoration"):
         veriscale.calibrate(folder / "truths", tmp_path / "a.json", prior=tiny, certificate=str(folder / "tiny.json"))
+
+
+def test_what_is_wrong_for_every_picture_is_said_once(folder, tiny):
+    said: list[str] = []
+    with pytest.raises(InputError, match=r"^Dial 'x' is not a number"):
+        veriscale.evaluate(folder / "truths", tiny, dial="x", tell=said.append)
+    assert said == []

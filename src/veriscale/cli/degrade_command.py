@@ -55,7 +55,7 @@ def degrade(
     from veriscale.workflows.batch import collect
     from veriscale.workflows.degrading.degradation import degrade as make_measurement
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
-    from veriscale.workflows.restoring.results import refuse_input, suffix_of
+    from veriscale.workflows.restoring.restoration import suffix_of
 
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
@@ -81,7 +81,8 @@ def degrade(
                 folder = item.path.parent if output is None else output / item.folder
                 stem = item.stem if output is not None else f"{item.stem}{MEASURED}"
                 target = folder / f"{stem}{suffix_of(format, photo) if a.picture else '.npy'}"
-            refuse_input(target, item.path)
+            if target.exists() and target.samefile(item.path):
+                raise InputError(f"{target} is the input itself; choose another name.")
             if not a.picture and not keeps_floats(target):
                 raise InputError(
                     f"{target.name} cannot hold a measurement by {a}, whose values are not in [0, 1]; use .npy."

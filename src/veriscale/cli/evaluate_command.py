@@ -55,7 +55,7 @@ def evaluate(
     from veriscale.imaging.atomic import make_folder, refuse_existing
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
     from veriscale.workflows.restoring.evaluation import evaluate as score
-    from veriscale.workflows.restoring.results import write_json
+    from veriscale.workflows.restoring.restoration import write_json
 
     target, figure = (None, None) if output is None else (output / "evaluation.json", output / "trust.png")
     for path in (target, figure if certificate is not None else None):

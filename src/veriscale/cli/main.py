@@ -18,7 +18,7 @@ from veriscale.cli import (
     train_command,
 )
 from veriscale.cli.console import complain
-from veriscale.errors import InputError, speaking_of_flags
+from veriscale.errors import FLAGS, InputError
 
 app = App(
     name="veriscale",
@@ -52,8 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str], interrupted: Callable[[], bool] = lambda: False) -> int:
     """Run a command; returns its exit code. `interrupted` tells whether the user has asked to stop."""
-    with speaking_of_flags():
+    token = FLAGS.set(True)
+    try:
         return _run(arguments, interrupted)
+    finally:
+        FLAGS.reset(token)
 
 
 def _run(arguments: Sequence[str], interrupted: Callable[[], bool]) -> int:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, TypeVar, get_type_hints
 
 from cyclopts import Parameter
 
@@ -31,8 +31,3 @@ def takes_settings(command: Command) -> Command:
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # as inspect reads it
     command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
     return command
-
-
-def given_settings(given: dict[str, Any]) -> Settings:
-    """What was said on the command line; a switch that was left alone is not said."""
-    return Settings(**{k: v for k, v in given.items() if v is not False})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from veriscale.cli.console import complain, meter, say, summary
-from veriscale.cli.options import given_settings, takes_settings
+from veriscale.cli.options import takes_settings
 
 
 @takes_settings
@@ -57,10 +57,11 @@ def restore(
         Largest picture that is read, a guard against decompression bombs.
     """
     from veriscale.imaging.read import MAX_PIXELS
+    from veriscale.settings import Settings
     from veriscale.workflows.batch import open_batch
 
     batch, before = open_batch(
-        given_settings(given),
+        Settings(**given),
         repeat=repeat,
         device=device,
         say=lambda line: say(line, quiet),

@@ -32,6 +32,11 @@ class ResidualBlock(nn.Module):
         return out
 
 
+def residual_trunk(width: int, depth: int) -> nn.Sequential:
+    """Blocks one after the other."""
+    return nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
+
+
 class Tail(nn.Module):
     """One scale's way from the trunk to the truth grid."""
 
@@ -57,7 +62,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.scales = tuple(scales)
         self.heads = nn.ModuleDict({str(s): nn.Conv2d(channels + 1, width, 3, padding=1) for s in scales})
-        self.trunk = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
+        self.trunk = residual_trunk(width, depth)
         self.tails = nn.ModuleDict({str(s): Tail(width, channels, features, s) for s in scales})
 
     def forward(self, y: Tensor, scale: int, noise_std: Tensor) -> Condition:

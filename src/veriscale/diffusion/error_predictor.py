@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, ResidualBlock
+from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, residual_trunk
 
 # Errors in [0, 1] units, the greatest over channels: the head knows how likely each is exceeded.
 THRESHOLDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45)
@@ -24,7 +24,7 @@ class ErrorPredictor(nn.Module):
         into = channels + features
         out = len(THRESHOLDS)
         self.entries = nn.ModuleDict({str(s): nn.Conv2d(into * s**2, width, 3, padding=1) for s in scales})
-        self.trunk = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
+        self.trunk = residual_trunk(width, depth)
         self.exits = nn.ModuleDict({str(s): _zero(nn.Conv2d(width, out * s**2, 3, padding=1)) for s in scales})
 
     def forward(self, condition: Condition, scale: int) -> Tensor:

@@ -1,11 +1,18 @@
-"""Rounding to what an integer file holds."""
+"""Rounding to what an integer file holds, block by block, so that no pass needs a second canvas."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from veriscale.imaging.blocks import row_blocks
+_BLOCK = 1 << 22  # values at once: 16 MiB of float32, whatever the picture's size
+
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an array of this shape in blocks of a few megabytes."""
+    step = max(1, _BLOCK * shape[0] // max(1, int(np.prod(shape, dtype=np.int64))))
+    return (slice(start, start + step) for start in range(0, shape[0], step))
 
 
 def quantised(values: NDArray[np.floating[Any]], bit_depth: int = 8) -> NDArray[Any]:

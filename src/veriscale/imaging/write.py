@@ -37,19 +37,19 @@ def write_photo(photo: Photo, path: str | os.PathLike[str], force: bool = False)
     kind = format_of(file)
     refuse_existing(file, force)  # before the work of encoding
     _check_sides(photo, kind, file)
-    depth = kind.depth_for(photo.bit_depth)
+    depth = next((d for d in kind.depths if d >= photo.bit_depth), kind.depths[-1])
     notes = _notes(photo, kind, depth)
     if not kind.grey:
         photo = photo.with_pixels(as_channels(photo.pixels, 3), photo.alpha)
     pixels = interleaved(photo, depth, alpha=kind.alpha)
-    icc = photo.icc if _fits(photo.icc, photo.channels) else None
+    icc = photo.icc if _fits(photo.icc, photo.pixels.shape[2]) else None
     with replacing(file, force) as temporary, temporary.open("wb") as stream:
         kind.write(pixels, icc, photo.dpi, stream)
     return notes
 
 
 def _check_sides(photo: Photo, kind: Format, file: Path) -> None:
-    if kind.longest_side is not None and max(photo.height, photo.width) > kind.longest_side:
+    if kind.longest_side is not None and max(photo.pixels.shape) > kind.longest_side:
         raise InputError(
             f"cannot write {file}: {photo.width} × {photo.height} is too large for {kind.title}, whose sides end at "
             f"{kind.longest_side}; choose .tif"
@@ -67,7 +67,7 @@ def _notes(photo: Photo, kind: Format, depth: int) -> list[str]:
             notes.append(f"clipped to 0..1: {outside:.2%} of the values lay outside")
     if photo.alpha is not None and not kind.alpha:
         notes.append(f"alpha is not kept: {name} has none")
-    if photo.channels == 1 and not kind.grey:
+    if photo.pixels.shape[2] == 1 and not kind.grey:
         notes.append(f"grey is stored as RGB: {name} has no grey")
     if photo.icc is not None and not kind.tagged:
         notes.append(f"the ICC profile is not kept: {name} has none")

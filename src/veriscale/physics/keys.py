@@ -16,8 +16,8 @@ SEEDS = 2**63 - 1  # the largest seed: what every generator and file format take
 
 def pair(values: tuple[float, float]) -> str:
     """`4` for equal values, else `4x1`."""
-    a, b = map(shortest, values)
-    return a if a == b else f"{a}x{b}"
+    a, b = values
+    return shortest(a) if a == b else f"{shortest(a)}x{shortest(b)}"
 
 
 def check_range(operator: str, key: str, value: float, low: float, high: float, *, above: bool = False) -> None:

@@ -89,8 +89,9 @@ def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: 
 
     Source: ours, docs/methods.md#consistency.
     """
+    kind = family(operator)
     for known in card.consistency:
-        if (known.operator, known.anchor) == (family(operator), anchor):
+        if (known.operator, known.anchor) == (kind, anchor):
             return Verdict(value, *(known.at(noise_std, values) or (None, None)))
     return Verdict(value)
 

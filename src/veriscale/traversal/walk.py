@@ -30,11 +30,6 @@ class Walk:
     sigma_max: float
     one_by_one: bool = False
 
-    @property
-    def inner(self) -> list[float]:
-        """Positions between 0 and 1."""
-        return [f for f in self.dials if 0 < f < 1]
-
 
 def walk(
     problem: Problem, wanted: Walk, field: NoiseField, batch: int | None = None
@@ -60,7 +55,7 @@ def walk(
     for first in range(0, wanted.full_draws, together):
         draws += draw(range(first, min(first + together, wanted.full_draws)), wanted.sigma_max)
     dial = None
-    if wanted.inner:
+    if any(0 < f < 1 for f in wanted.dials):
         partial = (lambda start: draw([0], start)[0]) if wanted.path == "renoise" else None
         dial = problem.dial(draws[:2], partial)
 

@@ -41,7 +41,7 @@ class ZeroShot:
         operator, noise: of the measurement; the operator bound to its grid.
         anchor: "fast" or "paper".
         posterior: "proximal", "dps" or "covariance".
-        preset: settings of `paper` and `dps`.
+        knobs: settings of `paper` and `dps`.
         sampler, steps: of the second stage.
     """
 
@@ -50,7 +50,7 @@ class ZeroShot:
     noise: Noise
     anchor: str = "fast"
     posterior: str = "proximal"
-    preset: Preset = DEFAULT
+    knobs: Preset = DEFAULT
     sampler: str = SAMPLER
     steps: int = STEPS
 
@@ -66,7 +66,7 @@ class ZeroShot:
     @property
     def first_evaluations(self) -> int:
         """Evaluations of the denoiser in the first stage."""
-        return {"fast": anchors.STEPS, "paper": self.preset.iterations}[self.anchor]
+        return {"fast": anchors.STEPS, "paper": self.knobs.iterations}[self.anchor]
 
     @property
     def evaluations(self) -> int:
@@ -80,8 +80,8 @@ class ZeroShot:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The preset, where the first stage reads it."""
-        return asdict(self.preset) if self.anchor == "paper" else {}
+        """The knobs, where the first stage reads them."""
+        return asdict(self.knobs) if self.anchor == "paper" else {}
 
     def check_dial(self) -> None:
         """Every position can be reached."""
@@ -120,7 +120,7 @@ class ZeroShotProblem:
             sigmas = karras(start, min(mode.sigma_min, start / 2), method.steps)
             shape = self.anchor.shape[-3:]
             noise = partial(unit_noise, fields, "dps", shape=shape)
-            return dps(self._pullback, data, x, sigmas, method.preset.zeta, noise)
+            return dps(self._pullback, data, x, sigmas, method.knobs.zeta, noise)
         if method.posterior == "covariance":
             posterior: Callable[[Tensor, float], Tensor] = Covariance(self._pullback, data)
         else:
@@ -155,7 +155,7 @@ class ZeroShotProblem:
             sigmas = anchors.levels_for(data, shape, self.mode.trust, self.mode.high)
             prior_variance = self.mode.sigma_data[0] ** 2
             return anchors.fast(self._denoise, data, sigmas, mean, prior_variance, tell, self.mode.trust)
-        preset = method.preset
+        preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])
         return anchors.paper(

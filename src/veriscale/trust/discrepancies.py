@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
-from veriscale.imaging.blocks import row_blocks
+from veriscale.imaging.rounding import row_blocks
 from veriscale.trust.lab import rescaled_lab
 from veriscale.trust.local_features import feature_distance
 from veriscale.trust.smoothing import smoothed

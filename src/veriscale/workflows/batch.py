@@ -16,22 +16,15 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.settings import Settings, settled
+from veriscale.settings import Asked, Settings, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.certifying.certified import certified_settings
 from veriscale.workflows.journal import read_run
 from veriscale.workflows.opening import find_certificate, open_restorer
-from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.restoring.restoration import Page
+from veriscale.workflows.restoring.restoration import Names, Page, output_names, refuse, suffix_of
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
-from veriscale.workflows.restoring.results import (
-    Names,
-    output_names,
-    refuse_existing_results,
-    refuse_input,
-    suffix_of,
-)
 from veriscale.workflows.tools.black_box import ToolError
 
 
@@ -163,10 +156,8 @@ class Batch:
         if self.skip_existing and all(p.exists() for p in names.all(self.report)):
             self.say(f"{job.path.name}: done already, skipped.")
             return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
-        for target in names.all(self.report):
-            refuse_input(target, job.path)
-        if not self.skip_existing:  # what is there of an incomplete set is made again
-            refuse_existing_results(names, self.report, self.force)
+        # What is there of an incomplete set is made again where existing ones are skipped.
+        refuse(names, self.report, self.force or self.skip_existing, job.path)
         for line in [*work.lines(), *(work.costs() if self.dry_run else [])]:
             self.say(line)
         if self.dry_run:

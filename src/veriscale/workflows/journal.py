@@ -49,9 +49,11 @@ def read_run(path: Path) -> Recorded:
         InputError: it cannot be read, or is something else.
     """
     try:
-        run = msgspec.json.decode(path.read_bytes(), type=_Run)
-        if unknown := [k for k in run.arguments if k not in {f.name for f in fields(Settings)}]:
+        document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        known, given = {f.name for f in fields(Settings)}, document.get("arguments")
+        if isinstance(given, dict) and (unknown := [k for k in given if k not in known]):
             raise msgspec.ValidationError(f"Object contains unknown field `{unknown[0]}` - at `$.arguments`")
+        run = msgspec.convert(document, _Run)
         if empty := [k for k in usual() if run.arguments.get(k, 0) is None]:
             raise msgspec.ValidationError(f"Expected a value, got `null` - at `$.arguments.{empty[0]}`")
         settings = msgspec.convert({**run.arguments, "command": None}, Settings)

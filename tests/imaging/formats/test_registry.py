@@ -14,7 +14,7 @@ from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.workflows.batch import collect
-from veriscale.workflows.restoring.results import suffix_of
+from veriscale.workflows.restoring.restoration import suffix_of
 
 
 def read(path: Path, max_pixels: int) -> Photo:

@@ -43,7 +43,3 @@ class Format:
     grey: bool = True
     alpha: bool = True
     tagged: bool = True
-
-    def depth_for(self, bit_depth: int) -> int:
-        """The smallest depth that holds numbers of `bit_depth` bits, or the largest there is."""
-        return min((d for d in self.depths if d >= bit_depth), default=max(self.depths))

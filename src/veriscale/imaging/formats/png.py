@@ -46,7 +46,8 @@ def read(path: Path, max_pixels: int) -> Photo:
                 orientation, _ = exif.parse(body)
         with unlogged():
             array = imagecodecs.png_decode(data)
-    return exif.upright(replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="png"), orientation)
+    photo = replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="png")
+    return photo if orientation == 1 else exif.upright(photo, orientation)
 
 
 def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:

@@ -12,26 +12,23 @@ from veriscale.workflows.restoring.plan import Plan
 
 def plan_facts(prior: Prior, plan: Plan, score: Score, dial: float) -> PriorFacts:
     """What the picture at a dial position and its score depend on, and nothing else."""
-    method, draws = plan.method, score.needs == "draws"
-    sampled = draws or dial > 0
+    draws = score.needs == "draws"
+    kept = plan.facts() | {"dial": dial}
+    if not (draws or dial > 0):
+        kept |= dict.fromkeys(("posterior", "sampler", "steps"), UNSET)
+    if not (draws or dial > 0 or plan.method.settings):
+        kept["seed"] = UNSET
+    if not draws:
+        kept["samples"] = UNSET
+    if not 0 < dial < 1:
+        kept["path"] = UNSET
     return PriorFacts(
         prior=prior.card.tensors_sha256,
-        mode=method.name,
-        operator=plan.measured_by,
         scale=plan.scale,
-        noise=plan.measured_with,
-        anchor=method.anchor,
-        consistent=plan.consistent,
-        dial=dial,
         runtime="torch",
         dtype=cast(Dtype, str(next(prior.encoder.parameters()).dtype).removeprefix("torch.")),
         guides=[],
-        preset=method.settings or UNSET,
-        posterior=method.posterior if sampled else UNSET,
-        sampler=method.sampler if sampled else UNSET,
-        steps=method.steps if sampled else UNSET,
-        path=plan.path if 0 < dial < 1 else UNSET,
-        samples=plan.samples if draws else UNSET,
-        seed=plan.seed if sampled or method.settings else UNSET,
+        preset=plan.method.settings or UNSET,
         predictor=prior.card.predictor_sha256 if score.needs == "predictor" else UNSET,
+        **{k: v for k, v in kept.items() if k in PriorFacts.__struct_fields__},
     )

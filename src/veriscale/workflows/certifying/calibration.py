@@ -12,7 +12,7 @@ from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
-from veriscale.settings import positions, settled
+from veriscale.settings import Asked, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
@@ -26,7 +26,7 @@ from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.opening import load_prior
-from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer

@@ -1,5 +1,7 @@
 """Restoring with a prior as a certificate says: its settings, and whether they are kept."""
 
+from dataclasses import fields
+
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
@@ -11,7 +13,8 @@ from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.binding import plan_facts
 from veriscale.workflows.restoring.plan import Plan
 
-_SETTINGS = ("path", "samples", "sampler", "steps", "seed", "consistent")
+# Of the facts that are settings: found out anew, or not always asked for by name.
+_OTHERWISE = ("prior", "scale", "operator", "noise", "dial", "anchor", "posterior", "preset")
 
 
 def certified_settings(certificate: Certificate) -> Settings:
@@ -22,7 +25,7 @@ def certified_settings(certificate: Certificate) -> Settings:
     """
     facts = certified_facts(certificate)
     given = facts.given()
-    known = {k: given[k] for k in _SETTINGS if k in given}
+    known = {f.name: given[f.name] for f in fields(Settings) if f.name in given and f.name not in _OTHERWISE}
     if facts.mode == "zero-shot":
         known |= {k: given[k] for k in ("anchor", "posterior") if k in given}
     if facts.posterior == "dps":

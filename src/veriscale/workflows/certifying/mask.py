@@ -136,10 +136,8 @@ def make_mask(
     )
 
 
-def mask_lines(mask: Mask | None) -> list[str]:
+def mask_lines(mask: Mask) -> list[str]:
     """What is to be said of a mask."""
-    if mask is None:
-        return []
     share = f"{mask.share:.1%} of the pixels are trusted (alpha {mask.alpha}; drift check p = {mask.drift:.2g})."
     return [line for line in (share, mask.floor(), mask.warning) if line is not None]
 

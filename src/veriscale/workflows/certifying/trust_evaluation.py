@@ -16,7 +16,7 @@ from veriscale.metrics.bootstrap import interval
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
 from veriscale.report.trust_figure import TrustCurves, trust_figure
-from veriscale.settings import Settings, settled
+from veriscale.settings import Asked, Settings, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
@@ -32,7 +32,7 @@ from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
 from veriscale.workflows.opening import find_certificate, load_certified
-from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 from veriscale.workflows.tools.black_box import ToolError

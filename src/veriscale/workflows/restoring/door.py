@@ -1,10 +1,9 @@
 """Python's way in: arguments become settings."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, get_args, get_type_hints
+from typing import Any, Unpack, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Settings, checked
+from veriscale.settings import Asked, Settings, checked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
@@ -30,30 +29,8 @@ Array = NDArray[np.float32]
 
 Image = Photo | NDArray[Any] | str | os.PathLike[str]
 
+_KINDS = {name: get_args(kinds)[0] for name, kinds in get_type_hints(Settings).items()}
 _WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "True or False"}
-
-
-class Asked(TypedDict, total=False):
-    """`settings.Settings` as Python says them: objects where there are any."""
-
-    scale: int | None
-    operator: str | os.PathLike[str] | Operator | None
-    noise: str | float | Noise | None
-    dial: str | float | Sequence[float] | None
-    path: str | None
-    samples: int | None
-    command: str | None
-    alpha: float | str | None
-    score_files: str | os.PathLike[str] | None
-    timeout: float | None
-    anchor: str | None
-    posterior: str | None
-    preset: str | None
-    consistent: bool | None
-    sampler: str | None
-    steps: int | None
-    seed: int | None
-    crop: str | None
 
 
 def as_settings(asked: Asked) -> Settings:
@@ -70,9 +47,9 @@ def as_settings(asked: Asked) -> Settings:
     if "dial" in said and not isinstance(said["dial"], str):
         said["dial"] = ",".join(map(shortest, checked(_numbers(said["dial"]))))
     settings = Settings(**said)
-    for name, kinds in get_type_hints(Settings).items():
-        wanted, given = get_args(kinds)[0], said.get(name)
-        if given is not None and type(given) is not wanted and (type(given), wanted) != (int, float):
+    for name, given in said.items():
+        wanted = _KINDS[name]
+        if type(given) is not wanted and (type(given), wanted) != (int, float):
             raise InputError(f"`--{name.replace('_', '-')}` is {given!r}, and {_WORDS[wanted]} is wanted.")
     return settings
 

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -22,16 +22,16 @@ from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
-from veriscale.settings import Settings, settled
+from veriscale.settings import Asked, Settings, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.traversal.renoise import SAMPLER, STEPS
 from veriscale.workflows.batch import collect
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.opening import load_prior
-from veriscale.workflows.restoring.door import Asked, as_settings
+from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
-_SETTINGS = ("scale", "noise", "dial", "path", "sampler", "steps", "seed")
+_WITH_A_CERTIFICATE = ("certificate", "alpha", "command", "score_files", "timeout")
 
 
 def crop_to_multiple(samples: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
@@ -112,9 +112,10 @@ def evaluate(
         InputError: a setting cannot be used, or no picture can.
     """
     v = settled(as_settings(asked))
-    usual = settled(Settings())
-    if others := [k for k in vars(v) if k not in _SETTINGS and getattr(v, k) != getattr(usual, k)]:
+    plain = [f.name for f in fields(Settings) if "evaluate" in f.metadata["commands"]]
+    if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
         raise InputError(f"`--{others[0].replace('_', '-')}` is no setting of an evaluation; leave it out.")
+    positions(v.dial or "0")  # what is wrong for every picture is said once
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")

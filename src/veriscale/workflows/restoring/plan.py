@@ -1,7 +1,7 @@
 """What a restoration by a prior will do, checked before any work: measurement, method, dials, draws, cost."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,8 @@ from veriscale.settings import Settings, positions
 from veriscale.traversal import renoise, zero_shot
 from veriscale.traversal.conditional import Conditional
 from veriscale.traversal.dial import PATHS
-from veriscale.traversal.method import Method
+from veriscale.traversal.method import Method, Work
 from veriscale.traversal.presets import find_preset
-from veriscale.traversal.walk import Walk
 from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.trust.scores.registry import check_score
 from veriscale.trust.scores.score import Score
@@ -42,7 +41,10 @@ class Plan:
 
     Attributes:
         operator: what made the measurement, bound to its grid.
+        measured_by: its string.
+        scale: its factor, where it is plain downsampling by an integer.
         noise: its noise, as given or estimated.
+        measured_with: its string.
         noise_std: s, its standard deviation.
         method: how the prior restores it.
         why: a phrase that says what decided that.
@@ -57,7 +59,10 @@ class Plan:
     """
 
     operator: Operator
+    measured_by: str
+    scale: int | None
     noise: Noise
+    measured_with: str
     noise_std: float
     method: Method
     why: str
@@ -70,46 +75,51 @@ class Plan:
     score: Score | None = None
     scored_dial: float = 0.0
 
-    @cached_property
-    def scale(self) -> int | None:
-        """The factor, where the operator is plain downsampling by an integer."""
-        return self.operator.scale if isinstance(self.operator, Downsample) else None
-
-    @cached_property
-    def measured_by(self) -> str:
-        """The operator's string."""
-        return str(self.operator)
-
-    @cached_property
-    def measured_with(self) -> str:
-        """The noise's string."""
-        return str(self.noise)
-
-    @cached_property
-    def wanted(self) -> Walk:
-        """What the second stage is asked for."""
-        inner = any(0 < f < 1 for f in self.dials)
-        needed = 1 if 1 in self.dials or (inner and self.path == "interpolate") else 0
-        full = max(self.samples, needed, self.method.pilots[0] if inner else 0)
-        return Walk(self.dials, self.path, full, self.method.sigma_max if full else 0.0, self.method.gradient)
-
-    @cached_property
-    def chains(self) -> int:
-        """Runs of the sampler in all."""
-        full, inner = self.wanted.full_draws, self.wanted.inner
-        if self.path == "interpolate" or not inner:
-            return full
-        return full + len(inner) + self.method.pilots[1]
-
-    @cached_property
-    def evaluations(self) -> int:
-        """Evaluations of the denoiser in all, each over one picture."""
-        return self.method.first_evaluations + (self.chains * self.method.evaluations if self.chains else 0)
+    @property
+    def inner(self) -> list[float]:
+        """Positions between 0 and 1."""
+        return [f for f in self.dials if 0 < f < 1]
 
     @property
-    def features(self) -> bool:
-        """Whether anything reads the encoder's features."""
-        return self.chains > 0 or (self.score is not None and self.score.needs == "predictor")
+    def full_draws(self) -> int:
+        """Runs of the sampler from its highest level."""
+        needed = 1 if 1 in self.dials or (self.inner and self.path == "interpolate") else 0
+        return max(self.samples, needed, self.method.pilots[0] if self.inner else 0)
+
+    @property
+    def chains(self) -> int:
+        """Runs of the sampler in all."""
+        if self.path == "interpolate" or not self.inner:
+            return self.full_draws
+        return self.full_draws + len(self.inner) + self.method.pilots[1]
+
+    @property
+    def work(self) -> Work:
+        """What the method's problem will be asked; its tiles and its audience are whoever runs it."""
+        chains = self.chains
+        features = chains > 0 or (self.score is not None and self.score.needs == "predictor")
+        draws = chains * self.method.evaluations if chains else 0
+        return Work(features, self.method.first_evaluations + draws)
+
+    def facts(self) -> dict[str, Any]:
+        """What is done, for run.json and certificates."""
+        method = self.method
+        return {
+            "mode": method.name,
+            "operator": self.measured_by,
+            "noise": self.measured_with,
+            "noise_std": self.noise_std,
+            "anchor": method.anchor,
+            "posterior": method.posterior,
+            "consistent": self.consistent,
+            "dial": list(self.dials),
+            "path": self.path,
+            "samples": self.samples,
+            "sampler": method.sampler,
+            "steps": method.steps,
+            "evaluations": self.work.evaluations,
+            "seed": self.seed,
+        }
 
     @property
     def tile_memory(self) -> int:
@@ -120,7 +130,7 @@ class Plan:
     def memory(self, channels: int) -> int:
         """Bytes of canvases at the peak, beside the networks and their tile: an upper estimate."""
         pictures = 3 + self.samples + len(self.dials)
-        return self.method.memory(self.shape[0] * self.shape[1], channels, pictures, self.features)
+        return self.method.memory(self.shape[0] * self.shape[1], channels, pictures, self.work.features)
 
 
 def make_plan(
@@ -157,9 +167,10 @@ def make_plan(
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
         raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")
-    scale, why = _by_encoder(prior, a, noise, v, estimated)
+    factor = a.scale if isinstance(a, Downsample) else None
+    scale, why = _by_encoder(prior, a, factor, noise, v, estimated)
     if scale and estimated and isinstance(noise, GaussianNoise):
-        noise = GaussianNoise(min(noise.std, largest_noise(prior, a)))
+        noise = GaussianNoise(min(noise.std, prior.mode(scale).noise_std[-1]))
     noise_std = noise.std if isinstance(noise, GaussianNoise) else _typical_std(a, photo, noise)
     method: Method
     if scale:
@@ -168,7 +179,10 @@ def make_plan(
         method = _zero_shot(prior, a, noise, v)
     plan = Plan(
         operator=a,
+        measured_by=str(a),
+        scale=factor,
         noise=noise,
+        measured_with=str(noise),
         noise_std=noise_std,
         method=method,
         why=why,
@@ -185,15 +199,9 @@ def make_plan(
         check_score(score, scale is not None, plan.samples, prior.predictor is not None)
         if scored_dial not in dials:
             raise InputError(f"The score is of dial {scored_dial:g}, which is not among the positions asked for.")
-    if plan.wanted.inner:
+    if any(0 < f < 1 for f in dials):
         method.check_dial()
     return plan
-
-
-def largest_noise(prior: Prior, operator: Operator) -> float:
-    """The largest noise the encoder was trained for; 0 where it does not know the operator."""
-    scale = operator.scale if isinstance(operator, Downsample) else None
-    return prior.mode(scale).noise_std[-1] if scale else 0.0
 
 
 def _check_values(v: Settings) -> None:
@@ -214,15 +222,14 @@ def _check_values(v: Settings) -> None:
 
 
 def _check_picture(photo: Photo, prior: Prior, measured: bool) -> None:
-    if photo.channels > prior.card.network.channels:
+    height, width, channels = photo.pixels.shape
+    if channels > prior.card.network.channels:
         raise InputError(
-            f"Prior {prior.card.name!r} is for grey pictures and this one has {photo.channels} channels; "
+            f"Prior {prior.card.name!r} is for grey pictures and this one has {channels} channels; "
             "convert it to grey or choose a colour prior."
         )
-    if min(photo.height, photo.width) < SMALLEST:
-        raise InputError(
-            f"A picture of {photo.width}×{photo.height} is too small; {SMALLEST} pixels a side are the least."
-        )
+    if min(height, width) < SMALLEST:
+        raise InputError(f"A picture of {width}×{height} is too small; {SMALLEST} pixels a side are the least.")
     if not measured and photo.bit_depth == 32:
         low, high = float(photo.pixels.min()), float(photo.pixels.max())
         if (low < -0.5 or high > 2) and high <= LARGEST:
@@ -263,10 +270,11 @@ def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
         )
     if not isinstance(operator, LinearOperator) and photo.alpha is not None and float(photo.alpha.min()) < 1:
         raise InputError(f"A picture with transparency is no measurement by {operator}; flatten it first.")
-    measured: Shape = (photo.channels, photo.height, photo.width)
+    height, width, channels = photo.pixels.shape
+    measured: Shape = (channels, height, width)
     truth = operator.truth_shape(measured)
     if operator.measurement_shape(truth) != measured:
-        raise InputError(f"A measurement of {photo.width}×{photo.height} cannot be of {operator}.")
+        raise InputError(f"A measurement of {width}×{height} cannot be of {operator}.")
     operator.support(measured)  # masks of another size say so
     if min(truth[-2:]) < SMALLEST:
         raise InputError(f"A picture of {truth[-1]}×{truth[-2]} is too small; {SMALLEST} pixels a side are the least.")
@@ -280,14 +288,16 @@ def _typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
     return DataTerm(operator, y, noise).noise_std
 
 
-def _by_encoder(prior: Prior, operator: Operator, noise: Noise, v: Settings, estimated: bool) -> tuple[int | None, str]:
+def _by_encoder(
+    prior: Prior, operator: Operator, factor: int | None, noise: Noise, v: Settings, estimated: bool
+) -> tuple[int | None, str]:
     """The scale at which the prior's encoder knows a measurement, None where it does not, and the phrase that says why.
 
     Raises:
         InputError: an anchor or posterior was asked for that only the encoder has, and it cannot be used.
     """
     scales = prior.card.network.scales
-    scale = operator.scale if isinstance(operator, Downsample) and operator.kernel == "bicubic" else None
+    scale = factor if isinstance(operator, Downsample) and operator.kernel == "bicubic" else None
     known = scale in scales
     asked = [n for n in (v.anchor, v.posterior) if n not in (None, "mean", "conditional")]
     if v.preset:
@@ -295,14 +305,14 @@ def _by_encoder(prior: Prior, operator: Operator, noise: Noise, v: Settings, est
     if known and asked:
         _refuse_conditional(v, f"{asked[0]!r} asks for the unconditional prior")
         return None, f"as {asked[0]!r} asks"
-    if not known:
+    if not known or scale is None:
         trained = ", ".join(f"×{s}" for s in sorted(scales))
         _refuse_conditional(v, f"its encoder knows bicubic {trained} only, not {operator}")
         return None, f"since its encoder knows bicubic {trained} only"
     if not isinstance(noise, GaussianNoise):
         _refuse_conditional(v, f"its encoder knows Gaussian noise only, not {noise}")
         return None, "since its encoder knows Gaussian noise only"
-    largest = largest_noise(prior, operator)
+    largest = prior.mode(scale).noise_std[-1]
     if noise.std > largest and not estimated:
         _refuse_conditional(v, f"its encoder knows noise up to {largest:g}, not {noise.std:g}")
         return None, f"since its encoder knows noise up to {largest:g} only"

@@ -26,8 +26,8 @@ from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings
 from veriscale.traversal.conditional import Conditional
 from veriscale.traversal.consistency import Verdict, consistent, verdict
-from veriscale.traversal.method import Problem, Tell, Work
-from veriscale.traversal.walk import walk
+from veriscale.traversal.method import Problem, Tell
+from veriscale.traversal.walk import Walk, walk
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.facts import PriorFacts
 from veriscale.trust.scores.predictor import Predictor
@@ -103,7 +103,8 @@ class PriorRestorer:
         stem = stem or (path.stem if path is not None else None)
         if v.score_files is not None and brought is None and stem is not None:
             brought = read_score(v.score_files, stem, plan.shape)
-        return PreparedByPrior(self, photo, plan, path, score, brought)
+        suffix = f"x{plan.scale}" if plan.scale else "restored"
+        return PreparedByPrior(self, photo, plan, path, score, brought, suffix, plan.dials, plan.samples)
 
     def _measurement(self, path: Path | None) -> tuple[Operator | None, Noise | None]:
         """What made a file, by everything that may know: given objects, the settings, a sidecar, the certificate."""
@@ -129,21 +130,9 @@ class PreparedByPrior:
     path: Path | None
     score: Score | None
     own_score: Array | None
-
-    @property
-    def suffix(self) -> str:
-        """What its results' names end in."""
-        return f"x{self.plan.scale}" if self.plan.scale else "restored"
-
-    @property
-    def dials(self) -> Sequence[float]:
-        """Positions of the results."""
-        return self.plan.dials
-
-    @property
-    def samples(self) -> int:
-        """Draws among the results."""
-        return self.plan.samples
+    suffix: str
+    dials: Sequence[float]
+    samples: int
 
     @property
     def facts(self) -> PriorFacts:
@@ -161,8 +150,9 @@ class PreparedByPrior:
         conditional = isinstance(plan.method, Conditional)
         how = "conditionally" if conditional else f"unconditionally (zero-shot, anchor {plan.method.anchor})"
         name = "The picture" if self.path is None else self.path.name
+        height, width, _ = self.photo.pixels.shape
         line = (
-            f"{name}: {self.photo.width}×{self.photo.height} to {plan.shape[1]}×{plan.shape[0]}, {plan.measured_by}, "
+            f"{name}: {width}×{height} to {plan.shape[1]}×{plan.shape[0]}, {plan.measured_by}, "
             f"prior {card.name} used {how}, {plan.why}{chosen}, noise {plan.measured_with}, "
             f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
         )
@@ -174,7 +164,7 @@ class PreparedByPrior:
         first, whole = plan.method.costs()
         memory = plan.memory(self.restorer.prior.card.network.channels)
         return [
-            f"  {plan.evaluations - plan.method.first_evaluations} evaluations of the denoiser after {first}; "
+            f"  {plan.work.evaluations - plan.method.first_evaluations} evaluations of the denoiser after {first}; "
             f"about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at most for the networks "
             f"and a tile.{whole}"
         ]
@@ -195,7 +185,7 @@ class PreparedByPrior:
         said = [f"{result.verdict.sentence()}."] if not known or result.verdict.alarm else []
         if result.run["fell_back"]:
             said.append("the anchor's splitting grew apart and went on by half-quadratic splitting.")
-        return said + mask_lines(result.mask)
+        return said if result.mask is None else said + mask_lines(result.mask)
 
     def restore(self, tell: Tell = lambda phase, done, of: None) -> Restoration:
         """Both stages, the score if there is one, the mask, and the facts of the run."""
@@ -212,12 +202,14 @@ class PreparedByPrior:
         begun = time.perf_counter()
         channels = prior.card.network.channels
         y = torch.from_numpy(photo.planes(channels))[None]
-        work = Work(plan.features, plan.evaluations, restorer.tile, tell)
-        problem = plan.method.begin(y, channels // photo.channels, self._field, work)
+        work = replace(plan.work, tile=restorer.tile, tell=tell)
+        problem = plan.method.begin(y, channels // photo.pixels.shape[2], self._field, work)
         anchored = time.perf_counter()
         pictures, draws = {0.0: problem.anchor}, list[Tensor]()
-        if plan.dials != (0,) or plan.chains:
-            pictures, draws = walk(problem, plan.wanted, self._field(), restorer.batch)
+        if plan.dials != (0,) or plan.samples:
+            method = plan.method
+            wanted = Walk(plan.dials, plan.path, plan.full_draws, method.sigma_max, method.gradient)
+            pictures, draws = walk(problem, wanted, self._field(), restorer.batch)
         if plan.consistent:
             pictures = {f: self._moved(x) for f, x in pictures.items()}
         sampled = time.perf_counter()
@@ -294,20 +286,7 @@ class PreparedByPrior:
         return {
             "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
-            "mode": plan.method.name,
-            "operator": plan.measured_by,
-            "noise": plan.measured_with,
-            "noise_std": plan.noise_std,
-            "anchor": plan.method.anchor,
-            "posterior": plan.method.posterior,
-            "consistent": plan.consistent,
-            "dial": list(plan.dials),
-            "path": plan.path,
-            "samples": plan.samples,
-            "sampler": plan.method.sampler,
-            "steps": plan.method.steps,
-            "evaluations": plan.evaluations,
-            "seed": plan.seed,
+            **plan.facts(),
             "device": str(weights.device),
             "dtype": str(weights.dtype).removeprefix("torch."),
             "seconds": {k: round(v, 3) for k, v in seconds.items()},

@@ -155,7 +155,7 @@ class PreparedByTool:
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""
-        return mask_lines(result.mask)
+        return [] if result.mask is None else mask_lines(result.mask)
 
     def restore(self, tell: Tell = lambda phase, done, of: None) -> Restoration:
         """Run the tool, as often as the score asks, and mask its result.
