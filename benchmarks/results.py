@@ -87,8 +87,8 @@ def rounded(value: float) -> float:
     return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
 
 
-def write_results(name: str, rows: Sequence[Row], notes: str, seconds: float) -> Path:
-    """Write docs/results/NAME.json in one step, with the commit and the kind of machine.
+def write_results(name: str, rows: Sequence[Row], notes: str, seconds: float, folder: Path = RESULTS) -> Path:
+    """Write docs/results/NAME.json, or that of another folder, in one step, with the commit and the kind of machine.
 
     Raises:
         ValueError: two rows share an id.
@@ -104,9 +104,9 @@ def write_results(name: str, rows: Sequence[Row], notes: str, seconds: float) ->
         "rows": [row.as_json() for row in rows],
         "notes": notes,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    with tempfile.NamedTemporaryFile("w", dir=RESULTS, suffix=".tmp", delete=False, encoding="utf-8") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False, encoding="utf-8") as file:
         json.dump(content, file, indent=1, ensure_ascii=False)
         file.write("\n")
     os.chmod(file.name, 0o644)  # a temporary file is its owner's alone

@@ -1,5 +1,8 @@
-"""A tiny prior for tests that are about machinery and not about quality: untrained, but whole."""
+"""A tiny prior for tests that are about machinery and not about quality: untrained, but whole; a tool; a place."""
 
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,14 @@ settings.register_profile("tests", deadline=None, derandomize=True, max_examples
 settings.load_profile("tests")
 
 SKIMAGE = Path(__import__("importlib.util").util.find_spec("skimage").submodule_search_locations[0]) / "data"
+
+RESIZE = """
+import sys
+from PIL import Image
+picture = Image.open(sys.argv[1])
+picture.resize((4 * picture.width, 4 * picture.height), Image.BICUBIC).save(sys.argv[2])
+"""
+"""A tool: a script for the fixture `tool`."""
 
 
 def tiny_card(name: str = "tiny", channels: int = 3) -> cards.Card:
@@ -71,3 +82,21 @@ def skimage_data() -> Path:
 @pytest.fixture
 def noise_picture() -> np.ndarray:
     return np.random.default_rng(0).random((24, 32, 3), np.float32)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """Where a certificate goes: a folder of its own."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "certificate.json"
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Callable[[str], str]:
+    """Make a tool of a script; returns its command."""
+
+    def write(script: str) -> str:
+        (tmp_path / "tool.py").write_text(script)
+        return f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'tool.py'))} {{in}} {{out}}"
+
+    return write

@@ -49,10 +49,9 @@ def test_numbers_that_are_none_are_refused():
         Row("a.b", "", 1.0, against={"bicubic": float("inf")})
 
 
-def test_a_file_keeps_rows_commit_and_machine(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
+def test_a_file_keeps_rows_commit_and_machine(tmp_path):
     rows = [Row("a.b", "what", 27.1999999, "dB", (27.0, 27.4), ">= 27.2", {"bicubic": 25.96}), Row("a.c", "count", 3)]
-    path = results.write_results("table", rows, "a note", 12.3456789)
+    path = results.write_results("table", rows, "a note", 12.3456789, tmp_path)
     content = json.loads(path.read_text())
     assert list(content) == ["benchmark", "commit", "machine", "seconds", "rows", "notes"]
     assert content["rows"][0] == {
@@ -70,8 +69,7 @@ def test_a_file_keeps_rows_commit_and_machine(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["table.json"]
 
 
-def test_two_rows_of_one_id_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
+def test_two_rows_of_one_id_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"share an id: a\.b"):
-        results.write_results("table", [Row("a.b", "", 1.0), Row("a.b", "", 2.0)], "", 1.0)
+        results.write_results("table", [Row("a.b", "", 1.0), Row("a.b", "", 2.0)], "", 1.0, tmp_path)
     assert not list(tmp_path.iterdir())

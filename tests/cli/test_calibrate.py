@@ -1,11 +1,11 @@
 """`veriscale calibrate` on real files."""
 
 import json
-import shlex
-import sys
 
 import numpy as np
 import pytest
+from tests.cli.conftest import TINY
+from tests.conftest import RESIZE
 from tests.workflows.photographs import write_crops
 
 import veriscale as library
@@ -13,40 +13,11 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import write_photo
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
-TINY = ("--prior", "tiny", "--device", "cpu")
-
-RESIZE = """
-import sys
-from PIL import Image
-picture = Image.open(sys.argv[1])
-picture.resize((4 * picture.width, 4 * picture.height), Image.BICUBIC).save(sys.argv[2])
-"""
-
 
 @pytest.fixture
 def pictures(tmp_path, skimage_data):
     write_crops(tmp_path / "pictures", skimage_data, 20)
     return tmp_path / "pictures"
-
-
-@pytest.fixture
-def few(tmp_path, skimage_data):
-    write_crops(tmp_path / "few", skimage_data, 3)
-    return tmp_path / "few"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out" / "certificate.json"
-
-
-@pytest.fixture
-def tool(tmp_path):
-    def write(script):
-        (tmp_path / "tool.py").write_text(script)
-        return f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'tool.py'))} {{in}} {{out}}"
-
-    return write
 
 
 def test_a_certificate_comes_out(veriscale, pictures, output):

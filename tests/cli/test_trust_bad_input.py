@@ -2,71 +2,20 @@
 
 import json
 import pickle
-import shlex
-import shutil
-import sys
 
 import numpy as np
 import pytest
 import tifffile
+from tests.cli.conftest import CPU as ON_CPU
+from tests.cli.conftest import TINY
 from tests.conftest import write_tiny
-from tests.workflows.photographs import write_crops, write_measurement
 
-import veriscale as library
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.trust.certificate_file import digest
-from veriscale.workflows.certifying.calibration import calibrate
 
-TINY = ("--prior", "tiny", "--device", "cpu")
-CPU = ("--device", "cpu", "--quiet")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, tiny_file, skimage_data):
-    """20 photographs, a certificate of them, and the measurement of another."""
-    place = tmp_path_factory.mktemp("certified")
-    write_crops(place / "pictures", skimage_data, 20)
-    (other,) = write_crops(place / "other", skimage_data, 1, seed=1)
-    write_measurement(other, place / "cat.png")
-    prior = library.load_prior(str(tiny_file), "cpu")
-    calibrate(place / "pictures", place / "area.json", prior=prior)
-    draws = {"score": "variance", "samples": 2, "dial": 0.5, "sampler": "heun", "steps": 2}
-    calibrate(place / "pictures", place / "variance.json", prior=prior, **draws)
-    uniform = {"mode": "pac-uniform", "delta": 0.2, "alphas": ["0.3"]}
-    calibrate(place / "pictures", place / "uniform.json", prior=prior, **uniform)
-    return place
-
-
-@pytest.fixture
-def cat(place, tmp_path):
-    shutil.copy(place / "cat.png", tmp_path / "cat.png")
-    return tmp_path / "cat.png"
-
-
-@pytest.fixture
-def pictures(place, tmp_path):
-    """Three that a test may spoil."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for k in range(3):
-        shutil.copy(place / "pictures" / f"0{k}.png", folder)
-    return folder
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "certificate.json"
-
-
-@pytest.fixture
-def command(tmp_path):
-    def write(script):
-        (tmp_path / "tool.py").write_text(script)
-        return f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'tool.py'))} {{in}} {{out}}"
-
-    return write
+CPU = (*ON_CPU, "--quiet")
 
 
 # ---- calibrate
@@ -132,24 +81,24 @@ def write_bright(folder):
         (spoil_nothing, ("--command", "tool {in} {out}"), "A prior and a command are two things"),
     ],
 )
-def test_calibrate(refused, pictures, output, spoil, options, words):
-    spoil(pictures)
-    assert words in refused("calibrate", pictures, *TINY, "--quiet", "-o", output, *options)
+def test_calibrate(refused, few, output, spoil, options, words):
+    spoil(few)
+    assert words in refused("calibrate", few, *TINY, "--quiet", "-o", output, *options)
     assert not output.exists()
 
 
-def test_calibrate_where_nothing_can_be_written(refused, pictures, output, tmp_path):
+def test_calibrate_where_nothing_can_be_written(refused, few, output, tmp_path):
     output.write_text("mine")
-    assert "exists already" in refused("calibrate", pictures, *TINY, "-o", output)
+    assert "exists already" in refused("calibrate", few, *TINY, "-o", output)
     assert output.read_text() == "mine"
     (tmp_path / "file").write_text("")
-    assert "cannot be made" in refused("calibrate", pictures, *TINY, "--quiet", "-o", tmp_path / "file" / "c.json")
+    assert "cannot be made" in refused("calibrate", few, *TINY, "--quiet", "-o", tmp_path / "file" / "c.json")
     assert "does not exist" in refused("calibrate", tmp_path / "none", *TINY, "-o", tmp_path / "c.json")
 
 
-def test_calibrate_refuses_a_log_that_is_none(refused, pictures, output):
+def test_calibrate_refuses_a_log_that_is_none(refused, few, output):
     output.with_name("certificate.json.part").write_bytes(b"\xff\xfe\x00")
-    assert "delete it to start again" in refused("calibrate", pictures, *TINY, "--quiet", "-o", output)
+    assert "delete it to start again" in refused("calibrate", few, *TINY, "--quiet", "-o", output)
 
 
 COPY = "import shutil, sys; shutil.copy(*sys.argv[1:])"
@@ -169,9 +118,9 @@ COPY = "import shutil, sys; shutil.copy(*sys.argv[1:])"
         (COPY, ("--operator", "blur:kernel=gaussian,std=1"), "downsampling by an integer"),
     ],
 )
-def test_calibrate_a_tool(refused, pictures, output, command, script, options, words):
+def test_calibrate_a_tool(refused, few, output, tool, script, options, words):
     given = ("--score", "gradient", *options) if "--score" not in options else options
-    assert words in refused("calibrate", pictures, "--command", command(script), "--quiet", "-o", output, *given)
+    assert words in refused("calibrate", few, "--command", tool(script), "--quiet", "-o", output, *given)
     assert not output.exists()
 
 
@@ -186,8 +135,8 @@ def test_calibrate_a_tool(refused, pictures, output, command, script, options, w
         ("", "The command is empty"),
     ],
 )
-def test_a_command_that_is_none(refused, place, pictures, cat, output, text, words):
-    assert words in refused("calibrate", pictures, "--command", text, "--scale", 4, "--quiet", "-o", output)
+def test_a_command_that_is_none(refused, place, few, cat, output, text, words):
+    assert words in refused("calibrate", few, "--command", text, "--scale", 4, "--quiet", "-o", output)
 
 
 # ---- certificates

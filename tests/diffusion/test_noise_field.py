@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from veriscale.diffusion import noise_field
-from veriscale.diffusion.noise_field import NoiseField, content_hash
+from veriscale.diffusion.noise_field import NoiseField, content_hash, philox
 
 FIELD = NoiseField(seed=0, content="a picture")
 HEIGHT, WIDTH, CHANNELS = 70, 90, 3
@@ -37,11 +36,12 @@ def test_a_window_is_cut_from_the_whole_to_the_bit(top, left, height, width, cha
     assert torch.equal(cut, WHOLE[:channels, top : top + height, left : left + width])
 
 
-def test_a_picture_of_many_blocks_is_cut_from_the_same_whole(monkeypatch):
+def test_a_picture_of_many_blocks_is_cut_from_the_same_whole():
     large = window(height=300, width=800)
     assert torch.equal(large[:, 111:241, 7:778], window(top=111, left=7, height=130, width=771))
-    monkeypatch.setattr(noise_field, "_BLOCK", 64)
-    assert torch.equal(large, window(height=300, width=800))
+    row = {"height": 2, "channels": 1}  # each of more counters than one block holds
+    wide = window(width=70_000, **row)
+    assert torch.equal(wide[..., 35_001:35_901], window(left=35_001, width=900, **row))
 
 
 def test_far_corners_of_large_pictures_are_as_good_as_near_ones():
@@ -132,7 +132,7 @@ def test_philox_gives_the_published_words():
     # known answers of Random123 for philox4x32-10
     def words(counter, key):
         columns, rows, channel, tag = (np.array([[word]], np.uint64) for word in counter)
-        result = noise_field._philox(columns, rows, int(channel[0, 0]), int(tag[0, 0]), key)
+        result = philox(columns, rows, int(channel[0, 0]), int(tag[0, 0]), key)
         return [int(word[0, 0]) for word in result]
 
     assert words((0, 0, 0, 0), (0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]

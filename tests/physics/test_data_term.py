@@ -13,6 +13,7 @@ from veriscale.physics.hdr import Clip
 from veriscale.physics.jpeg import Jpeg
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, PoissonNoise, RicianNoise
 from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.registry import parse_operator
 
 NOISES = [GaussianNoise(0.05), PoissonNoise(30), RicianNoise(0.05)]
 
@@ -240,3 +241,11 @@ def test_prox_of_a_non_linear_operator_is_refused():
     x = truth(1, 3, 8, 8)
     with pytest.raises(InputError, match="'jpeg:quality=40' is not linear"):
         term(Jpeg(), GaussianNoise(0.05), x).prox(x, 0.1)
+
+
+def test_clipped_noise_of_a_dark_picture_is_no_reason_for_an_alarm():
+    dark = torch.full((1, 3, 64, 64), 0.01)
+    y = (dark + 0.05 * torch.randn(dark.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    data = DataTerm(parse_operator("inpaint:keep=1"), y, GaussianNoise(0.05))
+    assert float(data.consistency(dark)[0]) < 0.8
+    assert float(data.consistency(dark, stored=True)[0]) == pytest.approx(1, abs=0.03)

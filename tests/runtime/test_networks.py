@@ -7,7 +7,7 @@ from veriscale.diffusion.library import find_prior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.runtime.device import choose_device, choose_dtype
-from veriscale.runtime.networks import ConditionalDenoiser, encode, padding
+from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, encode, padding
 
 
 @pytest.mark.parametrize("scale, sizes", [(2, (5, 7)), (3, (5, 9)), (4, (5, 6))])
@@ -65,3 +65,21 @@ def test_an_unknown_device_is_named():
     with pytest.raises(InputError, match="did you mean 'cuda'"):
         choose_device("cudda")
     assert choose_dtype(choose_device("cpu")) in (torch.float32, torch.bfloat16)
+
+
+def test_pullback_in_tiles_is_that_of_the_whole(tiny):
+    x = torch.rand(2, 3, 45, 70, generator=torch.Generator().manual_seed(0))
+    g = torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+    whole, pull = UnconditionalDenoiser(tiny).pullback(x, 0.1)
+    parts, pull_parts = UnconditionalDenoiser(tiny, tile=16).pullback(x, 0.1)
+    torch.testing.assert_close(whole, parts, atol=1e-5, rtol=0)
+    torch.testing.assert_close(pull(g), pull_parts(g), atol=1e-4, rtol=1e-4)
+
+
+def test_pullback_is_the_transposed_derivative(tiny):
+    denoise = UnconditionalDenoiser(tiny)
+    generator = torch.Generator().manual_seed(0)
+    x, g, d = (torch.rand(1, 3, 21, 18, generator=generator) for _ in range(3))
+    moved = (denoise(x + 1e-2 * d, 0.5) - denoise(x - 1e-2 * d, 0.5)) / 2e-2
+    _, pull = denoise.pullback(x, 0.5)
+    assert float((moved * g).sum()) == pytest.approx(float((pull(g) * d).sum()), rel=1e-2)

@@ -8,8 +8,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import binom
 
 from veriscale.errors import InputError
-from veriscale.trust import drift
-from veriscale.trust.drift import p_value, statistics
+from veriscale.trust.drift import nonconformity, p_value, statistics
 
 NAMES = ["brightness", "contrast", "fineness", "quietness", "own noise", "grey share", "flat share"]
 
@@ -184,4 +183,4 @@ def test_bad_input_is_explained():
 def test_the_nonconformity_is_symmetric():
     values = heavy(np.random.default_rng(0), 20)
     order = np.random.default_rng(1).permutation(20)
-    np.testing.assert_allclose(drift._nonconformity(values)[order], drift._nonconformity(values[order]), rtol=1e-9)
+    np.testing.assert_allclose(nonconformity(values)[order], nonconformity(values[order]), rtol=1e-9)

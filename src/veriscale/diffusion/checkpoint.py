@@ -30,7 +30,7 @@ def save_prior(networks: Networks, card: Card, path: Path, force: bool = False) 
     tensors = {f"{part}.{k}": _stored(v) for part, network in parts for k, v in network.state_dict().items()}
     predictor = {k: v for k, v in tensors.items() if k.startswith("predictor.")}
     card = msgspec.structs.replace(
-        card, tensors_sha256=_digest(tensors), predictor_sha256=_digest(predictor) if predictor else ""
+        card, tensors_sha256=tensors_digest(tensors), predictor_sha256=tensors_digest(predictor) if predictor else ""
     )
     text = msgspec.json.encode(card).decode()
     metadata = {"card": text, "card_sha256": hashlib.sha256(text.encode()).hexdigest()}
@@ -73,7 +73,7 @@ def load_checkpoint(path: str | os.PathLike[str], device: torch.device, dtype: t
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  # not a mapping
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} is truncated or damaged ({error}); copy or train it again.") from error
-    if _digest(tensors) != card.tensors_sha256:
+    if tensors_digest(tensors) != card.tensors_sha256:
         raise InputError(f"{path}: its tensors are not those its card speaks of; copy or train it again.")
     try:
         networks = build(card.network)
@@ -94,7 +94,8 @@ def _stored(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy().astype(np.float16))
 
 
-def _digest(tensors: dict[str, NDArray[Any]]) -> str:
+def tensors_digest(tensors: dict[str, NDArray[Any]]) -> str:
+    """Sha256 of names, types, shapes and values of tensors as stored."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name]

@@ -67,7 +67,7 @@ class NoiseField:
         for start in range(0, height, rows_at_once):
             rows = _words(top + start, min(rows_at_once, height - start))
             for channel in range(channels):
-                normals = _box_muller(_philox(columns[None, :], rows[:, None], channel, tag, key))
+                normals = _box_muller(philox(columns[None, :], rows[:, None], channel, tag, key))
                 out[channel, start : start + len(rows)] = normals[:, skip : skip + width]
         return out
 
@@ -88,7 +88,7 @@ def _words(first: int, count: int) -> Words:
     return np.arange(first, first + count, dtype=np.int64).view(np.uint64) & _WORD
 
 
-def _philox(columns: Words, rows: Words, channel: int, tag: int, key: tuple[int, int]) -> tuple[Words, ...]:
+def philox(columns: Words, rows: Words, channel: int, tag: int, key: tuple[int, int]) -> tuple[Words, ...]:
     """Four random words for each (row, column) counter."""
     shape = np.broadcast_shapes(columns.shape, rows.shape)
     a, b = np.broadcast_to(columns, shape).copy(), np.broadcast_to(rows, shape).copy()

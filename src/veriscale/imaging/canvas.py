@@ -17,8 +17,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ZEROS = bytes(1 << 20)
 
 
-def canvas(shape: tuple[int, ...], folder: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:
-    """A float32 array of zeros, in memory up to 64 megapixels and in a temporary file above.
+def canvas(
+    shape: tuple[int, ...], folder: str | os.PathLike[str] | None = None, in_memory: int = IN_MEMORY
+) -> NDArray[np.float32]:
+    """A float32 array of zeros, in memory up to 64 megapixels by default and in a temporary file above.
 
     The file has no name (or loses it when closed, where the system wants one): it goes with the last reference to the
     array, and with the process however that ends.
@@ -26,12 +28,13 @@ def canvas(shape: tuple[int, ...], folder: str | os.PathLike[str] | None = None)
     Args:
         shape: (H, W), or more axes of which the shortest is the channels'.
         folder: where the file lives; the system's temporary folder by default.
+        in_memory: pixels, up to which there is no file.
 
     Raises:
         InputError: the folder is missing or not writable, or the disk cannot hold the canvas.
     """
     pixels = math.prod(shape) // (min(shape) if len(shape) > 2 else 1)
-    if pixels <= IN_MEMORY:
+    if pixels <= in_memory:
         return np.zeros(shape, np.float32)
     size = 4 * math.prod(shape)
     where = os.fspath(folder) if folder is not None else tempfile.gettempdir()

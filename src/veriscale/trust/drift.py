@@ -34,12 +34,12 @@ def p_value(calibration: Float, new: Float) -> float:
             f"The calibration holds statistics of shape {calibration.shape} and the measurement's are {new.shape}; "
             "both must come from the same version."
         )
-    unusual = _nonconformity(np.vstack([calibration, new]))
+    unusual = nonconformity(np.vstack([calibration, new]))
     # Two equal measurements may differ by rounding here; to count them as ties keeps the bound.
     return float(np.mean(unusual >= unusual[-1] * (1 - 1e-9)))
 
 
-def _nonconformity(bag: Float) -> Float:
+def nonconformity(bag: Float) -> Float:
     """Squared Mahalanobis distance of each of (m, K) from the mean of all, the covariance being C + I, (m,).
 
     Symmetric in the m measurements, the new one among them: that is what makes p valid. With I, differences below the

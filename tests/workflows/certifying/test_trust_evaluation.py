@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import shlex
-import sys
 from dataclasses import asdict
 
 import msgspec
 import numpy as np
 import pytest
+from tests.conftest import RESIZE
 from tests.trust.masked_psnr import masked_psnr
 from tests.workflows.photographs import write_crops, write_measurement
 
@@ -183,10 +182,71 @@ picture.resize((4 * picture.width, 4 * picture.height), Image.BICUBIC).save(sys.
 """
 
 
-def test_a_tool_that_fails_now_and_then_is_told(folder, others, tmp_path, monkeypatch):
+def test_python_evaluates_a_certificate_by_its_file(tiny, tiny_file, certificate, folder, others, monkeypatch):
+    shown, expected = [], evaluate_masks(others, certified_restorer(certificate, tiny), certificate, LEVELS)
+    for held in (certificate, folder / "area.json", str(folder / "area.json")):
+        found = veriscale.evaluate_certificate(
+            folder / "other", held, tiny, alphas=LEVELS, progress=lambda *now: shown.append(now)
+        )
+        assert found.rows() == expected.rows()
+        assert found.certificate.sha256 == certificate.sha256
+    assert shown[:6] == [("pictures", k, 6) for k in range(1, 7)]
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tiny_file.parent))
+    found = veriscale.evaluate_certificate(others[:2], certificate, device="cpu")  # its prior is found by its hash
+    assert found.alphas == ALPHAS
+    assert [o.picture for o in found.outcomes] == ["00.png", "01.png"]
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"scale": 4}, r"^scale is fixed by the certificate; leave it out"),
+        ({"score_files": "{stem}.npy"}, "go together"),
+        ({"dial": 0}, r"^dial is fixed by the certificate"),
+        ({"consistent": False}, r"^consistent is fixed by the certificate"),
+        ({"seed": -1}, r"^seed -1 is below 0; give 0 or more"),
+        ({"alphas": ["much"]}, "not a finite number"),
+        ({"alphas": ["0"]}, "cannot be kept"),
+        ({"command": "tool {in} {out}"}, "'tool' is not found on the PATH"),
+    ],
+)
+def test_what_an_evaluation_is_not_asked(tiny, certificate, others, asked, words):
+    with pytest.raises(InputError, match=words):
+        veriscale.evaluate_certificate(others, certificate, tiny, **asked)
+
+
+def test_a_picture_that_is_no_unit_is_told_and_the_only_one_raises(tiny, certificate, others, skimage_data, tmp_path):
+    (small,) = write_crops(tmp_path / "small", skimage_data, 1, side=20)
+    small = small.rename(tmp_path / "small.png")
+    told = []
+    found = veriscale.evaluate_certificate([*others, small], certificate, tiny, alphas=["0.3"], tell=told.append)
+    assert told == found.failed
+    assert "small.png: " in told[0]
+    assert "20×20 pixels are fewer than the unit's 48×48" in told[0]
+    assert len(found.outcomes) == 6
+    with pytest.raises(InputError, match="20×20 pixels are fewer"):
+        veriscale.evaluate_certificate(small, certificate, tiny, alphas=["0.3"])
+
+
+def test_python_evaluates_a_tool(folder, others, tmp_path, tool):
+    command = tool(RESIZE)
+    few = tmp_path / "few"
+    few.mkdir()
+    for file in sorted((folder / "calibration").iterdir())[:4]:
+        (few / file.name).write_bytes(file.read_bytes())
+    made = calibrate(few, tmp_path / "c.json", command=command, scale=4, score="gradient:std=1")
+    found = veriscale.evaluate_certificate(others[:2], made, alphas=["0.25"], command=command)
+    for file, outcome in zip(others[:2], found.outcomes, strict=True):
+        y = write_measurement(file, tmp_path / f"y_{file.name}")
+        result = veriscale.restore(y, certificate=made, command=command, alpha="0.25")
+        assert outcome.trusted[0] == result.trusted.mean()
+    with pytest.raises(InputError, match=r"for the tool '.*'; give command\.$"):
+        veriscale.evaluate_certificate(others, made)
+
+
+def test_a_tool_that_fails_now_and_then_is_told(folder, others, tmp_path, tool, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tool.py").write_text(TOOL)
-    command = f"{shlex.quote(sys.executable)} tool.py {{in}} {{out}}"
+    command = tool(TOOL)
     few = tmp_path / "few"
     few.mkdir()
     for file in sorted((folder / "calibration").iterdir())[:4]:

@@ -13,7 +13,7 @@ import veriscale
 from veriscale import InputError, Settings
 from veriscale.workflows.restoring.door import as_settings
 
-TOOL = shlex.join([sys.executable, str(Path(__file__).parent / "tools" / "enlarge.py"), "same"]) + " {in} {out}"
+TOOL = shlex.join([sys.executable, str(Path(__file__).parents[1] / "tools" / "enlarge.py"), "same"]) + " {in} {out}"
 
 
 @pytest.fixture(scope="module")

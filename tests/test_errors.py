@@ -1,0 +1,65 @@
+"""One sentence for two readers: Python's arguments, and a command's flags."""
+
+import pickle
+
+import pytest
+
+from veriscale.errors import InputError, about, speaking_of_flags
+
+SENTENCE = "Two inputs have one name, so that `--score-files` cannot tell them apart; leave out `--crop`."
+
+
+def test_python_reads_of_arguments_and_a_command_of_flags():
+    error = InputError(SENTENCE)
+    assert str(error) == "Two inputs have one name, so that score_files cannot tell them apart; leave out crop."
+    with speaking_of_flags():
+        assert str(error) == "Two inputs have one name, so that --score-files cannot tell them apart; leave out --crop."
+    assert str(error).count("score_files") == 1
+
+
+def test_flags_end_with_the_command_however_it_ends():
+    with pytest.raises(InputError) as caught, speaking_of_flags():
+        raise InputError("say `--scale`")
+    assert str(caught.value) == "say scale"
+    with speaking_of_flags():
+        with speaking_of_flags():
+            pass
+        assert str(caught.value) == "say --scale"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tool --scale 4 {in}",
+        "--operator",
+        "a--b",
+        "folder/--crop/x.png",
+        "'--score-files'",
+        "`ls -l`",
+        "`--Upper`",
+        "`-o`",
+        "--x `y` --z",
+    ],
+)
+def test_a_users_own_text_is_not_changed(text):
+    error = InputError(f"{text} lacks {{out}}; say `--command`.")
+    assert str(error) == f"{text} lacks {{out}}; say command."
+    with speaking_of_flags():
+        assert str(error) == f"{text} lacks {{out}}; say --command."
+
+
+def test_a_name_is_put_before_a_sentence_once(tmp_path):
+    path = tmp_path / "a.png"
+    error = InputError("it holds NaN; say `--noise`")
+    assert about(error, path) == f"{path}: it holds NaN; say noise"
+    with speaking_of_flags():
+        assert about(error, path) == f"{path}: it holds NaN; say --noise"
+    assert about(InputError(f"{path} is empty"), path) == f"{path} is empty"
+
+
+def test_it_survives_being_sent_to_another_process():
+    sent = pickle.loads(pickle.dumps(InputError(SENTENCE)))
+    assert isinstance(sent, InputError)
+    with speaking_of_flags():
+        assert "--score-files" in str(sent)
+    assert "--" not in str(sent)

@@ -1,0 +1,172 @@
+"""Python's way in: arguments become settings, a tool is restored with as a prior is."""
+
+import inspect
+from dataclasses import fields
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.conftest import RESIZE
+from tests.workflows.photographs import write_crops, write_measurement
+
+import veriscale
+from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.read import read_photo
+from veriscale.physics.measurement_noise import GaussianNoise
+from veriscale.physics.registry import parse_operator
+from veriscale.settings import Settings
+from veriscale.workflows.batch import restore_files
+from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
+from veriscale.workflows.restoring.door import Asked, as_photo, as_settings, restore
+from veriscale.workflows.restoring.evaluation import evaluate
+
+# ---- what can be asked
+
+
+def test_python_takes_every_setting_by_its_name():
+    # The prior and the certificate are arguments of their own, since they may be objects.
+    assert set(get_type_hints(Asked)) == {f.name for f in fields(Settings)} - {"prior", "certificate"}
+    for door in (restore, restore_files, evaluate, calibrate, evaluate_certificate):
+        parameters = inspect.signature(door).parameters
+        assert "prior" in parameters
+        assert not parameters.keys() & set(get_type_hints(Asked)), door.__name__
+
+
+def test_arguments_become_strings_and_numbers():
+    asked = {
+        "operator": parse_operator("inpaint:keep=0.5"),
+        "noise": GaussianNoise(0.02),
+        "dial": [1, 0, 0.5],
+        "alpha": 0.1,
+        "seed": 3,
+        "steps": None,
+    }
+    expected = {"operator": "inpaint:keep=0.5,seed=0", "noise": "gaussian:0.02", "dial": "0,0.5,1", "alpha": "0.1"}
+    assert as_settings(asked).said == {**expected, "seed": 3}
+    assert as_settings({}) == Settings()
+    assert as_settings({"noise": 0, "dial": 0.25}).said == {"noise": "0", "dial": "0.25"}
+    assert as_settings({"dial": "0,1"}).dial == "0,1"
+
+
+@pytest.mark.parametrize("dial", [1.5, [0, -0.1], [], float("nan")])
+def test_a_dial_that_is_none_is_refused(dial):
+    with pytest.raises(InputError, match=r"outside|No dial position"):
+        as_settings({"dial": dial})
+
+
+def test_an_argument_that_is_none_is_a_type_error(tiny, noise_picture, tmp_path):
+    with pytest.raises(TypeError, match="scal"):
+        restore(noise_picture, tiny, scal=2)
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "a.png")
+    for door in (restore_files, evaluate):
+        with pytest.raises(TypeError, match="sampels"):
+            door(tmp_path / "a.png", prior=tiny, sampels=2)
+    with pytest.raises(TypeError, match="comand"):
+        calibrate(tmp_path, tmp_path / "c.json", prior=tiny, comand="tool {in} {out}")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_picture_is_a_file_an_array_or_itself(noise_picture, tmp_path):
+    photo = as_photo(noise_picture)
+    assert np.array_equal(photo.pixels, noise_picture)
+    assert as_photo(photo) is photo
+    Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(tmp_path / "a.png")
+    for name in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert np.array_equal(as_photo(name).pixels, read_photo(tmp_path / "a.png").pixels)
+    with pytest.raises(InputError, match="image: it holds NaN"):
+        as_photo(np.full((8, 8), np.nan, np.float32))
+
+
+# ---- a part of a picture
+
+
+def test_a_part_is_restored_as_if_it_were_the_picture(tiny, cat, tmp_path):
+    part = restore(cat, tiny, crop="4,2,16,10", dial=[0, 1], sampler="heun", steps=2)
+    alone = restore(cat.cut("4,2,16,10", "cat"), tiny, dial=[0, 1], sampler="heun", steps=2)
+    assert part.image.pixels.shape == (40, 64, 3)
+    for f in (0, 1):
+        assert np.array_equal(part.images[f].pixels, alone.images[f].pixels)
+    assert np.array_equal(part.measurement.pixels, cat.pixels[2:12, 4:20])
+
+
+def test_a_part_that_is_none_is_an_argument_that_is_named(tiny, cat):
+    with pytest.raises(InputError, match=r"^crop 40,2,16,10 is not X,Y,W,H inside the 48×42 pixels of the picture\.$"):
+        restore(cat, tiny, crop="40,2,16,10")
+    with pytest.raises(InputError, match=r"^crop does not go with inpaint:keep=0\.5,seed=0, whose holes"):
+        restore(cat, tiny, crop="0,0,16,16", operator="inpaint:keep=0.5")
+
+
+# ---- somebody's tool
+
+NOISY = (
+    RESIZE
+    + """
+import os
+if os.path.exists("busy"): sys.exit("no luck")
+"""
+)
+
+
+@pytest.fixture
+def certified(few, output, tool):
+    """A tool's command and a certificate of it."""
+    command = tool(NOISY)
+    return command, calibrate(few, output, command=command, scale=4, score="gradient:std=1,smooth=1")
+
+
+@pytest.fixture
+def measured(skimage_data, tmp_path):
+    (truth,) = write_crops(tmp_path / "other", skimage_data, 1, seed=1)
+    return write_measurement(truth, tmp_path / "y.png")
+
+
+def test_a_tool_restores_under_its_certificate(certified, output, measured):
+    command, made = certified
+    result = restore(measured, command=command, certificate=made, alpha=0.15)
+    small = Image.open(measured)
+    expected = np.asarray(small.resize((48, 48), Image.BICUBIC), np.float32) / np.float32(255)
+    assert np.array_equal(result.image.pixels, expected)
+    assert np.array_equal(result.trusted, result.score < made.threshold("0.15"))
+    assert 0 < result.trusted.mean() < 1
+    assert result.run["mode"] == "tool"
+    assert result.run["certificate"]["alpha"] == "0.15"
+    by_file = restore(read_photo(measured), command=command, certificate=output, alpha="0.15", crop="0,0,12,12")
+    assert np.array_equal(by_file.trusted, result.trusted)
+
+
+def test_a_tool_is_refused_in_pythons_words(certified, tiny, measured, few, tmp_path):
+    command, made = certified
+    with pytest.raises(InputError, match=r"^alpha, command and score_files belong to a certificate, and none is given"):
+        restore(measured, command=command)
+    with pytest.raises(InputError, match=r"for the tool '.*'; if you trust it, give it as command\.$"):
+        restore(measured, certificate=made)
+    with pytest.raises(InputError, match=r"^dial does not go with command, which runs as it was calibrated"):
+        restore(measured, command=command, certificate=made, dial=1)
+    with pytest.raises(InputError, match=r"^timeout is the seconds that a command may take"):
+        restore(measured, tiny, timeout=3)
+    with pytest.raises(InputError, match="The certificate is for command "):
+        restore(measured, command=f"{command} --more", certificate=made)
+    area = calibrate(few, tmp_path / "area.json", prior=tiny)
+    with pytest.raises(InputError, match=r"for a prior and not for a tool; leave out command\.$"):
+        restore(measured, command=command, certificate=area)
+
+
+def test_a_tool_that_fails_is_one_sentence(certified, measured, tmp_path, monkeypatch):
+    command, made = certified
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "busy").touch()
+    with pytest.raises(InputError, match=r"^The tool failed: The tool ended with exit code 1.*no luck"):
+        restore(measured, command=command, certificate=made)
+
+
+def test_everything_of_the_house_is_reached_by_its_name():
+    assert set(veriscale.__all__) <= set(dir(veriscale))
+    for name in veriscale.__all__:
+        assert getattr(veriscale, name).__name__ == name
+    assert veriscale.restore is restore
+    assert veriscale.Photo is Photo
+    with pytest.raises(AttributeError, match="no attribute 'restor'"):
+        veriscale.restor  # noqa: B018
