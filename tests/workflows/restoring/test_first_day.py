@@ -168,3 +168,9 @@ def test_what_is_wrong_for_every_picture_is_said_once(folder, tiny):
     with pytest.raises(InputError, match=r"^Dial 'x' is not a number"):
         veriscale.evaluate(folder / "truths", tiny, dial="x", tell=said.append)
     assert said == []
+
+
+@pytest.mark.parametrize("name, value", [("anchor", "fast"), ("consistent", True), ("ensemble", True)])
+def test_a_tool_is_calibrated_without_what_is_a_priors(folder, tmp_path, name, value):
+    with pytest.raises(InputError, match=f"^{name} is a prior's; leave it out with a command"):
+        veriscale.calibrate(folder / "truths", tmp_path / "a.json", command=TOOL, scale=4, **{name: value})

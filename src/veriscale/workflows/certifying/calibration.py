@@ -97,6 +97,9 @@ def calibrate(
     ways = (asked_for.path, asked_for.sampler, asked_for.steps)
     if command is not None and (dial, *ways) != ((0.0,), None, None, None):
         raise InputError("Dial, path, sampler and steps are a prior's; leave them out with a command.")
+    for name in ("anchor", "posterior", "preset", "consistent", "ensemble") if command is not None else ():
+        if getattr(asked_for, name):
+            raise InputError(f"`--{name}` is a prior's; leave it out with a command.")
     for name in ("alpha", "crop", "certificate"):
         if getattr(asked_for, name) is not None:
             raise InputError(f"`--{name}` is for a restoration, and this is a calibration; leave it out.")
