@@ -12,7 +12,14 @@ LAYERS = {"given": "given", "certified": "certified", "repeated": "repeated"}
 
 def test_nothing_said_is_the_default():
     assert settled(Settings()) == Settings(**usual())
-    assert usual() == {"dial": "0", "path": "interpolate", "samples": 0, "consistent": False, "seed": 0}
+    assert usual() == {
+        "dial": "0",
+        "path": "interpolate",
+        "samples": 0,
+        "consistent": False,
+        "seed": 0,
+        "ensemble": False,
+    }
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Settings)])

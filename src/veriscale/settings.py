@@ -34,15 +34,18 @@ class Settings:
         commands=("restore", "calibrate"),
     )
     noise: str | None = _setting(
-        "Standard deviation of the measurement's noise in [0, 1] units, poisson:peak=30, rician:0.05, or auto; 0 by "
-        "default."
+        "Standard deviation of the measurement's noise in [0, 1] units; 0 by default. For restore and calibrate also "
+        "poisson:peak=30 or rician:0.05, for restore auto."
     )
-    dial: str | None = _setting("0 is closest on average, 1 looks real; several as 0,0.5,1.", usual="0")
+    dial: str | None = _setting(
+        "0 is closest on average, 1 looks real; several as 0,0.5,1, but one for calibrate.", usual="0"
+    )
     path: str | None = _setting(
         "How positions between 0 and 1 are reached: renoise or interpolate.", usual="interpolate"
     )
     samples: int | None = _setting(
-        "Number of draws at dial 1, for their mean and spread; of runs of a tool, for their variance.",
+        "Number of draws at dial 1, for their mean and spread; of runs of a tool, for their variance. For calibrate 8 "
+        "where the score needs them.",
         usual=0,
         commands=("restore", "calibrate"),
     )

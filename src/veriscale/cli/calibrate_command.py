@@ -91,7 +91,7 @@ def calibrate(
             discrepancy=discrepancy,
             mode=mode,
             delta=delta,
-            alphas=[w.strip() for w in alphas.split(",")] if alphas else (),
+            alphas=alphas or (),
             leaked=leaked,
             unit=unit,
             group=group,

@@ -79,7 +79,7 @@ def evaluate(
                 directory,
                 certificate,
                 prior,
-                alphas=None if alpha is None else [w.strip() for w in alpha.split(",")],
+                alphas=alpha,
                 device=device,
                 progress=shown,
                 tell=lambda line: say(line, quiet),

@@ -56,7 +56,6 @@ def restore(
     max_pixels
         Largest picture that is read, a guard against decompression bombs.
     """
-    from veriscale.errors import InputError
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
     from veriscale.workflows.batch import open_batch
@@ -73,10 +72,7 @@ def restore(
         dry_run=dry_run,
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
     )
-    files = list(inputs) or before
-    if not files:
-        raise InputError("No input is given; name a picture or a folder.")
-    jobs = batch.jobs(files, output)
+    jobs = batch.jobs(inputs or before, output)
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     started = time.monotonic()

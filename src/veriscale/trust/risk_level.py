@@ -1,6 +1,10 @@
 """Risk levels as exact numbers: what decides is never a float."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 
@@ -32,6 +36,12 @@ def exact(alpha: float | str | Fraction) -> Fraction:
     if not 0 < number <= LARGEST:
         raise InputError(f"A risk level of {str(alpha)[:32]} cannot be kept; give a number above 0, such as 0.05.")
     return number
+
+
+def levels(alphas: float | str | Sequence[float | str] | NDArray[np.float64]) -> tuple[str, ...]:
+    """One level or several, or several in one string as `0.02,0.05`, each as it is written."""
+    several = alphas.split(",") if isinstance(alphas, str) else np.atleast_1d(np.asarray(alphas)).tolist()
+    return tuple(str(a).strip() for a in several)
 
 
 def percent(written: str) -> str:

@@ -50,8 +50,10 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
         The items, and whether there is more than a single file.
 
     Raises:
-        InputError: an input does not exist, a folder holds no image, or two inputs would have one result.
+        InputError: there is no input, one does not exist, a folder holds no image, or two would have one result.
     """
+    if not inputs:
+        raise InputError("No input is given; name a picture or a folder.")
     found: dict[Path, Path] = {}
     for given in map(Path, inputs):
         if given.is_dir():
@@ -257,9 +259,9 @@ def open_batch(
 def restore_files(
     inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
-    prior: Prior | str | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
     *,
-    certificate: str | None = None,
+    certificate: str | os.PathLike[str] | None = None,
     repeat: str | os.PathLike[str] | None = None,
     device: str = "auto",
     format: str = "png",
@@ -273,7 +275,7 @@ def restore_files(
     """Restore files, or folders with their sub-folders, as the command does; results are written as it names them.
 
     Args:
-        inputs: files and folders.
+        inputs: files and folders; where `repeat` is given, none stands for the input of that run.
         output: a file for one input, else a folder; beside the input by default.
         prior: name, path or a loaded prior.
         certificate: a file of `calibrate` or a name.
@@ -293,9 +295,9 @@ def restore_files(
     Raises:
         InputError: a setting cannot be used, or the only input.
     """
-    given = replace(as_settings(asked), certificate=certificate)
-    if isinstance(prior, str):
-        given = replace(given, prior=prior)
+    given = replace(as_settings(asked), certificate=None if certificate is None else os.fspath(certificate))
+    if isinstance(prior, str | os.PathLike):
+        given = replace(given, prior=os.fspath(prior))
     batch, before = open_batch(
         given,
         prior=prior if isinstance(prior, Prior) else None,

@@ -50,8 +50,8 @@ def read_run(path: Path) -> Recorded:
     """
     try:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        known = {f.name for f in fields(Settings)}
-        if unknown := [k for k in document.get("arguments") or () if k not in known]:
+        known, given = {f.name for f in fields(Settings)}, document.get("arguments")
+        if isinstance(given, dict) and (unknown := [k for k in given if k not in known]):
             raise msgspec.ValidationError(f"Object contains unknown field `{unknown[0]}` - at `$.arguments`")
         run = msgspec.convert(document, _Run)
         if empty := [k for k in usual() if run.arguments.get(k, 0) is None]:

@@ -10,11 +10,11 @@ from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
 from veriscale.runtime.device import choose_device, choose_dtype
-from veriscale.settings import Settings
+from veriscale.settings import Settings, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
-from veriscale.workflows.certifying.certified import certified_facts
+from veriscale.workflows.certifying.certified import certified_facts, certified_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
@@ -30,8 +30,8 @@ def open_restorer(
     """Whoever restores as the settings say: the tool of their command, else a prior.
 
     Args:
-        settings: settled, with what the certificate fixes.
-        certificate: for the masks of the results; a tool needs one.
+        settings: what is asked; a certificate and the defaults say the rest.
+        certificate: for the masks of the results; that of the settings by default. A tool needs one.
         prior: loaded; that of the settings or the certificate by default.
         device: "auto", "cuda", "mps" or "cpu".
         folder: from which the operator's files are named.
@@ -40,6 +40,10 @@ def open_restorer(
         InputError: settings contradict each other or the certificate, or there is no such prior or tool.
     """
     v = settings
+    if certificate is None and v.certificate is not None:
+        certificate = find_certificate(v.certificate)
+    by_prior = certificate is not None and certificate.command is None and v.command is None
+    v = settled(v, certified_settings(certificate) if certificate is not None and by_prior else None)
     if certificate is None and (v.alpha, v.command, v.score_files) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
     if v.timeout is not None and (v.command is None or v.timeout <= 0):
@@ -58,7 +62,7 @@ def open_restorer(
     return PriorRestorer(loaded, v, certificate, folder=folder)
 
 
-def load_prior(name: str, device: str = "auto", dtype: torch.dtype | None = None) -> Prior:
+def load_prior(name: str | os.PathLike[str], device: str = "auto", dtype: torch.dtype | None = None) -> Prior:
     """A prior by name or path, ready to run.
 
     Args:
@@ -70,10 +74,12 @@ def load_prior(name: str, device: str = "auto", dtype: torch.dtype | None = None
         InputError: there is none, or its file is not sound.
     """
     place = choose_device(device)
-    return load_checkpoint(find_prior(name), place, dtype or choose_dtype(place))
+    return load_checkpoint(find_prior(os.fspath(name)), place, dtype or choose_dtype(place))
 
 
-def load_certified(prior: str | None, certificate: Certificate | None, device: str = "auto") -> Prior:
+def load_certified(
+    prior: str | os.PathLike[str] | None, certificate: Certificate | None, device: str = "auto"
+) -> Prior:
     """The prior that is asked for, or that of a certificate, in the certificate's type.
 
     Raises:

@@ -141,7 +141,7 @@ def test_a_tool_is_refused_in_pythons_words(certified, tiny, measured, few, tmp_
     command, made = certified
     with pytest.raises(InputError, match=r"^alpha, command and score_files belong to a certificate, and none is given"):
         restore(measured, command=command)
-    with pytest.raises(InputError, match=r"for the tool '.*'; give command\.$"):
+    with pytest.raises(InputError, match=r"for the tool '.*'; if you trust it, give it as command\.$"):
         restore(measured, certificate=made)
     with pytest.raises(InputError, match=r"^dial does not go with command, which runs as it was calibrated"):
         restore(measured, command=command, certificate=made, dial=1)

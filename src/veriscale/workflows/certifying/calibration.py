@@ -18,6 +18,7 @@ from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import make_loss
+from veriscale.trust.risk_level import levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.certification import Promise, certify
@@ -40,7 +41,7 @@ def calibrate(
     directory: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    prior: Prior | str | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
     score: str | None = None,
     loss: str = "area",
     tau: float | None = None,
@@ -48,7 +49,7 @@ def calibrate(
     discrepancy: str = "pointwise",
     mode: str = "mean",
     delta: float | None = None,
-    alphas: Sequence[float | str] = (),
+    alphas: float | str | Sequence[float | str] = (),
     leaked: int = 0,
     unit: str | None = None,
     group: bool = False,
@@ -96,7 +97,10 @@ def calibrate(
     ways = (asked_for.path, asked_for.sampler, asked_for.steps)
     if command is not None and (dial, *ways) != ((0.0,), None, None, None):
         raise InputError("Dial, path, sampler and steps are a prior's; leave them out with a command.")
-    for name in ("alpha", "crop"):
+    for name in ("anchor", "posterior", "preset", "consistent", "ensemble") if command is not None else ():
+        if getattr(asked_for, name):
+            raise InputError(f"`--{name}` is a prior's; leave it out with a command.")
+    for name in ("alpha", "crop", "certificate"):
         if getattr(asked_for, name) is not None:
             raise InputError(f"`--{name}` is for a restoration, and this is a calibration; leave it out.")
     promise = Promise(
@@ -104,7 +108,7 @@ def calibrate(
         parse_discrepancy(discrepancy),
         mode,
         delta,
-        tuple(str(a).strip() for a in alphas),
+        levels(alphas),
         leaked,
         group,
     )

@@ -22,7 +22,7 @@ from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses.registry import staircase
 from veriscale.trust.psnr_floor import psnr_floor
-from veriscale.trust.risk_level import exact
+from veriscale.trust.risk_level import exact, levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.batch import collect
@@ -146,9 +146,9 @@ def certified_restorer(certificate: Certificate, prior: Prior, score_files: str 
 def evaluate_certificate(
     pictures: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     certificate: Certificate | str | os.PathLike[str],
-    prior: Prior | str | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
     *,
-    alphas: Sequence[str] | None = None,
+    alphas: float | str | Sequence[float | str] | None = None,
     device: str = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -160,7 +160,7 @@ def evaluate_certificate(
         pictures: files, or folders of them, that serve as truth.
         certificate: of `calibrate`, its file or its name: it gives every setting.
         prior: its prior, by name or path or loaded; found by its hash by default.
-        alphas: levels; those that were declared, else a sweep, by default.
+        alphas: one level or several; those that were declared, else a sweep, by default.
         device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
         progress: told after every picture.
         tell: told in words which pictures cannot be scored.
@@ -172,11 +172,13 @@ def evaluate_certificate(
     v = as_settings(asked)
     if (v.seed or 0) < 0:
         raise InputError(f"`--seed` {v.seed} is below 0; give 0 or more.")
+    if v.alpha is not None:
+        raise InputError("alpha is the level of one mask; give those of an evaluation as alphas.")
     if given := [k for k in v.said if k not in ("command", "timeout", "score_files", "seed")]:
         raise InputError(f"`--{given[0].replace('_', '-')}` is fixed by the certificate; leave it out.")
     held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
-    levels = tuple(alphas or held.binding.declared or ALPHAS)
-    held.thresholds(levels)  # a level that is none is refused before the work
+    asked_for = levels(() if alphas is None else alphas) or tuple(held.binding.declared) or ALPHAS
+    held.thresholds(asked_for)  # a level that is none is refused before the work
     restorer: Restorer
     if v.command is not None:
         restorer = replace(certified_tool(settled(replace(v, seed=None)), held), certificate=None)
@@ -185,7 +187,7 @@ def evaluate_certificate(
         restorer = certified_restorer(held, loaded, v.score_files)
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     files = [i.path for i in collect([Path(p) for p in several])[0]]
-    return evaluate_masks(files, restorer, held, levels, seed=v.seed or 0, progress=progress, tell=tell)
+    return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
 
 
 def evaluate_masks(

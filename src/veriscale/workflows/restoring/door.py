@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,10 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Asked, Settings, checked, settled
+from veriscale.settings import Asked, Settings, checked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
-from veriscale.workflows.certifying.certified import certified_settings
 from veriscale.workflows.opening import find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
@@ -30,22 +29,46 @@ Array = NDArray[np.float32]
 
 Image = Photo | NDArray[Any] | str | os.PathLike[str]
 
+_KINDS = {name: get_args(kinds)[0] for name, kinds in get_type_hints(Settings).items()}
+_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "True or False"}
+
 
 def as_settings(asked: Asked) -> Settings:
     """Python's arguments as strings and numbers.
 
     Raises:
-        InputError: a dial position outside [0, 1].
-        TypeError: an argument that is none.
+        InputError: a dial position outside [0, 1], or a value of another kind than its setting's.
+        TypeError: a name that is no setting's.
     """
-    said: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    said: dict[str, Any] = {k: _plain(v) for k, v in asked.items() if v is not None}
     for name in ("operator", "noise", "alpha"):
         if name in said:
             said[name] = str(said[name])
     if "dial" in said and not isinstance(said["dial"], str):
-        dial = said["dial"]
-        said["dial"] = ",".join(map(shortest, checked([dial] if isinstance(dial, int | float) else list(dial))))
-    return Settings(**said)
+        said["dial"] = ",".join(map(shortest, checked(_numbers(said["dial"]))))
+    settings = Settings(**said)
+    for name, given in said.items():
+        wanted = _KINDS[name]
+        if type(given) is not wanted and (type(given), wanted) != (int, float):
+            raise InputError(f"`--{name.replace('_', '-')}` is {given!r}, and {_WORDS[wanted]} is wanted.")
+    return settings
+
+
+def _plain(value: object) -> object:
+    """A number of NumPy's as Python's, a path as its string."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _numbers(dial: object) -> list[float]:
+    try:
+        values = np.atleast_1d(np.asarray(dial, np.float64))
+        if values.ndim > 1:
+            raise ValueError(values.shape)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Dial {dial!r} is not a number in [0, 1], or several such as [0, 0.5, 1].") from error
+    return [float(f) for f in values]
 
 
 def as_photo(image: Image) -> Photo:
@@ -63,7 +86,7 @@ def as_photo(image: Image) -> Photo:
 
 def restore(
     image: Image,
-    prior: Prior | str | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
     *,
     certificate: Certificate | str | os.PathLike[str] | None = None,
     score: Array | None = None,
@@ -103,9 +126,7 @@ def restore(
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
         given = replace(given, prior=os.fspath(prior))
-    by_prior = held is not None and given.command is None
-    settings = settled(given, certified_settings(held) if held is not None and by_prior else None)
-    restorer = open_restorer(settings, held, prior=prior if isinstance(prior, Prior) else None, device=device)
+    restorer = open_restorer(given, held, prior=prior if isinstance(prior, Prior) else None, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(

@@ -22,7 +22,7 @@ from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
-from veriscale.settings import Asked, Settings, settled
+from veriscale.settings import Asked, Settings, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.traversal.renoise import SAMPLER, STEPS
 from veriscale.workflows.batch import collect
@@ -91,7 +91,7 @@ class Evaluation:
 
 def evaluate(
     pictures: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
-    prior: Prior | str | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
     *,
     device: str = "auto",
     progress: Tell = lambda what, done, of: None,
@@ -115,10 +115,11 @@ def evaluate(
     plain = [f.name for f in fields(Settings) if "evaluate" in f.metadata["commands"]]
     if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
         raise InputError(f"`--{others[0].replace('_', '-')}` is no setting of an evaluation; leave it out.")
+    positions(v.dial or "0")  # what is wrong for every picture is said once
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
-    given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
     items, _ = collect([Path(p) for p in given])
     loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
     scale = max(loaded.card.network.scales) if v.scale is None else v.scale
@@ -136,7 +137,9 @@ def evaluate(
             failed.append(about(error, item.path))
             tell(failed[-1])
     if not scores:
-        raise InputError(f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored.")
+        raise InputError(
+            f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored; {failed[0]}"
+        )
     settings = {
         "scale": scale,
         "noise_std": model.std,
