@@ -82,6 +82,12 @@ class Settings:
     seed: int | None = _setting("Of all noise; 0 by default.", usual=0)
     crop: str | None = _setting("Restore a part only: X,Y,W,H in pixels of the input.", commands=("restore",))
 
+    ensemble: bool | None = _setting(
+        "At dial 0 the mean over the eight flips and rotations of the picture: eight times the time.",
+        usual=False,
+        commands=("restore", "calibrate"),
+    )
+
     @property
     def said(self) -> dict[str, Any]:
         """Those that are not None."""
@@ -109,6 +115,7 @@ class Asked(TypedDict, total=False):
     steps: int | None
     seed: int | None
     crop: str | None
+    ensemble: bool | None
 
 
 def usual() -> dict[str, Any]:

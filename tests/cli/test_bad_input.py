@@ -186,7 +186,7 @@ def test_a_missing_recipe(refused, tmp_path):
 def test_a_value_out_of_range_in_set(refused):
     recipe = Path(__file__).parents[2] / "recipes" / "photo.toml"
     assert "weights" in refused("train", recipe, "--set", "task.weights=[1, 2]")
-    assert "no stage is called" in refused("train", recipe, "--set", "stage.foto.ema=0.9")
+    assert "no stage is called" in refused("train", recipe, "--set", "stage.foto.clip=0.9")
     assert "has no '='" in refused("train", recipe, "--set", "seed")
 
 

@@ -64,10 +64,27 @@ def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
     assert veriscale("train", tmp_path / "toy.toml", "--pack", tmp_path / "toy.zip")[0] == 0
     monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
     archive = tmp_path / "toy.zip"
-    sets = [f"stage.toy.{k}={v}" for k, v in (("data", archive), ("validation", archive), ("encoder_steps", 2))]
-    sets.append("stage.toy.denoiser_steps=2")
+    sets = [f"stage.toy.{k}={v}" for k, v in (("data", archive), ("validation", archive), ("encoder.steps", 2))]
+    sets.append("stage.toy.denoiser.steps=2")
     options = [part for s in sets for part in ("--set", s)]
     code, out, err = veriscale("train", tmp_path / "toy.toml", "-o", tmp_path / "new" / "toy.safetensors", *options)
     assert code == 0, err
     assert out.strip().endswith("toy.safetensors")
-    assert veriscale("priors", tmp_path / "new" / "toy.safetensors")[0] == 0
+    code, out, _ = veriscale("priors", tmp_path / "new" / "toy.safetensors")
+    assert code == 0
+    assert "phase      toy.encoder: 2 steps of 2 by muon" in out
+
+
+def test_a_recipe_that_leaves_networks_untrained(veriscale, tmp_path, skimage_data, monkeypatch):
+    from tests.stages.conftest import RECIPE
+
+    monkeypatch.setenv("VERISCALE_DATA", str(skimage_data))
+    recipe, prior = tmp_path / "toy.toml", tmp_path / "toy.safetensors"
+    recipe.write_text(RECIPE.partition("[stage.denoiser]")[0].replace("steps = 60", "steps = 2"))
+    code, out, err = veriscale("train", recipe, "-o", prior)
+    assert (code, out) == (0, "")
+    assert "no prior yet: no stage trains the denoiser and the predictor" in err
+    assert not prior.exists()
+    code, _, err = veriscale("train", recipe, "-o", prior, "--resume", "--set", "stage.toy.encoder.lr=5e-4")
+    assert code == 2
+    assert "stage.toy.encoder.lr was 0.001 and is 0.0005" in err

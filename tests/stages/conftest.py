@@ -24,15 +24,21 @@ name = "toy"
 data = ["chelsea.png", "coffee.png"]
 validation = ["astronaut.png"]
 licence = "CC0"
-encoder_steps = 60
-denoiser_steps = 60
-predictor_steps = 60
-encoder_patch = 8
-denoiser_patch = 16
-predictor_patch = 8
-encoder_batch = 2
-denoiser_batch = 2
-predictor_batch = 2
+[stage.encoder]
+steps = 60
+batch = 2
+patch = 8
+optimiser = "muon"
+ema = 0.9
+[stage.denoiser]
+steps = 60
+batch = 2
+patch = 16
+ema = 0.9
+[stage.predictor]
+steps = 60
+batch = 2
+patch = 8
 ema = 0.9
 """
 

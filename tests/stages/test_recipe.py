@@ -12,49 +12,84 @@ PHOTO = Path(__file__).parents[2] / "recipes" / "photo.toml"
 def test_the_shipped_recipe_is_valid():
     recipe = read_recipe(PHOTO)
     assert recipe.task.scales == [2, 3, 4]
-    assert recipe.stage[0].data == ["natural/train/[!0-9]*"]
+    assert recipe.stage[0].data == ["natural/train/[!0-9]*", "natural/more/*"]
 
 
-def test_a_predictor_is_a_choice(tmp_path):
-    lines = PHOTO.read_text().splitlines()
-    start = lines.index(next(line for line in lines if line.startswith("[predictor]")))
-    without = [line for line in lines[:start] + lines[start + 3 :] if not line.startswith("predictor_")]
-    path = tmp_path / "without.toml"
-    path.write_text("\n".join(without))
-    assert read_recipe(path).predictor is None
-    assert read_recipe(path).stage[0].predictor_steps == 0
-    with pytest.raises(InputError, match="go together: give both or neither"):
-        read_recipe(path, ["stage.photo.predictor_steps=5"])
+def test_a_predictor_is_a_choice(recipe):
+    without = recipe.read_text().partition("[stage.predictor]")[0]
+    without = without.replace("[predictor]\nwidth = 32\ndepth = 1\n", "")
+    recipe.write_text(without)
+    assert read_recipe(recipe).predictor is None
+    assert list(read_recipe(recipe).stage[0].phases()) == ["encoder", "denoiser"]
+    with pytest.raises(InputError, match=r"stage\.toy\.predictor needs a \[predictor\] table"):
+        read_recipe(recipe, ["stage.toy.predictor.steps=5"])
 
 
-def test_values_can_be_set():
-    recipe = read_recipe(PHOTO, ["seed=5", "stage.photo.ema=0.9", "stage.photo.data=here", "denoiser.stem=2"])
-    assert (recipe.seed, recipe.stage[0].ema, recipe.stage[0].data) == (5, 0.9, ["here"])
+def test_values_can_be_set(recipe):
+    changed = ["seed=5", "stage.toy.encoder.ema=0.9", "stage.toy.data=here", "stage.toy.denoiser.steps=0"]
+    read = read_recipe(recipe, changed[:3])
+    assert (read.seed, read.stage[0].encoder.ema, read.stage[0].data) == (5, 0.9, ["here"])
+    with pytest.raises(InputError, match="predictor comes before any steps of the denoiser"):
+        read_recipe(recipe, changed)
+
+
+SECOND = """
+[[stage]]
+name = "again"
+data = ["coffee.png"]
+validation = ["astronaut.png"]
+[stage.denoiser]
+steps = 5
+unconditional = 1.0
+"""
+
+
+def test_stages_follow_one_another(recipe):
+    recipe.write_text(recipe.read_text() + SECOND)
+    read = read_recipe(recipe)
+    assert [list(s.phases()) for s in read.stage] == [["encoder", "denoiser", "predictor"], ["denoiser"]]
+    assert read.untrained == []
+    assert read.stage[1].denoiser.unconditional == 1
+    assert read_recipe(recipe, ["stage.again.denoiser.steps=7"]).stage[1].denoiser.steps == 7
+    with pytest.raises(InputError, match="names of their own"):
+        read_recipe(recipe, ["stage.again.name=toy"])
+    with pytest.raises(InputError, match="'again' trains nothing"):
+        read_recipe(recipe, ["stage.again.denoiser.steps=0"])
 
 
 @pytest.mark.parametrize(
     "override, words",
     [
-        ("stage.photo.encoder_steps=0", "must be positive"),
-        ("stage.photo.denoiser_patch=100", "multiple of"),
-        ("stage.photo.ema=1.0", "below 1"),
+        ("stage.toy.encoder.steps=-1", "0 or more"),
+        ("stage.toy.encoder.steps=0", "denoiser comes before any steps of the encoder"),
+        ("stage.toy.denoiser.patch=18", "multiple of"),
+        ("stage.toy.encoder.ema=1.0", "below 1"),
+        ("stage.toy.encoder.optimiser=sgd", "sgd"),
+        ("stage.toy.encoder.schedule=linear", "linear"),
+        ("stage.toy.denoiser.adam_lr=1e-3", "goes with optimiser = 'muon'"),
+        ("stage.toy.encoder.adam_lr=0.0", "adam_lr must be positive"),
+        ("stage.toy.denoiser.unconditional=1.5", "within 0 and 1"),
+        ("stage.toy.encoder.unconditional=0.5", "unknown key 'unconditional' in stage.encoder"),
+        ("stage.toy.encoder_steps=5", "unknown key 'encoder_steps' in stage; did you mean 'encoder'"),
+        ("stage.toy.denoiser.bacth=5", "did you mean 'batch'"),
+        ("stage.toy.clip=0.0", "clip must be positive"),
         ("task.noise=[0.2, 0.1]", "noise must be"),
         ("task.channels=2", "channels is 2"),
         ('task.operators=["blur:std=3"]', "cannot be trained for"),
-        ("denoiser.depth=[1, 1]", "one number for each level"),
+        ("denoiser.depth=[1]", "one number for each level"),
         ("task.unconditional=lots", "unconditional"),
         ("seed.deep=3", "not a table"),
         ("stage.ema=0.5", "name the stage"),
-        ("stage.photo.predictor_steps=0", "go together: give both or neither"),
-        ("stage.photo.predictor_patch=0", "predictor_patch must be positive"),
-        ("stage.photo.predictor_lr=0", "predictor_lr must be positive"),
+        ("stage=[]", "no .*stage"),
+        ("stage.toy.predictor.patch=0", "predictor.patch must be positive"),
+        ("stage.toy.predictor.lr=0", "predictor.lr must be positive"),
         ("predictor.width=0", "sizes of networks must be positive"),
         ("predictor.widht=64", "did you mean 'width'"),
     ],
 )
-def test_values_out_of_range_are_named(override, words):
+def test_values_out_of_range_are_named(recipe, override, words):
     with pytest.raises(InputError, match=words):
-        read_recipe(PHOTO, [override])
+        read_recipe(recipe, [override])
 
 
 def test_mutated_recipes_are_read_or_refused(tmp_path):

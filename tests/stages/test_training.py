@@ -21,6 +21,8 @@ from veriscale.errors import InputError
 from veriscale.stages import measurements
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import PredictorLoss
+from veriscale.stages.recipe import NETWORKS
+from veriscale.stages.state import read_facts
 from veriscale.stages.training import train
 from veriscale.workflows.restoring.door import restore
 
@@ -32,7 +34,7 @@ from veriscale.stages.curves import Curves
 trainer.SAVE_EVERY = 0.0
 Curves._draw = lambda self, path: None  # a picture after every step would take most of the time
 def progress(phase, step, steps, loss):
-    if phase == sys.argv[3] and step == 50:
+    if phase == "toy." + sys.argv[3] and step == 50:
         os.kill(os.getpid(), signal.SIGKILL)
 train(sys.argv[1], sys.argv[2], cpu=True, resume=True, progress=progress)
 """
@@ -67,7 +69,12 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
     assert all(t.fraction[0] == 0 and t.fraction[-1] == 1 for t in card.dial)
     assert (card.training[0].files, card.training[0].licence, card.validation[0].files) == (2, "CC0", 1)
     assert (card.budget.encoder_steps, card.budget.denoiser_steps, card.budget.predictor_steps) == (60, 60, 60)
-    assert [(p, s) for p, s, _ in losses] == [("encoder", 50), ("denoiser", 50), ("predictor", 50)]
+    assert [(p.network, p.steps, p.batch, p.optimiser) for p in card.budget.phases] == [
+        ("encoder", 60, 2, "muon"),
+        ("denoiser", 60, 2, "adam"),
+        ("predictor", 60, 2, "adam"),
+    ]
+    assert [(p, s) for p, s, _ in losses] == [(f"toy.{n}", 50) for n in NETWORKS]
     for scale in (2, 4):
         assert card.metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] > 10
         told_by = f"validation crops, x{scale}, area under the ROC curve of predicted errors above 0.1"
@@ -86,7 +93,7 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
 
     with pytest.raises(InputError, match="exists already"):
         train(recipe, path, cpu=True)
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match="another recipe: seed was 3 and is 4"):
         train(recipe, path, cpu=True, force=True, resume=True, overrides=["seed=4"])
 
 
@@ -158,7 +165,7 @@ def without_predictor(recipe: Path) -> Path:
     """The same recipe without a predictor."""
     text = RECIPE[: RECIPE.index("[predictor]")] + RECIPE[RECIPE.index("[[stage]]") :]
     path = recipe.with_name("without.toml")
-    path.write_text("\n".join(line for line in text.splitlines() if not line.startswith("predictor_")))
+    path.write_text(text.partition("[stage.predictor]")[0])
     return path
 
 
@@ -174,14 +181,14 @@ def test_a_predictor_is_added_to_a_finished_prior(recipe, tmp_path, whole):
 
     phases: list[str] = []
     train(recipe, path, cpu=True, resume=True, force=True, progress=lambda phase, *rest: phases.append(phase))
-    assert phases == ["predictor"]
+    assert phases == ["toy.predictor"]
     after = weights(state_of(path))
     assert equal(before, after, "encoder.", "denoiser.")
     assert equal(weights(state_of(whole)), after, *PARTS)  # as if it had been there from the beginning
     assert read_card(path).tensors_sha256 == read_card(whole).tensors_sha256
 
     train(recipe, path, cpu=True, resume=True, force=True, progress=lambda phase, *rest: phases.append(phase))
-    assert phases == ["predictor"]  # of a finished run nothing is trained again
+    assert phases == ["toy.predictor"]  # of a finished run nothing is trained again
     assert read_card(path).tensors_sha256 == read_card(whole).tensors_sha256
     for other, overrides in ((recipe, ["predictor.depth=2"]), (without_predictor(recipe), [])):
         with pytest.raises(InputError, match="another recipe"):
@@ -214,7 +221,69 @@ def test_the_predictor_learns_how_likely_errors_are(tiny):
 
 
 def test_the_schedule_warms_up_and_ends_at_zero():
-    rates = [trainer.learning_rate(1.0, s, 1000) for s in range(1001)]
+    rates = [trainer.rate("cosine", s, 1000) for s in range(1001)]
     assert rates[0] == pytest.approx(1 / trainer.WARM_UP)
     assert rates.index(max(rates)) == trainer.WARM_UP - 1
     assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert trainer.rate("constant", 0, 1000) == rates[0] / (0.5 * 2)
+    assert {trainer.rate("constant", s, 1000) for s in range(trainer.WARM_UP, 1000)} == {1.0}
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_pause_is_no_training(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "LONGEST_STEP", 1e-6)  # every step is one in which the process was stopped
+    card = read_card(train(recipe, tmp_path / "toy.safetensors", cpu=True))
+    assert card.budget.seconds == 0
+    assert read_facts(state_of(tmp_path / "toy.safetensors"))["seconds"] == pytest.approx(180e-6)
+
+
+AGAIN = """
+[[stage]]
+name = "again"
+data = ["coffee.png"]
+validation = ["astronaut.png"]
+[stage.denoiser]
+steps = 50
+batch = 2
+patch = 16
+ema = 0.9
+unconditional = 1.0
+"""
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_recipe_grows_by_stages(recipe, tmp_path):
+    """A state goes on with what is appended, as if it had been there; what lies behind it cannot change."""
+    text = recipe.read_text()
+    first = recipe.with_name("first.toml")
+    first.write_text(text.partition("[stage.denoiser]")[0])
+    path, told, phases = tmp_path / "toy.safetensors", [], []
+    assert train(first, path, cpu=True, tell=told.append) is None
+    assert told[-1].startswith("no prior yet: no stage trains the denoiser and the predictor; ")
+    assert not path.exists()
+    before = weights(state_of(path))
+    recipe.write_text(text + AGAIN)
+    log = lambda phase, *rest: phases.append(phase)  # noqa: E731
+    assert train(recipe, path, cpu=True, resume=True, progress=log) == path
+    assert phases == ["toy.denoiser", "toy.predictor", "again.denoiser"]
+    after = weights(state_of(path))
+    assert torch.equal(before["encoder.trunk.0.first.weight"], after["encoder.trunk.0.first.weight"])
+    card = read_card(path)
+    assert (card.budget.denoiser_steps, [p.stage for p in card.budget.phases]) == (110, ["toy"] * 3 + ["again"])
+    assert [d.files for d in card.training] == [2, 1]
+
+    at_once = tmp_path / "once.safetensors"
+    train(recipe, at_once, cpu=True)
+    assert equal(weights(state_of(at_once)), after, *PARTS)
+
+    for overrides, words in (
+        (["stage.toy.encoder.lr=2e-3"], r"stage\.toy\.encoder\.lr was 0\.001 and is 0\.002"),
+        (["stage.again.denoiser.unconditional=0.5"], r"stage\.again\.denoiser\.unconditional was 1\.0 and is 0\.5"),
+        (["stage.toy.data=coffee.png"], r"the pictures of stage\.toy\.data are others"),
+        (["stage.again.name=more"], r"phases was .* and is .*more\.denoiser"),
+    ):
+        with pytest.raises(InputError, match=f"another recipe: {words}"):
+            train(recipe, path, cpu=True, resume=True, force=True, overrides=overrides)
+    phases.clear()
+    train(recipe, path, cpu=True, resume=True, force=True, overrides=["stage.toy.licence=CC0 1.0"], progress=log)
+    assert not phases  # of what does not enter the weights

@@ -68,6 +68,8 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
             print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
     b = card.budget
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
+    for p in b.phases:
+        print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
     for t in card.dial:

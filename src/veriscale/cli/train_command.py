@@ -33,7 +33,7 @@ def train(
         Only write the recipe's pictures to this archive; train on it elsewhere with --set stage.NAME.data=FILE.zip
         --set stage.NAME.validation=FILE.zip.
     overrides
-        key=value, as in seed=1 or stage.photo.ema=0.99; may be given several times.
+        key=value, as in seed=1 or stage.photo.encoder.lr=1e-3; may be given several times.
     device
         auto or cpu.
     force
@@ -67,7 +67,8 @@ def train(
             overrides=changes,
             cpu=device == "cpu",
             progress=lambda phase, step, steps, loss: shown(f"{phase}, loss {loss:.4f}", step, steps),
-            tell=lambda line: say(f"measuring {line}", quiet),
+            tell=lambda line: say(line, quiet),
         )
-    print(path)
+    if path is not None:
+        print(path)
     return 0

@@ -149,14 +149,25 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     each: list[str] = []
 
 
+class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Steps of one network in one stage of its recipe."""
+
+    stage: str
+    network: str
+    steps: int
+    batch: int
+    optimiser: str
+
+
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What training took."""
+    """What training took: steps in all, and phase by phase where the file says so."""
 
     encoder_steps: int
     denoiser_steps: int
     seconds: float
     machine: str
     predictor_steps: int = 0
+    phases: list[PhaseBudget] = []
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

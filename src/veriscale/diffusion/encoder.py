@@ -61,6 +61,7 @@ class Encoder(nn.Module):
     def __init__(self, channels: int, scales: Sequence[int], width: int, depth: int, features: int) -> None:
         super().__init__()
         self.scales = tuple(scales)
+        self.features = features
         self.heads = nn.ModuleDict({str(s): nn.Conv2d(channels + 1, width, 3, padding=1) for s in scales})
         self.trunk = residual_trunk(width, depth)
         self.tails = nn.ModuleDict({str(s): Tail(width, channels, features, s) for s in scales})

@@ -54,7 +54,9 @@ class Batches:
         u = torch.rand((), dtype=torch.float64, generator=torch.Generator().manual_seed(_key(self.seed, phase, step)))
         return self.task.scales[min(int(torch.searchsorted(self.scale_chance, u)), len(self.task.scales) - 1)]
 
-    def make(self, phase: str, step: int, items: range, patch: int, margin: int = 0) -> Batch:
+    def make(
+        self, phase: str, step: int, items: range, patch: int, margin: int = 0, unconditional: float | None = None
+    ) -> Batch:
         """The items of one step.
 
         Args:
@@ -63,7 +65,9 @@ class Batches:
             items: global indices within the step's batch; a process takes its share of them.
             patch: side of the truth in measurement pixels.
             margin: measurement pixels around it.
+            unconditional: share of the items; the task's by default.
         """
+        share = self.task.unconditional if unconditional is None else unconditional
         scale = self.scale(phase, step)
         side = (patch + 2 * margin + 4) * scale  # two more measurement pixels for the kernel
         device = self.images[0].device
@@ -87,7 +91,7 @@ class Batches:
             crops.append(crop)
             std = 0.0 if u[6] < 0.5 else low + (high - low) * (2 * u[6] - 1)
             stds.append(std)
-            flags.append(u[7] < self.task.unconditional)
+            flags.append(u[7] < share)
             uniforms.append(u[8])
             on_device = torch.Generator(device).manual_seed(_key(self.seed, phase, step, i, "noise"))
             shape = (image.shape[0], patch + 2 * margin, patch + 2 * margin)

@@ -1,23 +1,23 @@
 """From a recipe to trained networks: the encoder, the statistics of its residual, the denoiser, the predictor."""
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import msgspec
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from veriscale.diffusion.card import Mode, Network
 from veriscale.diffusion.prior import Networks, build
-from veriscale.errors import InputError
-from veriscale.stages.batches import Batches
+from veriscale.stages.batches import Batch, Batches
 from veriscale.stages.curves import Curves
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import measure_modes
 from veriscale.stages.losses import DenoiserLoss, EncoderLoss, PredictorLoss
-from veriscale.stages.recipe import Recipe, Stage
+from veriscale.stages.provenance import phase_names, provenance, refuse_changes
+from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe
 from veriscale.stages.state import load_modules, read_facts
 from veriscale.stages.trainer import Progress, Run, fit
 
@@ -26,7 +26,14 @@ CONTEXT = 8  # measurement pixels around a patch, so that the frozen mean is as 
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks with their shipped weights, and what was measured on the way."""
+    """Networks with their shipped weights, and what was measured on the way.
+
+    Attributes:
+        network: sizes.
+        networks: as the last phase left them.
+        modes: of the encoder; none while a network is untrained.
+        seconds: of training.
+    """
 
     network: Network
     networks: Networks
@@ -41,19 +48,19 @@ def network_of(recipe: Recipe) -> Network:
 
 def fit_networks(
     recipe: Recipe,
-    training: Photographs,
-    validation: Photographs,
+    training: list[Photographs],
+    validation: list[Photographs],
     state: Path,
     resume: bool,
     accelerator: Accelerator,
     progress: Progress,
 ) -> Trained:
-    """Train the encoder, measure its residual on held-out pictures, train the denoiser, then the predictor if asked.
+    """Train the networks, phase by phase; after the encoder its residual is measured on held-out pictures.
 
     Args:
         recipe: checked.
-        training: pictures on the training device.
-        validation: held-out pictures.
+        training: pictures of each stage, on the training device.
+        validation: held-out pictures of each stage.
         state: file of the run's state; its curves lie beside it.
         resume: take up `state` where it was left.
         accelerator: where and how to train.
@@ -62,15 +69,14 @@ def fit_networks(
     Raises:
         InputError: `state` belongs to another recipe, or a training picture is too small.
     """
-    digests = _digests(recipe, training)
+    names = phase_names(recipe)
     taken_up = resume and state.exists()
-    phase, start = "encoder", 0
-    run = Run(state, Curves(state.with_suffix(".csv"), keep=taken_up), digests[phase])
+    run = Run(state, Curves(state.with_suffix(".csv"), keep=taken_up))
+    first, start = 0, 0
     if taken_up:
         facts = read_facts(state)
-        if facts["recipe"] != digests.get(facts["phase"]):
-            raise InputError(f"Training state {state} is of another recipe or other data; delete it to start again.")
-        phase, start, run.seconds = facts["phase"], facts["step"], facts["seconds"]
+        refuse_changes(facts["recipe"], facts["step"], recipe, training, state)
+        first, start, run.seconds = names.index(facts["phase"]), facts["step"], facts["seconds"]
         run.facts = {k: v for k, v in facts.items() if k == "modes"}
 
     torch.manual_seed(recipe.seed)
@@ -78,77 +84,68 @@ def fit_networks(
     networks = build(network)
     for part in networks.parts().values():
         part.to(accelerator.device)
-    encoder, denoiser, predictor = networks
-    modules: dict[str, torch.nn.Module] = {"encoder": encoder, "denoiser": denoiser}
-    batches = Batches(training.images, recipe.task, recipe.seed)
-    stage = recipe.stage[0]
-    common = partial(fit, clip=stage.clip, ema=stage.ema, accelerator=accelerator, run=run)
-
-    if phase == "encoder":
-        common(
-            "encoder",
-            EncoderLoss(encoder),
-            modules,
-            make_batch=lambda step, items: batches.make("encoder", step, items, stage.encoder_patch),
-            steps=stage.encoder_steps,
-            batch=stage.encoder_batch,
-            lr=stage.encoder_lr,
-            start=start,
-            progress=progress,
-        )
-        phase, start = "denoiser", 0
-    if "modes" not in run.facts:
-        encoder.eval()
-        run.facts["modes"] = msgspec.to_builtins(measure_modes(encoder, validation))
-    modes = msgspec.convert(run.facts["modes"], list[Mode])
-    if phase == "denoiser" and start < stage.denoiser_steps:
-        sigma_data = {m.scale: m.sigma_data for m in modes}
-        common(
-            "denoiser",
-            DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT),
-            modules,
-            make_batch=lambda step, items: batches.make(
-                "denoiser", step, items, stage.denoiser_patch // batches.scale("denoiser", step), CONTEXT
-            ),
-            steps=stage.denoiser_steps,
-            batch=stage.denoiser_batch,
-            lr=stage.denoiser_lr,
-            start=start,
-            progress=progress,
-        )
-        start = 0
-    elif phase == "denoiser":
-        load_modules(state, modules)
-        start = 0
-    if predictor is not None:
-        modules["predictor"] = predictor
-        run.digest = digests["predictor"]
-        if phase == "denoiser" or start < stage.predictor_steps:
-            common(
-                "predictor",
-                PredictorLoss(encoder.eval(), predictor, CONTEXT),
-                modules,
-                make_batch=lambda step, items: batches.make("predictor", step, items, stage.predictor_patch, CONTEXT),
-                steps=stage.predictor_steps,
-                batch=stage.predictor_batch,
-                lr=stage.predictor_lr,
-                start=start,
-                progress=progress,
-            )
+    if taken_up:
+        load_modules(state, _kept(networks, names[: first + 1]))
+    phases = [(at, n, phase) for at, stage in enumerate(recipe.stage) for n, phase in stage.phases().items()]
+    for k, (at, part_name, phase) in enumerate(phases):
+        begin = start if k == first else 0
+        if k < first or begin == phase.steps:
+            continue
+        if part_name == "encoder":
+            run.facts.pop("modes", None)
+            modes = []
         else:
-            load_modules(state, modules)
+            modes = _modes(run, networks, validation[at])
+        run.facts["recipe"] = provenance(recipe, training, names[: k + 1])
+        batches = Batches(training[at].images, recipe.task, recipe.seed)
+        loss, make_batch = _problem(names[k], phase, networks, batches, modes)
+        fit(
+            names[k],
+            phase,
+            loss,
+            _kept(networks, names[: k + 1]),
+            make_batch,
+            clip=recipe.stage[at].clip,
+            accelerator=accelerator,
+            run=run,
+            start=begin,
+            progress=progress,
+        )
     for part in networks.parts().values():
         part.eval()
-    return Trained(network, networks, modes, run.seconds)
+    return Trained(network, networks, [] if recipe.untrained else _modes(run, networks, validation[-1]), run.seconds)
 
 
-def _digests(recipe: Recipe, training: Photographs) -> dict[str, str]:
-    """What a state of each phase must have come from; a predictor may be added to a prior already trained."""
-    plain = Stage(recipe.stage[0].name, [], [], 1, 1)
-    own = {f: getattr(plain, f) for f in Stage.__struct_fields__ if f.startswith("predictor_")}
-    without = msgspec.structs.replace(recipe, predictor=None, stage=[msgspec.structs.replace(recipe.stage[0], **own)])
+def _problem(
+    name: str, phase: Phase, networks: Networks, batches: Batches, modes: list[Mode]
+) -> tuple[nn.Module, Callable[[int, range], Batch]]:
+    """What a phase minimises, and how it makes its batches."""
+    encoder, denoiser, predictor = networks
+    if isinstance(phase, DenoiserPhase):
+        share = batches.task.unconditional if phase.unconditional is None else phase.unconditional
+        sigma_data = {m.scale: m.sigma_data for m in modes}
+        loss = DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT, free=share == 1)
+        return loss, lambda step, items: batches.make(
+            name, step, items, phase.patch // batches.scale(name, step), CONTEXT, share
+        )
+    if name.endswith(".encoder"):
+        return EncoderLoss(encoder), lambda step, items: batches.make(name, step, items, phase.patch)
+    if predictor is None:
+        raise RuntimeError("a recipe with a phase of the predictor has one")
+    return PredictorLoss(encoder, predictor, CONTEXT), lambda step, items: batches.make(
+        name, step, items, phase.patch, CONTEXT
+    )
 
-    def digest(of: Recipe) -> str:
-        return hashlib.sha256(msgspec.json.encode(of) + training.facts.sha256.encode()).hexdigest()
 
-    return {"encoder": digest(without), "denoiser": digest(without), "predictor": digest(recipe)}
+def _modes(run: Run, networks: Networks, validation: Photographs) -> list[Mode]:
+    """The statistics of the encoder's residual, measured once after its last phase."""
+    if "modes" not in run.facts:
+        networks.encoder.eval()
+        run.facts["modes"] = msgspec.to_builtins(measure_modes(networks.encoder, validation))
+    return msgspec.convert(run.facts["modes"], list[Mode])
+
+
+def _kept(networks: Networks, phases: list[str]) -> dict[str, nn.Module]:
+    """What the state holds in the last of these phases: a predictor may be added to a prior already trained."""
+    predicts = any(name.endswith(".predictor") for name in phases)
+    return {n: part for n, part in networks.parts().items() if n != "predictor" or predicts}

@@ -22,7 +22,7 @@ class EncoderLoss(nn.Module):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = encoder.requires_grad_(True)
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
@@ -40,6 +40,7 @@ class DenoiserLoss(nn.Module):
         noise_std: knots at which sigma_data was measured.
         sigma_data: scale -> values at the knots; scale 0 is the unconditional mode.
         margin: measurement pixels of context around a patch.
+        free: every item is unconditional, and the encoder need not run.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class DenoiserLoss(nn.Module):
         noise_std: list[float],
         sigma_data: dict[int, list[float]],
         margin: int,
+        free: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
@@ -58,14 +60,15 @@ class DenoiserLoss(nn.Module):
         self.knots = noise_std
         self.sigma_data = sigma_data
         self.margin = margin
+        self.free = free
+        self.density = DENSITY
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
-        condition = self.encoder(batch.y, batch.scale, batch.noise_std)
-        condition = Condition(*(_inside(t, self.margin * batch.scale) for t in condition))
+        condition = self._nothing(batch) if self.free else self._condition(batch)
         free = batch.unconditional
         spread = torch.where(free, self.sigma_data[0][0], self._interpolated(batch.scale, batch.noise_std))
-        (m1, s1), (m0, s0) = DENSITY[True], DENSITY[False]
+        (m1, s1), (m0, s0) = self.density[True], self.density[False]
         z = math.sqrt(2) * torch.erfinv((2 * batch.uniform - 1).clamp(-0.99999, 0.99999)).to(spread)
         sigma = spread * torch.exp(torch.where(free, m0 + s0 * z, m1 + s1 * z))
         sigma = sigma.clamp(min=LOWEST)
@@ -79,6 +82,13 @@ class DenoiserLoss(nn.Module):
         denoised = denoise_residual(self.denoiser, noisy, sigma, spread, seen, mode, noise_std)
         weight = (sigma**2 + spread**2) / (sigma * spread) ** 2
         return (weight.view(-1, 1, 1, 1) * (denoised - residual).square()).mean()
+
+    def _condition(self, batch: Batch) -> Condition:
+        condition = self.encoder(batch.y, batch.scale, batch.noise_std)
+        return Condition(*(_inside(t, self.margin * batch.scale) for t in condition))
+
+    def _nothing(self, batch: Batch) -> Condition:
+        return Condition(batch.x, batch.x.new_zeros(len(batch.x), self.encoder.features, *batch.x.shape[-2:]))
 
     def _interpolated(self, scale: int, noise_std: Tensor) -> Tensor:
         knots = torch.tensor(self.knots, device=noise_std.device)

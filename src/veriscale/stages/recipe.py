@@ -3,9 +3,9 @@
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,40 +33,65 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [_factor(o) for o in self.operators]
 
 
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one network is trained in one stage.
+
+    Attributes:
+        steps: of the optimiser; 0 takes the network as it is.
+        batch: patches a step, over all processes.
+        patch: side of a training patch, in measurement pixels.
+        optimiser: muon, or adam alone.
+        lr: peak of the schedule; with muon of the convolutions of residual blocks.
+        adam_lr: with muon, of all other parameters.
+        schedule: after the warm-up, a cosine to zero, or constant.
+        ema: decay of the weights' moving average, reached by warm-up; the average is what a phase leaves.
+    """
+
+    steps: int = 0
+    batch: int = 16
+    patch: int = 48
+    optimiser: Literal["adam", "muon"] = "adam"
+    lr: float = 1e-3
+    adam_lr: float | None = None
+    schedule: Literal["cosine", "constant"] = "cosine"
+    ema: float = 0.999
+
+
+class DenoiserPhase(Phase, frozen=True, forbid_unknown_fields=True):
+    """How the denoiser is trained.
+
+    Attributes:
+        patch: in truth pixels.
+        unconditional: share of the items; the task's where it is not given.
+    """
+
+    patch: int = 96
+    unconditional: float | None = None
+
+
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One training run: its data; the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
+    """One set of data: the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
     Attributes:
         data: globs under the data root, a folder, or an archive made by `--pack`.
         validation: held-out files, on which everything in the card is measured.
         licence: terms of the training data, for the card.
-        encoder_steps, denoiser_steps, predictor_steps: optimiser steps.
-        encoder_patch, predictor_patch: side of a training patch in measurement pixels.
-        denoiser_patch: side in truth pixels.
-        encoder_batch, denoiser_batch, predictor_batch: patches a step, over all processes.
-        encoder_lr, denoiser_lr, predictor_lr: peak learning rates of the cosine schedule.
-        ema: decay of the weights' moving average, reached by warm-up.
+        encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         clip: gradient norm.
     """
 
     name: str
     data: list[str]
     validation: list[str]
-    encoder_steps: int
-    denoiser_steps: int
-    predictor_steps: int = 0
     licence: str = "unknown"
-    encoder_patch: int = 48
-    denoiser_patch: int = 96
-    predictor_patch: int = 48
-    encoder_batch: int = 16
-    denoiser_batch: int = 16
-    predictor_batch: int = 16
-    encoder_lr: float = 8e-4
-    denoiser_lr: float = 1e-3
-    predictor_lr: float = 1e-3
-    ema: float = 0.999
+    encoder: Phase = Phase()
+    denoiser: DenoiserPhase = DenoiserPhase()
+    predictor: Phase = Phase()
     clip: float = 1.0
+
+    def phases(self) -> dict[str, Phase]:
+        """Of the networks that are trained, in their order."""
+        return {name: phase for name in NETWORKS if (phase := getattr(self, name)).steps}
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +104,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoiser: DenoiserArguments = DenoiserArguments()
     predictor: PredictorArguments | None = None
     seed: int = 0
+
+    @property
+    def untrained(self) -> list[str]:
+        """The networks that no stage trains; a prior needs all of them."""
+        there = NETWORKS if self.predictor else NETWORKS[:2]
+        return [n for n in there if not any(n in s.phases() for s in self.stage)]
 
 
 def _factor(operator: str) -> int:
@@ -93,7 +124,7 @@ def _factor(operator: str) -> int:
 def _assign(document: dict[str, Any], override: str) -> None:
     key, found, text = override.partition("=")
     if not found:
-        raise InputError(f"`--set` {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.ema=0.99.")
+        raise InputError(f"`--set` {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.clip=2..")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -126,6 +157,9 @@ def _unknown(error: str, document: dict[str, Any]) -> str:
         "encoder": EncoderArguments,
         "denoiser": DenoiserArguments,
         "predictor": PredictorArguments,
+        "stage.encoder": Phase,
+        "stage.denoiser": DenoiserPhase,
+        "stage.predictor": Phase,
     }
     table = tables.get(where, Recipe)
     return f"unknown key {field[1]!r}{' in ' + where if where else ''}; {closest(field[1], table.__struct_fields__)}"
@@ -136,7 +170,7 @@ def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
     Args:
         path: a TOML file.
-        overrides: `key=value` pairs; a stage's keys as stage.NAME.key.
+        overrides: `key=value` pairs; a stage's keys as stage.NAME.key or stage.NAME.NETWORK.key.
 
     Raises:
         InputError: the file is missing or not TOML, a key is unknown or missing, or a value is out of range.
@@ -171,27 +205,40 @@ def _check(recipe: Recipe, path: Path) -> None:
     demand(all(w > 0 for w in task.weights), "weights must be positive")
     demand(0 <= task.noise[0] <= task.noise[1] <= 1, "noise must be [low, high] within 0 and 1")
     demand(0 <= task.unconditional < 1, "unconditional must be at least 0 and below 1")
-    demand(len(recipe.stage) == 1, f"{len(recipe.stage)} stages are given; one [[stage]] can be trained")
     widths, depths = recipe.denoiser.width, recipe.denoiser.depth
     demand(len(widths) == len(depths) > 0, "denoiser.width and denoiser.depth need one number for each level")
     sizes = [recipe.encoder.width, recipe.encoder.depth, *widths, *depths, recipe.denoiser.stem]
     if recipe.predictor is not None:
         sizes += [recipe.predictor.width, recipe.predictor.depth]
     demand(min(sizes) > 0 and recipe.encoder.features > 0, "sizes of networks must be positive")
-    stage = recipe.stage[0]
-    demand(
-        (stage.predictor_steps > 0) == (recipe.predictor is not None),
-        "a [predictor] and stage.predictor_steps go together: give both or neither",
-    )
-    counts = ["encoder_steps", "denoiser_steps", *(f"{n}_{k}" for n in NETWORKS for k in ("patch", "batch"))]
-    for key in counts:
-        demand(getattr(stage, key) > 0, f"stage.{key} must be positive")
-    for key in [*(f"{n}_lr" for n in NETWORKS), "clip"]:
-        demand(getattr(stage, key) > 0, f"stage.{key} must be positive")
-    demand(0 <= stage.ema < 1, "stage.ema must be at least 0 and below 1")
-    stride = recipe.denoiser.stem * 2 ** (len(widths) - 1)
-    for s in scales:
+    names = [stage.name for stage in recipe.stage]
+    demand(bool(names), "it has no [[stage]]")
+    demand(len(set(names)) == len(names), f"stages need names of their own, and these are {', '.join(names)}")
+    ready: set[str] = set()
+    for stage in recipe.stage:
+        demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
+        demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
+        for network in stage.phases():
+            where = f"stage.{stage.name}.{network}"
+            before = [n for n in NETWORKS[: NETWORKS.index(network)] if n not in ready]
+            demand(not before, f"{where} comes before any steps of the {' and the '.join(before)}")
+            demand(network != "predictor" or recipe.predictor is not None, f"{where} needs a [predictor] table")
+            ready.add(network)
+        for network in NETWORKS:
+            _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
+        patch, stride = stage.denoiser.patch, recipe.denoiser.stem * 2 ** (len(widths) - 1)
         demand(
-            stage.denoiser_patch % s == 0 and stage.denoiser_patch % stride == 0,
-            f"denoiser_patch {stage.denoiser_patch} must be a multiple of {stride} and of every factor",
+            all(patch % n == 0 for n in (stride, *scales)),
+            f"stage.{stage.name}.denoiser.patch {patch} must be a multiple of {stride} and of every factor",
         )
+
+
+def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) -> None:
+    demand(phase.steps >= 0, f"{where}.steps must be 0 or more")
+    for key in ("batch", "patch", "lr"):
+        demand(getattr(phase, key) > 0, f"{where}.{key} must be positive")
+    demand(phase.adam_lr is None or phase.optimiser == "muon", f"{where}.adam_lr goes with optimiser = 'muon'")
+    demand(phase.adam_lr is None or phase.adam_lr > 0, f"{where}.adam_lr must be positive")
+    demand(0 <= phase.ema < 1, f"{where}.ema must be at least 0 and below 1")
+    if isinstance(phase, DenoiserPhase) and phase.unconditional is not None:
+        demand(0 <= phase.unconditional <= 1, f"{where}.unconditional must be within 0 and 1")

@@ -15,10 +15,14 @@ from veriscale.errors import InputError
 from veriscale.stages.average import MovingAverage
 from veriscale.stages.batches import Batch
 from veriscale.stages.curves import Curves
+from veriscale.stages.muon import BETAS, Muon
+from veriscale.stages.recipe import Phase
 from veriscale.stages.state import load_modules, load_optimiser, save_state
 
 WARM_UP = 200  # steps of linear warm-up
 SAVE_EVERY = 180.0  # seconds
+LONGEST_STEP = 60.0  # seconds: where a step takes more, the process was stopped, and was not training
+ADAM_LR = 8e-4  # of what Muon leaves to Adam
 
 
 class Progress(Protocol):
@@ -30,48 +34,50 @@ class Progress(Protocol):
 
 @dataclass
 class Run:
-    """Where a training run keeps its state, and what it has used so far."""
+    """Where a training run keeps its state, and what it has used so far: seconds of steps, pauses left out."""
 
     state: Path
     curves: Curves
-    digest: str
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def learning_rate(peak: float, step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    return peak * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate(schedule: str, step: int, steps: int) -> float:
+    """The learning rate over its peak: a linear warm-up, then a cosine to zero, or constant."""
+    warm = min(1.0, (step + 1) / WARM_UP)
+    return warm if schedule == "constant" else warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def optimiser_of(loss: nn.Module, phase: Phase) -> torch.optim.Optimizer:
+    """The optimiser of a phase over what its loss trains."""
+    if phase.optimiser == "muon":
+        return Muon(loss, phase.lr, ADAM_LR if phase.adam_lr is None else phase.adam_lr)
+    parameters = [p for p in loss.parameters() if p.requires_grad]
+    return torch.optim.Adam(parameters, lr=phase.lr, betas=BETAS, fused=True)
 
 
 def fit(
-    phase: str,
+    name: str,
+    phase: Phase,
     loss: nn.Module,
     modules: dict[str, nn.Module],
     make_batch: Callable[[int, range], Batch],
     *,
-    steps: int,
-    batch: int,
-    lr: float,
     clip: float,
-    ema: float,
     accelerator: Accelerator,
     run: Run,
     start: int,
     progress: Progress,
 ) -> None:
-    """Minimise `loss` over `steps` steps, and leave the averaged weights in the networks.
+    """Minimise `loss` over the steps of a phase, and leave the averaged weights in the networks.
 
     Args:
-        phase: name in the state file and the curves.
+        name: of the phase in the state file and the curves.
+        phase: steps, batch, optimiser, schedule and moving average.
         loss: maps a batch to a scalar; its parameters that require gradients are trained.
         modules: the networks of the state file.
         make_batch: (step, global indices) -> batch.
-        steps: in all.
-        batch: items a step, over all processes.
-        lr: peak of the schedule.
         clip: largest gradient norm.
-        ema: decay of the moving average.
         accelerator: where and how.
         run: files and time used.
         start: the first step to make; above 0 the state file is taken up.
@@ -81,30 +87,30 @@ def fit(
         InputError: the processes cannot share a batch evenly.
     """
     parameters = [p for p in loss.parameters() if p.requires_grad]
-    optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.99), fused=True)
-    average = MovingAverage(loss, ema)
+    optimizer = optimiser_of(loss, phase)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    average = MovingAverage(loss, phase.ema)
     if start:
         load_modules(run.state, modules)
         load_optimiser(run.state, optimizer, average)
     prepared, optimizer = accelerator.prepare(loss, optimizer)
-    share, left = divmod(batch, accelerator.num_processes)
+    share, left = divmod(phase.batch, accelerator.num_processes)
     if left:
-        raise InputError(f"A batch of {batch} cannot be shared by {accelerator.num_processes} processes evenly.")
+        raise InputError(f"A batch of {phase.batch} cannot be shared by {accelerator.num_processes} processes evenly.")
     mine = range(accelerator.process_index * share, (accelerator.process_index + 1) * share)
-    begun, saved = time.monotonic() - run.seconds, time.monotonic()
+    saved = ticked = time.monotonic()
     prepared.train()
     recent: list[Tensor] = []
 
     def save(step: int) -> None:
-        run.seconds = time.monotonic() - begun
         if accelerator.is_main_process:
-            facts = {"phase": phase, "step": step, "seconds": run.seconds, "recipe": run.digest, **run.facts}
+            facts = {"phase": name, "step": step, "seconds": run.seconds, **run.facts}
             save_state(run.state, modules, optimizer, average, facts)
             run.curves.flush()
 
-    for step in range(start, steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(lr, step, steps)
+    for step in range(start, phase.steps):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * rate(phase.schedule, step, phase.steps)
         with accelerator.autocast():
             value: Tensor = prepared(make_batch(step, mine))
         accelerator.backward(value)
@@ -113,13 +119,14 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         average.update(step)
         recent.append(value.detach())
+        run.seconds, ticked = run.seconds + min(time.monotonic() - ticked, LONGEST_STEP), time.monotonic()
         if (step + 1) % 50 == 0:
             loss_now = float(torch.stack(recent).mean())  # the one wait for the device
-            run.curves.add(phase, step + 1, time.monotonic() - begun, loss_now)
-            progress(phase, step + 1, steps, loss_now)
+            run.curves.add(name, step + 1, run.seconds, loss_now)
+            progress(name, step + 1, phase.steps, loss_now)
             recent.clear()
-        if time.monotonic() - saved > SAVE_EVERY and step + 1 < steps:
+        if time.monotonic() - saved > SAVE_EVERY and step + 1 < phase.steps:
             save(step + 1)
             saved = time.monotonic()
     average.copy_into_module()
-    save(steps)
+    save(phase.steps)

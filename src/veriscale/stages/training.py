@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +12,10 @@ import msgspec
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from veriscale.diffusion.card import Budget, Card
+from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
@@ -25,11 +27,12 @@ from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
 from veriscale.stages.held_out import held_out
 from veriscale.stages.measurements import measure_dial, measure_level_ratio, measure_variance
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
 from veriscale.stages.trainer import Progress
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
+MEASURED_ON = "used to measure, not to train"  # in place of a licence
 
 
 def train(
@@ -42,12 +45,13 @@ def train(
     cpu: bool = False,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda line: None,
-) -> Path:
+) -> Path | None:
     """Train the prior a recipe describes; on a GPU where there is one, under `accelerate launch` on several.
 
     The state of the run, its curves (CSV, PNG) and the prior lie side by side; the state is written every three
     minutes, and `resume` takes it up as if it had never been left. Of a finished run only the measurements are made
-    again.
+    again. A recipe may grow by stages, and `resume` goes on with those that are new; while they leave a network
+    untrained there is only the state, and None is returned.
 
     Args:
         recipe: a TOML file.
@@ -57,13 +61,13 @@ def train(
         overrides: `key=value` pairs for the recipe.
         cpu: do not use a GPU.
         progress: told every 50 steps.
-        tell: told in words what is being measured.
+        tell: told in words what is being measured, or what is missing.
 
     Raises:
         InputError: the recipe, its data or the state cannot be used, or the output exists.
     """
     document = read_recipe(recipe, overrides)
-    stage, root = document.stage[0], data_root(Path(recipe))
+    root = data_root(Path(recipe))
     path = Path(output or f"{document.name}.safetensors")
     refuse_existing(path, force)
     make_folder(path.parent)
@@ -72,34 +76,37 @@ def train(
     path.with_suffix(".training.probe").unlink(missing_ok=True)
     accelerator = _accelerator(cpu)
     channels, device = document.task.channels, accelerator.device
-    training = load(stage.data, root, channels, device, stage.licence, "training")
-    validation = load(stage.validation, root, channels, device, "used to measure, not to train", "validation")
+
+    @cache
+    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> Photographs:
+        return load(patterns, root, channels, device, licence, part)
+
+    training = [pictures(tuple(s.data), s.licence, "training") for s in document.stage]
+    validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
     state = path.with_suffix(".training.safetensors")
     quiet: Progress = lambda phase, step, steps, loss: None  # noqa: E731  # a protocol's shortest member
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
-        return path
+        return None if document.untrained else path
+    if document.untrained:
+        missing = " and the ".join(document.untrained)
+        tell(f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with --resume")
+        return None
     card = Card(
         name=path.stem,
         network=trained.network,
         modes=trained.modes,
-        training=[training.facts],
-        validation=[validation.facts],
-        budget=Budget(
-            stage.encoder_steps,
-            stage.denoiser_steps,
-            round(trained.seconds, 1),
-            _machine(device),
-            stage.predictor_steps,
-        ),
+        training=_distinct(training),
+        validation=[validation[-1].facts],
+        budget=_budget(document, trained.seconds, _machine(device)),
     )
     with TemporaryDirectory() as folder:
         # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
         draft = Path(folder) / path.name
         save_prior(trained.networks, card, draft)
         prior = load_checkpoint(draft, device, choose_dtype(device))
-    save_prior(trained.networks, _measured(prior, validation, tell), path, force)
+    save_prior(trained.networks, _measured(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
     return path
 
 
@@ -112,9 +119,14 @@ def pack_data(
     """Write all pictures of a recipe as one archive that `train` reads; returns their number.
 
     Raises:
-        InputError: the recipe or its data cannot be read, or the archive exists.
+        InputError: the recipe or its data cannot be read, its stages differ in them, or the archive exists.
     """
-    stage = read_recipe(recipe, overrides).stage[0]
+    stage, *others = read_recipe(recipe, overrides).stage
+    for other in others:
+        if (other.data, other.validation) != (stage.data, stage.validation):
+            raise InputError(
+                f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
+            )
     return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
 
 
@@ -147,6 +159,21 @@ def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]
         dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),
         consistency=measure_consistency(prior, validation, tell),
     )
+
+
+def _distinct(sets: list[Photographs]) -> list[Data]:
+    """What the card says of each set, once."""
+    return [s.facts for i, s in enumerate(sets) if s.facts not in [t.facts for t in sets[:i]]]
+
+
+def _budget(recipe: Recipe, seconds: float, machine: str) -> Budget:
+    phases = [
+        PhaseBudget(stage.name, network, phase.steps, phase.batch, phase.optimiser)
+        for stage in recipe.stage
+        for network, phase in stage.phases().items()
+    ]
+    total = {n: sum(p.steps for p in phases if p.network == n) for n in NETWORKS}
+    return Budget(total["encoder"], total["denoiser"], round(seconds, 1), machine, total["predictor"], phases)
 
 
 def _accelerator(cpu: bool) -> Accelerator:

@@ -18,6 +18,8 @@ from veriscale.traversal.dial import Dial, find_table
 from veriscale.traversal.method import Work
 from veriscale.traversal.renoise import SAMPLER, STEPS, renoise
 
+TURNS = 8  # flips and rotations of a picture
+
 
 @dataclass(frozen=True)
 class Conditional:
@@ -28,6 +30,7 @@ class Conditional:
         scale: of the measurement, one the prior knows.
         noise_std: of the measurement.
         sampler, steps: of the second stage.
+        ensemble: whether the first stage is the mean over the eight flips and rotations of the picture.
     """
 
     prior: Prior
@@ -35,23 +38,23 @@ class Conditional:
     noise_std: float
     sampler: str = SAMPLER
     steps: int = STEPS
+    ensemble: bool = False
 
     name = "conditional"
-    anchor = "mean"
     posterior = "conditional"
     first_evaluations = 0
     pilots = 0, 0
     gradient = False
 
     @property
+    def anchor(self) -> str:
+        """The first stage's name."""
+        return "ensemble" if self.ensemble else "mean"
+
+    @property
     def sigma_max(self) -> float:
         """The noise level at which a full draw starts."""
         return self.prior.mode(self.scale).sigma_max
-
-    @property
-    def predicts_error(self) -> bool:
-        """Whether the prior has an error predictor."""
-        return self.prior.predictor is not None
 
     @property
     def evaluations(self) -> int:
@@ -70,11 +73,11 @@ class Conditional:
     def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
         """Bytes of canvases at the peak."""
         kept = self.prior.card.network.encoder.features + 5 * channels if features else 0
-        return 4 * pixels * (channels * pictures + kept)
+        return 4 * pixels * (channels * (pictures + 2 * self.ensemble) + kept)
 
     def costs(self) -> tuple[str, str]:
         """Two phrases about the first stage and the memory."""
-        return "one of the encoder", ""
+        return "eight of the encoder" if self.ensemble else "one of the encoder", ""
 
     def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "ConditionalProblem":
         """The encoder's pass; arguments as `Method.begin`."""
@@ -82,19 +85,31 @@ class Conditional:
         if rows or columns:
             sides = ((0, 0), (0, 0), (0, rows), (0, columns))
             y = torch.from_numpy(np.pad(y.numpy(), sides, mode="symmetric"))
-        return ConditionalProblem(
-            self,
-            encode(
-                self.prior,
-                y,
-                self.scale,
-                self.noise_std,
-                features=work.features,
-                tile=work.tile,
-                tell=partial(work.tell, "encode"),
-            ),
-            work,
-        )
+        condition = self._encoded(y, work.features, work)
+        if self.ensemble:
+            mean = condition.mean.clone()
+            for turn in range(1, TURNS):
+                mean += unturned(self._encoded(turned(y, turn), False, work).mean, turn)
+            condition = Condition(mean / TURNS, condition.features)
+        return ConditionalProblem(self, condition, work)
+
+    def _encoded(self, y: Tensor, features: bool, work: Work) -> Condition:
+        tell = partial(work.tell, "encode")
+        return encode(self.prior, y, self.scale, self.noise_std, features=features, tile=work.tile, tell=tell)
+
+
+def turned(x: Tensor, turn: int) -> Tensor:
+    """One of the eight flips and rotations of (B, C, H, W), by its number; 0 is none."""
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if turn & bit]
+    x = x.flip(axes) if axes else x
+    return (x.transpose(-1, -2) if turn & 4 else x).contiguous()
+
+
+def unturned(x: Tensor, turn: int) -> Tensor:
+    """Undoes `turned`."""
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if turn & bit]
+    x = x.transpose(-1, -2) if turn & 4 else x
+    return x.flip(axes) if axes else x
 
 
 class ConditionalProblem:

@@ -86,10 +86,6 @@ class Method(Protocol):
         """The noise level at which a full draw starts."""
 
     @property
-    def predicts_error(self) -> bool:
-        """Whether a problem's `predicted_error` can be had."""
-
-    @property
     def first_evaluations(self) -> int:
         """Evaluations of the denoiser in the first stage."""
 

@@ -55,7 +55,6 @@ class ZeroShot:
     steps: int = STEPS
 
     name = "zero-shot"
-    predicts_error = False
     pilots = 2, len(PILOT_STARTS)
 
     @property

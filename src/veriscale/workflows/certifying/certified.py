@@ -30,7 +30,7 @@ def certified_settings(certificate: Certificate) -> Settings:
         known |= {k: given[k] for k in ("anchor", "posterior") if k in given}
     if facts.posterior == "dps":
         known.pop("sampler", None)  # it is a sampler of its own, and takes no other
-    return Settings(dial=shortest(facts.dial), **known)
+    return Settings(dial=shortest(facts.dial), ensemble=facts.anchor == "ensemble", **known)
 
 
 def certified_dial(certificate: Certificate, settings: Settings) -> float:

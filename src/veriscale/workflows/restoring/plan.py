@@ -173,8 +173,11 @@ def make_plan(
         noise = GaussianNoise(min(noise.std, prior.mode(scale).noise_std[-1]))
     noise_std = noise.std if isinstance(noise, GaussianNoise) else _typical_std(a, photo, noise)
     method: Method
+    if v.ensemble:
+        _check_ensemble(scale, why, dials, v)
     if scale:
-        method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, v.steps or renoise.STEPS)
+        steps = v.steps or renoise.STEPS
+        method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, bool(v.ensemble))
     else:
         method = _zero_shot(prior, a, noise, v)
     plan = Plan(
@@ -317,6 +320,14 @@ def _by_encoder(
         _refuse_conditional(v, f"its encoder knows noise up to {largest:g}, not {noise.std:g}")
         return None, f"since its encoder knows noise up to {largest:g} only"
     return scale, f"since it knows bicubic ×{scale}"
+
+
+def _check_ensemble(scale: int | None, why: str, dials: tuple[float, ...], v: Settings) -> None:
+    reason = "draws are asked for" if v.samples else None if scale else f"the prior is used without it, {why}"
+    if dials != (0,):
+        reason = "a dial position above 0 is asked for"
+    if reason:
+        raise InputError(f"`--ensemble` is a mean of what the prior's encoder makes, and {reason}; leave it out.")
 
 
 def _refuse_conditional(v: Settings, reason: str) -> None:

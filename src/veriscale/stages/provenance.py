@@ -1,0 +1,79 @@
+"""What a training state came from, and whether a recipe still says the same."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from veriscale.errors import InputError
+from veriscale.stages.data import Photographs
+from veriscale.stages.recipe import Recipe
+
+
+def phase_names(recipe: Recipe) -> list[str]:
+    """All phases in their order, as STAGE.NETWORK."""
+    return [f"{stage.name}.{network}" for stage in recipe.stage for network in stage.phases()]
+
+
+def provenance(recipe: Recipe, training: list[Photographs], phases: list[str]) -> dict[str, Any]:
+    """Everything that the outcome of some phases hangs on, under the names that `--set` gives it.
+
+    Args:
+        recipe: of all phases.
+        training: the pictures of every stage.
+        phases: the first ones of `phase_names`.
+    """
+    facts: dict[str, Any] = {"seed": recipe.seed, "phases": phases}
+    predicts = any(name.endswith(".predictor") for name in phases)
+    tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
+    tables |= {"predictor": recipe.predictor} if predicts else {}
+    for stage, pictures in zip(recipe.stage, training, strict=True):
+        for network, phase in stage.phases().items():
+            if f"{stage.name}.{network}" in phases:
+                tables[f"stage.{stage.name}.{network}"] = phase
+                facts[f"stage.{stage.name}.data"] = pictures.facts.sha256
+                facts[f"stage.{stage.name}.clip"] = stage.clip
+    for table, value in tables.items():
+        fields = msgspec.json.decode(msgspec.json.encode(value))
+        facts |= {f"{table}.{key}": v for key, v in fields.items()}
+    return facts
+
+
+def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photographs], state: Path) -> None:
+    """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
+
+    Free are also the steps of a phase at a constant rate that is under way: they do not enter what was done so far.
+
+    Args:
+        saved: the state's `provenance`.
+        step: of its last phase, as far as it was done.
+        recipe: as it is now.
+        training: the pictures of every stage.
+        state: named in the error.
+
+    Raises:
+        InputError: they differ; names the first thing that does.
+    """
+    if not isinstance(saved, dict):
+        raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
+    names = phase_names(recipe)
+    now = provenance(recipe, training, names)
+    now["phases"] = names[: len(saved.get("phases", []))]
+    last = f"stage.{saved['phases'][-1]}"
+    for key, before in saved.items():
+        if now.get(key) == before:
+            continue
+        constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
+        if constant and step < min(before, now[key]):
+            continue
+        how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
+        if key.endswith(".data"):
+            how = f"the pictures of {key} are others"
+        raise InputError(
+            f"Training state {state} is of another recipe: {how}; add a stage instead, or delete the state to start "
+            "again."
+        )
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "nothing" if value is None else str(value)

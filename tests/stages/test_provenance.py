@@ -1,0 +1,57 @@
+"""What of a recipe may change under a training state."""
+
+from pathlib import Path
+
+import pytest
+
+from veriscale.diffusion.card import Data
+from veriscale.errors import InputError
+from veriscale.stages.data import Photographs
+from veriscale.stages.provenance import phase_names, provenance, refuse_changes
+from veriscale.stages.recipe import read_recipe
+
+PICTURES = [Photographs([], [], Data("*", 0, "abc", "CC0"))]
+CONSTANT = "stage.toy.encoder.schedule=constant"
+
+
+def resume(recipe: Path, then: list[str], now: list[str], phases: int = 1, step: int = 30) -> None:
+    """Take up a state of the first phases under a recipe that was set otherwise."""
+    before = read_recipe(recipe, then)
+    saved = provenance(before, PICTURES, phase_names(before)[:phases])
+    refuse_changes(saved, step, read_recipe(recipe, now), PICTURES, Path("a.training.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "then, now",
+    [
+        ([], []),
+        ([], ["stage.toy.denoiser.lr=5e-4", "predictor.width=64", "name=other"]),  # of what comes later
+        ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=31"]),  # as if it had always been so
+        ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=600"]),
+    ],
+)
+def test_what_was_not_yet_used_is_free(recipe, then, now):
+    resume(recipe, then, now)
+
+
+@pytest.mark.parametrize(
+    "then, now, phases, step, words",
+    [
+        ([], ["stage.toy.encoder.steps=70"], 1, 30, r"encoder\.steps was 60 and is 70"),  # the cosine was another
+        ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=30"], 1, 30, "steps was 60 and is 30"),  # done, unaveraged
+        ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=70"], 1, 60, "steps was 60 and is 70"),  # done, and averaged
+        ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=70"], 2, 30, "steps was 60 and is 70"),
+        ([], ["stage.toy.denoiser.lr=5e-4"], 2, 30, r"stage\.toy\.denoiser\.lr was 0\.001 and is 0\.0005"),
+        ([], ["predictor.width=64"], 3, 30, r"predictor\.width was 32 and is 64"),
+        ([], ["stage.toy.name=new"], 1, 30, r"phases was toy\.encoder and is new\.encoder"),
+        ([], ["stage.toy.clip=2.0"], 1, 30, r"stage\.toy\.clip was 1\.0 and is 2\.0"),
+    ],
+)
+def test_what_was_used_is_not(recipe, then, now, phases, step, words):
+    with pytest.raises(InputError, match=words):
+        resume(recipe, then, now, phases, step)
+
+
+def test_a_state_of_an_earlier_version_is_named(recipe):
+    with pytest.raises(InputError, match="of an earlier version"):
+        refuse_changes("0123abcd", 1, read_recipe(recipe), PICTURES, Path("a.training.safetensors"))
