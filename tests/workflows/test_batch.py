@@ -110,7 +110,7 @@ def test_what_is_there_is_kept_replaced_or_refused_in_pythons_words(tiny, folder
     out = tmp_path / "out"
     veriscale.restore_files(folder / "a.png", out, tiny)
     before = (out / "a_x4.png").read_bytes()
-    with pytest.raises(InputError, match="exists already; add force to replace"):
+    with pytest.raises(InputError, match="exists already; add force \\(force=True\\) to replace"):
         veriscale.restore_files(folder / "a.png", out, tiny, dial=1, **FAST)
     (skipped,) = veriscale.restore_files(folder / "a.png", out, tiny, skip_existing=True)
     assert (skipped["skipped"], skipped["outputs"]) == (True, [])

@@ -69,7 +69,7 @@ def refuse_existing(path: Path, force: bool) -> None:
             f"cannot write {path}: a {'folder' if path.is_dir() else 'device'} is there; choose another name"
         )
     if not force:
-        raise InputError(f"{path} exists already; add `--force` to replace it, or choose another name")
+        raise InputError(f"{path} exists already; add `--force` (force=True) to replace it, or choose another name")
 
 
 def make_folder(folder: Path) -> None:

@@ -16,11 +16,11 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
-from veriscale.settings import Settings
+from veriscale.settings import Asked, Settings
 from veriscale.workflows.batch import restore_files
 from veriscale.workflows.certifying.calibration import calibrate
 from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
-from veriscale.workflows.restoring.door import Asked, as_photo, as_settings, restore
+from veriscale.workflows.restoring.door import as_photo, as_settings, restore
 from veriscale.workflows.restoring.evaluation import evaluate
 
 # ---- what can be asked

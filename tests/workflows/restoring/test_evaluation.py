@@ -1,6 +1,10 @@
+"""A prior scored on photographs that serve as truth."""
+
 import numpy as np
 import pytest
 
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.write import write_photo
 from veriscale.workflows.restoring.evaluation import evaluate
 
 
@@ -13,9 +17,6 @@ def test_evaluation_scores_every_dial_and_the_baseline(tiny, skimage_data):
 
 
 def test_an_exact_restoration_has_no_finite_psnr_and_json_says_null(tiny, tmp_path):
-    from veriscale.imaging.photo import Photo
-    from veriscale.imaging.write import write_photo
-
     write_photo(Photo(np.full((64, 64, 3), 128 / 255, np.float32)), tmp_path / "flat.png")
     content = evaluate([tmp_path / "flat.png"], tiny, scale=4).as_dict()
     baseline = next(s for s in content["pictures"] if s["dial"] == "bicubic")

@@ -1,11 +1,16 @@
+"""Restorations by a prior, by the API: shape, dial, draws, tiles, what must survive."""
+
 import numpy as np
 import pytest
 import torch
+from tests.conftest import write_tiny
 
+from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
+from veriscale.traversal import consistency
 from veriscale.workflows.restoring.door import restore
 
 FAST = {"sampler": "heun", "steps": 2}
@@ -152,10 +157,6 @@ def test_a_picture_too_small_is_refused(tiny):
 
 
 def test_colour_is_refused_by_a_grey_prior(tiny: Prior, astronaut, tmp_path):
-    from tests.conftest import write_tiny
-
-    from veriscale.diffusion.checkpoint import load_checkpoint
-
     grey = load_checkpoint(write_tiny(tmp_path / "grey.safetensors", 1), torch.device("cpu"), torch.float32)
     with pytest.raises(InputError, match="is for grey pictures and this one has 3 channels"):
         restore(astronaut, grey)
@@ -163,8 +164,6 @@ def test_colour_is_refused_by_a_grey_prior(tiny: Prior, astronaut, tmp_path):
 
 
 def test_consistency_of_a_large_picture_is_that_of_its_middle(tiny, skimage_data, monkeypatch):
-    from veriscale.traversal import consistency
-
     rng = np.random.default_rng(0)
     y = rng.random((60, 72, 3), np.float32)  # alike everywhere: the middle stands for the whole
     whole = restore(y, tiny, scale=2, noise=0.05).consistency

@@ -11,10 +11,14 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
-from veriscale.physics.registry import OPERATORS
+from veriscale.imaging.write import write_photo
+from veriscale.physics.measurement_noise import parse_noise
+from veriscale.physics.registry import OPERATORS, parse_operator
 from veriscale.settings import Settings, settled
 from veriscale.traversal.consistency import Verdict
 from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.degrading.measurement import write_sidecar
+from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.plan import Plan
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -245,11 +249,6 @@ def test_a_tiny_hole_is_no_reason_to_forget_the_format(tiny):
 
 
 def test_api_reads_sidecars_and_operator_files_as_the_command_does(tiny, cat, tmp_path):
-    from veriscale.imaging.write import write_photo
-    from veriscale.physics.measurement_noise import parse_noise
-    from veriscale.physics.registry import parse_operator
-    from veriscale.workflows.degrading.measurement import write_sidecar
-
     write_photo(degrade(cat, "inpaint:keep=0.5", 0.05), tmp_path / "y.png")
     write_sidecar(tmp_path / "y.png", parse_operator("inpaint:keep=0.5"), parse_noise("0.05"), 0)
     run = restore(tmp_path / "y.png", tiny).run
@@ -272,8 +271,6 @@ def test_dps_takes_no_sampler(tiny, cat):
 
 
 def test_covariance_works_with_the_shipped_prior(skimage_data):
-    from veriscale.workflows.opening import load_prior
-
     photo = read_photo(skimage_data / "chelsea.png")
     x = photo.with_pixels(photo.pixels[60:124, 150:214])
     y = degrade(x, "inpaint:keep=0.5", 0.05)
