@@ -191,7 +191,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
     "refused": {
         "no-input": ("restore",),
         "missing": ("restore missing.png",),
-        "no-image": ("restore maps",),
+        "no-image": ("restore tools",),
         "torn": ("restore bad/torn.png",),
         "prose": ("restore bad/prose.png",),
         "empty": ("restore bad/empty.png",),

@@ -43,8 +43,10 @@ class Runs:
         self.server: subprocess.Popen[str] | None = None
         self.day = today()
         self.store = HOUSE / f"{checkout.side}-{checkout.code}"
+        self.inputs = HOUSE / f"inputs-{checkout.side}"
         if fresh:
             shutil.rmtree(self.store, ignore_errors=True)
+            shutil.rmtree(self.inputs, ignore_errors=True)
 
     def outcome(self, name: str) -> Path:
         """Where a command's outcome lies, or will lie."""
@@ -59,14 +61,15 @@ class Runs:
 
     def run(self, name: str) -> float:
         """Run a command, after those it needs; returns the seconds."""
-        inputs = HOUSE / f"inputs-{self.checkout.side}"
-        if not (inputs / self._stamp).exists():
-            shutil.rmtree(inputs, ignore_errors=True)
-            write_inputs(inputs, next(self.checkout.package.rglob("photo.safetensors")).parent)
-            (inputs / self._stamp).touch()
+        prior = next(self.checkout.package.rglob("photo.safetensors"))
+        if not (self.inputs / self._stamp).exists():
+            shutil.rmtree(self.inputs, ignore_errors=True)
+            write_inputs(self.inputs, prior.parent)
+            (self.inputs / self._stamp).touch()
         shutil.rmtree(WORK, ignore_errors=True)
-        shutil.copytree(inputs, WORK, symlinks=True)
+        shutil.copytree(self.inputs, WORK)
         (WORK / self._stamp).unlink()
+        (WORK / prior.name).symlink_to(prior)
         for needed in chain(name, self.among)[:-1]:
             _lay(self.outcome(needed), WORK)
         shutil.rmtree(HOME, ignore_errors=True)

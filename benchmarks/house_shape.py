@@ -36,14 +36,11 @@ def _imported(path: Path, own: str, modules: Mapping[str, Path]) -> list[str]:
 
 
 def _imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for other in child.orelse:
-                yield from _imports(other)
-        else:
-            yield from _imports(child)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield node
+    typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    for child in node.orelse if typing else ast.iter_child_nodes(node):
+        yield from _imports(child)
 
 
 def _components(graph: Mapping[str, list[str]]) -> list[list[str]]:

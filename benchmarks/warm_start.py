@@ -51,6 +51,7 @@ def become(request: dict[str, object]) -> None:
         file = os.open(name, os.O_RDONLY if stream == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(file, stream)
         os.close(file)
+    sys.stdin = open(0)  # noqa: SIM115  # the old one has read ahead
     sys.path[0] = str(request["cwd"])
     first, *rest = request["arguments"]
     if first == "-m":

@@ -61,6 +61,7 @@ def test_moves_are_calls_from_another_file(write_package, tmp_path):
         ("from veriscale import second", "def f():\n    from veriscale import first", 1),
         ("from .second import x", "class A:\n    def f(self):\n        from . import first", 1),
         ("import veriscale.second", "if TYPE_CHECKING:\n    import veriscale.first", 0),
+        ("import veriscale.second", "if TYPE_CHECKING:\n    x = 1\nelse:\n    import veriscale.first", 1),
         ("import veriscale.third", "import veriscale.third", 0),
     ],
 )
