@@ -76,10 +76,15 @@ def test_what_needs_a_certificate_or_a_command(tools, tiny):
     command, made = tools
     for settings in (Settings(alpha="0.1"), Settings(command=command), Settings(score_files="{stem}.npy")):
         with pytest.raises(InputError, match=r"^alpha, command and score_files belong to a certificate"):
-            open_restorer(settled(settings), prior=tiny)
-    for settings in (Settings(timeout=3), Settings(timeout=0, command=command), Settings(timeout=-1, command=command)):
-        with pytest.raises(InputError, match=r"^timeout is the seconds that a command may take, a number above 0"):
-            open_restorer(settled(settings), made, prior=tiny)
+            open_restorer(settled(settings))
+    wrong = r"^timeout is the seconds that a command may take, a number above 0"
+    for settings in (Settings(timeout=0, command=command), Settings(timeout=-1, command=command)):
+        with pytest.raises(InputError, match=wrong):
+            open_restorer(settings, made)
+    with pytest.raises(InputError, match=wrong):
+        open_restorer(Settings(timeout=3), prior=tiny)
+    with pytest.raises(InputError, match="two things to restore with"):
+        open_restorer(Settings(command=command), made, prior=tiny)
     with pytest.raises(InputError, match=r"if you trust it, give it as command\.$"):
         open_restorer(settled(Settings()), made, prior=tiny)
 

@@ -60,8 +60,10 @@ def restore(
     from veriscale.settings import Settings
     from veriscale.workflows.batch import open_batch
 
-    batch, before = open_batch(
+    batch, jobs = open_batch(
         Settings(**given),
+        inputs,
+        output,
         repeat=repeat,
         device=device,
         say=lambda line: say(line, quiet),
@@ -72,7 +74,6 @@ def restore(
         dry_run=dry_run,
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
     )
-    jobs = batch.jobs(inputs or before, output)
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     started = time.monotonic()

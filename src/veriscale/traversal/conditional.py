@@ -30,7 +30,7 @@ class Conditional:
         scale: of the measurement, one the prior knows.
         noise_std: of the measurement.
         sampler, steps: of the second stage.
-        ensemble: whether the first stage is the mean over the eight flips and rotations of the picture.
+        anchor: "mean", or "ensemble": the mean over the eight flips and rotations of the picture.
     """
 
     prior: Prior
@@ -38,18 +38,14 @@ class Conditional:
     noise_std: float
     sampler: str = SAMPLER
     steps: int = STEPS
-    ensemble: bool = False
+    anchor: str = "mean"
 
     name = "conditional"
+    how = "conditionally"
     posterior = "conditional"
     first_evaluations = 0
     pilots = 0, 0
     gradient = False
-
-    @property
-    def anchor(self) -> str:
-        """The first stage's name."""
-        return "ensemble" if self.ensemble else "mean"
 
     @property
     def sigma_max(self) -> float:
@@ -73,11 +69,11 @@ class Conditional:
     def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
         """Bytes of canvases at the peak."""
         kept = self.prior.card.network.encoder.features + 5 * channels if features else 0
-        return 4 * pixels * (channels * (pictures + 2 * self.ensemble) + kept)
+        return 4 * pixels * (channels * pictures + kept)
 
     def costs(self) -> tuple[str, str]:
         """Two phrases about the first stage and the memory."""
-        return "eight of the encoder" if self.ensemble else "one of the encoder", ""
+        return "eight of the encoder" if self.anchor == "ensemble" else "one of the encoder", ""
 
     def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "ConditionalProblem":
         """The encoder's pass; arguments as `Method.begin`."""
@@ -86,7 +82,7 @@ class Conditional:
             sides = ((0, 0), (0, 0), (0, rows), (0, columns))
             y = torch.from_numpy(np.pad(y.numpy(), sides, mode="symmetric"))
         condition = self._encoded(y, work.features, work)
-        if self.ensemble:
+        if self.anchor == "ensemble":
             mean = condition.mean.clone()
             for turn in range(1, TURNS):
                 mean += unturned(self._encoded(turned(y, turn), False, work).mean, turn)

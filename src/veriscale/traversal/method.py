@@ -66,6 +66,14 @@ class Method(Protocol):
         """For people and run.json."""
 
     @property
+    def how(self) -> str:
+        """A phrase that says how the prior is used."""
+
+    @property
+    def scale(self) -> int | None:
+        """Of bicubic downsampling, where the prior was trained for this very measurement; None elsewhere."""
+
+    @property
     def anchor(self) -> str:
         """The first stage's name."""
 

@@ -55,7 +55,13 @@ class ZeroShot:
     steps: int = STEPS
 
     name = "zero-shot"
+    scale = None
     pilots = 2, len(PILOT_STARTS)
+
+    @property
+    def how(self) -> str:
+        """A phrase that says how the prior is used."""
+        return f"unconditionally (zero-shot, anchor {self.anchor})"
 
     @property
     def sigma_max(self) -> float:

@@ -40,7 +40,7 @@ def exact(alpha: float | str | Fraction) -> Fraction:
 
 def levels(alphas: float | str | Sequence[float | str] | NDArray[np.float64]) -> tuple[str, ...]:
     """One level or several, or several in one string as `0.02,0.05`, each as it is written."""
-    several = alphas.split(",") if isinstance(alphas, str) else np.atleast_1d(np.asarray(alphas)).tolist()
+    several = alphas.split(",") if isinstance(alphas, str) else list(np.atleast_1d(np.asarray(alphas, object)))
     return tuple(str(a).strip() for a in several)
 
 

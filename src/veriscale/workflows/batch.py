@@ -16,11 +16,10 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.settings import Asked, Settings, settled
+from veriscale.settings import Asked, Settings
 from veriscale.traversal.method import Tell
-from veriscale.workflows.certifying.certified import certified_settings
 from veriscale.workflows.journal import read_run
-from veriscale.workflows.opening import find_certificate, open_restorer
+from veriscale.workflows.opening import agreed, find_certificate, opened
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Names, Page, output_names, refuse, suffix_of
@@ -92,14 +91,27 @@ class Job:
     file: Path | None = None  # the result, where the user named it
 
 
+def jobs_of(inputs: Sequence[str | Path], output: Path | None) -> list[Job]:
+    """All inputs, each with its place.
+
+    Raises:
+        InputError: as `collect`, or the output does not suit the inputs.
+    """
+    items, many = collect(inputs, output)
+    if many and output is not None and is_picture(output) and not output.is_dir():
+        raise InputError(f"`--output` {output} names a picture, and there are several inputs; name a folder.")
+    if output is not None and not many and output.suffix and not output.is_dir():
+        format_of(output)
+        return [Job(items[0].path, output.parent, items[0].stem, output)]
+    return [Job(i.path, i.path.parent if output is None else output / i.folder, i.stem) for i in items]
+
+
 @dataclass(frozen=True)
 class Batch:
     """What is done with every input.
 
     Attributes:
         restorer: who does it.
-        settings: settled, for run.json.
-        certificate: the file or name of the mask's, where there is one.
         format: of the results: a format's name, or "keep" for the input's kind.
         report: whether a page is written.
         force: replace what is there.
@@ -111,7 +123,6 @@ class Batch:
     """
 
     restorer: Restorer
-    settings: Settings
     format: str = "png"
     report: bool = False
     force: bool = False
@@ -120,22 +131,6 @@ class Batch:
     max_pixels: int = MAX_PIXELS
     say: Callable[[str], None] = lambda line: None
     repeated: str | None = None
-
-    def jobs(self, inputs: Sequence[str | Path], output: Path | None) -> list[Job]:
-        """All inputs, each with its place.
-
-        Raises:
-            InputError: as `collect`, or the output does not suit the inputs.
-        """
-        items, many = collect(inputs, output)
-        if self.settings.score_files is not None and len({i.path.stem for i in items}) < len(items):
-            raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
-        if many and output is not None and is_picture(output) and not output.is_dir():
-            raise InputError(f"`--output` {output} names a picture, and there are several inputs; name a folder.")
-        if output is not None and not many and output.suffix and not output.is_dir():
-            format_of(output)
-            return [Job(items[0].path, output.parent, items[0].stem, output)]
-        return [Job(i.path, i.path.parent if output is None else output / i.folder, i.stem) for i in items]
 
     def run(self, job: Job, tell: Tell = lambda phase, done, of: None) -> dict[str, Any]:
         """Restore one input; returns the content of its run.json and the files written.
@@ -147,7 +142,7 @@ class Batch:
         work = self.restorer.prepare(photo, job.path)
         stem = job.file.stem if job.file is not None else f"{job.name}_{work.suffix}"
         suffix = job.file.suffix if job.file is not None else suffix_of(self.format, photo)
-        masked = self.settings.certificate is not None
+        masked = self.restorer.settings.certificate is not None
         if masked and not keeps_8_bits(Path(f"result{suffix}")):
             raise InputError(
                 f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
@@ -171,9 +166,9 @@ class Batch:
         except ToolError as error:
             raise InputError(f"The tool failed: {error}") from error
         run = result.run
-        run["arguments"] = {**asdict(self.settings), **work.arguments(job.folder)}
-        if self.settings.certificate is not None:
-            run["arguments"]["certificate"] = _named_from(self.settings.certificate, job.folder)
+        run["arguments"] = {**asdict(self.restorer.settings), **work.arguments(job.folder)}
+        if self.restorer.settings.certificate is not None:
+            run["arguments"]["certificate"] = _named_from(self.restorer.settings.certificate, job.folder)
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated not in (None, digest):
             self.say(f"{job.path.name} is not the input of the repeated run: only its settings are.")
@@ -210,17 +205,21 @@ class Batch:
 
 def open_batch(
     given: Settings,
+    inputs: Sequence[str | Path],
+    output: Path | None,
     *,
     prior: Prior | None = None,
     repeat: Path | None = None,
     device: str = "auto",
     say: Callable[[str], None] = lambda line: None,
     **ways: Any,
-) -> tuple[Batch, list[Path]]:
+) -> tuple[Batch, list[Job]]:
     """From what is given to a batch: given over certificate over repeated run over default.
 
     Args:
         given: settings.
+        inputs: files and folders; that of the repeated run where there are none.
+        output: a file for one input, else a folder; beside the inputs where there is none.
         prior: loaded.
         repeat: a run.json.
         device: "auto", "cuda", "mps" or "cpu".
@@ -228,32 +227,31 @@ def open_batch(
         ways: the other fields of `Batch`.
 
     Returns:
-        The batch, and the input of the repeated run.
+        The batch and its jobs.
 
     Raises:
-        InputError: the run.json cannot be used, or as `open_restorer`.
+        InputError: the run.json, an input or the output cannot be used, or as `open_restorer`.
     """
     run = None if repeat is None else read_run(repeat)
     # Files named by an operator or a certificate are looked for from where they were written down.
     beside = Path() if repeat is None else repeat.parent
-    held = certified = None
-    repeated = None if run is None else run.settings
+    held, repeated = None, None if run is None else run.settings
     if given.certificate is not None:
         held = find_certificate(given.certificate)
-        certified = None if held.command is not None else certified_settings(held)
     elif repeated is not None and repeated.certificate is not None:
         held = find_certificate(repeated.certificate, beside)
         if (beside / repeated.certificate).is_file():
             repeated = replace(repeated, certificate=str(beside / repeated.certificate))
-    settings = settled(given, certified, repeated)
-    restorer = open_restorer(
-        settings, held, prior=prior, device=device, folder=beside if given.operator is None else Path()
-    )
+    settings = agreed(given, held, repeated)
+    jobs = jobs_of(inputs or ([] if run is None else [run.input]), output)
+    if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
+        raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
+    restorer = opened(settings, held, prior, device, beside if given.operator is None else Path())
     now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
     if run is not None and now is not None and run.prior_sha256 not in (None, now):
         say("The prior is not the one of the repeated run: the result will differ.")
-    batch = Batch(restorer, settings, say=say, repeated=None if run is None else run.input_sha256, **ways)
-    return batch, [] if run is None else [run.input]
+    batch = Batch(restorer, say=say, repeated=None if run is None else run.input_sha256, **ways)
+    return batch, jobs
 
 
 def restore_files(
@@ -298,8 +296,11 @@ def restore_files(
     given = replace(as_settings(asked), certificate=None if certificate is None else os.fspath(certificate))
     if isinstance(prior, str | os.PathLike):
         given = replace(given, prior=os.fspath(prior))
-    batch, before = open_batch(
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    batch, jobs = open_batch(
         given,
+        [Path(p) for p in several],
+        None if output is None else Path(output),
         prior=prior if isinstance(prior, Prior) else None,
         repeat=None if repeat is None else Path(repeat),
         device=device,
@@ -309,8 +310,6 @@ def restore_files(
         force=force,
         skip_existing=skip_existing,
     )
-    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    jobs = batch.jobs([Path(p) for p in several] or before, None if output is None else Path(output))
     return list(batch.run_all(jobs, say, progress))
 
 

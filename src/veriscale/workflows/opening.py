@@ -25,7 +25,6 @@ def open_restorer(
     *,
     prior: Prior | None = None,
     device: str = "auto",
-    folder: Path = Path(),
 ) -> Restorer:
     """Whoever restores as the settings say: the tool of their command, else a prior.
 
@@ -34,32 +33,58 @@ def open_restorer(
         certificate: for the masks of the results; that of the settings by default. A tool needs one.
         prior: loaded; that of the settings or the certificate by default.
         device: "auto", "cuda", "mps" or "cpu".
-        folder: from which the operator's files are named.
 
     Raises:
         InputError: settings contradict each other or the certificate, or there is no such prior or tool.
     """
-    v = settings
-    if certificate is None and v.certificate is not None:
-        certificate = find_certificate(v.certificate)
-    by_prior = certificate is not None and certificate.command is None and v.command is None
-    v = settled(v, certified_settings(certificate) if certificate is not None and by_prior else None)
+    if certificate is None and settings.certificate is not None:
+        certificate = find_certificate(settings.certificate)
+    return opened(agreed(settings, certificate), certificate, prior, device)
+
+
+def agreed(given: Settings, certificate: Certificate | None, repeated: Settings | None = None) -> Settings:
+    """Given over certificate over repeated run over default, checked before anything is read or loaded.
+
+    Args:
+        given: what is asked.
+        certificate: that is given, or else that of the repeated run, which has heard it already.
+        repeated: settings of that run.
+
+    Raises:
+        InputError: settings contradict each other or the certificate.
+    """
+    heard = repeated is not None and given.certificate is None
+    by_prior = certificate is not None and certificate.command is None and given.command is None
+    v = settled(given, certified_settings(certificate) if certificate and by_prior and not heard else None, repeated)
     if certificate is None and (v.alpha, v.command, v.score_files) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
-    if v.timeout is not None and (v.command is None or v.timeout <= 0):
+    if certificate is not None and certificate.command is not None and v.command is None:
+        raise InputError(
+            f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
+        )
+    if given.timeout is not None and (v.command is None or given.timeout <= 0):
         raise InputError("`--timeout` is the seconds that a `--command` may take, a number above 0.")
     if certificate is not None:
-        if certificate.command is not None and v.command is None:
-            raise InputError(
-                f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
-            )
         certificate.threshold(v.alpha or certificate.usual_alpha)  # one that is none is refused before the work
-        if v.command is not None:
-            from veriscale.workflows.tools.tool_restorer import certified_tool
+    return v
 
-            return certified_tool(v, certificate)
-    loaded = prior or load_certified(v.prior, certificate, device)
-    return PriorRestorer(loaded, v, certificate, folder=folder)
+
+def opened(
+    settings: Settings, certificate: Certificate | None, prior: Prior | None, device: str, folder: Path = Path()
+) -> Restorer:
+    """The restorer of agreed settings; `folder` is where the operator's files are named from.
+
+    Raises:
+        InputError: there is no such prior or tool, or it is not the certificate's.
+    """
+    if settings.command is None or certificate is None:
+        loaded = prior or load_certified(settings.prior, certificate, device)
+        return PriorRestorer(loaded, settings, certificate, folder=folder)
+    if prior is not None:
+        raise InputError("A prior and a `--command` are two things to restore with; give one.")
+    from veriscale.workflows.tools.tool_restorer import certified_tool
+
+    return certified_tool(settings, certificate)
 
 
 def load_prior(name: str | os.PathLike[str], device: str = "auto", dtype: torch.dtype | None = None) -> Prior:

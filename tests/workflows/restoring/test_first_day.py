@@ -154,8 +154,11 @@ def test_levels_of_an_evaluation_have_their_own_name(folder, tiny):
 
 
 def test_why_no_picture_could_be_scored_is_said(folder, tiny):
-    with pytest.raises(InputError, match=r"None of the 20 pictures .* could be scored; .*scale ×5"):
-        veriscale.evaluate(folder / "truths", tiny, scale=5)
+    said: list[str] = []
+    with pytest.raises(InputError, match=r"None of the 20 pictures .* could be scored\.$"):
+        veriscale.evaluate(folder / "truths", tiny, scale=5, tell=said.append)
+    assert len(said) == 20
+    assert "scale ×5" in said[0]
 
 
 def test_a_certificate_is_not_for_a_calibration(folder, tiny, tmp_path):

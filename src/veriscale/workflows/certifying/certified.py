@@ -1,12 +1,13 @@
 """Restoring with a prior as a certificate says: its settings, and whether they are kept."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.settings import Settings, positions
+from veriscale.traversal.presets import PRESETS
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.facts import PriorFacts
 from veriscale.trust.scores.registry import parse_score
@@ -30,6 +31,7 @@ def certified_settings(certificate: Certificate) -> Settings:
         known |= {k: given[k] for k in ("anchor", "posterior") if k in given}
     if facts.posterior == "dps":
         known.pop("sampler", None)  # it is a sampler of its own, and takes no other
+    known["preset"] = next((name for name, preset in PRESETS.items() if asdict(preset) == facts.preset), None)
     return Settings(dial=shortest(facts.dial), ensemble=facts.anchor == "ensemble", **known)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
-from veriscale.errors import InputError
+from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
@@ -40,10 +40,10 @@ def as_settings(asked: Asked) -> Settings:
         InputError: a dial position outside [0, 1], or a value of another kind than its setting's.
         TypeError: a name that is no setting's.
     """
-    said: dict[str, Any] = {k: _plain(v) for k, v in asked.items() if v is not None}
-    for name in ("operator", "noise", "alpha"):
-        if name in said:
-            said[name] = str(said[name])
+    if unknown := [k for k in asked if k not in _KINDS]:
+        raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], _KINDS)}")
+    written = ("operator", "noise", "alpha")  # as they print: 0.02 of 32 bits is not 0.0199999996
+    said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
         said["dial"] = ",".join(map(shortest, checked(_numbers(said["dial"]))))
     settings = Settings(**said)

@@ -137,9 +137,7 @@ def evaluate(
             failed.append(about(error, item.path))
             tell(failed[-1])
     if not scores:
-        raise InputError(
-            f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored; {failed[0]}"
-        )
+        raise InputError(f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored.")
     settings = {
         "scale": scale,
         "noise_std": model.std,

@@ -41,10 +41,10 @@ class Plan:
 
     Attributes:
         operator: what made the measurement, bound to its grid.
-        measured_by: its string.
+        operator_string: its string.
         scale: its factor, where it is plain downsampling by an integer.
         noise: its noise, as given or estimated.
-        measured_with: its string.
+        noise_string: its string.
         noise_std: s, its standard deviation.
         method: how the prior restores it.
         why: a phrase that says what decided that.
@@ -59,10 +59,10 @@ class Plan:
     """
 
     operator: Operator
-    measured_by: str
+    operator_string: str
     scale: int | None
     noise: Noise
-    measured_with: str
+    noise_string: str
     noise_std: float
     method: Method
     why: str
@@ -106,8 +106,8 @@ class Plan:
         method = self.method
         return {
             "mode": method.name,
-            "operator": self.measured_by,
-            "noise": self.measured_with,
+            "operator": self.operator_string,
+            "noise": self.noise_string,
             "noise_std": self.noise_std,
             "anchor": method.anchor,
             "posterior": method.posterior,
@@ -177,15 +177,16 @@ def make_plan(
         _check_ensemble(scale, why, dials, v)
     if scale:
         steps = v.steps or renoise.STEPS
-        method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, bool(v.ensemble))
+        anchor = "ensemble" if v.ensemble else "mean"
+        method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
     else:
         method = _zero_shot(prior, a, noise, v)
     plan = Plan(
         operator=a,
-        measured_by=str(a),
+        operator_string=str(a),
         scale=factor,
         noise=noise,
-        measured_with=str(noise),
+        noise_string=str(noise),
         noise_std=noise_std,
         method=method,
         why=why,

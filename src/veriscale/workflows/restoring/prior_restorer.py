@@ -24,7 +24,6 @@ from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings
-from veriscale.traversal.conditional import Conditional
 from veriscale.traversal.consistency import Verdict, consistent, verdict
 from veriscale.traversal.method import Problem, Tell
 from veriscale.traversal.walk import Walk, walk
@@ -101,7 +100,9 @@ class PriorRestorer:
             if brought is None:
                 check_pattern(score, v.score_files)
         stem = stem or (path.stem if path is not None else None)
-        if v.score_files is not None and brought is None and stem is not None:
+        if brought is not None:
+            brought = own_map(brought, plan.shape, "The score")
+        elif v.score_files is not None and stem is not None:
             brought = read_score(v.score_files, stem, plan.shape)
         suffix = f"x{plan.scale}" if plan.scale else "restored"
         return PreparedByPrior(self, photo, plan, path, score, brought, suffix, plan.dials, plan.samples)
@@ -147,13 +148,11 @@ class PreparedByPrior:
         known = ", ".join(f"×{s}" for s in sorted(card.network.scales))
         asked = v.scale or v.operator or plan.scale is None or v.certificate
         chosen = "" if asked else f" (the prior knows {known})"
-        conditional = isinstance(plan.method, Conditional)
-        how = "conditionally" if conditional else f"unconditionally (zero-shot, anchor {plan.method.anchor})"
         name = "The picture" if self.path is None else self.path.name
         height, width, _ = self.photo.pixels.shape
         line = (
-            f"{name}: {width}×{height} to {plan.shape[1]}×{plan.shape[0]}, {plan.measured_by}, "
-            f"prior {card.name} used {how}, {plan.why}{chosen}, noise {plan.measured_with}, "
+            f"{name}: {width}×{height} to {plan.shape[1]}×{plan.shape[0]}, {plan.operator_string}, "
+            f"prior {card.name} used {plan.method.how}, {plan.why}{chosen}, noise {plan.noise_string}, "
             f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
         )
         return [line, *(f"  {note}." for note in plan.operator.notes)]
@@ -174,27 +173,30 @@ class PreparedByPrior:
         plan, restorer = self.plan, self.restorer
         return {
             "prior": restorer.settings.prior or restorer.prior.card.name,
-            "noise": plan.measured_with,
+            "noise": plan.noise_string,
             "scale": plan.scale,
-            "operator": None if isinstance(plan.method, Conditional) else str(plan.operator.beside(results)),
+            "operator": None if plan.method.scale else str(plan.operator.beside(results)),
         }
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""
-        known = isinstance(self.plan.method, Conditional)
-        said = [f"{result.verdict.sentence()}."] if not known or result.verdict.alarm else []
+        said = [] if self.plan.method.scale and not result.verdict.alarm else [f"{result.verdict.sentence()}."]
         if result.run["fell_back"]:
             said.append("the anchor's splitting grew apart and went on by half-quadratic splitting.")
         return said if result.mask is None else said + mask_lines(result.mask)
 
     def restore(self, tell: Tell = lambda phase, done, of: None) -> Restoration:
         """Both stages, the score if there is one, the mask, and the facts of the run."""
+        if self.score is not None and self.score.needs == "maps" and self.own_score is None:
+            raise InputError(
+                "The score is of the user's own maps; give `--score-files`, and the picture as a file, after which they "
+                "are named."
+            )
         with _enough_memory(self.plan):
             result = self._restored(tell)
         certificate = self.restorer.certificate
         if self.own_score is not None and self.score is not None:
-            own = own_map(self.own_score, self.plan.shape, "The score")
-            result = replace(result, score=self.score.smoothed(own))
+            result = replace(result, score=self.score.smoothed(self.own_score))
         return result if certificate is None else result.masked(certificate, self.restorer.settings.alpha)
 
     def _restored(self, tell: Tell) -> Restoration:
@@ -264,7 +266,7 @@ class PreparedByPrior:
             noise_std=plan.noise_std,
             anchor=f"{method.anchor}, consistent" if plan.consistent else method.anchor,
             stored=self.photo.bit_depth < 32,
-            scale=method.scale if isinstance(method, Conditional) else None,
+            scale=method.scale,
         )
 
     def _scored(self, problem: Problem, picture: Tensor, delivered: Photo, samples: Sequence[Photo]) -> Array:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from veriscale.imaging.photo import Photo
+from veriscale.settings import Settings
 from veriscale.traversal.method import Tell
 from veriscale.trust.facts import Facts
 from veriscale.trust.scores.score import Score
@@ -53,6 +54,10 @@ class Prepared(Protocol):
 
 class Restorer(Protocol):
     """Makes results that one certificate can be about."""
+
+    @property
+    def settings(self) -> Settings:
+        """What was asked, with what a certificate, an earlier run and the defaults say."""
 
     @property
     def score(self) -> Score | None:

@@ -113,7 +113,7 @@ class ToolRestorer:
                 raise InputError("A certificate is for pictures without transparency; flatten this one first.")
             scale = self.scale
             self.certificate.check_unit(scale * photo.width, scale * photo.height, photo.channels, photo.bit_depth)
-        return PreparedByTool(self, photo, path, stem or ("" if path is None else path.stem))
+        return PreparedByTool(self, photo, path, stem or (None if path is None else path.stem))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ class PreparedByTool:
     restorer: ToolRestorer
     photo: Photo
     path: Path | None
-    stem: str
+    stem: str | None
 
     dials: Sequence[float] = (0.0,)
     samples: int = 0
@@ -193,11 +193,13 @@ class PreparedByTool:
     def _run(self, tell: Tell) -> tuple[Array, Array]:
         """The picture as delivered and its score."""
         tool, y = self.restorer, self.photo
+        if tool.score_files is not None and self.stem is None:
+            raise InputError("`--score-files` names a map after the picture's file, and this one has none; give it.")
         run = partial(run_tool, tool.template, scale=tool.scale, timeout=tool.timeout)
         # Profile and resolution stay out: a tool that heeds them would get other input here than in calibration.
         runs = self._runs(Photo(y.pixels, bit_depth=y.bit_depth), run, tell)
         picture = as_stored(runs[0])
-        if tool.score_files is not None:
+        if tool.score_files is not None and self.stem is not None:
             return picture, tool.score.smoothed(read_score(tool.score_files, self.stem, picture.shape[:2]))
         return picture, tool.score.smoothed(tool.score.of_pictures(picture, runs))
 
