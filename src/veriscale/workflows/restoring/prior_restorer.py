@@ -189,8 +189,8 @@ class PreparedByPrior:
         """Both stages, the score if there is one, the mask, and the facts of the run."""
         if self.score is not None and self.score.needs == "maps" and self.own_score is None:
             raise InputError(
-                "The score is of the user's own maps; give `--score-files`, and the picture as a file, after which they "
-                "are named."
+                "The score is of the user's own maps; give `--score-files`, and the picture as the file that "
+                "names them."
             )
         with _enough_memory(self.plan):
             result = self._restored(tell)
