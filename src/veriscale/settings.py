@@ -4,12 +4,15 @@ One form for every door: the command line makes its options of the fields, Pytho
 it, certificates fix some of it.
 """
 
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from veriscale.errors import InputError
+
+Door = TypeVar("Door", bound=Callable[..., Any])
 
 ALL = ("restore", "calibrate", "evaluate")
 """The commands that take settings."""
@@ -119,6 +122,17 @@ class Asked(TypedDict, total=False):
     seed: int | None
     crop: str | None
     ensemble: bool | None
+
+
+def takes_asked(function: Door) -> Door:
+    """Let `help` show the settings in the place of `**asked`."""
+    signature, helped = inspect.signature(function), {f.name: f.metadata["help"] for f in fields(Settings)}
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    asked = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None) for k in Asked.__annotations__]
+    function.__signature__ = signature.replace(parameters=[*own, *asked])  # type: ignore[attr-defined]  # for inspect
+    lines = (f"        {p.name}: {helped[p.name]}" for p in asked)
+    function.__doc__ = "\n".join([function.__doc__ or "", "    Settings:", *lines, ""])
+    return function
 
 
 def usual() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.settings import Asked, Settings
+from veriscale.settings import Asked, Settings, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.journal import read_run
 from veriscale.workflows.opening import agreed, find_certificate, opened
@@ -254,6 +254,7 @@ def open_batch(
     return batch, jobs
 
 
+@takes_asked
 def restore_files(
     inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,

@@ -16,7 +16,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Asked, Settings, checked
+from veriscale.settings import Asked, Settings, checked, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
@@ -84,6 +84,7 @@ def as_photo(image: Image) -> Photo:
     return read_photo(image)
 
 
+@takes_asked
 def restore(
     image: Image,
     prior: Prior | str | os.PathLike[str] | None = None,
