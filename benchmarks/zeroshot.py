@@ -12,11 +12,11 @@ from results import RESULTS, Row, write_results
 from veriscale.metrics.bootstrap import paired_interval
 from veriscale.physics.data_term import DataTerm
 from veriscale.runtime.networks import encode
-from veriscale.traversal.anchor import STEPS
 from veriscale.traversal.consistency import consistent
 from veriscale.traversal.dial import sigma_0, weight
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.renoise import FULL, FULL_MASKED, full_level
+from veriscale.traversal.splitting import STEPS
 from veriscale.workflows.plan import PILOT_STARTS, ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS
 from veriscale.workflows.restoration import load_prior
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr

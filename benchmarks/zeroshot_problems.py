@@ -18,10 +18,11 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.traversal.anchor import consistent_weight, fast, levels_for, paper
+from veriscale.traversal.anchor import consistent_weight, fast, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
+from veriscale.traversal.splitting import splitting_for
 
 SIDE, COUNT, NOISE = 128, 16, 0.05
 TASKS = {
@@ -69,8 +70,8 @@ class Methods:
 
     def fast(self, data: DataTerm) -> Tensor:
         start = data.start()
-        sigmas = levels_for(data, tuple(start.shape[1:]), self.mode.trust, self.mode.high)
-        return fast(self.network, data, sigmas, torch.full_like(start, CENTRE), self.variance, trust=self.mode.trust).x
+        way = splitting_for(data, tuple(start.shape[1:]), self.mode)
+        return fast(self.network, data, way, torch.full_like(start, CENTRE), self.variance).x
 
     def paper(self, data: DataTerm, iterations: int, rate: float, sigma: float, factor: float) -> Tensor:
         weight = factor * consistent_weight(data.noise_std, sigma)

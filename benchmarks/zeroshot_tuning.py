@@ -4,8 +4,8 @@ import time
 from itertools import product
 
 from results import Row, write_results
-from veriscale.traversal.anchor import STEPS
 from veriscale.traversal.renoise import full_level
+from veriscale.traversal.splitting import STEPS
 from veriscale.workflows.restoration import load_prior
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 

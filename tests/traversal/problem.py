@@ -45,6 +45,7 @@ class Half(LinearOperator):
     """Every second pixel by chance."""
 
     name: ClassVar[str] = "half"
+    selects: ClassVar[bool] = True
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.support(tuple(x.shape[1:])).to(x)

@@ -53,9 +53,11 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_min: the last noise level before 0.
         sigma_max: the first.
         level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
-        high: of mode 0: the level at which the anchor `fast` begins.
+        high: of mode 0: the level at which the anchor `fast` begins, for operators that mix pixels.
         trust: of mode 0: by what the noise of a measurement is multiplied in it, since a prior that is applied again
             and again draws towards its mode.
+        mask_high, mask_trust: the same for masks, of pixels and of coefficients.
+        mask_low: the level at which it ends for masks with less noise than that.
         sigma: levels at which `variance` was measured, increasing.
         variance: v(sigma) = Var[x0 | x_sigma] per pixel, a row per noise_std.
     """
@@ -68,6 +70,9 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level_ratio: float = 1.0
     high: float = 0.9
     trust: float = 1.0
+    mask_high: float = 0.35
+    mask_low: float = 0.01
+    mask_trust: float = 1.0
     sigma: list[float] = []
     variance: list[list[float]] = []
 

@@ -16,8 +16,7 @@ from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_nois
 from veriscale.physics.noise_estimate import estimate_noise
 from veriscale.physics.operator import LinearOperator, Operator, Shape
 from veriscale.runtime.networks import TILE
-from veriscale.traversal import anchor as anchors
-from veriscale.traversal import renoise
+from veriscale.traversal import renoise, splitting
 from veriscale.traversal.dial import check_dials, find_table
 from veriscale.traversal.presets import Preset, find_preset
 from veriscale.trust.score_name import Score, check_score
@@ -110,7 +109,8 @@ class Plan:
     @property
     def anchor_evaluations(self) -> int:
         """Evaluations of the denoiser in the first stage."""
-        return {"mean": 0, "fast": anchors.STEPS, "paper": self.preset.iterations}[self.anchor]
+        fast = splitting.evaluations(self.operator, isinstance(self.noise, GaussianNoise), (1, *self.shape))
+        return {"mean": 0, "fast": fast, "paper": self.preset.iterations}[self.anchor]
 
     @property
     def evaluations(self) -> int:

@@ -16,12 +16,13 @@ from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.traversal.anchor import Anchor, consistent_weight, fast, levels_for, paper
+from veriscale.traversal.anchor import Anchor, consistent_weight, fast, paper
 from veriscale.traversal.dial import Dial
 from veriscale.traversal.dps import dps
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Covariance, Proximal
 from veriscale.traversal.renoise import full_level, renoise, renoised, unit_noise
+from veriscale.traversal.splitting import splitting_for
 from veriscale.workflows.conditional import Tell
 from veriscale.workflows.plan import PILOT_STARTS, Plan
 
@@ -83,8 +84,8 @@ class ZeroShot:
         if plan.anchor == "fast":
             shape = data.operator.truth_shape(tuple(data.y.shape[1:]))
             mean = torch.full((1, *shape), CENTRE)
-            sigmas = levels_for(data, shape, self.mode.trust, self.mode.high)
-            return fast(self._denoise, data, sigmas, mean, self.mode.sigma_data[0] ** 2, tell, self.mode.trust)
+            way = splitting_for(data, shape, self.mode)
+            return fast(self._denoise, data, way, mean, self.mode.sigma_data[0] ** 2, tell)
         preset = plan.preset
         weight = consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])
