@@ -82,11 +82,11 @@ def main() -> None:
     found = dict(zip(items, measured("zeroshot_noise", settings, items, measure, 60.0), strict=True))
     rows = [row for task in OPERATORS for row in rows_of(task, found)]
     notes = (
-        f"16 centre crops of 128² of BSD100, RGB PSNR, unclipped; pictures are measured in 8 bits. Total variation has its weight "
-        f"chosen for each task and noise on {TUNING} crops of natural/validation among {len(WEIGHTS)} weights a factor "
-        f"of 2 apart (`inside`: whether the best is at neither end). What is usual for the consistency was measured on "
-        f"{USUAL} crops of natural/validation as stages/consistency.py does it for a card, between its noises "
-        "interpolated as the card is."
+        "16 centre crops of 128² of BSD100, RGB PSNR, unclipped; pictures are measured in 8 bits. Total variation has "
+        f"its weight chosen for each task and noise on {TUNING} crops of natural/validation among {len(WEIGHTS)} "
+        "weights a factor of 2 apart (`inside`: whether the best is at neither end). What is usual for the consistency "
+        f"was measured on {USUAL} crops of natural/validation as stages/consistency.py does it for a card, between its "
+        "noises interpolated as the card is."
     )
     write_results("zeroshot_noise", rows, notes, time.monotonic() - begun)
 

@@ -20,8 +20,36 @@ def test_the_start_rises_with_the_dial(a, b):
 def test_ends_are_anchor_and_draw():
     assert sigma_0(TABLE, 0) == 0
     assert sigma_0(TABLE, 1) == 0.9
-    assert weight(TABLE, 0) == pytest.approx(2 * TABLE.kappa)  # the far root: as good as the anchor, and no worse
+    assert weight(TABLE, 0) == 0
     assert weight(TABLE, 1) == pytest.approx(1)
+
+
+def with_kappa(kappa: float) -> DialTable:
+    return DialTable(4, 0.0, "heun", 8, [0, 0.2, 0.9], [0, 0, 1], [1, 1, 2], kappa)
+
+
+@pytest.mark.parametrize("kappa", [-0.1, 0.0, 0.05, 0.2, 0.45])
+def test_the_dial_has_no_jump(kappa):
+    """From the anchor on: nowhere more than what a hundredth of the way to it would be, however kappa is."""
+    table = with_kappa(kappa)
+    for at in (sigma_0, weight):
+        assert at(table, 1e-8) < 2e-3
+        positions = np.linspace(0, 1, 100_001)
+        found = np.array([at(table, f) for f in positions])
+        assert (np.diff(found) >= 0).all()
+        assert np.diff(found)[10:].max() < 6e-3
+
+
+@pytest.mark.parametrize("kappa", [-0.1, 0.0, 0.05, 0.2, 0.45])
+def test_a_hundredth_of_the_dial_is_next_to_the_anchor(kappa):
+    w = weight(with_kappa(kappa), 0.01)
+    assert 0 <= (w * w - 2 * kappa * w) / (1 - 2 * kappa) <= 0.05
+
+
+def test_a_start_that_costs_nothing_is_not_jumped_to():
+    """The table has a share of 0 at 0.2: a dial near 0 is near a start of 0 all the same."""
+    assert sigma_0(with_kappa(0.1), 1e-6) < 1e-4
+    assert sigma_0(with_kappa(0.1), 0.01) > 0.2
 
 
 def test_the_weight_meets_the_definition_on_gaussians():
