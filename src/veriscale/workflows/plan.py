@@ -19,6 +19,7 @@ from veriscale.runtime.networks import TILE
 from veriscale.traversal import renoise, splitting
 from veriscale.traversal.dial import check_dials, find_table
 from veriscale.traversal.presets import Preset, find_preset
+from veriscale.traversal.start import PILOTS
 from veriscale.trust.score_name import Score, check_score
 from veriscale.workflows.choice import by_encoder, choose_anchor, choose_posterior, largest_noise
 from veriscale.workflows.request import Request, check_values
@@ -29,7 +30,6 @@ TILE_BYTES = 1_500_000_000  # networks and a tile without gradients
 GRADIENT_BYTES = 4000  # a pixel, for the graph of a tile; docs/results/zeroshot_memory.json
 # Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
 ZERO_SHOT_SAMPLER, ZERO_SHOT_STEPS = "dpm-solver++", 20
-PILOT_STARTS = (0.05, 0.1, 0.2, 0.4)  # σ₀ of the pilot draws on the path `renoise`
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Plan:
         """Runs of the sampler in all."""
         if self.path == "interpolate" or not self.inner:
             return self.full_draws
-        return self.full_draws + len(self.inner) + (0 if self.conditional else len(PILOT_STARTS))
+        return self.full_draws + len(self.inner) + (0 if self.conditional else len(PILOTS))
 
     @property
     def anchor_evaluations(self) -> int:

@@ -21,10 +21,11 @@ from veriscale.traversal.dial import Dial
 from veriscale.traversal.dps import dps
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Covariance, Proximal
-from veriscale.traversal.renoise import full_level, renoise, renoised, unit_noise
+from veriscale.traversal.renoise import renoise, renoised, unit_noise
 from veriscale.traversal.splitting import splitting_for
+from veriscale.traversal.start import full_level, pilot_starts
 from veriscale.workflows.conditional import Tell
-from veriscale.workflows.plan import PILOT_STARTS, Plan
+from veriscale.workflows.plan import Plan
 
 
 class ZeroShot:
@@ -42,7 +43,7 @@ class ZeroShot:
         y = torch.from_numpy(np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32))[None]
         self.prior, self.plan, self.tell, self.done = prior, plan, tell, 0
         self.mode = prior.mode(0)
-        self.sigma_max = full_level(plan.operator)
+        self.sigma_max = full_level(plan.operator, tuple(y.shape[1:]), plan.posterior)
         self.data = DataTerm(plan.operator, y, _shared(plan.noise, channels // photo.channels))
         self.network = UnconditionalDenoiser(prior, tile)
         found = self._anchor(NoiseField(plan.seed, content_hash(photo.samples)))
@@ -75,7 +76,7 @@ class ZeroShot:
 
     def dial(self, full: Sequence[Tensor], partial_draw: Callable[[float], Tensor]) -> Dial:
         """Learned from draws on this picture."""
-        starts = PILOT_STARTS if self.plan.path == "renoise" else ()
+        starts = pilot_starts(self.plan.operator, self.sigma_max) if self.plan.path == "renoise" else ()
         return pilot(self.anchor, full, partial_draw, starts, self.sigma_max)
 
     def _anchor(self, field: NoiseField) -> Anchor:
