@@ -6,7 +6,8 @@ from tests.conftest import tiny_card
 
 from veriscale.diffusion.card import DialTable
 from veriscale.errors import InputError
-from veriscale.traversal.dial import check_dials, find_table, sigma_0, weight
+from veriscale.physics.registry import parse_operator
+from veriscale.traversal.dial import PATH, best_path, check_dials, check_sigma_0, find_table, sigma_0, weight
 
 TABLE = DialTable(4, 0.0, "heun", 8, [0, 0.1, 0.3, 0.9], [0, 0.3, 0.3, 1.0], [1, 1.3, 1.3, 2], 0.1)
 
@@ -82,3 +83,23 @@ def test_positions_are_sorted_and_given_once():
 def test_a_missing_table_says_which_were_measured():
     with pytest.raises(InputError, match="heun with 8 steps"):
         find_table(tiny_card(), 4, 0.0, "heun", 9)
+
+
+@pytest.mark.parametrize(
+    "text, path",
+    [
+        ("inpaint:keep=0.5", "renoise"),
+        ("sensing:ratio=0.5", PATH),
+        ("downsample:factor=4", PATH),
+        ("blur:kernel=gaussian,std=3", PATH),
+    ],
+)
+def test_the_better_path_goes_with_the_operator(text, path):
+    assert best_path(parse_operator(text)) == path
+
+
+def test_a_start_that_was_asked_for_is_checked():
+    assert [check_sigma_0(s, 0.74) for s in (0.0, 0.3, 0.74)] == [0.0, 0.3, 0.74]
+    for wrong in (-0.1, 0.75, 1e9, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="outside"):
+            check_sigma_0(wrong, 0.74)

@@ -8,6 +8,8 @@ import numpy as np
 
 from veriscale.diffusion.card import Card, DialTable
 from veriscale.errors import InputError
+from veriscale.physics.masked import Masked
+from veriscale.physics.operator import Operator
 
 PATHS = ("renoise", "interpolate")
 PATH = "interpolate"
@@ -42,6 +44,29 @@ def check_dials(dials: Sequence[float]) -> tuple[float, ...]:
         if not 0 <= f <= 1:
             raise InputError(f"Dial {f:g} is outside [0, 1]; 0 is closest on average, 1 looks real.")
     return tuple(sorted(set(dials)))
+
+
+def best_path(operator: Operator) -> str:
+    """The path that looks better at equal distortion on validation photographs; the cheaper one where neither does.
+
+    Source: docs/methods.md#pilot-draws.
+    """
+    return "renoise" if isinstance(operator, Masked) and operator.picture else PATH
+
+
+def check_sigma_0(value: float, widest: float) -> float:
+    """A start of the second stage that was asked for itself, as in the paper: 0 is the anchor.
+
+    Args:
+        value: σ₀.
+        widest: start of a full draw.
+
+    Raises:
+        InputError: it is negative, above a full draw's, or no number.
+    """
+    if not 0 <= value <= widest:
+        raise InputError(f"A start of {value:g} is outside [0, {widest:.3g}], from the anchor to a full draw here.")
+    return value
 
 
 def find_table(card: Card, scale: int, noise_std: float, sampler: str, steps: int) -> DialTable:

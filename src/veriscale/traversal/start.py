@@ -15,7 +15,7 @@ from veriscale.physics.slice_profile import SliceProfile
 THICK = 2.0  # for thick pixels
 WIDE = 4.0  # for blurs and all others, which leave wide modes open
 PIXELS, COEFFICIENTS, POWER = 0.27, 0.19, 4 / 3  # for masks, over the mean gap in pixels
-PILOTS = (1 / 40, 1 / 20, 1 / 10, 1 / 5)  # of a full start: where pilot draws start on the path `renoise`
+PILOTS = (1 / 20, 1 / 8, 1 / 4, 1 / 2)  # of a full start: where pilot draws start on the path `renoise`
 PILOTS_MASKED = (1 / 8, 1 / 4, 1 / 2, 3 / 4)
 
 
