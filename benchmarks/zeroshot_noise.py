@@ -84,10 +84,10 @@ def main() -> None:
     rows = [row for task in OPERATORS for row in rows_of(task, found)]
     notes = (
         "16 centre crops of 128² of BSD100, RGB PSNR, unclipped; pictures are measured in 8 bits. Total variation has "
-        f"its weight chosen for each task and noise on {TUNING} crops of {TUNING_SIDE}² of natural/validation among {len(WEIGHTS)} "
-        "weights a factor of 2 apart (`inside`: whether the best is at neither end). What is usual for the consistency "
-        f"was measured on {USUAL} crops of natural/validation as stages/consistency.py does it for a card, between its "
-        "noises interpolated as the card is."
+        f"its weight chosen for each task and noise on {TUNING} crops of {TUNING_SIDE}² of natural/validation among "
+        f"{len(WEIGHTS)} weights a factor of 2 apart (`inside`: whether the best is at neither end). What is usual for "
+        f"the consistency was measured on {USUAL} crops of natural/validation as stages/consistency.py does it for a "
+        "card, between its noises interpolated as the card is."
     )
     write_results("zeroshot_noise", rows, notes, time.monotonic() - begun)
 

@@ -144,6 +144,22 @@ class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return math.exp((low + high) / 2 - half), math.exp((low + high) / 2 + half)
 
 
+class Calm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By how much the step of a draw from the anchor is shrunk, over what the anchor is expected to err.
+
+    Attributes:
+        scale: the factor of the mode.
+        noise_std: of the measurement.
+        log_square: knots, ln E[e² | y] as the error predictor has it, increasing.
+        factor: at each, at most 1.
+    """
+
+    scale: int
+    noise_std: float
+    log_square: list[float]
+    factor: list[float]
+
+
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A set of files a prior has seen; `each` holds the first digits of every file's own sha256."""
 
@@ -175,6 +191,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: Budget
     dial: list[DialTable] = []
     consistency: list[Consistency] = []
+    calm: list[Calm] = []
     metrics: dict[str, float] = {}
     lineage: list[dict[str, Any]] = []
     tensors_sha256: str = ""

@@ -1,7 +1,7 @@
 """Restoring a measurement that the prior's encoder knows."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.colour import as_channels, premultiplied
 from veriscale.imaging.photo import Photo
-from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error
+from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error, predict_square
+from veriscale.traversal.calm import calmed, find_calm
 from veriscale.traversal.dial import Dial, find_table
 from veriscale.traversal.renoise import renoise
 from veriscale.workflows.plan import Plan
@@ -49,7 +50,7 @@ class Conditional:
 
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         """Draws from `start`, (B, C, H, W), one per field."""
-        return renoise(
+        x = renoise(
             self.anchor,
             self._counted,
             start,
@@ -59,6 +60,8 @@ class Conditional:
             variance=lambda s: self.mode.variance_at(s, self.plan.noise_std),
             fields=fields,
         )
+        calm = find_calm(self.prior.card, self.plan.scale or 1, self.plan.noise_std)
+        return x if calm is None else calmed(self.anchor, x, self._square, calm)
 
     def dial(self, full: Sequence[Tensor], partial_draw: Callable[[float], Tensor]) -> Dial:
         """The table on the prior's card."""
@@ -68,6 +71,10 @@ class Conditional:
     def predicted_error(self, threshold: Tensor) -> Tensor:
         """The logit of P(|x − anchor| > threshold | y), (1, H, W) for a threshold per pixel."""
         return predict_error(self.prior, self.condition, self.plan.scale or 1, threshold, self.tile)
+
+    @cached_property
+    def _square(self) -> Tensor:
+        return predict_square(self.prior, self.condition, self.plan.scale or 1, self.tile)
 
     def _counted(self, x: Tensor, sigma: float) -> Tensor:
         out = self.denoise(x, sigma)
