@@ -33,7 +33,8 @@ def full_level(operator: Operator, shape: Shape, posterior: str = "proximal") ->
         return THICK
     if not isinstance(operator, Masked):
         return WIDE
-    return min(WIDE, (PIXELS if operator.picture else COEFFICIENTS) * gap(operator, shape) ** POWER)
+    of_masks: float = (PIXELS if operator.picture else COEFFICIENTS) * gap(operator, shape) ** POWER
+    return min(WIDE, of_masks)
 
 
 def pilot_starts(operator: Operator, full: float) -> tuple[float, ...]:
