@@ -113,8 +113,9 @@ def main() -> None:
         f"16 centre crops of 128² of BSD100, s = {NOISE}, RGB PSNR, unclipped. Ours is `fast` ({STEPS} evaluations) "
         f"for PSNR and `proximal` from it for looks ({ZERO_SHOT_STEPS} more), with nothing tuned. `dps` and `diffpir` "
         f"have 100 evaluations from the same anchor re-noised, `paper` 100 or {LONG} from its own start, total "
-        f"variation 200 iterations. Their settings are climbed to on {TUNING} crops of {TUNING_SIDE}² of natural/validation, one "
-        "at a time by factors of 2, once for PSNR and once for sliced W2. `inside`: no step was barred by a range."
+        f"variation 200 iterations. Settings are climbed to on {TUNING} crops of {TUNING_SIDE}² of "
+        "natural/validation, one at a time by factors of 2, once for PSNR and once for sliced W2. `inside`: no step "
+        "was barred by a range."
     )
     write_results("zeroshot_fair", rows, notes, time.monotonic() - begun)
 
