@@ -18,6 +18,7 @@ from veriscale.stages.data import Photographs
 SIDE = 96  # of the crops: dozens of anchors are made of each
 HIGHS = (0.25, 0.35, 0.5, 0.7)
 TRUSTS = (1.0, 0.85, 0.7, 0.6, 0.5)
+MASK_HIGHS, MASK_TRUSTS = (0.25, 0.35, 0.5), (1.0, 0.85, 0.7)
 LOWS = (0.006, 0.01, 0.015)
 MIXING = "downsample:factor=4,kernel=box", "blur:kernel=anisotropic,std=20x1,angle=45"
 MASKS = "inpaint:keep=0.5", "sensing:ratio=0.5", "inpaint:keep=0.2"
@@ -38,9 +39,9 @@ def measure_anchor_rule(prior: Prior, photographs: Photographs) -> list[Mode]:
     def best(candidates: list[Mode], problems: Sequence[DataTerm]) -> Mode:
         return max(candidates, key=lambda mode: _score(prior, photographs, problems, mode))
 
-    put, pairs = msgspec.structs.replace, list(product(HIGHS, TRUSTS))
-    mode = best([put(prior.card.modes[0], high=h, trust=t) for h, t in pairs], mixing)
-    mode = best([put(mode, mask_high=h, mask_trust=t) for h, t in pairs], masks)
+    put = msgspec.structs.replace
+    mode = best([put(prior.card.modes[0], high=h, trust=t) for h, t in product(HIGHS, TRUSTS)], mixing)
+    mode = best([put(mode, mask_high=h, mask_trust=t) for h, t in product(MASK_HIGHS, MASK_TRUSTS)], masks)
     mode = best([put(mode, mask_low=low) for low in LOWS], masks)
     return [mode, *prior.card.modes[1:]]
 
