@@ -11,7 +11,7 @@ import veriscale
 from veriscale.errors import InputError
 from veriscale.settings import Settings, settled
 from veriscale.workflows.certifying.calibration import calibrate
-from veriscale.workflows.certifying.certified import certified_settings
+from veriscale.workflows.certifying.certified_settings import certified_settings
 from veriscale.workflows.opening import certified_prior, known_certificates, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.tools.tool_restorer import ToolRestorer

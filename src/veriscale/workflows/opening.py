@@ -14,7 +14,7 @@ from veriscale.settings import Settings, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
-from veriscale.workflows.certifying.certified import certified_facts, certified_settings
+from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 

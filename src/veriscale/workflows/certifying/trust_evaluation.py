@@ -26,8 +26,8 @@ from veriscale.trust.risk_level import exact, levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.batch import collect
-from veriscale.workflows.certifying.certification import trained_on
-from veriscale.workflows.certifying.certified import certified_facts, certified_settings
+from veriscale.workflows.certifying.calibration_run import trained_on
+from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size

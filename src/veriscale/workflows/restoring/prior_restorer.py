@@ -33,7 +33,7 @@ from veriscale.trust.scores.predictor import Predictor
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.scores.score import Score
 from veriscale.workflows.certifying.binding import plan_facts
-from veriscale.workflows.certifying.certified import certified_dial, check_certified
+from veriscale.workflows.certifying.certified_settings import certified_dial, check_certified
 from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
 from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
