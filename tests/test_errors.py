@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from veriscale.cli.main import run
-from veriscale.errors import FLAGS, InputError, about
+from veriscale.errors import FLAGS, InputError, about, spoken
 
 SENTENCE = "Two inputs have one name, so that `--score-files` cannot tell them apart; leave out `--crop`."
 
@@ -69,3 +69,10 @@ def test_it_survives_being_sent_to_another_process():
     with speaking_of_flags():
         assert "--score-files" in str(sent)
     assert "--" not in str(sent)
+
+
+def test_where_python_has_another_name_it_is_said():
+    assert str(InputError("`--set` x has no '='")) == "overrides x has no '='"
+    with speaking_of_flags():
+        assert spoken("go on with `--resume`") == "go on with --resume"
+    assert spoken("go on with `--resume`") == "go on with resume"

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 _SETTING = re.compile(r"`--([a-z][a-z-]*)`")
+_PYTHON = {"set": "overrides", "from": "repeat"}  # where the argument has another name
 FLAGS = ContextVar("FLAGS", default=False)
 """Whether an `InputError` names settings as the command line does; `cli` says so."""
 
@@ -19,11 +20,16 @@ class InputError(Exception):
     """
 
     def __str__(self) -> str:
-        return _SETTING.sub(_spoken, super().__str__())
+        return spoken(super().__str__())
 
 
-def _spoken(found: re.Match[str]) -> str:
-    return f"--{found[1]}" if FLAGS.get() else found[1].replace("-", "_")
+def spoken(sentence: str) -> str:
+    """A sentence that names settings as `--score-files`, in the words of whoever reads it."""
+    return _SETTING.sub(_name, sentence)
+
+
+def _name(found: re.Match[str]) -> str:
+    return f"--{found[1]}" if FLAGS.get() else _PYTHON.get(found[1], found[1].replace("-", "_"))
 
 
 def about(error: Exception, path: Path) -> str:

@@ -124,7 +124,7 @@ def _factor(operator: str) -> int:
 def _assign(document: dict[str, Any], override: str) -> None:
     key, found, text = override.partition("=")
     if not found:
-        raise InputError(f"`--set` {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.clip=2..")
+        raise InputError(f"`--set` {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.clip=0.5.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

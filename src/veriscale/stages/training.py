@@ -15,7 +15,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Prior
-from veriscale.errors import InputError
+from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
@@ -91,7 +91,11 @@ def train(
         return None if document.untrained else path
     if document.untrained:
         missing = " and the ".join(document.untrained)
-        tell(f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with --resume")
+        tell(
+            spoken(
+                f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with `--resume`"
+            )
+        )
         return None
     card = Card(
         name=path.stem,
