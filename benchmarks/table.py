@@ -1,6 +1,6 @@
 """The tables of what is measured, made from docs/results/*.json: `make results-table`.
 
-README has a dozen rows, everything that falls short among them; docs/results.md has them all.
+README has a dozen rows, everything that falls short among them but for the code's own shape; docs/results.md has all.
 """
 
 import json
@@ -16,17 +16,14 @@ HEADLINES = [
     "photo.psnr.set5_x4_dial0",
     "photo.psnr.bsd100_x4_dial0",
     "photo.dial.g",
-    "photo.dial.spread_skill",
     "zeroshot.anchor.inpainting",
-    "zeroshot.time.dps100",
     "trust.useful.area_005.predictor.mean",
-    "trust.shipped.photo_dial_0_area.005.risk",
-    "restore.scaling.seconds_per_mp_4mp",
 ]
 PARTS = {
     "photo": "Photographs the encoder knows",
     "zeroshot": "Any other measurement",
     "trust": "What can be trusted",
+    "house": "The code itself, before and after its restructuring",
     "": "Laws, oracles and time",
 }
 ROWS = [
@@ -57,9 +54,13 @@ ROWS = [
     "zeroshot.draws.sr.sliced",
     "zeroshot.draws.inpainting.sliced",
     "zeroshot.draws.blur.sliced",
+    "zeroshot.draws.sr.against_dps",
+    "zeroshot.draws.inpainting.against_diffpir",
+    "zeroshot.draws.blur.against_dps",
     "zeroshot.dial.sr.interpolate_0.5",
     "zeroshot.dial.inpainting.interpolate_0.5",
     "zeroshot.dial.blur.interpolate_0.5",
+    "zeroshot.dial.blur.renoise_0.75",
     "zeroshot.nonlinear.hdr.paper",
     "zeroshot.alarm.blur",
     "zeroshot.alarm.blur.false",
@@ -82,6 +83,15 @@ ROWS = [
     "trust.drift.screenshots",
     "trust.speed.sup",
     "trust.speed.area",
+    "house.bytes.differences",
+    "house.bytes.commands",
+    "house.path.files",
+    "house.path.moves",
+    "house.path.circles",
+    "house.path.lines",
+    "house.path.cli_lines",
+    "house.settings.places",
+    "house.settings.option",
     "oracle.anchor.box_0.05",
     "oracle.anchor.mask_0.05",
     "physics.law.adjoint",
@@ -114,9 +124,10 @@ def table(keys: Sequence[str]) -> str:
 
 
 def short() -> str:
-    """The headlines, and what falls short."""
+    """The headlines, and what falls short of what users get."""
     found = measured()
-    return table([key for key in ROWS if key in HEADLINES or not found.get(key, {}).get("holds", True)])
+    missed = [k for k in ROWS if not found.get(k, {}).get("holds", True) and not k.startswith("house.")]
+    return table([key for key in ROWS if key in HEADLINES or key in missed])
 
 
 def whole() -> str:
