@@ -186,7 +186,7 @@ class Batch:
         """Restore all inputs, one after the other; of several, one that cannot be used does not stop the others.
 
         Args:
-            jobs: of `jobs`.
+            jobs: of `jobs_of`.
             failed: told the sentence, with the file's name.
             tell: told after every evaluation.
 
