@@ -51,15 +51,15 @@ def _npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _palette() -> bytes:
+def _palette(kind: str, **kwargs: object) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(SMOOTH).quantize(9).save(file, "PNG", transparency=2)
+    Image.fromarray(SMOOTH).quantize(9).save(file, kind, **kwargs)
     return file.getvalue()
 
 
 FILES: dict[str, Callable[[], bytes]] = {
     "png": lambda: _pillow("PNG", dpi=(300, 300)),
-    "png palette": _palette,
+    "png palette": lambda: _palette("PNG", transparency=2),
     "png 16": lambda: imagecodecs.png_encode(SMOOTH.astype(np.uint16) * 257),
     "jpeg": lambda: _pillow("JPEG", dpi=(300, 300)),
     "jpeg progressive": lambda: _pillow("JPEG", progressive=True),
@@ -70,6 +70,11 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tiff float": lambda: _tiff(SMOOTH.astype(np.float32)),
     "tiff tiled": lambda: _tiff(SMOOTH, tile=(16, 16), compression="lzw"),
     "tiff of libtiff": lambda: _pillow("TIFF", compression="tiff_lzw"),
+    "bmp": lambda: _pillow("BMP"),
+    "bmp palette": lambda: _palette("BMP"),
+    "gif": lambda: _palette("GIF", transparency=2),
+    "avif": lambda: _pillow("AVIF"),
+    "jpeg 2000": lambda: _pillow("JPEG2000"),
     "npy": lambda: _npy(SMOOTH),
     "npy float": lambda: _npy(SMOOTH.astype(np.float64)),
 }

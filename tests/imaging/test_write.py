@@ -18,7 +18,7 @@ from veriscale.imaging.write import write_photo
 DATA = Path(skimage.__file__).parent / "data"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY = SRGB[:16] + b"GRAY" + SRGB[20:]  # its header alone matters here
-FORMATS = [f.extensions[0] for f in registry.FORMATS.values()]
+FORMATS = [f.extensions[0] for f in registry.FORMATS.values() if f.write is not None]
 
 
 def photo(depth: int = 8, channels: int = 3, alpha: bool = False, **kept: object) -> Photo:
@@ -117,6 +117,26 @@ def test_what_is_not_kept_is_said(tmp_path):
         (note,) = write_photo(photo(channels=1, icc=SRGB), tmp_path / f"c{suffix}")
         assert note == "the ICC profile is not kept: it is for other channels than the picture has"
         assert read_photo(tmp_path / f"c{suffix}").icc is None
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_quality(tmp_path, suffix):
+    for quality in (None, 90, 30):
+        write_photo(photo(), tmp_path / f"{quality}{suffix}", quality=quality)
+    sizes = [(tmp_path / f"{q}{suffix}").stat().st_size for q in (90, 30)]
+    assert sizes[0] > sizes[1]
+    assert (read_photo(tmp_path / f"None{suffix}").lossy is None) == (suffix == ".webp")
+    assert read_photo(tmp_path / f"90{suffix}").lossy is not None
+
+
+@pytest.mark.parametrize("name, quality, reason", [
+    ("a.jpg", 0, "quality 0 is not a whole number from 1 to 100"), ("a.webp", 101, "quality 101 is not"),
+    ("a.png", 80, "quality is for JPEG and WebP, and a.png is neither"), ("a.npy", 80, "a.npy is neither"),
+])  # fmt: skip
+def test_a_quality_that_is_none_is_refused(tmp_path, name, quality, reason):
+    with pytest.raises(InputError, match=reason):
+        write_photo(photo(), tmp_path / name, quality=quality)
+    assert not list(tmp_path.iterdir())
 
 
 def test_extension_names_the_format(tmp_path):

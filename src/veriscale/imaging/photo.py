@@ -27,6 +27,8 @@ class Photo:
         icc: the ICC profile's bytes, or None.
         dpi: pixels per inch along x and y, or None.
         format: the name of a file format: `formats.registry.FORMATS`.
+        exif: an EXIF block as `formats.exif.kept` makes it, or None.
+        lossy: what it came as, in words such as 'a lossy WebP', where compression has altered it; else None.
     """
 
     pixels: Array
@@ -35,6 +37,8 @@ class Photo:
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
     format: str = "png"
+    exif: bytes | None = None
+    lossy: str | None = None
 
     @property
     def height(self) -> int:
@@ -75,14 +79,14 @@ class Photo:
         return as_channels(cut.transpose(1, 2, 0), self.channels).transpose(2, 0, 1)
 
     def like(self, planes: Array, shape: tuple[int, ...]) -> "Photo":
-        """A picture of `shape` (H, W) from planes (C', H', W'), with this one's alpha, profile and extent."""
+        """A picture of `shape` (H, W) from planes (C', H', W'), with this one's alpha, profile, EXIF and extent."""
         samples, alpha = self.own(planes, shape).transpose(1, 2, 0), self.alpha
         if alpha is not None:
             alpha = resize(alpha, shape[0], shape[1]).clip(0, 1)
             samples = unpremultiplied(samples, alpha)
         finer = shape[1] / self.width, shape[0] / self.height
         dpi = None if self.dpi is None else (self.dpi[0] * finer[0], self.dpi[1] * finer[1])
-        return Photo(samples, alpha, self.bit_depth, self.icc, dpi, self.format)
+        return Photo(samples, alpha, self.bit_depth, self.icc, dpi, self.format, self.exif)
 
     def cut(self, part: str, name: str) -> "Photo":
         """The part `X,Y,W,H`, in pixels.

@@ -8,14 +8,16 @@ import numpy as np
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import refuse_existing, replacing
 from veriscale.imaging.colour import as_channels
-from veriscale.imaging.formats.format import Format
-from veriscale.imaging.formats.registry import format_of
+from veriscale.imaging.formats.format import Beside, Format
+from veriscale.imaging.formats.registry import FORMATS, format_of
 from veriscale.imaging.photo import Photo, interleaved
 
 _COLOUR_SPACES = {b"GRAY": 1, b"RGB ": 3}  # ICC.1:2022, header bytes 16 to 19
 
 
-def write_photo(photo: Photo, path: str | os.PathLike[str], force: bool = False) -> list[str]:
+def write_photo(
+    photo: Photo, path: str | os.PathLike[str], force: bool = False, quality: int | None = None
+) -> list[str]:
     """Write a photograph in the format that the extension names; the file appears whole or not at all.
 
     It gets the smallest of the format's depths that holds the photograph's, else the largest. Values are clipped to
@@ -25,16 +27,18 @@ def write_photo(photo: Photo, path: str | os.PathLike[str], force: bool = False)
         photo: what to write.
         path: ends in one of `formats.registry.EXTENSIONS`, in either case.
         force: replace a file that is there.
+        quality: 1 to 100, of JPEG and WebP; 95 and lossless by default.
 
     Returns:
         A phrase for each thing the file does not keep, such as 'alpha is not kept: JPEG has none'; often empty.
 
     Raises:
-        InputError: unknown extension, picture too large for the format, a file already there without `force`, or a
-            folder or disk that refuses it.
+        InputError: unknown extension, picture too large for the format, a quality that it has not, a file already there
+            without `force`, or a folder or disk that refuses it.
     """
     file = Path(path)
     kind = format_of(file)
+    check_quality(quality, file)
     refuse_existing(file, force)  # before the work of encoding
     _check_sides(photo, kind, file)
     depth = next((d for d in kind.depths if d >= photo.bit_depth), kind.depths[-1])
@@ -43,9 +47,23 @@ def write_photo(photo: Photo, path: str | os.PathLike[str], force: bool = False)
         photo = photo.with_pixels(as_channels(photo.pixels, 3), photo.alpha)
     pixels = interleaved(photo, depth, alpha=kind.alpha)
     icc = photo.icc if _fits(photo.icc, photo.pixels.shape[2]) else None
-    with replacing(file, force) as temporary, temporary.open("wb") as stream:
-        kind.write(pixels, icc, photo.dpi, stream)
+    block = photo.exif if _holds(kind, photo.exif) else None
+    with replacing(file, force) as temporary, temporary.open("w+b") as stream:
+        kind.writer(pixels, Beside(icc, photo.dpi, block, quality), stream)
     return notes
+
+
+def check_quality(quality: int | None, file: Path) -> None:
+    """Raise `InputError` for a quality that is none, or that the format of a file's name does not have."""
+    if quality is None:
+        return
+    if not 1 <= quality <= 100:
+        raise InputError(f"`--quality` {quality} is not a whole number from 1 to 100.")
+    if not format_of(file).graded:
+        graded = " and ".join(f.title for f in FORMATS.values() if f.graded)
+        raise InputError(
+            f"`--quality` is for {graded}, and {file.name} is neither; leave it out, or choose one of them."
+        )
 
 
 def _check_sides(photo: Photo, kind: Format, file: Path) -> None:
@@ -75,7 +93,13 @@ def _notes(photo: Photo, kind: Format, depth: int) -> list[str]:
         notes.append("the ICC profile is not kept: it is for other channels than the picture has")
     if photo.dpi is not None and not kind.tagged:
         notes.append(f"the resolution in dpi is not kept: {name} has none")
+    if not _holds(kind, photo.exif):
+        notes.append(f"EXIF is not kept: {name} has {'no room for so much' if kind.tagged else 'none'}")
     return notes
+
+
+def _holds(kind: Format, block: bytes | None) -> bool:
+    return block is None or (kind.tagged and (kind.longest_exif is None or len(block) <= kind.longest_exif))
 
 
 def _fits(icc: bytes | None, channels: int) -> bool:

@@ -165,9 +165,9 @@ def test_an_unlike_measurement_is_said_aloud(score):
 
 
 def test_a_jpeg_is_said_aloud_where_calibration_had_none(score):
-    jpeg = Photo(MEASUREMENT.pixels, format="jpeg")
+    jpeg = Photo(MEASUREMENT.pixels, lossy="a JPEG of quality 40")
     plain = make_mask(like(example_certificate()), "0.1", score, jpeg)
-    assert "came as a JPEG, and those of the calibration did not" in plain.warning
+    assert "came as a JPEG of quality 40, and those of the calibration did not" in plain.warning
     facts = FACTS.measured_by("downsample:factor=4,kernel=bicubic + jpeg:quality=40", FACTS.noise)
     assert make_mask(like(example_certificate(restoration=facts)), "0.1", score, jpeg).warning is None
 

@@ -5,46 +5,68 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
-from veriscale.imaging.formats.format import Format
-from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
+from veriscale.imaging.formats.format import Beside, Format
+from veriscale.imaging.formats.guard import plausible_dpi
+from veriscale.imaging.formats.pillow import decoded
 from veriscale.imaging.photo import Photo, from_array
 
 
 def read(path: Path, max_pixels: int) -> Photo:
     """Read 8-bit grey and colour; of a multi-picture file (phones, stereo cameras) the main picture."""
-    with decoding(path, "JPEG"):
-        data = path.read_bytes()
-        with quiet():
-            # Not Image.open: its own pixel limit is a global of the process, and it would take stereo files for others.
-            image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-        check_size(path, *image.size, max_pixels)
-        if image.mode not in ("L", "RGB"):
-            raise InputError(f"{path} is {image.mode}, made for print; convert it to RGB first")
-        image.load()
-        array = np.asarray(image)
-        info: dict[str | tuple[int, int], Any] = image.info
+    image, array, _ = decoded(JpegImagePlugin.JpegImageFile, "JPEG", path, max_pixels)
+    info: dict[str | tuple[int, int], Any] = image.info
     orientation, dpi = exif.parse(info.get("exif", b""))
     per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
     if per_inch is not None:
         x, y = info["jfif_density"]
         dpi = plausible_dpi(x * per_inch, y * per_inch)
-    photo = replace(from_array(array, str(path)), icc=info.get("icc_profile"), dpi=dpi, format="jpeg")
+    photo = replace(
+        from_array(array, str(path)),
+        icc=info.get("icc_profile"),
+        dpi=dpi,
+        exif=exif.kept(info.get("exif", b"")),
+        format="jpeg",
+        lossy=f"a JPEG of quality about {_quality(image)}",
+    )
     return exif.upright(photo, orientation)
 
 
-def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
-    """Write (H, W) or (H, W, 3) uint8 at quality 95, colour not subsampled."""
+def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
+    """Write (H, W) or (H, W, 3) uint8 at quality 95 by default, colour not subsampled."""
     encoded = io.BytesIO()  # Pillow hides why a write to a real file failed
-    kept = {} if dpi is None else {"dpi": dpi}
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=95, subsampling=0, icc_profile=icc, **kept)
+    kept: dict[str, Any] = {} if beside.dpi is None else {"dpi": beside.dpi}
+    if beside.exif is not None:
+        kept["exif"] = exif.PREFIX + beside.exif
+    quality = 95 if beside.quality is None else beside.quality
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=quality, subsampling=0, icc_profile=beside.icc, **kept)
     file.write(encoded.getbuffer())
 
 
+def _quality(image: Any) -> int:
+    """What libjpeg would have been asked for, by the table for brightness: its sum, or its least where it is cut."""
+    table = image.quantization[min(image.quantization)]
+    percent: float = 100 * (min(table) / _LEAST if max(table) == 255 else sum(table) / _SUM)
+    return max(1, round(5000 / percent if percent > 100 else 100 - percent / 2))
+
+
+_SUM, _LEAST = 3688, 10  # of libjpeg's table at quality 50: ITU-T T.81, table K.1
 LONGEST_SIDE = 65_500  # of libjpeg
-JPEG = Format("jpeg", "JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", read, write, (8,), False, LONGEST_SIDE, alpha=False)
+LONGEST_EXIF = 65_527  # of a segment, less the prefix
+JPEG = Format(
+    "jpeg",
+    "JPEG",
+    (".jpg", ".jpeg"),
+    rb"\xff\xd8\xff",
+    read,
+    write,
+    (8,),
+    lossless=False,
+    graded=True,
+    longest_side=LONGEST_SIDE,
+    alpha=False,
+    longest_exif=LONGEST_EXIF,
+)

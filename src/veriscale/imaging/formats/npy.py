@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from veriscale.imaging.formats.format import Format
+from veriscale.imaging.formats.format import Beside, Format
 from veriscale.imaging.formats.guard import check_size, decoding, quiet
 from veriscale.imaging.photo import Photo, check_kind, from_array
 
@@ -30,8 +30,8 @@ def read(path: Path, max_pixels: int) -> Photo:
     return replace(from_array(array, str(path)), format="npy")
 
 
-def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
-    """Write (H, W) or (H, W, 2 to 4) float32; profile and resolution have no place in it."""
+def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
+    """Write (H, W) or (H, W, 2 to 4) float32; what belongs beside them has no place in it."""
     npy_format.write_array_header_1_0(file, npy_format.header_data_from_array_1_0(pixels))
     file.write(pixels.data)  # not ndarray.tofile, which hides why a write failed
 

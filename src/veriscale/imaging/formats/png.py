@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
-from veriscale.imaging.formats.format import Format
+from veriscale.imaging.formats.format import Beside, Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
@@ -28,7 +28,7 @@ _MAX_PROFILE = 1 << 26  # bytes, unpacked: no real profile comes near
 
 def read(path: Path, max_pixels: int) -> Photo:
     """Read grey, colour and palette files of 1 to 16 bits, with or without transparency."""
-    orientation, dpi, icc = 1, None, None
+    orientation, dpi, icc, block = 1, None, None, None
     with decoding(path, "PNG"):
         data = path.read_bytes()
         for name, body in _chunks(data):
@@ -43,22 +43,24 @@ def read(path: Path, max_pixels: int) -> Photo:
                 x, y, unit = struct.unpack_from(">IIB", body)
                 dpi = plausible_dpi(x * _INCH, y * _INCH) if unit == 1 else None
             elif name == b"eXIf":
-                orientation, _ = exif.parse(body)
+                (orientation, _), block = exif.parse(body), exif.kept(body)
         with unlogged():
             array = imagecodecs.png_decode(data)
-    photo = replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="png")
+    photo = replace(from_array(array, str(path)), icc=icc, dpi=dpi, exif=block, format="png")
     return photo if orientation == 1 else exif.upright(photo, orientation)
 
 
-def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
+def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
     """Write (H, W) or (H, W, 2 to 4) samples of 8 or 16 bits."""
     data = imagecodecs.png_encode(pixels, level=6)  # its default level is several times slower for the same size
     header_end = len(SIGNATURE) + 12 + 13
     file.write(data[:header_end])
-    if icc is not None:
-        file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
-    if dpi is not None:
-        file.write(_chunk(b"pHYs", struct.pack(">IIB", round(dpi[0] / _INCH), round(dpi[1] / _INCH), 1)))
+    if beside.icc is not None:
+        file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(beside.icc)))
+    if beside.dpi is not None:
+        file.write(_chunk(b"pHYs", struct.pack(">IIB", *(round(v / _INCH) for v in beside.dpi), 1)))
+    if beside.exif is not None:
+        file.write(_chunk(b"eXIf", beside.exif))
     file.write(memoryview(data)[header_end:])
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 from veriscale.imaging.colour import unpremultiplied
 from veriscale.imaging.formats import exif
-from veriscale.imaging.formats.format import Format
+from veriscale.imaging.formats.format import Beside, Format
 from veriscale.imaging.formats.guard import check_size, decoding, plausible_dpi, quiet
 from veriscale.imaging.photo import Photo, from_array
 
@@ -42,6 +42,10 @@ def read(path: Path, max_pixels: int) -> Photo:
             array = array.astype(np.uint8)
         icc, dpi = page.iccprofile, _dpi(page)
         orientation = int(page.tags.valueof(exif.ORIENTATION, 1))
+        block = exif.kept(
+            file.filehandle, {exif.DESCRIPTION} if page.is_shaped or page.is_imagej or page.is_ome else ()
+        )
+        lossy = "a TIFF with JPEG compression" if page.compression in _JPEG else None
     photo = from_array(array, str(path), top=_top(page))
     samples, alpha = photo.pixels, photo.alpha
     if page.photometric == _WHITE_IS_ZERO:
@@ -50,11 +54,11 @@ def read(path: Path, max_pixels: int) -> Photo:
         samples = unpremultiplied(samples, alpha)
         if photo.bit_depth < 32:  # rounding may leave a colour a step above its alpha
             samples = np.minimum(samples, 1)
-    photo = Photo(samples, alpha, photo.bit_depth, icc, dpi, "tiff")
+    photo = Photo(samples, alpha, photo.bit_depth, icc, dpi, "tiff", block, lossy)
     return exif.upright(photo, orientation if 1 <= orientation <= 8 else 1)
 
 
-def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
+def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
     """Write (H, W) or (H, W, 2 to 4) uint8, uint16 or float32, deflated; alpha is marked as straight."""
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     tifffile.imwrite(
@@ -65,12 +69,15 @@ def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | No
         extrasamples=["unassalpha"] if channels in (2, 4) else None,
         compression="adobe_deflate",
         predictor=pixels.dtype.kind == "u",  # the one for floats is not widely read
-        iccprofile=icc,
-        resolution=dpi,
-        resolutionunit="INCH" if dpi is not None else None,
+        iccprofile=beside.icc,
+        resolution=beside.dpi,
+        resolutionunit="INCH" if beside.dpi is not None else None,
         metadata=None,
         software=False,
+        byteorder=None if beside.exif is None else exif.byte_order(beside.exif),
     )
+    if beside.exif is not None:
+        exif.add_to_tiff(file, beside.exif)
 
 
 def _only_page(file: tifffile.TiffFile, path: Path) -> Any:

@@ -16,14 +16,15 @@ from PIL import Image
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats import exif
-from veriscale.imaging.formats.format import Format
+from veriscale.imaging.formats.format import Beside, Format
 from veriscale.imaging.formats.guard import check_size, decoding, unlogged
 from veriscale.imaging.photo import Photo, from_array
 
 
 def read(path: Path, max_pixels: int) -> Photo:
     """Read a still picture, colour, with or without alpha."""
-    orientation, dpi, icc, pictures = 1, None, None, 0
+    orientation, dpi, icc, block, pictures = 1, None, None, None, 0
+    lossy: str | None = None
     with decoding(path, "WebP"):
         data = path.read_bytes()
         for name, body in _chunks(data):
@@ -32,22 +33,26 @@ def read(path: Path, max_pixels: int) -> Photo:
             if name in (b"VP8 ", b"VP8L"):
                 check_size(path, *_size(name, body), max_pixels)
                 pictures += 1
+                lossy = "a lossy WebP" if name == b"VP8 " else None
             elif name == b"ICCP":
                 icc = body
             elif name == b"EXIF":
-                orientation, dpi = exif.parse(body)
+                (orientation, dpi), block = exif.parse(body), exif.kept(body)
         if pictures != 1:
             raise ValueError(f"{pictures} pictures where one was expected")
         with unlogged():
             array = imagecodecs.webp_decode(data)
-    return exif.upright(replace(from_array(array, str(path)), icc=icc, dpi=dpi, format="webp"), orientation)
+    photo = replace(from_array(array, str(path)), icc=icc, dpi=dpi, exif=block, format="webp", lossy=lossy)
+    return exif.upright(photo, orientation)
 
 
-def write(pixels: NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None, file: IO[bytes]) -> None:
-    """Write (H, W, 3 or 4) uint8, lossless, colours under full transparency included."""
+def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
+    """Write (H, W, 3 or 4) uint8, lossless by default, colours under full transparency included."""
     encoded = io.BytesIO()  # Pillow hides why a write to a real file failed
-    kept = {} if dpi is None else {"exif": exif.block(dpi)}
-    Image.fromarray(pixels).save(encoded, "WEBP", lossless=True, exact=True, icc_profile=icc or b"", **kept)
+    block = beside.exif if beside.dpi is None else exif.with_dpi(beside.exif, beside.dpi)
+    kept: dict[str, Any] = {} if block is None else {"exif": block}
+    grade = {"lossless": True} if beside.quality is None else {"quality": beside.quality}
+    Image.fromarray(pixels).save(encoded, "WEBP", exact=True, icc_profile=beside.icc or b"", **grade, **kept)
     file.write(encoded.getbuffer())
 
 
@@ -73,4 +78,15 @@ def _size(name: bytes, body: bytes) -> tuple[int, int]:
 
 
 LONGEST_SIDE = 16_383  # of libwebp
-WEBP = Format("webp", "WebP", (".webp",), rb"RIFF....WEBP", read, write, (8,), True, LONGEST_SIDE, grey=False)
+WEBP = Format(
+    "webp",
+    "WebP",
+    (".webp",),
+    rb"RIFF....WEBP",
+    read,
+    write,
+    (8,),
+    graded=True,
+    longest_side=LONGEST_SIDE,
+    grey=False,
+)

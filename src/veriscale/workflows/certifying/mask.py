@@ -26,7 +26,7 @@ class Mask:
         threshold: t̂; pixels whose score is below it are trusted.
         trusted: (H, W).
         drift: p-value of the measurement against those of the calibration.
-        compressed: whether the measurement came as a JPEG, which no measurement of the calibration did.
+        compressed: what the measurement came as where compression altered it, as it did none of the calibration's.
     """
 
     certificate: Certificate
@@ -35,7 +35,7 @@ class Mask:
     threshold: float
     trusted: NDArray[np.bool_]
     drift: float
-    compressed: bool = False
+    compressed: str | None = None
 
     @property
     def share(self) -> float:
@@ -54,10 +54,10 @@ class Mask:
             f"This measurement is unlike those the certificate was made from (drift p-value {self.drift:.2g}): "
             "the promise may not hold for it."
         )
-        jpeg = "This measurement came as a JPEG, and those of the calibration did not: the promise is not for it."
+        altered = f"This measurement came as {self.compressed}, and those of the calibration did not: "
         said = [
             unlike if self.unlike else None,
-            jpeg if self.compressed else None,
+            f"{altered}the promise is not for it." if self.compressed else None,
             self.certificate.infeasible(self.alpha),
         ]
         return " ".join(line for line in said if line) or None
@@ -132,7 +132,7 @@ def make_mask(
         threshold,
         score < threshold,
         certificate.drift(statistics(measurement.pixels)),
-        measurement.format == "jpeg" and "jpeg" not in certificate.binding.restoration.operator,
+        None if "jpeg" in certificate.binding.restoration.operator else measurement.lossy,
     )
 
 

@@ -68,7 +68,7 @@ def run_tool(template: CommandTemplate, picture: Photo, scale: int, *, timeout: 
         )
     dpi = None if picture.dpi is None else (picture.dpi[0] * scale, picture.dpi[1] * scale)
     samples, alpha = _samples(output, picture), _alpha(output, picture)
-    return Photo(samples, alpha, output.bit_depth, output.icc or picture.icc, dpi, picture.format)
+    return Photo(samples, alpha, output.bit_depth, output.icc or picture.icc, dpi, picture.format, picture.exif)
 
 
 def _run(words: Sequence[str], timeout: float) -> None:
