@@ -32,10 +32,10 @@ def _name(found: re.Match[str]) -> str:
     return f"--{found[1]}" if FLAGS.get() else _PYTHON.get(found[1], found[1].replace("-", "_"))
 
 
-def about(error: Exception, path: Path) -> str:
+def about(error: Exception | str, path: Path) -> str:
     """The error's sentence, with the file it is about."""
     sentence = str(error)
-    return sentence if path.name in sentence else f"{path}: {sentence}"
+    return sentence if str(path) in sentence else f"{path}: {sentence}"
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -121,7 +121,7 @@ def test_an_infeasible_level_has_an_empty_mask_and_a_sentence(run_of, cat, tmp_p
 
 def test_an_unlike_picture_is_said_aloud(run_of, cat, tmp_path):
     _, err = run_of(cat, "area.json", output=tmp_path / "like")
-    assert "unlike" not in err
+    assert "unlike those" not in err
     photo = read_photo(cat)
     noisy = photo.pixels + 0.2 * np.random.default_rng(0).standard_normal(photo.pixels.shape, np.float32)
     write_photo(photo.with_pixels(noisy), tmp_path / "noisy.png")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import complain, say, summary
+from veriscale.cli.console import say
 
 
 def degrade(
@@ -14,7 +14,7 @@ def degrade(
     noise: str | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     seed: int = 0,
-    format: str = "png",
+    format: str | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     max_pixels: int | None = None,
@@ -37,7 +37,8 @@ def degrade(
     seed
         Of the noise.
     format
-        png, jpeg, tiff, webp, npy, or keep for the input's kind.
+        png, jpeg, tiff, webp, npy, or keep for the input's kind (png where that is only read); by default as the
+        output's name says, else png.
     force
         Replace existing files.
     quiet
@@ -45,7 +46,8 @@ def degrade(
     max_pixels
         Largest picture that is read.
     """
-    from veriscale.errors import InputError, about
+    from veriscale.cli.remarks import Remarks
+    from veriscale.errors import InputError
     from veriscale.imaging.atomic import make_folder
     from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
@@ -55,7 +57,8 @@ def degrade(
     from veriscale.workflows.batch import collect
     from veriscale.workflows.degrading.degradation import degrade as make_measurement
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
-    from veriscale.workflows.restoring.restoration import suffix_of
+    from veriscale.workflows.remark import Remark
+    from veriscale.workflows.restoring.restoration import result_suffix
 
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
@@ -69,18 +72,20 @@ def degrade(
     model = parse_noise(noise or stated or "0")
     for note in a.notes:
         say(f"{note}.", quiet)
-    items, many = collect(inputs, output)
+    remarks = Remarks(quiet)
+    items, many = collect(inputs, output, lambda line: say(line, quiet))
+    remarks.of = len(items)
     one_file = output if output is not None and not many and output.suffix and not output.is_dir() else None
-    failed: list[str] = []
     for item in items:
         try:
             photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
+            suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
             if one_file is not None:
                 target = one_file
             else:
                 folder = item.path.parent if output is None else output / item.folder
                 stem = item.stem if output is not None else f"{item.stem}{MEASURED}"
-                target = folder / f"{stem}{suffix_of(format, photo) if a.picture else '.npy'}"
+                target = folder / f"{stem}{suffix}"
             if target.exists() and target.samefile(item.path):
                 raise InputError(f"{target} is the input itself; choose another name.")
             if not a.picture and not keeps_floats(target):
@@ -90,11 +95,11 @@ def degrade(
             measurement = make_measurement(photo, a, model, seed)
             make_folder(target.parent)
             for note in write_photo(measurement, target, force):
-                say(f"{target.name}: {note}.", quiet)
+                remarks.hear(Remark(f"{note}.", item.path))
             write_sidecar(target, a, model, seed)
             print(target)
         except InputError as error:
             if not many:
                 raise
-            failed.append(complain(about(error, item.path)))
-    return summary(failed, len(items))
+            remarks.fail(Remark(str(error), item.path))
+    return remarks.close()

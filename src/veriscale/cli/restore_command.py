@@ -1,13 +1,14 @@
 """`veriscale restore`."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import complain, meter, say, summary
+from veriscale.cli.console import meter
 from veriscale.cli.options import takes_settings
 
 
@@ -16,7 +17,9 @@ def restore(
     *inputs: Path,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     device: str = "auto",
-    format: str = "png",
+    format: str | None = None,
+    quality: int | None = None,
+    strip: Annotated[bool, Parameter(negative="")] = False,
     report: Annotated[bool, Parameter(negative="")] = False,
     skip_existing: Annotated[bool, Parameter(negative="")] = False,
     force: Annotated[bool, Parameter(negative="")] = False,
@@ -32,17 +35,22 @@ def restore(
     Parameters
     ----------
     inputs
-        PNG, JPEG, TIFF, WebP or NPY files, or folders of them.
+        PNG, JPEG, TIFF, WebP, NPY, BMP, GIF, AVIF or JPEG 2000 files, or folders of them.
     output
         A file for one input, else a folder; beside the input by default.
     device
         auto, cuda, mps or cpu.
     format
-        png, jpeg, tiff, webp, npy, or keep for the input's kind.
+        png, jpeg, tiff, webp, npy, or keep for the input's kind (png where that is only read); by default as the
+        output's name says, else png.
+    quality
+        Of JPEG and WebP results, 1 to 100; 95 and lossless by default.
+    strip
+        Leave out EXIF: camera, date, place.
     report
         Write a self-contained HTML page too.
     skip_existing
-        Leave inputs alone whose results are all there.
+        Leave inputs alone whose results are all there; what no earlier run made is not replaced.
     force
         Replace existing results.
     dry_run
@@ -56,35 +64,41 @@ def restore(
     max_pixels
         Largest picture that is read, a guard against decompression bombs.
     """
+    from veriscale.cli.remarks import Remarks
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
     from veriscale.workflows.batch import open_batch
 
+    remarks = Remarks(quiet, plans=dry_run)
     batch, jobs = open_batch(
         Settings(**given),
         inputs,
         output,
         repeat=repeat,
         device=device,
-        say=lambda line: say(line, quiet),
+        say=remarks.hear,
         format=format,
+        quality=quality,
+        strip=strip,
         report=report,
         force=force,
         skip_existing=skip_existing,
         dry_run=dry_run,
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
     )
+    remarks.of = len(jobs)
     done: list[dict[str, Any]] = []
-    failed: list[str] = []
     started = time.monotonic()
+    listed = not as_json and not (remarks.many and sys.stdout.isatty())
     with meter(quiet) as shown:
-        for facts in batch.run_all(jobs, lambda line: failed.append(complain(line)), shown):
+
+        def tell(what: str, part: int, of: int) -> None:
+            shown(what, *((len(done) + len(remarks.failed), len(jobs)) if remarks.many else (part, of)))
+
+        for facts in batch.run_all(jobs, remarks.fail, tell):
             done.append(facts)
-            if not as_json:
-                for file in facts["outputs"]:
-                    print(file)
+            for file in facts["outputs"] if listed else []:
+                print(file)
     if as_json:
         print(json.dumps(done, indent=2))
-    if len(jobs) > 1:
-        say(f"{len(done)} of {len(jobs)} done in {time.monotonic() - started:.0f} s.", quiet)
-    return summary(failed, len(jobs)) if failed else 0
+    return remarks.close(f"{len(done)} of {len(jobs)} done in {time.monotonic() - started:.0f} s.")

@@ -14,15 +14,17 @@ from typing import Any, Unpack
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
-from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
+from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits, unread
 from veriscale.imaging.read import MAX_PIXELS, read_photo
+from veriscale.imaging.write import check_quality
 from veriscale.settings import Asked, Settings, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.journal import read_run
 from veriscale.workflows.opening import agreed, find_certificate, opened
+from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.restoring.restoration import Names, Page, output_names, refuse, suffix_of
+from veriscale.workflows.restoring.restoration import Names, Page, output_names, refuse, result_suffix
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
 from veriscale.workflows.tools.black_box import ToolError
 
@@ -36,7 +38,9 @@ class Item:
     stem: str
 
 
-def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[list[Item], bool]:
+def collect(
+    inputs: Sequence[str | Path], output: Path | None = None, say: Callable[[str], None] = lambda line: None
+) -> tuple[list[Item], bool]:
     """The image files among the inputs; folders are searched with their sub-folders, but not for earlier results.
 
     Two files of one folder that differ in extension alone get it into their stem, as in cat_jpg.
@@ -44,6 +48,7 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
     Args:
         inputs: files and folders.
         output: where results go; what lies in it is not taken for input.
+        say: told what a folder leaves out.
 
     Returns:
         The items, and whether there is more than a single file.
@@ -56,9 +61,13 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
     found: dict[Path, Path] = {}
     for given in map(Path, inputs):
         if given.is_dir():
-            pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and is_picture(f)]
             results = _results(given)
-            pictures = [f for f in pictures if f not in results and not _inside(f, output, given)]
+            files = [f for f in sorted(given.rglob("*")) if (is_picture(f) or unread(f)) and f.is_file()]
+            files = [f for f in files if not _inside(f, output, given)]
+            pictures = [f for f in files if is_picture(f) and f not in results]
+            if left := Counter(f.suffix.lower() for f in files if unread(f)):
+                kinds = ", ".join(f"{n} {suffix}" for suffix, n in sorted(left.items()))
+                say(f"Folder {given}: {left.total()} files of kinds that cannot be read are left out: {kinds}.")
             if not pictures:
                 raise InputError(f"Folder {given} holds no image; known: {', '.join(EXTENSIONS)}.")
             found |= {f: f.parent.relative_to(given) for f in pictures}
@@ -91,13 +100,13 @@ class Job:
     file: Path | None = None  # the result, where the user named it
 
 
-def jobs_of(inputs: Sequence[str | Path], output: Path | None) -> list[Job]:
+def jobs_of(inputs: Sequence[str | Path], output: Path | None, say: Callable[[str], None]) -> list[Job]:
     """All inputs, each with its place.
 
     Raises:
         InputError: as `collect`, or the output does not suit the inputs.
     """
-    items, many = collect(inputs, output)
+    items, many = collect(inputs, output, say)
     if many and output is not None and is_picture(output) and not output.is_dir():
         raise InputError(f"`--output` {output} names a picture, and there are several inputs; name a folder.")
     if output is not None and not many and output.suffix and not output.is_dir():
@@ -112,10 +121,13 @@ class Batch:
 
     Attributes:
         restorer: who does it.
-        format: of the results: a format's name, or "keep" for the input's kind.
+        format: of the results: a format's name, or "keep" for the input's kind; what a named result's extension says,
+            else "png", by default.
+        quality: of JPEG and WebP results; 95 and lossless by default.
+        strip: leave out EXIF.
         report: whether a page is written.
         force: replace what is there.
-        skip_existing: leave inputs alone whose results are all there.
+        skip_existing: leave inputs alone whose results are all there, made by an earlier run.
         dry_run: check everything, and stop.
         max_pixels: largest picture that is read.
         say: told remarks.
@@ -123,13 +135,15 @@ class Batch:
     """
 
     restorer: Restorer
-    format: str = "png"
+    format: str | None = None
+    quality: int | None = None
+    strip: bool = False
     report: bool = False
     force: bool = False
     skip_existing: bool = False
     dry_run: bool = False
     max_pixels: int = MAX_PIXELS
-    say: Callable[[str], None] = lambda line: None
+    say: Callable[[Remark], None] = lambda remark: None
     repeated: str | None = None
 
     def run(self, job: Job, tell: Tell = lambda phase, done, of: None) -> dict[str, Any]:
@@ -139,22 +153,30 @@ class Batch:
             InputError: something about the input or its results.
         """
         photo = read_photo(job.path, self.max_pixels)
+        if self.strip:
+            photo = replace(photo, exif=None)
         work = self.restorer.prepare(photo, job.path)
         stem = job.file.stem if job.file is not None else f"{job.name}_{work.suffix}"
-        suffix = job.file.suffix if job.file is not None else suffix_of(self.format, photo)
+        suffix = result_suffix(job.file, self.format, photo)
+        check_quality(self.quality, Path(f"{stem}{suffix}"))
         masked = self.restorer.settings.certificate is not None
-        if masked and not keeps_8_bits(Path(f"result{suffix}")):
+        if masked and (self.quality is not None or not keeps_8_bits(Path(f"result{suffix}"))):
             raise InputError(
                 f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
             )
         names = output_names(job.folder, stem, work.dials, work.samples, suffix, masked)
-        if self.skip_existing and all(p.exists() for p in names.all(self.report)):
-            self.say(f"{job.path.name}: done already, skipped.")
+        if self.skip_existing and _all_made(names, self.report, self.force):
+            self.say(Remark("done already, skipped.", job.path))
             return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
         # What is there of an incomplete set is made again where existing ones are skipped.
         refuse(names, self.report, self.force or self.skip_existing, job.path)
-        for line in [*work.lines(), *(work.costs() if self.dry_run else [])]:
-            self.say(line)
+        first, *remarks = (line.strip() for line in work.lines())
+        plan = [first.removeprefix(f"{job.path.name}: "), *(work.costs() if self.dry_run else [])]
+        for remark in [
+            *(Remark(p.strip(), job.path, plan=True) for p in plan),
+            *(Remark(r, job.path) for r in remarks),
+        ]:
+            self.say(remark)
         if self.dry_run:
             return {"input": {"name": job.path.name}, "dry_run": True, "outputs": []}
         return self._restore(job, work, names, stem, suffix, tell)
@@ -171,23 +193,24 @@ class Batch:
             run["arguments"]["certificate"] = _named_from(self.restorer.settings.certificate, job.folder)
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated not in (None, digest):
-            self.say(f"{job.path.name} is not the input of the repeated run: only its settings are.")
+            self.say(Remark("not the input of the repeated run: only its settings are.", job.path))
         run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
         run["peak_memory_mb"] = peak_memory_mb()
         page = _page() if self.report else None
-        files, notes = result.write(job.folder, stem, suffix=suffix, page=page, force=self.force or self.skip_existing)
-        for note in [*notes, *(f"{job.path.name}: {line}" for line in work.verdicts(result))]:
-            self.say(note)
+        force = self.force or self.skip_existing
+        files, notes = result.write(job.folder, stem, suffix=suffix, page=page, force=force, quality=self.quality)
+        for line in [*notes, *work.verdicts(result)]:
+            self.say(Remark(line, job.path))
         return {**run, "outputs": [str(f) for f in files]}
 
     def run_all(
-        self, jobs: Sequence[Job], failed: Callable[[str], None], tell: Tell = lambda phase, done, of: None
+        self, jobs: Sequence[Job], failed: Callable[[Remark], None], tell: Tell = lambda phase, done, of: None
     ) -> Iterator[dict[str, Any]]:
         """Restore all inputs, one after the other; of several, one that cannot be used does not stop the others.
 
         Args:
             jobs: of `jobs_of`.
-            failed: told the sentence, with the file's name.
+            failed: told which of several cannot be used, and why.
             tell: told after every evaluation.
 
         Raises:
@@ -199,8 +222,8 @@ class Batch:
                 yield self.run(job, _labelled(tell, label))
             except InputError as error:
                 if len(jobs) == 1:
-                    raise
-                failed(about(error, job.path))
+                    raise InputError(about(error, job.path)) from error
+                failed(Remark(str(error), job.path))
 
 
 def open_batch(
@@ -211,7 +234,7 @@ def open_batch(
     prior: Prior | None = None,
     repeat: Path | None = None,
     device: str = "auto",
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[Remark], None] = lambda remark: None,
     **ways: Any,
 ) -> tuple[Batch, list[Job]]:
     """From what is given to a batch: given over certificate over repeated run over default.
@@ -243,13 +266,13 @@ def open_batch(
         if (beside / repeated.certificate).is_file():
             repeated = replace(repeated, certificate=str(beside / repeated.certificate))
     settings = agreed(given, held, repeated)
-    jobs = jobs_of(inputs or ([] if run is None else [run.input]), output)
+    jobs = jobs_of(inputs or ([] if run is None else [run.input]), output, lambda line: say(Remark(line)))
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
     restorer = opened(settings, held, prior, device, beside if given.operator is None else Path())
     now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
     if run is not None and now is not None and run.prior_sha256 not in (None, now):
-        say("The prior is not the one of the repeated run: the result will differ.")
+        say(Remark("The prior is not the one of the repeated run: the result will differ."))
     batch = Batch(restorer, say=say, repeated=None if run is None else run.input_sha256, **ways)
     return batch, jobs
 
@@ -263,7 +286,9 @@ def restore_files(
     certificate: str | os.PathLike[str] | None = None,
     repeat: str | os.PathLike[str] | None = None,
     device: str = "auto",
-    format: str = "png",
+    format: str | None = None,
+    quality: int | None = None,
+    strip: bool = False,
     report: bool = False,
     force: bool = False,
     skip_existing: bool = False,
@@ -280,10 +305,13 @@ def restore_files(
         certificate: a file of `calibrate` or a name.
         repeat: the run.json of an earlier run, whose settings are taken.
         device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
-        format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind.
+        format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind ("png" where that is only read); by
+            default as the output's name says, else "png".
+        quality: of JPEG and WebP results, 1 to 100; 95 and lossless by default.
+        strip: leave out EXIF: camera, date, place.
         report: write a self-contained HTML page too.
         force: replace existing results.
-        skip_existing: leave inputs alone whose results are all there.
+        skip_existing: leave inputs alone whose results are all there; what no earlier run made is not replaced.
         say: told remarks, and of several inputs the sentence about one that cannot be used.
         progress: told after every evaluation of a network over a picture.
         asked: settings as of `restore`.
@@ -305,13 +333,15 @@ def restore_files(
         prior=prior if isinstance(prior, Prior) else None,
         repeat=None if repeat is None else Path(repeat),
         device=device,
-        say=say,
+        say=lambda remark: say(str(remark)),
         format=format,
+        quality=quality,
+        strip=strip,
         report=report,
         force=force,
         skip_existing=skip_existing,
     )
-    return list(batch.run_all(jobs, say, progress))
+    return list(batch.run_all(jobs, lambda failure: say(str(failure)), progress))
 
 
 def _labelled(tell: Tell, label: str) -> Tell:
@@ -340,14 +370,28 @@ def _inside(path: Path, output: Path | None, given: Path) -> bool:
 
 def _results(folder: Path) -> set[Path]:
     """What earlier runs wrote here, by their run.json."""
-    written: set[Path] = set()
-    for run in folder.rglob("*.run.json"):
-        try:
-            names = json.loads(run.read_text(encoding="utf-8"))["outputs"]
-            written |= {run.parent / str(name) for name in names}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue  # not one of ours: it claims nothing
-    return written
+    return {path for run in folder.rglob("*.run.json") for path in _made(run)}
+
+
+def _made(run: Path) -> set[Path]:
+    """What the run of a run.json wrote; nothing where there is none of ours."""
+    try:
+        return {run.parent / str(name) for name in json.loads(run.read_text(encoding="utf-8"))["outputs"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()  # not one of ours: it claims nothing
+
+
+def _all_made(names: Names, report: bool, force: bool) -> bool:
+    """Whether an earlier run has left everything here; what is here and is not its own is refused without force."""
+    made, files = _made(names.run), names.all(report)
+    there = [p for p in files if p.exists()]
+    foreign = [p for p in there if p not in made]
+    if foreign and not force:
+        raise InputError(
+            f"{foreign[0]} exists already, and {names.run.name} does not say that veriscale made it; add `--force` "
+            "(force=True) to replace it, or choose another name"
+        )
+    return len(there) == len(files) and not foreign
 
 
 def _relative(path: Path, folder: Path) -> str:

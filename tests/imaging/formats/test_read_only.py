@@ -102,6 +102,14 @@ def test_the_quality_of_a_jpeg_is_read_off_its_tables(tmp_path, quality):
     assert abs(int(said.rpartition(" ")[2]) - quality) <= 1
 
 
+def test_a_jpeg_without_loss_has_no_tables(tmp_path):
+    grey = np.asarray(SMOOTH.convert("L"))
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.ljpeg_encode(grey))
+    photo = read_photo(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(stored(photo), grey)
+    assert photo.lossy is None
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_border(tmp_path, name, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)  # Pillow's own global limit has no say

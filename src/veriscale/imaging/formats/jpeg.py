@@ -17,8 +17,9 @@ from veriscale.imaging.photo import Photo, from_array
 
 def read(path: Path, max_pixels: int) -> Photo:
     """Read 8-bit grey and colour; of a multi-picture file (phones, stereo cameras) the main picture."""
+    image: Any
     image, array, _ = decoded(JpegImagePlugin.JpegImageFile, "JPEG", path, max_pixels)
-    info: dict[str | tuple[int, int], Any] = image.info
+    info, tables = image.info, image.quantization  # without loss there are no tables
     orientation, dpi = exif.parse(info.get("exif", b""))
     per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
     if per_inch is not None:
@@ -30,7 +31,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         dpi=dpi,
         exif=exif.kept(info.get("exif", b"")),
         format="jpeg",
-        lossy=f"a JPEG of quality about {_quality(image)}",
+        lossy=f"a JPEG of quality about {_quality(tables)}" if tables else None,
     )
     return exif.upright(photo, orientation)
 
@@ -46,10 +47,10 @@ def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
     file.write(encoded.getbuffer())
 
 
-def _quality(image: Any) -> int:
+def _quality(tables: dict[int, list[int]]) -> int:
     """What libjpeg would have been asked for, by the table for brightness: its sum, or its least where it is cut."""
-    table = image.quantization[min(image.quantization)]
-    percent: float = 100 * (min(table) / _LEAST if max(table) == 255 else sum(table) / _SUM)
+    table = tables[min(tables)]
+    percent = 100 * (min(table) / _LEAST if max(table) == 255 else sum(table) / _SUM)
     return max(1, round(5000 / percent if percent > 100 else 100 - percent / 2))
 
 

@@ -25,7 +25,7 @@ def decoded(
         max_pixels: what the header may announce.
 
     Returns:
-        Pillow's image; the samples, (H, W) or (H, W, 2 to 4) of 8 bits or 16, palettes as their colours; the file's bytes.
+        Pillow's image; the samples, (H, W) or (H, W, 2 to 4), palettes as their colours; the file's bytes.
 
     Raises:
         InputError: damaged, truncated, too large, animated, or colours for print.

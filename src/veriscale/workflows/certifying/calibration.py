@@ -118,7 +118,7 @@ def calibrate(
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
-    items, _ = collect([Path(directory)])
+    items, _ = collect([Path(directory)], say=tell)
     operator, noise = asked.get("operator"), asked.get("noise")
     found, model = find_measurement(
         None,

@@ -186,7 +186,7 @@ def evaluate_certificate(
         loaded = prior if isinstance(prior, Prior) else load_certified(prior, held, device)
         restorer = certified_restorer(held, loaded, v.score_files)
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-    files = [i.path for i in collect([Path(p) for p in several])[0]]
+    files = [i.path for i in collect([Path(p) for p in several], say=tell)[0]]
     return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
 
 

@@ -155,7 +155,11 @@ class PreparedByPrior:
             f"prior {card.name} used {plan.method.how}, {plan.why}{chosen}, noise {plan.noise_string}, "
             f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
         )
-        return [line, *(f"  {note}." for note in plan.operator.notes)]
+        notes = list(plan.operator.notes)
+        # Of a certified picture the mask's warning says it.
+        if self.photo.lossy and self.restorer.certificate is None and "jpeg" not in plan.operator_string:
+            notes.append(f"it is {self.photo.lossy}, and what the compression left is taken for content")
+        return [line, *(f"  {note}." for note in notes)]
 
     def costs(self) -> list[str]:
         """What it takes, in words."""

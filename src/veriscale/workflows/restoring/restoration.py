@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
-from veriscale.imaging.formats.registry import suffixes
+from veriscale.imaging.formats.registry import format_of, suffixes
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import write_photo
 from veriscale.physics.operator import Operator
@@ -86,7 +86,14 @@ class Restoration:
         return self.write(Path(folder), stem, force=force)[0]
 
     def write(
-        self, folder: Path, stem: str, *, suffix: str = ".png", page: Page | None = None, force: bool = False
+        self,
+        folder: Path,
+        stem: str,
+        *,
+        suffix: str = ".png",
+        page: Page | None = None,
+        force: bool = False,
+        quality: int | None = None,
     ) -> tuple[list[Path], list[str]]:
         """Write the pictures, the spread, the mask and its overlay, run.json and, if there is a page, the report.
 
@@ -96,9 +103,10 @@ class Restoration:
             suffix: of the pictures.
             page: makes the report's HTML of the restoration and its title.
             force: replace what is there.
+            quality: of the pictures, where their format has one.
 
         Returns:
-            The files, and a sentence for everything a file does not keep.
+            The files, and a sentence for everything they do not keep.
 
         Raises:
             InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
@@ -110,7 +118,8 @@ class Restoration:
         notes: dict[str, None] = {}
 
         def write(photo: Photo, path: Path) -> None:
-            notes.update(dict.fromkeys(f"{path.name}: {n}." for n in write_photo(photo, path, force)))
+            graded = quality if path.suffix == suffix else None
+            notes.update(dict.fromkeys(f"{n}." for n in write_photo(photo, path, force, graded)))
 
         for f, photo in self.images.items():
             write(photo, names.images[f])
@@ -187,15 +196,31 @@ def write_json(document: dict[str, Any], path: Path, force: bool) -> None:
 
 
 def suffix_of(name: str, photo: Photo) -> str:
-    """The suffix for `--format`: a format's name, or `keep` for the input's kind.
+    """The suffix for `--format`: a format's name, or `keep` for the input's kind, PNG where that is only read.
 
     Raises:
         InputError: unknown format.
     """
-    known, kind = suffixes(), photo.format if name == "keep" else name
-    if kind not in known:
+    known = suffixes()
+    if name == "keep":
+        return known.get(photo.format, known["png"])
+    if name not in known:
         raise InputError(f"Unknown format {name!r}; known: keep, {', '.join(sorted(known))}.")
-    return known[kind]
+    return known[name]
+
+
+def result_suffix(file: Path | None, name: str | None, photo: Photo) -> str:
+    """That of the file that `--output` names, else of `--format`, else of PNG.
+
+    Raises:
+        InputError: unknown format, or they contradict each other.
+    """
+    suffix = suffix_of(name or "png", photo)
+    if file is None:
+        return suffix
+    if name is not None and format_of(file) is not format_of(f"result{suffix}"):
+        raise InputError(f"`--output` {file} and `--format` {name} contradict each other; give one.")
+    return file.suffix
 
 
 def _digits(f: float) -> str:
