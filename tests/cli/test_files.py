@@ -68,7 +68,7 @@ def test_quality(veriscale, refused, shot, tmp_path):
         "restore", shot, *FAST, "--quality", 0, "--format", "jpeg"
     )
     assert "--quality is for JPEG and WebP, and shot_x2.png is neither" in refused(
-        "restore", shot, *FAST, "--quality", 80
+        "restore", shot, *FAST, "--quality", 80, "--dry-run"
     )
     assert sorted(tmp_path.iterdir()) == before
 
@@ -153,10 +153,11 @@ def test_an_error_names_its_file(veriscale, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (3, 3)).save(tmp_path / folder / "same.png")
-    code, _, err = veriscale("restore", tmp_path, *FAST)
-    assert code == 2
-    for folder in ("a", "b"):
-        assert said_of(err, f"veriscale: {tmp_path / folder / 'same.png'}: ")
+    for options in ((), ("--crop", "9,9,9,9")):  # that sentence says the name and not the folder
+        code, _, err = veriscale("restore", tmp_path, *FAST, *options)
+        assert code == 2
+        for folder in ("a", "b"):
+            assert said_of(err, f"veriscale: {tmp_path / folder / 'same.png'}: ")
     code, _, err = veriscale("restore", tmp_path / "a", *FAST)  # a folder of one
     assert said_of(err, f"veriscale: {tmp_path / 'a' / 'same.png'}: ")
 
