@@ -83,8 +83,8 @@ HOLDS: dict[str, Callable[[Photo], bool]] = {
 }
 
 
-def survival(name: str, held: tuple[str, ...], kind: str, folder: Path, prior: str = "photo") -> dict[str, bool]:
-    """Which of the things that a file holds its result has, or has a remark about in their place.
+def survival(name: str, held: tuple[str, ...], kind: str, folder: Path, prior: str = "photo") -> dict[str, int]:
+    """Which of the things that a file holds its result has, and how many of the others no remark speaks of.
 
     Args:
         name: of `odd_files.RICH`.
@@ -94,7 +94,7 @@ def survival(name: str, held: tuple[str, ...], kind: str, folder: Path, prior: s
         prior: a name.
 
     Returns:
-        By key whether the result has it; those that it has not and that no remark speaks of are under "in silence".
+        By key 1 where the result has it; under "in silence" the number of those that nothing is said of.
     """
     RICH[name][0](folder / name)
     code, said = command("restore", folder / name, *options(prior), "--format", kind, "-o", folder / "out")
@@ -102,10 +102,10 @@ def survival(name: str, held: tuple[str, ...], kind: str, folder: Path, prior: s
         raise SystemExit(f"{name} as {kind}: {said}")
     (file,) = (f for f in (folder / "out").iterdir() if f.suffix != ".json")
     result = read_photo(file)
-    survived = {key: HOLDS[key](result) for key in held}
+    survived = {key: int(HOLDS[key](result)) for key in held}
     words = {"more than 8 bits": "reduced from", "ICC": "ICC profile", "dpi": "resolution in dpi"}
     silent = [key for key, there in survived.items() if not there and words.get(key, key) not in said]
-    return survived | {"in silence": bool(silent)}
+    return survived | {"in silence": len(silent)}
 
 
 def rows(folder: Path) -> tuple[list[Row], list[str]]:
@@ -134,9 +134,9 @@ def rows(folder: Path) -> tuple[list[Row], list[str]]:
             Row(
                 f"input.kinds.survives.{ident}",
                 f"{suffix} {words}: of what it holds lost without a word; beside it what is kept",
-                int(silent),
+                silent,
                 bar="<= 0",
-                against={key: int(there) for key, there in kept.items()},
+                against=kept,
             )
         )
     return made, [f"{name}: {what}" for name, what in wrong.items()]

@@ -27,7 +27,8 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
         seed: of the noise, which depends on the photograph too.
 
     Returns:
-        The measurement; of an operator whose measurements are no pictures its coefficients, for a float file.
+        The measurement, without EXIF; of an operator whose measurements are no pictures its coefficients, for a float
+        file.
 
     Raises:
         InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
