@@ -61,4 +61,4 @@ def test_what_is_lost_in_silence_is_told(kinds, tmp_path, monkeypatch):
     like = Photo.like
     monkeypatch.setattr(Photo, "like", lambda *of: Photo(like(*of).pixels, like(*of).alpha, 16, None, like(*of).dpi))
     found = kinds.survival("rich.png", held, "keep", tmp_path / "c")
-    assert (found["ICC"], found["in silence"]) == (False, True)
+    assert (found["ICC"], found["EXIF"], found["in silence"]) == (0, 0, 2)

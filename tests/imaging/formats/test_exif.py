@@ -59,6 +59,13 @@ def test_what_is_true_stays_and_what_is_untrue_goes(endian):
     assert exif.parse(camera(endian)) == (6, (72, 72))
 
 
+def test_many_large_values_take_no_more_memory_than_a_block():
+    entries = b"".join(struct.pack("<HHII", tag, 7, 60_000, 0) for tag in range(1, 100))
+    first = struct.pack("<4sIHHHIII", b"II*\0", 8, 1, 34665, 4, 1, 26, 0)
+    block = first + struct.pack("<H", 99) + entries + bytes(60_000)
+    assert len(exif.kept(block)) < 2**20 + 1000
+
+
 def test_nothing_to_keep_is_none():
     block = Image.Exif()
     block[274] = 3

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from veriscale.imaging.photo import Photo
+from veriscale.imaging.write import write_photo
+from veriscale.workflows.tools import black_box
 from veriscale.workflows.tools.black_box import ToolError, run_tool
 from veriscale.workflows.tools.command_template import parse_command
 
@@ -85,6 +87,13 @@ def test_profile_and_format_are_the_pictures_and_the_resolution_grows():
     given = Photo(given.pixels, icc=b"profile", dpi=(72.0, 96.0), format="jpeg")
     made = enlarge("same", given)
     assert (made.icc, made.dpi, made.format) == (b"profile", (288.0, 384.0), "jpeg")
+
+
+def test_exif_is_the_pictures_and_the_tool_does_not_see_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(black_box, "write_photo", lambda p, path: [seen.append(p.exif), write_photo(p, path)])
+    assert enlarge("same", Photo(picture().pixels, exif=b"block")).exif == b"block"
+    assert seen == [None]
 
 
 def test_a_tool_may_write_more_bits_than_it_was_given():

@@ -7,7 +7,7 @@ byte. Source: CIPA DC-008 (Exif 2.32) §4.6; TIFF 6.0 §2.
 import io
 import os
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any, Literal
@@ -30,7 +30,8 @@ _KEPT = {DESCRIPTION, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 
 # Untrue of a restored picture: coding, compression, what counts its pixels or those of the sensor, the rules of a
 # camera's file system, and the maker's note, with previews and with places in a file that it is no longer in.
 _UNTRUE = {37121, 37122, 37396, 37500, 40962, 40963, 40965, 41486, 41487, 41488, 41492}
-_MOST = 1 << 16  # bytes of a value, and entries of a folder: more than a block can hold
+_ENTRIES, _ROOM = 1 << 16, 1 << 20  # most tags of a folder, and bytes of what they hold in all
+_OF_A_FILE = {273, 279, 288, 289, 320, 324, 325, 700, 33723, 34377, 34675}  # what may be large there, and is not EXIF
 _DAMAGE = (struct.error, KeyError, OverflowError, OSError)
 
 Tags = dict[int, "tuple[int, bytes] | bytes | Tags"]
@@ -69,25 +70,27 @@ class _Tiff:
         form = "Q" if self.big else "H"
         (count,) = self.at(folder, form)
         size = 20 if self.big else 12
-        for k in range(min(count, _MOST)):
+        for k in range(min(count, _ENTRIES)):
             yield self.at(folder + struct.calcsize(form) + k * size, f"{size}s")[0]
 
-    def values(self, folder: int) -> dict[int, tuple[int, bytes]]:
-        """Kind and content of the tags, up to the first that is damaged and without those that are too large."""
+    def values(self, folder: int, without: Container[int]) -> dict[int, tuple[int, bytes]]:
+        """Kind and content of the other tags, up to the first that is damaged and without what is too large."""
         found: dict[int, tuple[int, bytes]] = {}
+        room = _ROOM
         with suppress(*_DAMAGE):
             for entry in self.entries(folder):
                 tag, kind, count = struct.unpack_from(f"{self.order}HH{self.number}", entry)
                 body, size = entry[-self.width :], _SIZES.get(kind, 0) * count
-                if len(body) < size <= _MOST:
+                if tag in without or not 0 < size <= room:
+                    continue
+                if len(body) < size:
                     (body,) = self.at(struct.unpack(self.order + self.number, body)[0], f"{size}s")
-                if 0 < size <= len(body):
-                    found[tag] = (kind, body[:size])
+                found[tag], room = (kind, body[:size]), room - size
         return found
 
     def first(self) -> dict[int, tuple[int, bytes]]:
         """Those of the first folder."""
-        return self.values(self.at(self.width, self.number)[0])
+        return self.values(self.at(self.width, self.number)[0], _OF_A_FILE)
 
     def value(self, found: tuple[int, bytes] | None, usual: float) -> float:
         """A number that is a whole one or a ratio."""
@@ -103,8 +106,7 @@ class _Tiff:
         first = self.first()
         tags: Tags = {tag: value for tag, value in first.items() if tag in _KEPT}
         for folder in first.keys() & {_CAMERA, _GPS}:
-            below = self.values(int(self.value(first[folder], 0)))
-            tags[folder] = {tag: value for tag, value in below.items() if tag not in _UNTRUE}
+            tags[folder] = {**self.values(int(self.value(first[folder], 0)), _UNTRUE)}
         return {tag: value for tag, value in tags.items() if value}
 
 

@@ -17,7 +17,6 @@ from veriscale.imaging.photo import Photo, from_array
 
 def read(path: Path, max_pixels: int) -> Photo:
     """Read 8-bit grey and colour; of a multi-picture file (phones, stereo cameras) the main picture."""
-    image: Any
     image, array, _ = decoded(JpegImagePlugin.JpegImageFile, "JPEG", path, max_pixels)
     info, tables = image.info, image.quantization  # without loss there are no tables
     orientation, dpi = exif.parse(info.get("exif", b""))

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from PIL import ImageFile
 from veriscale.errors import InputError
 from veriscale.imaging.formats.guard import check_size, decoding, quiet
 
+Plugin = TypeVar("Plugin", bound=ImageFile.ImageFile)
 
-def decoded(
-    plugin: type[ImageFile.ImageFile], title: str, path: Path, max_pixels: int
-) -> tuple[ImageFile.ImageFile, NDArray[Any], bytes]:
+
+def decoded(plugin: type[Plugin], title: str, path: Path, max_pixels: int) -> tuple[Plugin, NDArray[Any], bytes]:
     """The only picture of a file.
 
     Args:
@@ -37,9 +37,9 @@ def decoded(
             check_size(path, *image.size, max_pixels)
             if getattr(image, "is_animated", False):
                 raise InputError(f"{path} is animated; save the frame you want as a picture of its own")
-            clear = "RGBA" if "transparency" in image.info else "RGB"
-            mode = {"1": "L", "P": clear, "PA": "RGBA"}.get(image.mode, image.mode)
-            if mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
-                raise InputError(f"{path} is {mode}, made for print; convert it to RGB first")
-            image.load()
-            return image, np.asarray(image.convert(mode)), data
+        clear = "RGBA" if "transparency" in image.info else "RGB"
+        mode = {"1": "L", "P": clear, "PA": "RGBA"}.get(image.mode, image.mode)
+        if mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
+            raise InputError(f"{path} is {mode}, made for print; convert it to RGB first")
+        image.load()
+        return image, np.asarray(image if mode == image.mode else image.convert(mode)), data

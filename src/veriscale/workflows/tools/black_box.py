@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO
@@ -57,7 +58,7 @@ def run_tool(template: CommandTemplate, picture: Photo, scale: int, *, timeout: 
     """
     with tempfile.TemporaryDirectory(prefix="veriscale-", ignore_cleanup_errors=True) as folder:
         source, target = Path(folder, "in.png"), Path(folder, "out.png")
-        write_photo(picture, source)
+        write_photo(replace(picture, exif=None), source)
         _run(template.words(str(source), str(target)), timeout)
         output = _read(target)
     height, width = scale * picture.height, scale * picture.width
