@@ -31,7 +31,6 @@ _KEPT = {DESCRIPTION, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 
 # camera's file system, and the maker's note, with previews and with places in a file that it is no longer in.
 _UNTRUE = {37121, 37122, 37396, 37500, 40962, 40963, 40965, 41486, 41487, 41488, 41492}
 _ENTRIES, _ROOM = 1 << 16, 1 << 20  # most tags of a folder, and bytes of what they hold in all
-_OF_A_FILE = {273, 279, 288, 289, 320, 324, 325, 700, 33723, 34377, 34675}  # what may be large there, and is not EXIF
 _DAMAGE = (struct.error, KeyError, OverflowError, OSError)
 
 Tags = dict[int, "tuple[int, bytes] | bytes | Tags"]
@@ -73,7 +72,7 @@ class _Tiff:
         for k in range(min(count, _ENTRIES)):
             yield self.at(folder + struct.calcsize(form) + k * size, f"{size}s")[0]
 
-    def values(self, folder: int, without: Container[int]) -> dict[int, tuple[int, bytes]]:
+    def values(self, folder: int, without: Container[int] = ()) -> dict[int, tuple[int, bytes]]:
         """Kind and content of the other tags, up to the first that is damaged and without what is too large."""
         found: dict[int, tuple[int, bytes]] = {}
         room = _ROOM
@@ -90,7 +89,7 @@ class _Tiff:
 
     def first(self) -> dict[int, tuple[int, bytes]]:
         """Those of the first folder."""
-        return self.values(self.at(self.width, self.number)[0], _OF_A_FILE)
+        return self.values(self.at(self.width, self.number)[0])
 
     def value(self, found: tuple[int, bytes] | None, usual: float) -> float:
         """A number that is a whole one or a ratio."""
