@@ -17,6 +17,7 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.settings import Settings, settled
 from veriscale.trust.discrepancies import parse_discrepancy
+from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import make_loss, staircase
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import Staircase
@@ -44,6 +45,12 @@ class Records:
 
 def measuring() -> Measuring:
     return Measuring(Downsample(SCALE), GaussianNoise(0.0), 3, Size(SIDE, SIDE))
+
+
+def loss_of(text: str) -> Loss:
+    """`area`, or with its tau `area>0.02`."""
+    name, _, tau = text.partition(">")
+    return make_loss(name, float(tau) if tau else None)
 
 
 def trusted(quantiles: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -115,7 +122,7 @@ def staircase_record(
     steps = {}
     for loss, apart in kinds:
         discrepancy = parse_discrepancy(apart)
-        stairs = staircase(make_loss(loss), [(score, discrepancy(picture, truth))], discrepancy.bound)
+        stairs = staircase(loss_of(loss), [(score, discrepancy(picture, truth))], discrepancy.bound)
         steps[f"{loss} {apart}"] = [stairs.scores.tolist(), stairs.losses.tolist()]
     order = np.argsort(score, axis=None, kind="stable")
     at = np.linspace(0, order.size - 1, LEVELS).astype(int)

@@ -78,7 +78,8 @@ def main() -> None:
         bar = task == "blur"
 
         def raised(values: list[float], operator=operator) -> float:
-            return float(np.mean([verdict(v, operator).alarm for v in values]))
+            verdicts = [verdict(v, operator) for v in values]
+            return float(np.mean([v.alarm or v.overstated for v in verdicts]))
 
         usual = verdict(1.0, operator)
         middle = np.log(usual.low * usual.high) / 2
@@ -122,7 +123,8 @@ def main() -> None:
                 against={"area under ROC": area_under_curve(oddness(right), oddness(everything))},
             )
         )
-    notes = "100 centre crops of 128² of BSD100; the user states the operator of the task and s = 0.05."
+    notes = "100 centre crops of 128² of BSD100; the user states the operator of the task and s = 0.05. What is said "
+    notes += "of a measurement that is less noisy than was stated counts as an alarm."
     write_results("zeroshot_alarm", rows, notes, time.monotonic() - begun)
 
 

@@ -66,7 +66,9 @@ class Settings:
     score_files: str | None = _setting(
         "Your own maps, where the score is files: a path with {stem} for the picture's name."
     )
-    timeout: float | None = _setting("Seconds a tool may take for one run; 600 by default.")
+    timeout: float | None = _setting(
+        "Seconds a tool may take for one run; those of the certificate, else 600, by default."
+    )
     anchor: str | None = _setting(
         "First stage: mean (the prior's encoder), fast or paper; what fits the measurement by default.",
         commands=("restore",),

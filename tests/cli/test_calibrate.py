@@ -157,7 +157,7 @@ def test_a_stochastic_tool_is_run_again_and_a_deterministic_one_refused(veriscal
     assert veriscale("calibrate", few, "--command", tool(noisy), *options)[0] == 0
     assert library.read_certificate(output).binding.restoration.samples == 2
     sentence = refused("calibrate", few, "--command", tool(RESIZE), *options, "--force", "--quiet")
-    assert "the same picture 2 times" in sentence
+    assert "the same picture every time on every picture" in sentence
     assert "choose --score gradient or perturbed" in sentence
 
 

@@ -31,7 +31,7 @@ def test_a_tool_is_run_as_it_was_calibrated(veriscale, cat, resizer, tmp_path):
     run = json.loads((tmp_path / "out" / "cat_x4.run.json").read_text())
     assert (run["mode"], run["command"], run["certificate"]["dial"]) == ("tool", resizer, None)
     page = (tmp_path / "out" / "cat_x4_report.html").read_text()
-    assert "It speaks of the pictures on which the tool succeeds." in page
+    assert "It speaks of the pictures on which the tool succeeds within 600 s." in page
     repeat = ("restore", "--from", tmp_path / "out" / "cat_x4.run.json", "-o", tmp_path / "again")
     code, _, err = veriscale(*repeat)  # a run.json may be a stranger's: it names no program that is run
     assert (code, "if you trust it, give it as --command" in err) == (2, True)

@@ -142,3 +142,17 @@ def test_paths_that_would_not_read_back(tmp_path):
     np.save(tmp_path / "a, b.npy", np.ones((3, 3)))
     a = parse_operator("blur:kernel=a, b.npy,boundary=reflect", tmp_path)
     assert parse_operator(str(a)) == a
+
+
+def test_contents_are_what_the_files_hold(tmp_path):
+    def contents():
+        return parse_operator(f"blur:kernel={tmp_path}/k.npy + inpaint:mask={tmp_path}/m.npy").contents
+
+    mask = (np.arange(64).reshape(8, 8) % 3 == 0).astype(np.float32)
+    np.save(tmp_path / "k.npy", np.ones((3, 3)))
+    np.save(tmp_path / "m.npy", mask)
+    kernel, holes = contents()
+    np.save(tmp_path / "m.npy", 1 - mask)
+    assert contents()[0] == kernel
+    assert contents()[1] != holes
+    assert parse_operator("blur:kernel=gaussian,std=1 + inpaint:keep=0.5").contents == ()

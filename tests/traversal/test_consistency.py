@@ -70,11 +70,16 @@ def test_no_bounds_outside_of_what_was_measured(noise_std):
     assert "not on the prior's card" in verdict.sentence()
 
 
-@pytest.mark.parametrize("value, alarm", [(0.3, False), (0.1, True), (1.0, True)])
-def test_the_alarm_is_raised_outside_of_the_bounds(value, alarm):
+@pytest.mark.parametrize(
+    "value, alarm, overstated",
+    [(0.3, False, False), (1.0, True, False), (float("nan"), True, False), (0.19, False, False), (0.13, False, True)],
+)
+def test_the_alarm_is_raised_above_the_bounds_and_far_below_something_else_is_said(value, alarm, overstated):
     verdict = judge(CARD, OPERATORS["box"], 0.1 * 10**-0.5, "fast", value, 10**9)
-    assert verdict.alarm is alarm
+    assert (verdict.alarm, verdict.overstated) == (alarm, overstated)
     assert ("ALARM" in verdict.sentence()) is alarm
+    assert ("the measurement is less noisy than was said" in verdict.sentence()) is overstated
+    assert ("not above what is usual (0.2 to 0.4" in verdict.sentence()) is not (alarm or overstated)
 
 
 def test_other_operators_and_anchors_are_not_judged_by_these_bounds():

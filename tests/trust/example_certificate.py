@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
+from veriscale.trust.certificate import PROTOCOL, Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.facts import Facts, PriorFacts
 from veriscale.trust.losses.registry import make_loss, staircase
 
 FACTS = PriorFacts(
     prior="0" * 64,
+    card="1" * 64,
     mode="conditional",
     operator="downsample:factor=4,kernel=bicubic",
     scale=4,
@@ -52,7 +53,7 @@ def example_certificate(
     wanted, apart = make_loss(loss), parse_discrepancy(discrepancy)
     binding = Binding(
         restoration=restoration,
-        unit=Unit("picture", SIDE, SIDE, "RGB"),
+        unit=Unit("picture", SIDE, SIDE, "RGB", 8),
         score="predictor",
         loss=loss,
         tau=wanted.tau,
@@ -63,10 +64,21 @@ def example_certificate(
         n=len(maps),
         leaked=0,
         delta=None,
+        declared=[],
+        protocol=PROTOCOL,
     )
     certificate = Certificate(
         binding,
-        {"date": "2026-01-01", "files": {"a": ["1" * 64]}, "failed": {}},
+        {
+            "versions": {"veriscale": "0.1.0"},
+            "machine": "x86_64",
+            "date": "2026-01-01",
+            "files": {"a": ["1" * 64]},
+            "trained_on": None,
+            "left_out": {},
+            "failed": {},
+            "timeout": None,
+        },
         tuple(staircase(wanted, [pair], apart.bound) for pair in maps),
         np.random.default_rng(1).normal(0, 3, (len(maps), 7)),
         np.stack([score_quantiles([score]) for score, _ in maps]),

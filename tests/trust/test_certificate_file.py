@@ -81,6 +81,12 @@ def restored(**facts):
     return lambda d: d | {"binding": d["binding"] | {"restoration": d["binding"]["restoration"] | facts}}
 
 
+def older(document):
+    """As it was before the card was bound."""
+    facts = {k: v for k, v in document["binding"]["restoration"].items() if k != "card"}
+    return document | {"binding": document["binding"] | {"restoration": facts}}
+
+
 def packed_steps(scores, rises):
     return packed(np.float32(scores), np.uint32(rises))
 
@@ -94,6 +100,11 @@ def packed_steps(scores, rises):
         (lambda d: d | {"binding": d["binding"] | {"n": 2}}, "speaks of 2 units and holds 3"),
         (lambda d: d | {"binding": d["binding"] | {"loss": "sup"}}, "has no tau"),
         (lambda d: d | {"statistics": d["statistics"][:2]}, "speaks of 3 units"),
+        (lambda d: d | {"statistics": d["statistics"] * 2}, "speaks of 3 units and holds 6 rows of drift statistics"),
+        (lambda d: d | {"statistics": [[1e7] * 7] * 3}, "statistics are none of pictures"),
+        (older, "not valid: Object missing required field `card`; calibrate again"),
+        (lambda d: d | {"quantiles": packed(np.linspace(3, 0, 303, dtype=np.float32))}, "quantiles are not in order"),
+        (lambda d: d | {"quantiles": packed(np.full(303, np.nan, np.float32))}, "quantiles are not in order"),
         (lambda d: d | {"quantiles": d["quantiles"][:-10]}, "not valid"),
         (lambda d: d | {"sizes": [2000, 0, 0]}, "more than 1024 steps"),
         (lambda d: d | {"binding": d["binding"] | {"bound": 0.5}}, "B is 0.5 where 1 belongs"),

@@ -52,6 +52,24 @@ def test_p_is_uniform_for_exchangeable_statistics_however_odd(n):
         assert low <= np.mean(p <= level + 1e-12) <= high
 
 
+def folders(rng, n, pictures=10):
+    """Statistics of the pictures of n folders, which resemble each other within a folder: (n, pictures, 3)."""
+    return rng.normal(0, 10, (n, 1, 3)) + rng.normal(0, 1, (n, pictures, 3))
+
+
+@pytest.mark.parametrize("kept, valid", [(1, True), (10, False)])
+def test_one_picture_a_folder_gives_a_uniform_p_and_all_of_them_do_not(kept, valid):
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(1000):
+        whole = folders(rng, 21)
+        p.append(p_value(whole[:20, :kept].reshape(-1, 3), whole[20, 0]))
+    for level in np.arange(1, 21) / 21:
+        low, high = binom.ppf([1e-4, 1 - 1e-4], len(p), level) / len(p)
+        assert not valid or low <= np.mean(np.array(p) <= level + 1e-12) <= high
+    assert valid or np.mean(np.array(p) < 0.05) > 0.1
+
+
 def test_a_score_that_leaves_the_new_one_out_is_not_valid():
     def learned_elsewhere(calibration, new):  # the usual mistake: distances from a model of the calibration alone
         mean, inverse = calibration.mean(0), np.linalg.inv(np.cov(calibration.T) + np.eye(len(new)))

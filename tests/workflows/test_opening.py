@@ -3,11 +3,14 @@
 import shutil
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from tests.conftest import RESIZE
 
 import veriscale
+from veriscale.diffusion.checkpoint import save_prior
+from veriscale.diffusion.prior import Networks
 from veriscale.errors import InputError
 from veriscale.settings import Settings, settled
 from veriscale.workflows.certifying.calibration import calibrate
@@ -63,6 +66,19 @@ def test_a_prior_that_is_not_installed_is_named_by_its_hash(certificate, tmp_pat
     (tmp_path / "broken.safetensors").write_bytes(b"no prior")
     with pytest.raises(InputError, match=r"which is not installed; name its file with prior\.$"):
         certified_prior(certificate)
+
+
+def test_of_two_priors_with_one_network_the_certified_card_is_found(tiny, certificate, tmp_path, monkeypatch):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path))
+    other = msgspec.structs.replace(tiny.card, dial=[])
+    save_prior(Networks(tiny.encoder, tiny.denoiser, tiny.predictor), other, tmp_path / "a.safetensors")
+    assert certified_prior(certificate) == str(tmp_path / "a.safetensors")
+    y = np.full((12, 12, 3), 128, np.uint8)
+    with pytest.raises(InputError, match=r"^The certificate is for card "):
+        veriscale.restore(y, certificate=certificate, device="cpu")
+    save_prior(Networks(tiny.encoder, tiny.denoiser, tiny.predictor), tiny.card, tmp_path / "b.safetensors")
+    assert certified_prior(certificate) == str(tmp_path / "b.safetensors")
+    assert veriscale.restore(y, certificate=certificate, device="cpu").trusted is not None
 
 
 def test_a_tool_under_its_certificate(tools):

@@ -1,5 +1,6 @@
 """What a prior's file says of itself: the card in the header of its checkpoint."""
 
+import hashlib
 import math
 from typing import Any
 
@@ -186,6 +187,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tensors_sha256: str = ""
     predictor_sha256: str = ""
     format_version: int = FORMAT_VERSION
+
+    @property
+    def deciding_sha256(self) -> str:
+        """Of everything on it that decides pictures beside the tensors: sizes, modes and dial tables."""
+        return hashlib.sha256(msgspec.json.encode((self.network, self.modes, self.dial))).hexdigest()
 
     def mode(self, scale: int) -> Mode:
         """The mode of a scale the card knows, 0 for the unconditional one."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
+from veriscale.imaging.picture import content_hash
 from veriscale.physics.blur_kernel import gaussian_kernel, read_kernel
 from veriscale.physics.keys import check_path, check_range, path_from
 from veriscale.physics.operator import LinearOperator, Shape
@@ -219,6 +220,11 @@ class Blur(LinearOperator):
         if self._taps is None:
             return self
         return path_from(self, "kernel", folder)
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """That of its kernel, where it is from a file."""
+        return () if self._taps is None else (content_hash(self._taps),)
 
     def __str__(self) -> str:
         parts = [f"kernel={self.kernel}"]

@@ -111,6 +111,11 @@ class Composition(Operator):
         return compose([part.beside(folder) for part in self.parts])
 
     @property
+    def contents(self) -> tuple[str, ...]:
+        """Those of all parts."""
+        return tuple(held for part in self.parts for held in part.contents)
+
+    @property
     def divisible(self) -> bool:
         """Whether every part is."""
         return all(part.divisible for part in self.parts)

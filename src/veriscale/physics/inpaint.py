@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from veriscale.decimals import shortest
 from veriscale.errors import InputError
+from veriscale.imaging.picture import content_hash
 from veriscale.imaging.read import read_photo
 from veriscale.physics.keys import check_path, check_range, check_seed, path_from
 from veriscale.physics.masked import Masked, random_subset
@@ -105,6 +106,11 @@ class Inpaint(Masked):
         if self.mask is None:
             return self
         return path_from(self, "mask", folder)
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """That of its mask, where it is from a file."""
+        return () if self._pixels is None else (content_hash(self._pixels),)
 
     def __str__(self) -> str:
         if self.keep is not None:

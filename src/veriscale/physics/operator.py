@@ -77,6 +77,11 @@ class Operator(ABC):
         return self
 
     @property
+    def contents(self) -> tuple[str, ...]:
+        """A hash of what each of its files holds, in the order of its string."""
+        return ()
+
+    @property
     def divisible(self) -> bool:
         """Whether a part of a measurement is that of a part by the same string: holes are elsewhere there."""
         return self.local

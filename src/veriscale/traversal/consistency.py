@@ -13,6 +13,7 @@ from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.operator import Operator
 
 WHOLE_PIXELS = 1 << 21  # of the truth; above, consistency is that of so many in the middle
+FAR = 1.5  # below what is usual by more than this factor, a value is said too
 _LEAST, _MOST = 1e-4, 1e4  # levels between which `consistent` looks
 
 
@@ -31,8 +32,13 @@ class Verdict:
 
     @property
     def alarm(self) -> bool:
-        """Whether the value is outside of what is usual."""
-        return self.low is not None and self.high is not None and not self.low <= self.value <= self.high
+        """Whether the value is above what is usual: more is left of the measurement than its noise explains."""
+        return self.high is not None and not self.value <= self.high
+
+    @property
+    def overstated(self) -> bool:
+        """Whether it is far below: less is left than the noise would leave. A little below is no sign of anything."""
+        return self.low is not None and FAR * self.value < self.low
 
     def sentence(self) -> str:
         """One line for a person."""
@@ -41,7 +47,9 @@ class Verdict:
         usual = f"{self.low:.3g} to {self.high:.3g} on validation photographs"
         if self.alarm:
             return f"ALARM: consistency {self.value:.3g}, usually {usual}: the operator or the noise looks wrong"
-        return f"consistency {self.value:.3g}, as usual ({usual})"
+        if self.overstated:
+            return f"consistency {self.value:.3g}, usually {usual}: the measurement is less noisy than was said"
+        return f"consistency {self.value:.3g}, not above what is usual ({usual})"
 
 
 def verdict(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.drift import p_value
-from veriscale.trust.facts import Facts, PriorFacts, ToolFacts
+from veriscale.trust.facts import Count, Facts, PriorFacts, ToolFacts
 from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import make_loss
 from veriscale.trust.modes import Guarantee
@@ -33,11 +33,11 @@ class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bits: of the measurement and of the delivered picture.
     """
 
-    kind: str
-    width: int | None
-    height: int | None
-    colour: str
-    bits: int = 8
+    kind: Literal["picture", "folder"]
+    width: Count | None
+    height: Count | None
+    colour: Literal["RGB", "grey"]
+    bits: Count
 
 
 class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,8 +67,29 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n: int
     leaked: int
     delta: float | None
-    declared: list[str] = []
-    protocol: int = PROTOCOL
+    declared: list[str]
+    protocol: int
+
+
+class Information(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a certificate tells beside what it binds.
+
+    Attributes:
+        versions, machine, date: of the calibration.
+        files: hashes of each unit's pictures.
+        trained_on: how many of them the prior has seen; None where nobody knows.
+        left_out, failed: why, by the name of the picture or unit.
+        timeout: seconds that a tool had for a run.
+    """
+
+    versions: dict[str, str]
+    machine: str
+    date: str
+    files: dict[str, list[str]]
+    trained_on: int | None
+    left_out: dict[str, str]
+    failed: dict[str, str]
+    timeout: Annotated[float, msgspec.Meta(gt=0)] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +98,9 @@ class Certificate:
 
     Attributes:
         binding: what must be the same in use.
-        information: what need not be: version, device, date, hashes of the calibration files, those left out.
+        information: what need not be: the fields of `Information`.
         staircases: one per unit.
-        statistics: (pictures, K) of the measurements, for the drift check.
+        statistics: (n, K) of a measurement of each unit, for the drift check.
         quantiles: (n, Q) of each unit's scores, from the lowest to the highest, for shares of pixels below a threshold.
         sha256: of the content. It shows an accident, not a forgery: it is no signature.
     """

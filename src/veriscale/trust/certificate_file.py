@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
-from veriscale.trust.certificate import PROTOCOL, QUANTILES, Binding, Certificate
+from veriscale.trust.certificate import PROTOCOL, QUANTILES, Binding, Certificate, Information
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.facts import facts_of
 from veriscale.trust.losses.registry import make_loss
@@ -28,6 +28,7 @@ from veriscale.trust.staircase import RESOLUTION, STEPS, Staircase
 
 FORMAT = "veriscale certificate"
 VERSION = 1  # of the file
+_LARGEST = 1e6  # of the drift statistics, which are tenths of logarithms and of shares
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,8 +82,8 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
     except OSError as error:
         raise InputError(f"Certificate {path} cannot be read: {error.strerror}.") from error
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"Certificate {path} is truncated or is no JSON ({error}); copy it again.") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{path} is no certificate of veriscale calibrate.")
@@ -97,9 +98,16 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         file = msgspec.convert(document, File, dec_hook=lambda kind, given: facts_of(given))
         staircases = _unpacked(file)
         statistics = np.array(file.statistics, np.float64)
-        msgspec.convert(file.information, _Information)
+        if statistics.ndim != 2 or not (np.abs(statistics) < _LARGEST).all():
+            raise ValueError("its statistics are none of pictures")
+        msgspec.convert(file.information, Information)
         quantiles = _numbers(file.quantiles, len(file.sizes) * QUANTILES).view("<f4").astype(np.float32)
         quantiles = quantiles.reshape(len(file.sizes), QUANTILES)
+        if not (quantiles[:, 1:] >= quantiles[:, :-1]).all():
+            raise ValueError("a unit's quantiles are not in order")
+        for what, held in (("units", len(staircases)), ("rows of drift statistics", len(statistics))):
+            if held != file.binding.n:
+                raise ValueError(f"it speaks of {file.binding.n} units and holds {held} {what}")
         _check_binding(file.binding)
     except (msgspec.ValidationError, ValueError, OverflowError, zlib.error, InputError) as error:
         raise InputError(f"Certificate {path} is not valid: {error}; calibrate again.") from error
@@ -108,16 +116,7 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
             f"Certificate {path} was measured by protocol {file.binding.protocol}, and this library measures by "
             f"{PROTOCOL}: calibrate again."
         )
-    if not file.binding.n == len(staircases) == len(quantiles) <= len(statistics):
-        raise InputError(f"Certificate {path} speaks of {file.binding.n} units and holds {len(staircases)}.")
     return Certificate(file.binding, file.information, staircases, statistics, quantiles, file.sha256)
-
-
-class _Information(msgspec.Struct):
-    """What is read of the rest."""
-
-    files: dict[str, list[str]] = {}
-    failed: dict[str, str] = {}
 
 
 def _check_binding(binding: Binding) -> None:

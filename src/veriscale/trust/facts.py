@@ -1,11 +1,12 @@
 """How a certified result and its score are made: facts that must be the same in use as in calibration."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 Dtype = Literal["float32", "bfloat16", "float16"]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class Facts:
@@ -20,7 +21,7 @@ class Facts:
 
     operator: str
     noise: str
-    scale: int | None
+    scale: Count | None
 
     def given(self) -> dict[str, Any]:
         """The facts that are there, by name, in the order of the file."""
@@ -37,8 +38,10 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
 
     Attributes:
         prior: sha256 of its tensors.
+        card: sha256 of what its card says that decides pictures: `Card.deciding_sha256`.
         mode: "conditional" or "zero-shot".
         operator, scale, noise: as of all facts.
+        operator_files: hashes of what the files hold that the operator names, as `Operator.contents`.
         anchor, consistent, dial: as of a request.
         runtime, dtype: what ran the networks, and in which numbers.
         guides: none so far.
@@ -48,23 +51,25 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
     """
 
     prior: str
-    mode: str
+    card: str
+    mode: Literal["conditional", "zero-shot"]
     operator: str
-    scale: int | None
+    scale: Count | None
     noise: str
     anchor: str
     consistent: bool
-    dial: float
+    dial: Annotated[float, Meta(ge=0, le=1)]
     runtime: str
     dtype: Dtype
     guides: list[str]
+    operator_files: str | UnsetType = UNSET
     preset: dict[str, int | float | None] | UnsetType = UNSET
     posterior: str | UnsetType = UNSET
     sampler: str | UnsetType = UNSET
-    steps: int | UnsetType = UNSET
+    steps: Count | UnsetType = UNSET
     path: str | UnsetType = UNSET
-    samples: int | UnsetType = UNSET
-    seed: int | UnsetType = UNSET
+    samples: Count | UnsetType = UNSET
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType = UNSET
     predictor: str | UnsetType | None = UNSET
 
 
@@ -82,9 +87,9 @@ class ToolFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True):
     command: str
     tool: str
     operator: str
-    scale: int
+    scale: Count
     noise: str
-    samples: int | UnsetType = UNSET
+    samples: Count | UnsetType = UNSET
     perturbations: list[str] | UnsetType = UNSET
 
 

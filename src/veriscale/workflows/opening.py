@@ -150,14 +150,18 @@ def certified_prior(certificate: Certificate) -> str:
     Raises:
         InputError: it is for a tool, or no such prior is installed.
     """
-    sha256 = certified_facts(certificate).prior
+    facts = certified_facts(certificate)
+    cards = {}
     for path in known_priors().values():
         try:
-            if read_card(path).tensors_sha256 == sha256:
-                return str(path)
+            cards[str(path)] = read_card(path)
         except InputError:
             continue  # a broken file is not the one that is looked for
-    raise InputError(
-        f"The certificate is for a prior with sha256 {sha256[:12]}…, which is not installed; name its file "
-        "with `--prior`."
-    )
+    fitting = [path for path, card in cards.items() if card.tensors_sha256 == facts.prior]
+    if not fitting:
+        raise InputError(
+            f"The certificate is for a prior with sha256 {facts.prior[:12]}…, which is not installed; name its file "
+            "with `--prior`."
+        )
+    # One with another card will be refused, with the words for it.
+    return next((path for path in fitting if cards[path].deciding_sha256 == facts.card), fitting[0])

@@ -63,6 +63,24 @@ def test_sup_in_the_order_of_any_float(score, d):
         assert steps.at(t) / RESOLUTION == float(stored_loss_at(SMALL["sup"], [(score, d)], t, 1.0))
 
 
+signed = st.sampled_from([-0.0, 0.0, 0.25, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("loss", SMALL.values(), ids=SMALL)
+@given(
+    arrays(np.float32, (3, 7), elements=st.sampled_from([-1.0, -0.0, 0.0, 1.0])),
+    arrays(np.float32, (3, 7), elements=signed),
+)
+def test_the_sign_of_zero_decides_nothing(loss, score, d):
+    """−0.0 is no smaller and no larger than 0.0, though its bits lie above those of every other number."""
+    steps, plain = (staircase(loss, [pair], 1.0) for pair in ((score, d), (score + 0, d + 0)))
+    assert steps.scores.tobytes() == plain.scores.tobytes()
+    assert steps.losses.tobytes() == plain.losses.tobytes()
+    for t in (*candidates([[(score, d)]]), 0.0, -0.0):
+        exact = stored_loss_at(loss, [(score, d)], t, 1.0)
+        assert steps.at(t) * Fraction(loss.bound(1.0)) / RESOLUTION == exact
+
+
 def test_a_unit_is_all_its_pictures():
     unit = maps(([1, 2], [0.5, 0.25]), ([0, 3], [0.125, 1]))
     t = np.array([0, 0.5, 1.5, 2.5, inf])

@@ -3,6 +3,7 @@
 import hashlib
 from fractions import Fraction
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,7 @@ from veriscale.imaging.write import write_photo
 from veriscale.runtime.networks import encode, predict_error
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses.registry import make_loss, staircase
+from veriscale.trust.measurement_statistics import statistics
 from veriscale.trust.modes import Guarantee
 from veriscale.trust.staircase import RESOLUTION, STEPS
 from veriscale.workflows.certifying.calibration import calibrate
@@ -156,6 +158,69 @@ def test_python_refuses_what_contradicts_a_certificate(tiny, few, output, settin
         veriscale.restore(y, tiny, alpha=0.1)
 
 
+def other_card(prior, **fields):
+    card = msgspec.structs.replace(prior.card, **fields)
+    return Prior(card, prior.encoder, prior.denoiser, prior.predictor)
+
+
+def test_the_card_binds_where_it_decides_pictures(tiny, few, output):
+    made = calibrate(few, output, prior=tiny, dial=0.5, **QUICK)
+    y = write_measurement(few / "00.png", few.parent / "y.png")
+    card = tiny.card
+    for fields in (
+        {"dial": [msgspec.structs.replace(t, kappa=0.3) for t in card.dial]},
+        {"modes": [msgspec.structs.replace(m, level_ratio=0.9) for m in card.modes]},
+        {"modes": [msgspec.structs.replace(m, sigma_max=0.8) for m in card.modes]},
+        {"network": msgspec.structs.replace(card.network, scales=[4, 3, 2])},
+    ):
+        with pytest.raises(InputError, match=r"^The certificate is for card \w{12}…, and this is \w{12}…: "):
+            veriscale.restore(y, other_card(tiny, **fields), certificate=made)
+    renamed = other_card(tiny, name="other", metrics={"psnr": 1.0}, training=[], lineage=[{"date": "today"}])
+    assert veriscale.restore(y, renamed, certificate=made).trusted is not None
+
+
+@pytest.mark.parametrize("operator", ["blur:kernel={}/k.npy", "downsample:factor=2 + blur:kernel={}/k.npy"])
+def test_what_a_file_of_the_operator_holds_binds(tiny, few, output, tmp_path, operator):
+    for f in sorted(few.iterdir())[1:]:
+        f.unlink()
+    operator, kernel = operator.format(tmp_path), tmp_path / "k.npy"
+    np.save(kernel, np.ones((3, 3)))
+    made = calibrate(few, output, prior=tiny, operator=operator, score="gradient")
+    y = write_measurement(few / "00.png", tmp_path / "y.png", operator)
+    run = veriscale.restore(y, tiny, certificate=made).run
+    assert run["operator_files"] == made.binding.restoration.operator_files
+    np.save(kernel, np.ones((3, 1)))
+    with pytest.raises(InputError, match=r"for operator_files \w+, and this is \w+: "):
+        veriscale.restore(y, tiny, certificate=made)
+    np.save(kernel, 2 * np.ones((3, 3)))  # the same kernel, since it is divided by its sum
+    assert veriscale.restore(y, tiny, certificate=made).trusted is not None
+
+
+def test_grey_pictures_for_a_colour_prior(tiny, few, output, tmp_path):
+    y = write_measurement(few / "00.png", tmp_path / "y.png")
+    of_colour = calibrate(few, output, prior=tiny)
+    first = sorted(few.iterdir())[0]
+    write_photo(Photo(read_photo(first).pixels[..., :1]), first, force=True)
+    with pytest.raises(InputError, match=r"00\.png is a grey picture, and the certificate is for colour ones"):
+        calibrate(few, output, prior=tiny, force=True)
+    told = []
+    some = calibrate(few, output, prior=tiny, force=True, skip_bad=True, tell=told.append)
+    assert (some.binding.n, some.binding.unit.colour) == (5, "RGB")
+    for file in few.iterdir():
+        write_photo(Photo(read_photo(file).pixels[..., :1]), file, force=True)
+    made = calibrate(few, output, prior=tiny, force=True)
+    assert (made.binding.n, made.binding.unit.colour) == (6, "grey")
+    maps = [in_use(f, made, tiny, tmp_path) for f in sorted(few.iterdir())]
+    assert_equal_units(made.staircases, [staircase(make_loss("area"), [pair], 1.0) for pair in maps])
+    with pytest.raises(InputError, match="for grey pictures and this one is RGB"):
+        veriscale.restore(y, tiny, certificate=made)
+    grey = write_measurement(first, tmp_path / "grey.png")
+    with pytest.raises(InputError, match="for RGB pictures and this one is grey"):
+        veriscale.restore(grey, tiny, certificate=of_colour)
+    with pytest.raises(InputError, match="is a grey picture, and the certificate is for colour ones"):
+        veriscale.evaluate_certificate(first, of_colour, tiny)
+
+
 def test_grey_pictures_for_a_grey_prior(tmp_path, few, output):
     grey = load_checkpoint(write_tiny(tmp_path / "grey.safetensors", 1), torch.device("cpu"), torch.float32)
     file = few / "00.png"
@@ -179,8 +244,12 @@ def test_a_folder_of_pictures_is_one_unit(tiny, few, output, tmp_path):
         file.rename(patient / file.name)
     made = calibrate(few, output, prior=tiny, loss="sup", group=True)
     assert (made.binding.n, made.binding.unit.kind) == (3, "folder")
-    assert made.statistics.shape[0] == 6
+    assert made.statistics.shape == (3, 7)
     for k in range(3):
+        files = sorted((few / f"patient {k}").iterdir())
+        drawn = min(files, key=lambda f: hashlib.sha256(f.read_bytes()).hexdigest())
+        measured = read_photo(write_measurement(drawn, tmp_path / drawn.name)).pixels
+        assert np.array_equal(made.statistics[k], statistics(measured))
         maps = [in_use(f, made, tiny, tmp_path) for f in sorted((few / f"patient {k}").iterdir())]
         assert_equal_units([made.staircases[k]], [staircase(make_loss("sup"), maps, 1.0)])
 

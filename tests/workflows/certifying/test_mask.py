@@ -122,11 +122,12 @@ def test_the_promise_is_about_the_average_and_not_about_this_picture(score, loss
 
 
 def test_a_promise_about_folders_and_tiles_says_so(score):
-    folders = example_certificate("sup", unit=Unit("folder", SIDE, SIDE, "grey"))
+    folders = example_certificate("sup", unit=Unit("folder", SIDE, SIDE, "grey", 8))
     text = said(masked(like(folders), "0.3", score))
+    assert "are not exchangeable with the 24 folders that were used" in text
     assert "a folder of pictures is off by at most 0.3" in text
     assert "over calibration sets and new folders of pictures together" in text
-    tiles = example_certificate("tile-mean", unit=Unit("picture", None, None, "RGB"))
+    tiles = example_certificate("tile-mean", unit=Unit("picture", None, None, "RGB", 8))
     assert "the average over RGB pictures of the kind that was" in said(masked(like(tiles), "0.3", score))
 
 
@@ -135,7 +136,8 @@ def test_a_promise_about_a_tool_says_where_it_ends(score):
     assert "tool" not in said(masked(plain, "0.1", score))
     facts = ToolFacts("tool {in} {out}", "0" * 64, FACTS.operator, 4, FACTS.noise)
     tool = like(example_certificate(restoration=facts))
-    assert "It speaks of the pictures on which the tool succeeds." in said(masked(tool, "0.1", score))
+    tool.information["timeout"] = 90.0
+    assert "It speaks of the pictures on which the tool succeeds within 90 s." in said(masked(tool, "0.1", score))
     assert "failed on" not in said(masked(tool, "0.1", score))
     tool.information["failed"] = {"a.png": "a.png: no luck", "b.png": "b.png: no luck"}
     assert "The tool failed on 2 of the calibration pictures." in said(masked(tool, "0.1", score))

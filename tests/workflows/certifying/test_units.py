@@ -1,18 +1,20 @@
 """What serves as truth, and that it is measured as the user's file would be."""
 
+import weakref
+
 import numpy as np
 import pytest
 import tifffile
 from tests.workflows.photographs import write_crops, write_measurement
 
 from veriscale.errors import InputError
-from veriscale.imaging.colour import as_channels
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
+from veriscale.workflows.certifying import units
 from veriscale.workflows.certifying.units import Measuring, Size, common_size, parse_size, usable
 
 
@@ -91,15 +93,13 @@ def test_noise_belongs_to_the_picture_and_the_seed(tmp_path):
         assert abs(np.corrcoef(*(n.ravel() for n in noises))[0, 1]) < 0.2
 
 
-def test_channels_are_the_priors(crop, tmp_path):
-    colour = read_photo(crop)
-    grey = measuring(channels=1)(crop)
-    assert np.array_equal(grey.truth, as_channels(colour.pixels, 1)[:48, :48])
-    assert grey.measurement.channels == 1
-    write_photo(Photo(np.ascontiguousarray(colour.pixels[..., :1])), tmp_path / "grey.png")
-    made = measuring()(tmp_path / "grey.png").truth
-    assert made.shape == (48, 48, 3)
-    assert (made == made[..., :1]).all()
+def test_a_picture_of_other_channels_is_no_truth(crop, tmp_path):
+    with pytest.raises(InputError, match="is a colour picture, and the certificate is for grey ones"):
+        measuring(channels=1)(crop)
+    write_photo(Photo(np.ascontiguousarray(read_photo(crop).pixels[..., :1])), tmp_path / "grey.png")
+    assert measuring(channels=1)(tmp_path / "grey.png").measurement.channels == 1
+    with pytest.raises(InputError, match="is a grey picture, and the certificate is for colour ones"):
+        measuring()(tmp_path / "grey.png")
 
 
 def test_transparency_is_flattened(tmp_path):
@@ -118,9 +118,11 @@ def test_a_picture_below_the_unit(crop):
 def test_the_common_size_fits_all_pictures_and_the_operator(tmp_path):
     for name, height, width in (("a", 50, 90), ("b", 70, 63)):
         write_photo(Photo(np.zeros((height, width, 3), np.float32)), tmp_path / f"{name}.png")
-    files = sorted(tmp_path.iterdir())
-    assert common_size(files, measuring()) == Size(60, 48)
-    assert common_size(files, Measuring(Downsample(7), parse_noise("0"), 3)) == Size(63, 49)
+    found, _ = usable(sorted(tmp_path.iterdir()), measuring(), skip_bad=False)
+    sizes = [u.size for u in found.values()]
+    assert sizes == [Size(90, 50), Size(63, 70)]
+    assert common_size(sizes, measuring()) == Size(60, 48)
+    assert common_size(sizes, Measuring(Downsample(7), parse_noise("0"), 3)) == Size(63, 49)
 
 
 # ---- which files can be units
@@ -140,7 +142,7 @@ def mixed(tmp_path, skimage_data):
 def test_what_cannot_be_a_unit_is_known_and_named(mixed):
     good, every = mixed
     found, why = usable(every, measuring(Size(48, 48)), skip_bad=True)
-    assert found == good
+    assert list(found) == good
     assert why.keys() == {"torn.png", "nan.tif", "bright.tif", "small.png"}
     assert all(name in sentence for name, sentence in why.items())
     assert "NaN" in why["nan.tif"]
@@ -186,7 +188,46 @@ def test_a_measurement_too_small_for_any_restoration_is_no_unit(mixed):
         (np.zeros((48, 48, 3), np.float32), np.zeros((48, 48), np.float32), "has transparency"),
     ],
 )
-def test_what_use_would_refuse_is_not_calibrated_on(samples, alpha, words, tmp_path):
+def test_what_use_would_refuse_is_not_calibrated_on(samples, alpha, words, crop, tmp_path):
     write_photo(Photo(samples, alpha), tmp_path / "odd.png")
     with pytest.raises(InputError, match=f"odd.png.*{words}"):
-        usable([tmp_path / "odd.png"], measuring(), skip_bad=False)
+        usable([crop, tmp_path / "odd.png"], measuring(), skip_bad=False)
+    found, _ = usable([crop, tmp_path / "odd.png"], measuring(), skip_bad=True)
+    assert list(found) == [crop]
+
+
+def test_pictures_that_are_all_grey_are_of_one_kind(tmp_path):
+    for name in "ab":
+        write_photo(Photo(np.zeros((48, 48, 1), np.float32)), tmp_path / f"{name}.png")
+    for prior in (1, 3):
+        found, _ = usable(sorted(tmp_path.iterdir()), measuring(channels=prior), skip_bad=False)
+        assert [u.channels for u in found.values()] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["00_x4", "00_restored", "00_x2_dial-0.50", "00_x4_draw-3", "00_x4_mean"])
+def test_a_result_is_no_photograph(crop, name):
+    result = crop.with_name(f"{name}.png")
+    write_photo(read_photo(crop), result)
+    with pytest.raises(
+        InputError, match=rf"{name}\.png has the name of a result of restoring 00, and its run\.json is"
+    ):
+        usable([crop, result], measuring(), skip_bad=False)
+    assert list(usable([result], measuring(), skip_bad=False)[0]) == [result]  # of nothing that is here
+
+
+def test_no_photograph_is_kept_while_others_are_read(tmp_path, skimage_data, monkeypatch):
+    """Nor what is made of it: memory does not grow with the number of pictures."""
+    files, held, most = write_crops(tmp_path / "in", skimage_data, 8), set(), []
+
+    def watched(file):
+        most.append(len(held))
+        photo = read_photo(file)
+        held.add(id(photo.pixels))
+        weakref.finalize(photo.pixels, held.discard, id(photo.pixels))
+        return photo
+
+    monkeypatch.setattr(units, "read_photo", watched)
+    found, _ = usable(files, measuring(), skip_bad=False)
+    common_size((u.size for u in found.values()), measuring())
+    assert len(most) == 8  # each is read once
+    assert max(most) <= 1

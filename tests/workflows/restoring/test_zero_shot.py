@@ -201,6 +201,12 @@ def test_conditional_results_say_how_well_they_agree(tiny, cat):
     assert "not on the prior's card" in result.verdict.sentence()
 
 
+@pytest.mark.parametrize("value, said", [(1.15, 0), (3.0, 0), (8.0, 1), (0.5, 1)])
+def test_a_conditional_result_speaks_of_its_consistency_where_something_is_wrong(tiny, cat, value, said):
+    work = PriorRestorer(tiny, settled(Settings(scale=2))).prepare(cat)
+    assert len(work.verdicts(replace(work.restore(), verdict=Verdict(value, 1.17, 7.09)))) == said
+
+
 def test_same_seed_same_picture_other_seed_other_picture(tiny, cat):
     settings = {"operator": "inpaint:keep=0.5", "dial": [0, 0.5, 1], **FAST}
     runs = [restore(cat, tiny, **settings, seed=s) for s in (0, 0, 1)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from tests.conftest import RESIZE
-from tests.workflows.measured import assert_equal_units, log_of, without_date
+from tests.workflows.measured import assert_equal_units, log_of
 from tests.workflows.photographs import write_measurement
 
 import veriscale
@@ -86,8 +86,26 @@ def test_a_tool_that_never_answers_the_same_is_asked_again(few, output, tool, mo
     assert made.binding.restoration.samples == 3
     noise = np.sqrt(made.quantiles / 3)  # per channel; uniform over 16 steps of 255
     assert np.median(noise) == pytest.approx(16 / np.sqrt(12) / 255, rel=0.3)
-    with pytest.raises(InputError, match=r"the same picture 2 times.*choose score gradient or perturbed"):
-        calibrate(few, output, command=tool(RESIZE), scale=4, score="variance", samples=2, force=True)
+    told = []
+    with pytest.raises(InputError, match=r"the same picture every time .*choose score gradient or perturbed"):
+        calibrate(few, output, command=tool(RESIZE), scale=4, score="variance", samples=2, force=True, tell=told.append)
+    assert told[1:] == [f"0{k}.png: the runs are equal, so that its score is 0 everywhere." for k in range(2)]
+    assert not log_of(output).exists()
+
+
+def test_a_tool_that_repeats_itself_on_a_flat_picture_has_no_variance_there(few, output, tmp_path, tool):
+    for f in sorted(few.iterdir())[2:]:
+        f.unlink()
+    write_photo(Photo(np.full((48, 48, 3), 0.5, np.float32)), few / "00.png", force=True)
+    command = tool(NOISY.replace("ImageChops.add(", "(lambda a, b: a if a.getextrema()[0][0] == 128 else "
+                                 "ImageChops.add(a, b))("))  # fmt: skip
+    made = calibrate(few, output, command=command, scale=4, score="variance", samples=2)
+    assert made.binding.n == 2
+    assert not made.quantiles[0].any()
+    assert np.median(made.quantiles[1]) > 0
+    y = write_measurement(few / "00.png", tmp_path / "y.png")
+    result = certified_tool(settled(Settings(command=command)), made).prepare(read_photo(y)).restore()
+    assert not result.score.any()
 
 
 def test_failures_are_told_and_stop_nothing(skimage_data, tmp_path, output, tool):
@@ -137,7 +155,7 @@ def test_a_tool_that_always_fails_has_no_certificate(few, output, tool, script, 
     assert not output.exists()
 
 
-def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output, tool, monkeypatch):
+def test_a_tool_is_resumed_and_has_one_try_at_each_picture(few, tmp_path, output, tool, monkeypatch):
     command = tool(RESIZE.replace("picture =", "import os\nif os.path.exists('busy'): sys.exit('busy')\npicture ="))
     monkeypatch.chdir(tmp_path)
     runs, prepare = [], ToolRestorer.prepare
@@ -156,11 +174,37 @@ def test_a_tool_is_resumed_and_what_failed_is_tried_again(few, tmp_path, output,
     with pytest.raises(KeyboardInterrupt):
         calibrate(few, output, **settings)
     Path("busy").unlink()
-    assert calibrate(few, output, **settings).binding.n == 6
-    assert runs[5:] == ["02", "03", "04", "05"]
+    with pytest.raises(InputError, match="other settings"):
+        calibrate(few, output, **settings, timeout=5)
+    told = []
+    made = calibrate(few, output, **settings, tell=told.append)
+    assert runs[5:] == ["04", "05"]
+    assert (made.binding.n, list(made.information["failed"])) == (4, ["02.png", "03.png"])
+    assert [line[:8] for line in told[1:]] == ["02.png: ", "03.png: "]
     whole = tmp_path / "whole.json"
-    calibrate(few, whole, **settings)
-    assert without_date(whole) == without_date(output)
+    assert calibrate(few, whole, **settings).binding.n == 6
+
+
+def test_the_time_that_a_tool_had_is_what_it_has_in_use(few, output, tool):
+    for f in sorted(few.iterdir())[1:]:
+        f.unlink()
+    command = tool(RESIZE)
+    made = calibrate(few, output, command=command, scale=4, timeout=90)
+    assert certified_tool(settled(Settings(command=command)), made).timeout == 90
+    assert certified_tool(settled(Settings(command=command, timeout=5)), made).timeout == 5
+
+
+def test_grey_pictures_of_a_tool(few, output, tmp_path, tool):
+    for f in few.iterdir():
+        write_photo(Photo(read_photo(f).pixels[..., :1]), f, force=True)
+    command = tool(RESIZE)
+    made = calibrate(few, output, command=command, scale=4)
+    assert (made.binding.n, made.binding.unit.colour) == (6, "grey")
+    y = read_photo(write_measurement(few / "00.png", tmp_path / "y.png"))
+    use = certified_tool(settled(Settings(command=command)), made)
+    assert use.prepare(y).restore().trusted.shape == (48, 48)
+    with pytest.raises(InputError, match="for grey pictures and this one is RGB"):
+        use.prepare(Photo(y.pixels.repeat(3, axis=2)))
 
 
 @pytest.mark.parametrize(

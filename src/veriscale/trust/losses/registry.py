@@ -62,7 +62,8 @@ def staircase(loss: Loss, maps: Maps, bound: float, limit: int = STEPS) -> Stair
 
 
 def _checked(score: Map, discrepancy: Map, bound: float) -> tuple[Map, Map]:
-    s, d = np.asarray(score, np.float32), np.asarray(discrepancy, np.float32)
+    # −0 becomes 0: its bits, by which `sup` and `tile-mean` sort, lie above those of every other number.
+    s, d = (np.asarray(m, np.float32) + np.float32(0) for m in (score, discrepancy))
     if s.ndim != 2 or s.shape != d.shape:
         raise InputError(f"Score and discrepancy must be maps of one shape, got {s.shape} and {d.shape}.")
     if s.size == 0:

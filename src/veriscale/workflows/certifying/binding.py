@@ -24,6 +24,7 @@ def plan_facts(prior: Prior, plan: Plan, score: Score, dial: float) -> PriorFact
         kept["path"] = UNSET
     return PriorFacts(
         prior=prior.card.tensors_sha256,
+        card=prior.card.deciding_sha256,
         scale=plan.scale,
         runtime="torch",
         dtype=cast(Dtype, str(next(prior.encoder.parameters()).dtype).removeprefix("torch.")),

@@ -158,7 +158,8 @@ def calibrate(
             "Two of the pictures have one name, so that `--score-files` cannot tell them apart; rename one."
         )
     if size is None and not promise.loss.any_size:
-        size = common_size(good, measuring)
+        size = common_size((u.size for u in good.values()), measuring)
+    measuring = replace(measuring, size=size, channels=next(iter(good.values())).channels)
     for why in bad.values():
         tell(f"Left out: {why}")
     tell(
@@ -166,9 +167,9 @@ def calibrate(
         f"score {wanted}, loss {loss}."
     )
     return certify(
-        [i for i in items if i.path in set(good)],
+        [i for i in items if i.path in good],
         restorer,
-        replace(measuring, size=size),
+        measuring,
         promise,
         Path(output),
         card=restorer.prior.card if isinstance(restorer, PriorRestorer) else None,

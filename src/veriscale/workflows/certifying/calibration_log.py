@@ -20,7 +20,7 @@ class UnitRecord:
     Attributes:
         staircase: its losses; None where the tool failed on it.
         quantiles: of its scores.
-        statistics: of its measurements, a row for each.
+        statistics: of one of its measurements, (K,).
         failed: what the tool said.
         maps: hash of the user's own maps that it was measured with.
     """

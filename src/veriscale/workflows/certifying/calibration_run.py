@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
-from veriscale.trust.certificate import Binding, Certificate, Unit, score_quantiles
+from veriscale.trust.certificate import PROTOCOL, Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.certificate_file import write_certificate
 from veriscale.trust.discrepancies import Discrepancy
 from veriscale.trust.losses.loss import Loss
@@ -51,7 +51,7 @@ class Promise:
     grouped: bool = False
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> Literal["picture", "folder"]:
         """What one promise is about."""
         return "folder" if self.grouped else "picture"
 
@@ -143,26 +143,41 @@ def certify(
         leaked=promise.leaked,
         delta=promise.delta,
         declared=list(promise.declared),
+        protocol=PROTOCOL,
     )
     make_folder(output.parent)
-    head = {"binding": msgspec.to_builtins(binding), "files": hashes, "seed": measuring.seed}
+    head = {
+        "binding": msgspec.to_builtins(binding),
+        "files": hashes,
+        "seed": measuring.seed,
+        "timeout": restorer.timeout,
+    }
+    draws = restorer.score is not None and restorer.score.needs == "draws"
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
     for k, (name, files) in enumerate(units.items()):
         maps = _maps(files, restorer.score_files)
         known = log.records.get(name)
-        if known is not None and not known.failed and known.maps == maps:
-            continue
 
         def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
             progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units))
 
-        log.add(name, replace(_record(files, restorer, measuring, promise, shown), maps=maps))
+        if known is None or known.maps != maps:  # what failed has failed: in use a tool has one try as well
+            log.add(name, replace(_record(files, hashes, restorer, measuring, promise, shown), maps=maps))
         if log.records[name].failed:
             tell(log.records[name].failed)
+        elif draws and not log.records[name].quantiles.any():
+            tell(f"{name}: the runs are equal, so that its score is 0 everywhere.")
     kept = {name: r for name, r in log.records.items() if r.staircase is not None}
     failed = {name: r.failed for name, r in log.records.items() if r.failed}
     if not kept:
+        log.remove()
         raise InputError(f"The tool failed on every picture, the first time so: {next(iter(failed.values()))}")
+    if draws and not any(r.quantiles.any() for r in kept.values()):
+        log.remove()
+        raise InputError(
+            "The tool gave the same picture every time on every picture, so that its runs have no variance; choose "
+            "`--score` gradient or perturbed."
+        )
     promise.check(len(kept))
     information: dict[str, Any] = {
         "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
@@ -178,7 +193,7 @@ def certify(
         msgspec.structs.replace(binding, n=len(kept)),
         information,
         tuple(r.staircase for r in kept.values() if r.staircase is not None),
-        np.concatenate([r.statistics for r in kept.values()]),
+        np.stack([r.statistics for r in kept.values()]),
         np.stack([r.quantiles for r in kept.values()]),
     )
     certificate = write_certificate(made, output, force)
@@ -200,22 +215,26 @@ def _units(pictures: Sequence[Item], grouped: bool) -> dict[str, list[Path]]:
 
 def _record(
     files: Sequence[Path],
+    hashes: dict[str, str],
     restorer: Restorer,
     measuring: Measuring,
     promise: Promise,
     tell: Callable[[str, int, int], None],
 ) -> UnitRecord:
-    maps, rows = [], []
+    # Pictures of a folder resemble each other: one of them, drawn by lot, stands for it in the drift check.
+    drawn = min(files, key=lambda file: hashes[str(file)])
+    maps, described = [], np.empty(0)
     for file in files:
         x, y = (m := measuring(file)).truth, m.measurement
         try:
             delivered = deliver(restorer, y, file.stem, tell)
         except ToolError as error:
-            return UnitRecord(None, np.empty(0, np.float32), np.empty((0, 0)), f"{file.name}: {error}")
+            return UnitRecord(None, np.empty(0, np.float32), np.empty(0), f"{file.name}: {error}")
         maps.append((delivered.score, promise.discrepancy(delivered.picture, x)))
-        rows.append(statistics(y.pixels))
+        if file == drawn:
+            described = statistics(y.pixels)
     stairs = staircase(promise.loss, maps, promise.discrepancy.bound)
-    return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), np.stack(rows))
+    return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), described)
 
 
 def _knows(card: Card) -> bool:

@@ -71,12 +71,12 @@ class Mask:
         if floor is not None:
             lines.append(floor)
         likeness = "unlike" if self.unlike else "not unlike"
-        pictures = len(self.certificate.statistics)
-        blind = f" (of {pictures} pictures p is never below {UNLIKE}, so that it cannot warn)"
+        n, kind = len(self.certificate.statistics), self.certificate.binding.unit.kind
+        blind = f" (of {n} {kind}s p is never below {UNLIKE}, so that it cannot warn)"
         lines.append(
             f"Drift check: this measurement is {likeness} those of the calibration (p = {self.drift:.2g}). The check "
-            f"sees gross differences only{blind if 1 / (pictures + 1) >= UNLIKE else ''}; pictures from another source "
-            f"are not exchangeable with the {pictures} that were used, whatever it says."
+            f"sees gross differences only{blind if 1 / (n + 1) >= UNLIKE else ''}; pictures from another source "
+            f"are not exchangeable with the {n} {kind}s that were used, whatever it says."
         )
         return lines
 
@@ -164,8 +164,8 @@ def _levels(certificate: Certificate) -> str:
 def _scope(certificate: Certificate) -> str:
     b = certificate.binding
     size = "" if b.unit.width is None else f" of {b.unit.width}×{b.unit.height} pixels"
-    left = certificate.information.get("failed") or []
-    tool = " It speaks of the pictures on which the tool succeeds." if certificate.command is not None else ""
+    left, seconds = certificate.information["failed"], certificate.information["timeout"]
+    tool = "" if seconds is None else f" It speaks of the pictures on which the tool succeeds within {seconds:g} s."
     lost = f" The tool failed on {len(left)} of the calibration pictures." if left else ""
     leaked = f" It rests on at most {b.leaked} of the {b.n} having been trained on." if b.leaked else ""
     return (

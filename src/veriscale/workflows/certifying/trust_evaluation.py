@@ -266,7 +266,7 @@ def _inside(
 
 
 def _refuse_known(files: Sequence[Path], certificate: Certificate, restorer: Restorer) -> None:
-    known = {h for hashes in certificate.information.get("files", {}).values() for h in hashes}
+    known = {h for hashes in certificate.information["files"].values() for h in hashes}
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     for file, own in hashes.items():
         if own in known:

@@ -1,6 +1,7 @@
 """Photographs that serve as truth, cut to one size and measured as the user's pictures would be."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
-from veriscale.imaging.colour import as_channels, premultiplied
+from veriscale.imaging.colour import premultiplied
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import as_stored
@@ -19,6 +20,8 @@ from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.restoring.plan import SMALLEST
 
 Array = NDArray[np.float32]
+
+_RESULT = re.compile(r"(?P<of>.+)_(x\d+|restored)(_(dial-[\d.]+|draw-\d+|mean|std|trusted|overlay))?")
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,12 @@ class Measuring:
         """Read, cut and measure a photograph.
 
         Raises:
-            InputError: it cannot be read, or is smaller than the unit.
+            InputError: it cannot be read, is of other channels, or smaller than the unit.
         """
         photo = read_photo(file)
-        whole = as_channels(premultiplied(photo.pixels, photo.alpha), self.channels)
+        if photo.channels != self.channels:
+            raise InputError(_wrong_kind(file, photo.channels, self.channels))
+        whole = premultiplied(photo.pixels, photo.alpha)
         size = self.fitting(Size(photo.width, photo.height)) if self.size is None else self.size
         if size.width > photo.width or size.height > photo.height:
             raise InputError(f"{file}: {photo.width}×{photo.height} pixels are fewer than the unit's {size}.")
@@ -113,31 +118,39 @@ class Measuring:
         return Size(int(width), int(height))
 
 
-def common_size(files: Sequence[Path], measuring: Measuring) -> Size:
-    """The largest size that all pictures have.
+@dataclass(frozen=True)
+class Usable:
+    """What is kept of a photograph that can be a unit: no pixels, so that memory does not grow with their number."""
 
-    Raises:
-        InputError: a picture cannot be read.
-    """
-    photos = [read_photo(f) for f in files]
-    return measuring.fitting(Size(min(p.width for p in photos), min(p.height for p in photos)))
+    size: Size
+    channels: int
 
 
-def usable(files: Sequence[Path], measuring: Measuring, skip_bad: bool) -> tuple[list[Path], dict[str, str]]:
-    """The files that can be units, and why the others cannot.
+def common_size(sizes: Iterable[Size], measuring: Measuring) -> Size:
+    """The largest size that all pictures have and the operator takes whole."""
+    every = list(sizes)
+    return measuring.fitting(Size(min(s.width for s in every), min(s.height for s in every)))
 
-    This is decided before anything is restored, so that no score has a say in it.
+
+def usable(files: Sequence[Path], measuring: Measuring, skip_bad: bool) -> tuple[dict[Path, Usable], dict[str, str]]:
+    """The files that can be units, all of one kind, and why the others cannot.
+
+    This is decided before anything is restored, so that no score has a say in it. Pictures that are all grey are units
+    for a colour prior too; among colour ones a grey one is none.
 
     Raises:
         InputError: one cannot and `skip_bad` is not set, or none can.
     """
-    good, bad = [], {}
+    good, bad = dict[Path, Usable](), dict[str, str]()
+    places = {file.with_suffix("") for file in files}
     for file in files:
         try:
-            _check(read_photo(file), file, measuring)
-            good.append(file)
+            good[file] = _checked(file, places, measuring)
         except InputError as error:
             bad[file.name] = str(error)
+    channels = 1 if all(u.channels == 1 for u in good.values()) else measuring.channels
+    for file in [f for f, u in good.items() if u.channels != channels]:
+        bad[file.name] = _wrong_kind(file, good.pop(file).channels, channels)
     if bad and not skip_bad:
         first = next(iter(bad.values())).rstrip(".")
         more = f" ({len(bad)} such files in all)" if len(bad) > 1 else ""
@@ -147,12 +160,16 @@ def usable(files: Sequence[Path], measuring: Measuring, skip_bad: bool) -> tuple
     return good, bad
 
 
-def _check(photo: Photo, file: Path, measuring: Measuring) -> None:
-    size, least = measuring.size, SMALLEST
-    if photo.channels != measuring.channels:
-        kinds = {1: "grey", 3: "colour"}
-        wanted = kinds[measuring.channels]
-        raise InputError(f"{file} is a {kinds[photo.channels]} picture, and the certificate is for {wanted} ones.")
+def _wrong_kind(file: Path, own: int, wanted: int) -> str:
+    kinds = {1: "grey", 3: "colour"}
+    return f"{file} is a {kinds[own]} picture, and the certificate is for {kinds[wanted]} ones."
+
+
+def _checked(file: Path, places: set[Path], measuring: Measuring) -> Usable:
+    photo, size, least = read_photo(file), measuring.size, SMALLEST
+    result = _RESULT.fullmatch(file.stem)
+    if result and file.with_name(result["of"]) in places:
+        raise InputError(f"{file} has the name of a result of restoring {result['of']}, and its run.json is not there.")
     if photo.alpha is not None and float(photo.alpha.min()) < 1:
         raise InputError(f"{file} has transparency, and a certificate is for pictures without.")
     if size is not None and (photo.width < size.width or photo.height < size.height):
@@ -163,3 +180,4 @@ def _check(photo: Photo, file: Path, measuring: Measuring) -> None:
     measured = measuring.operator.measurement_shape((photo.channels, photo.height, photo.width))
     if min(measured[-2:]) < least:
         raise InputError(f"{file}: its measurement of {measured[-1]}×{measured[-2]} pixels is below {least}×{least}.")
+    return Usable(Size(photo.width, photo.height), photo.channels)

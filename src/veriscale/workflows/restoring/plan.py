@@ -104,9 +104,11 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """What is done, for run.json and certificates."""
         method = self.method
+        files = self.operator.contents
         return {
             "mode": method.name,
             "operator": self.operator_string,
+            **({"operator_files": " + ".join(files)} if files else {}),
             "noise": self.noise_string,
             "noise_std": self.noise_std,
             "anchor": method.anchor,

@@ -184,7 +184,9 @@ class PreparedByPrior:
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""
-        said = [] if self.plan.method.scale and not result.verdict.alarm else [f"{result.verdict.sentence()}."]
+        agreement = result.verdict
+        quiet = self.plan.method.scale and not (agreement.alarm or agreement.overstated)
+        said = [] if quiet else [f"{agreement.sentence()}."]
         if result.run["fell_back"]:
             said.append("the anchor's splitting grew apart and went on by half-quadratic splitting.")
         return said if result.mask is None else said + mask_lines(result.mask)

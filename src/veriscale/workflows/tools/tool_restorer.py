@@ -211,11 +211,6 @@ class PreparedByTool:
             for k in range(1, tool.samples):
                 tell("tool", k, tool.samples)
                 others.append(run(y).pixels)
-            if all(np.array_equal(first, x) for x in others):
-                raise InputError(
-                    f"The tool gave the same picture {tool.samples} times, so that its runs have no variance; "
-                    "choose `--score` gradient or perturbed."
-                )
             return [first, *others]
         if tool.score.needs == "perturbed runs":
             undone = [first]
@@ -242,7 +237,7 @@ def certified_tool(settings: Settings, certificate: Certificate) -> ToolRestorer
     score = parse_score(certificate.binding.score)
     check_pattern(score, v.score_files)
     operator, runs = parse_operator(facts.operator), 0 if facts.samples is UNSET else facts.samples
-    timeout = TIMEOUT if v.timeout is None else v.timeout
+    timeout = (certificate.information["timeout"] or TIMEOUT) if v.timeout is None else v.timeout
     tool = ToolRestorer(template, operator, facts.noise, score, runs, timeout, v.score_files, certificate, v)
     if v.scale not in (None, tool.scale):
         raise InputError(f"The certificate is for scale {tool.scale}, and this is {v.scale}: leave it out.")
