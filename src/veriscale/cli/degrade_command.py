@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from veriscale.cli.console import complain, say, summary
+from veriscale.cli.options import number
 
 
 def degrade(
@@ -13,11 +14,11 @@ def degrade(
     operator: str,
     noise: str | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    seed: int = 0,
+    seed: Annotated[int, number("seed", int)] = 0,
     format: str = "png",
     force: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
-    max_pixels: int | None = None,
+    max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
 ) -> int:
     """Make measurements of photographs, each with a sidecar that tells `restore` how.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from veriscale.cli.console import complain, meter, say, summary
-from veriscale.cli.options import takes_settings
+from veriscale.cli.options import number, takes_settings
 
 
 @takes_settings
@@ -24,7 +24,7 @@ def restore(
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     repeat: Annotated[Path | None, Parameter(name="--from")] = None,
-    max_pixels: int | None = None,
+    max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
     **given: Any,
 ) -> int:
     """Upscale photographs, or undo any other measurement: files, or folders with their sub-folders.

@@ -132,7 +132,7 @@ def test_a_certificate_that_is_there_is_refused_before_any_work(tiny, few, outpu
         ({"operator": "sensing:ratio=0.5,seed=0", "score": "gradient"}, "no picture of 8 bits"),
         ({"operator": "blur:kernel=gaussian,std=1"}, "predictor.*encoder knows"),
         ({"scale": 2, "operator": "downsample:factor=4"}, "contradict"),
-        ({"scale": 5}, "encoder knows"),
+        ({"scale": 5}, "it knows ×2, ×3, ×4"),
         ({"noise": "auto"}, "auto"),
         ({"dial": 2}, r"outside \[0, 1\]"),
         ({"command": "tool {in} {out}"}, "A prior and a command are two things"),

@@ -27,6 +27,7 @@ from veriscale.workflows.certifying.units import Measuring, common_size, parse_s
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
+from veriscale.workflows.restoring.plan import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer
@@ -140,7 +141,7 @@ def calibrate(
         _ = restorer.scale  # refused here, not after the first picture
     else:
         loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
-        a = found or Downsample(max(loaded.card.network.scales) if scale is None else scale)
+        a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
         settings = settled(replace(asked_for, samples=draws, scale=None, operator=None))

@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, get_args, get_type_hints
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Asked, Settings, checked, takes_asked
+from veriscale.settings import KINDS, Asked, Settings, as_kind, checked, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
@@ -29,9 +29,6 @@ Array = NDArray[np.float32]
 
 Image = Photo | NDArray[Any] | str | os.PathLike[str]
 
-_KINDS = {name: get_args(kinds)[0] for name, kinds in get_type_hints(Settings).items()}
-_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "True or False"}
-
 
 def as_settings(asked: Asked) -> Settings:
     """Python's arguments as strings and numbers.
@@ -40,18 +37,13 @@ def as_settings(asked: Asked) -> Settings:
         InputError: a dial position outside [0, 1], or a value of another kind than its setting's.
         TypeError: a name that is no setting's.
     """
-    if unknown := [k for k in asked if k not in _KINDS]:
-        raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], _KINDS)}")
+    if unknown := [k for k in asked if k not in KINDS]:
+        raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], KINDS)}")
     written = ("operator", "noise", "alpha")  # as they print: 0.02 of 32 bits is not 0.0199999996
     said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
         said["dial"] = ",".join(map(shortest, checked(_numbers(said["dial"]))))
-    settings = Settings(**said)
-    for name, given in said.items():
-        wanted = _KINDS[name]
-        if type(given) is not wanted and (type(given), wanted) != (int, float):
-            raise InputError(f"`--{name.replace('_', '-')}` is {given!r}, and {_WORDS[wanted]} is wanted.")
-    return settings
+    return Settings(**{name: as_kind(name, given) for name, given in said.items()})
 
 
 def _plain(value: object) -> object:

@@ -29,6 +29,7 @@ from veriscale.workflows.batch import collect
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
+from veriscale.workflows.restoring.plan import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 _WITH_A_CERTIFICATE = ("certificate", "alpha", "command", "score_files", "timeout")
@@ -122,7 +123,7 @@ def evaluate(
     given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
     items, _ = collect([Path(p) for p in given])
     loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
-    scale = max(loaded.card.network.scales) if v.scale is None else v.scale
+    scale = known_scale(loaded, v.scale)
     v = replace(v, scale=scale, sampler=v.sampler or SAMPLER, steps=STEPS if v.steps is None else v.steps)
     restorer = PriorRestorer(loaded, v, noise=model)
     scores: list[Scores] = []
