@@ -207,7 +207,7 @@ def settled(given: Settings, certified: Settings | None = None, repeated: Settin
 
 
 def positions(dial: str) -> tuple[float, ...]:
-    """The dial positions in `0.5` or `0,0.5,1`, sorted, each once.
+    """The dial positions in `0.5` or `0,0.5,1`, as asked for, each once.
 
     Raises:
         InputError: not numbers in [0, 1].
@@ -222,7 +222,7 @@ def positions(dial: str) -> tuple[float, ...]:
 
 
 def checked(dials: Sequence[float]) -> tuple[float, ...]:
-    """The dial positions, sorted, each once.
+    """The dial positions, as asked for, each once.
 
     Raises:
         InputError: one lies outside [0, 1], or there is none.
@@ -232,4 +232,4 @@ def checked(dials: Sequence[float]) -> tuple[float, ...]:
     for f in dials:
         if not 0 <= f <= 1:
             raise InputError(f"Dial {f:g} is outside [0, 1]; 0 is closest on average, 1 looks real.")
-    return tuple(sorted(set(dials)))
+    return tuple(dict.fromkeys(dials))

@@ -6,13 +6,16 @@ from veriscale.errors import InputError, closest
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
+Device = str | torch.device
 
-def choose_device(name: str = "auto") -> torch.device:
+
+def choose_device(device: Device = "auto") -> torch.device:
     """The named device, or the fastest there is.
 
     Raises:
         InputError: it is unknown or not on this machine.
     """
+    name = str(device)
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(k for k, there in present.items() if there))

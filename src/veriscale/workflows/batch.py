@@ -16,6 +16,7 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
+from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.journal import read_run
@@ -210,7 +211,7 @@ def open_batch(
     *,
     prior: Prior | None = None,
     repeat: Path | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     say: Callable[[str], None] = lambda line: None,
     **ways: Any,
 ) -> tuple[Batch, list[Job]]:
@@ -262,7 +263,7 @@ def restore_files(
     *,
     certificate: str | os.PathLike[str] | None = None,
     repeat: str | os.PathLike[str] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     format: str = "png",
     report: bool = False,
     force: bool = False,
@@ -279,7 +280,7 @@ def restore_files(
         prior: name, path or a loaded prior.
         certificate: a file of `calibrate` or a name.
         repeat: the run.json of an earlier run, whose settings are taken.
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind.
         report: write a self-contained HTML page too.
         force: replace existing results.

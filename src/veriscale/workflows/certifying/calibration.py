@@ -12,6 +12,7 @@ from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
+from veriscale.runtime.device import Device
 from veriscale.settings import Asked, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
@@ -55,7 +56,7 @@ def calibrate(
     unit: str | None = None,
     group: bool = False,
     skip_bad: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     force: bool = False,
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -78,7 +79,7 @@ def calibrate(
         unit: size of a result, as "320x320"; the largest that all photographs have by default.
         group: whether the pictures of a sub-folder are one unit.
         skip_bad: go on without photographs that cannot be read or are too small.
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
         tell: told in words what is left out and what fails.
@@ -140,7 +141,7 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
+        loaded = load_prior(prior or "photo", device)
         a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0

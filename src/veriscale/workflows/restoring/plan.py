@@ -163,7 +163,7 @@ def make_plan(
     truth = _truth(a, photo)
     estimated = noise is None
     noise = _estimated(a, photo) if noise is None else noise
-    dials = positions(v.dial or "0")
+    dials = tuple(sorted(positions(v.dial or "0")))
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
         raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")

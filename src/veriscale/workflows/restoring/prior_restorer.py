@@ -22,7 +22,7 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Settings
+from veriscale.settings import Settings, positions
 from veriscale.traversal.consistency import Verdict, consistent, verdict
 from veriscale.traversal.method import Problem, Tell
 from veriscale.traversal.walk import Walk, walk
@@ -228,7 +228,7 @@ class PreparedByPrior:
         samples = [self._finished(x) for x in draws[: plan.samples]]
         mean, std = _moments([p.pixels for p in samples])
         agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
-        images = {f: self._finished(x) for f, x in pictures.items()}
+        images = {f: self._finished(pictures[f]) for f in positions(restorer.settings.dial or "0")}
         score = None
         if plan.score is not None:
             score = self._scored(problem, pictures[plan.scored_dial], images[plan.scored_dial], samples)

@@ -32,7 +32,7 @@ def report_html(restoration: Restoration, title: str) -> str:
         Report(
             title=title,
             measurement=restoration.measurement.pixels,
-            dials=[(f, photo.pixels) for f, photo in restoration.images.items()],
+            dials=[(f, restoration.images[f].pixels) for f in sorted(restoration.images)],
             spread=restoration.std,
             residual=residual,
             expected_residual=max(run.get("noise_std", 0.0), ROUNDING),
