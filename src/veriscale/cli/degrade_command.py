@@ -25,7 +25,7 @@ def degrade(
     Parameters
     ----------
     inputs
-        Image files, or folders of them.
+        Image files, folders of them, or patterns in quotes such as 'photos/*.jpg'.
     operator
         Such as downsample:factor=4,kernel=bicubic, blur:kernel=gaussian,std=3, inpaint:keep=0.5, sensing:ratio=0.5,
         fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',

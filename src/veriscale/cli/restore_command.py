@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from veriscale.cli.console import complain, meter, say, summary
 from veriscale.cli.options import number, takes_settings
+from veriscale.cli.streams import streams
 
 
 @takes_settings
@@ -32,9 +33,11 @@ def restore(
     Parameters
     ----------
     inputs
-        PNG, JPEG, TIFF, WebP or NPY files, or folders of them.
+        PNG, JPEG, TIFF, WebP or NPY files, folders of them, patterns in quotes such as 'photos/*.jpg', or - for
+        standard input, with --scale or --operator.
     output
-        A file for one input, else a folder; beside the input by default.
+        A file for one input, else a folder; beside the input by default. - for standard output, where one picture is
+        made.
     device
         auto, cuda, mps or cpu.
     format
@@ -56,33 +59,40 @@ def restore(
     max_pixels
         Largest picture that is read, a guard against decompression bombs.
     """
+    from veriscale.errors import InputError
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
     from veriscale.workflows.batch import open_batch
 
-    batch, jobs = open_batch(
-        Settings(**given),
-        inputs,
-        output,
-        repeat=repeat,
-        device=device,
-        say=lambda line: say(line, quiet),
-        format=format,
-        report=report,
-        force=force,
-        skip_existing=skip_existing,
-        dry_run=dry_run,
-        max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
-    )
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     started = time.monotonic()
-    with meter(quiet) as shown:
-        for facts in batch.run_all(jobs, lambda line: failed.append(complain(line)), shown):
-            done.append(facts)
-            if not as_json:
-                for file in facts["outputs"]:
-                    print(file)
+    with streams(inputs, output) as ways:
+        if ways.writes and as_json:
+            raise InputError("`--output` - is a picture on stdout, and so would be what `--json` says; choose one.")
+        batch, jobs = open_batch(
+            Settings(**given),
+            ways.inputs,
+            ways.output,
+            repeat=repeat,
+            device=device,
+            say=lambda line: say(line, quiet),
+            format=format,
+            report=report,
+            force=force,
+            skip_existing=skip_existing,
+            dry_run=dry_run,
+            max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+        )
+        with meter(quiet) as shown:
+            jobs = ways.checked(batch, jobs)
+            for facts in batch.run_all(jobs, lambda line: failed.append(complain(line)), shown):
+                done.append(facts)
+                if ways.writes:
+                    ways.deliver(facts)
+                elif not as_json:
+                    for file in facts["outputs"]:
+                        print(file)
     if as_json:
         print(json.dumps(done, indent=2))
     if len(jobs) > 1:

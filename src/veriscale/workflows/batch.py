@@ -1,5 +1,6 @@
 """Many pictures with one restorer: which files, where results go, what is there already, and what was done."""
 
+import glob
 import hashlib
 import json
 import os
@@ -43,19 +44,21 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
     Two files of one folder that differ in extension alone get it into their stem, as in cat_jpg.
 
     Args:
-        inputs: files and folders.
+        inputs: files, folders, and patterns with *, ? or [ for names that a shell has left as they are.
         output: where results go; what lies in it is not taken for input.
 
     Returns:
         The items, and whether there is more than a single file.
 
     Raises:
-        InputError: there is no input, one does not exist, a folder holds no image, or two would have one result.
+        InputError: there is no input, one does not exist, a folder holds no image, a pattern matches nothing, or two
+            would have one result.
     """
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
     found: dict[Path, Path] = {}
-    for given in map(Path, inputs):
+    paths = [path for given in inputs for path in _matching(Path(given))]
+    for given in paths:
         if given.is_dir():
             pictures = [f for f in sorted(given.rglob("*")) if f.is_file() and is_picture(f)]
             results = _results(given)
@@ -79,7 +82,7 @@ def collect(inputs: Sequence[str | Path], output: Path | None = None) -> tuple[l
     for item in items:
         if names[place(item.path), item.stem] > 1:
             raise InputError(f"{item.path} and another input would have the same result; restore them one by one.")
-    return items, len(inputs) > 1 or any(Path(i).is_dir() for i in inputs)
+    return items, len(paths) > 1 or any(path.is_dir() for path in paths)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Job:
     folder: Path
     name: str  # what the results' stem is made from
     file: Path | None = None  # the result, where the user named it
+    piped: bool = False  # whether the path stands for standard input
 
 
 def jobs_of(inputs: Sequence[str | Path], output: Path | None) -> list[Job]:
@@ -173,7 +177,7 @@ class Batch:
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated not in (None, digest):
             self.say(f"{job.path.name} is not the input of the repeated run: only its settings are.")
-        run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
+        run["input"] = {"name": "-" if job.piped else _relative(job.path, job.folder), "sha256": digest}
         run["peak_memory_mb"] = peak_memory_mb()
         page = _page() if self.report else None
         files, notes = result.write(job.folder, stem, suffix=suffix, page=page, force=self.force or self.skip_existing)
@@ -244,6 +248,8 @@ def open_batch(
         if (beside / repeated.certificate).is_file():
             repeated = replace(repeated, certificate=str(beside / repeated.certificate))
     settings = agreed(given, held, repeated)
+    if run is not None and run.input.name == "-" and not inputs:
+        raise InputError("The repeated run took its picture from standard input; give the picture again.")
     jobs = jobs_of(inputs or ([] if run is None else [run.input]), output)
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
@@ -313,6 +319,15 @@ def restore_files(
         skip_existing=skip_existing,
     )
     return list(batch.run_all(jobs, say, progress))
+
+
+def _matching(given: Path) -> list[Path]:
+    """What a pattern stands for, sorted; a name that is there stands for itself."""
+    if given.exists() or not glob.has_magic(str(given)):
+        return [given]
+    if not (found := sorted(map(Path, glob.glob(str(given), recursive=True)))):
+        raise InputError(f"No file matches {given}; check the folder and the pattern.")
+    return found
 
 
 def _labelled(tell: Tell, label: str) -> Tell:
