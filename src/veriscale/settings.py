@@ -56,7 +56,9 @@ class Settings:
         usual=0,
         commands=("restore", "calibrate"),
     )
-    command: str | None = _setting("A tool instead of a prior: 'tool {in} {out}'. No shell.")
+    command: str | None = _setting(
+        "A tool instead of a prior: 'tool {in} {out}'. No shell; {env:NAME} is filled in when it runs."
+    )
     certificate: str | None = _setting(
         "A file of `veriscale calibrate`, or a name that `veriscale priors` lists: it gives the settings that are left "
         "open, and a mask of what can be trusted.",

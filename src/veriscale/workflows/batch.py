@@ -257,6 +257,8 @@ def open_batch(
     now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
     if run is not None and now is not None and run.prior_sha256 not in (None, now):
         say("The prior is not the one of the repeated run: the result will differ.")
+    for line in restorer.remarks:
+        say(line)
     batch = Batch(restorer, say=say, repeated=None if run is None else run.input_sha256, **ways)
     return batch, jobs
 

@@ -161,6 +161,8 @@ def calibrate(
         )
     if size is None and not promise.loss.any_size:
         size = common_size(good, measuring)
+    for line in restorer.remarks:
+        tell(line)
     for why in bad.values():
         tell(f"Left out: {why}")
     tell(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -72,6 +72,7 @@ class PriorRestorer:
     batch: int | None = None
 
     timeout = None
+    remarks: ClassVar[Sequence[str]] = ()
 
     @property
     def score_files(self) -> str | None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +58,7 @@ def run_tool(template: CommandTemplate, picture: Photo, scale: int, *, timeout: 
     with tempfile.TemporaryDirectory(prefix="veriscale-", ignore_cleanup_errors=True) as folder:
         source, target = Path(folder, "in.png"), Path(folder, "out.png")
         write_photo(picture, source)
-        _run(template.words(str(source), str(target)), timeout)
+        _run(template.words(str(source), str(target)), timeout, template.hidden)
         output = _read(target)
     height, width = scale * picture.height, scale * picture.width
     if (output.height, output.width) != (height, width):
@@ -71,17 +71,17 @@ def run_tool(template: CommandTemplate, picture: Photo, scale: int, *, timeout: 
     return Photo(samples, alpha, output.bit_depth, output.icc or picture.icc, dpi, picture.format)
 
 
-def _run(words: Sequence[str], timeout: float) -> None:
+def _run(words: Sequence[str], timeout: float, hidden: Callable[[str], str]) -> None:
     stop = Event()
     with ThreadPoolExecutor(1) as pool:
         # Only the main thread is interrupted, and there it can happen after the tool has started and before we know it.
         try:
-            pool.submit(_attend, words, timeout, stop).result()
+            pool.submit(_attend, words, timeout, hidden, stop).result()
         finally:
             stop.set()
 
 
-def _attend(words: Sequence[str], timeout: float, stop: Event) -> None:
+def _attend(words: Sequence[str], timeout: float, hidden: Callable[[str], str], stop: Event) -> None:
     try:
         process = subprocess.Popen(
             words,
@@ -107,7 +107,7 @@ def _attend(words: Sequence[str], timeout: float, stop: Event) -> None:
         raise ToolError(f"The tool did not finish within {timeout:g} s and was stopped.")
     if code:
         how = f"was ended by signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"ended with exit code {code}"
-        line = _last_line(bytes(tail))
+        line = _last_line(hidden(tail.decode(errors="replace")))
         raise ToolError(f"The tool {how}; " + (f"its last words: “{line}”." if line else "it said nothing on stderr."))
 
 
@@ -128,8 +128,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait(_PATIENCE)
 
 
-def _last_line(said: bytes) -> str:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines()]
+def _last_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines()]
     last = next(filter(None, reversed(lines)), "")
     return "".join(c if c.isprintable() else "?" for c in last)[:_LINE]
 
