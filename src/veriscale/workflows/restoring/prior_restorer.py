@@ -43,6 +43,8 @@ from veriscale.workflows.restoring.room import check_room, enough_memory
 
 Array = NDArray[np.float32]
 
+_VERSIONS = {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__}
+
 
 @dataclass(frozen=True, eq=False)
 class PriorRestorer:
@@ -297,7 +299,7 @@ class PreparedByPrior:
         plan, prior = self.plan, self.restorer.prior
         weights = next(prior.encoder.parameters())
         return {
-            "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
+            "versions": dict(_VERSIONS),
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
             **plan.facts(),
             "device": str(weights.device),
