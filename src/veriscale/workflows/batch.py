@@ -283,7 +283,8 @@ def restore_files(
     """Restore files, or folders with their sub-folders, as the command does; results are written as it names them.
 
     Args:
-        inputs: files and folders; where `repeat` is given, none stands for the input of that run.
+        inputs: files, folders and patterns such as "photos/*.jpg"; where `repeat` is given, none stands for the input
+            of that run.
         output: a file for one input, else a folder; beside the input by default.
         prior: name, path or a loaded prior.
         certificate: a file of `calibrate` or a name.

@@ -131,6 +131,8 @@ def test_a_certificate_that_is_there_is_refused_before_any_work(tiny, few, outpu
         ({"unit": "large"}, "is no size"),
         ({"operator": "sensing:ratio=0.5,seed=0", "score": "gradient"}, "no picture of 8 bits"),
         ({"operator": "blur:kernel=gaussian,std=1"}, "predictor.*encoder knows"),
+        ({"scale": 1}, "enlarges nothing"),
+        ({"scale": 1.5}, "it knows ×2, ×3, ×4"),
         ({"scale": 2, "operator": "downsample:factor=4"}, "contradict"),
         ({"scale": 5}, "it knows ×2, ×3, ×4"),
         ({"noise": "auto"}, "auto"),

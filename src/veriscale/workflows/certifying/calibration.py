@@ -115,8 +115,8 @@ def calibrate(
         group,
     )
     scale, score_files = asked_for.scale, asked_for.score_files
-    if scale is not None and scale < 2:
-        raise InputError(f"Scale {scale} enlarges nothing; give 2 or more.")
+    if scale is not None and scale <= 1:
+        raise InputError(f"Scale {scale:g} enlarges nothing; give 2 or more.")
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
