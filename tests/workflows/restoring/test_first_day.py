@@ -43,7 +43,7 @@ def test_arguments_are_settings_in_whatever_type_they_come():
         }
     )
     assert asked == Settings(
-        scale=4, noise="0.5", dial="0.5,1", operator="a.toml", alpha="0.05", consistent=True, timeout=3
+        scale=4, noise="0.5", dial="1,0.5", operator="a.toml", alpha="0.05", consistent=True, timeout=3
     )
     assert [as_settings({"dial": d}).dial for d in (np.float64(0.5), np.array(0.5), 1, (0, 1))] == [
         "0.5",
