@@ -25,6 +25,7 @@ from veriscale.workflows.certifying.calibration import calibrate
 from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
 from veriscale.workflows.restoring.door import as_photo, as_settings, restore
 from veriscale.workflows.restoring.evaluation import evaluate
+from veriscale.workflows.restoring.reporting import report_html
 
 # ---- what can be asked
 
@@ -231,6 +232,8 @@ def test_the_first_picture_is_the_first_that_is_asked_for(tiny, cat, tmp_path):
         if not name.endswith("json"):
             assert (tmp_path / "forth" / name).read_bytes() == (tmp_path / "back" / name).read_bytes()
     assert forth.run["dial"] == back.run["dial"] == [0.0, 1.0]
+    pages = [re.sub("[\\d.]+ s", "", report_html(made, "cat")) for made in (forth, back)]
+    assert pages[0] == pages[1]  # the slider goes from 0 to 1
 
 
 def test_a_device_is_a_string_or_torchs_and_of_a_loaded_prior_its_own(tiny, tiny_file, noise_picture):
