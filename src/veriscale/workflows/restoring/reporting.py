@@ -32,7 +32,7 @@ def report_html(restoration: Restoration, title: str) -> str:
         Report(
             title=title,
             measurement=restoration.measurement.pixels,
-            dials=[(f, restoration.images[f].pixels) for f in sorted(restoration.images)],
+            dials=[(f, photo.pixels) for f, photo in restoration.images.items()],
             spread=restoration.std,
             residual=residual,
             expected_residual=max(run.get("noise_std", 0.0), ROUNDING),
