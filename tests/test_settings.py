@@ -84,9 +84,9 @@ def test_every_setting_has_help_and_commands_that_take_settings():
 
 @pytest.mark.parametrize(
     "text, expected",
-    [("0", (0,)), ("0.5", (0.5,)), ("1,0,0.5", (0, 0.5, 1)), ("0.5, 0.50,5e-1", (0.5,)), ("0 , 1", (0, 1))],
+    [("0", (0,)), ("0.5", (0.5,)), ("1,0,0.5,1", (1, 0, 0.5)), ("0.5, 0.50,5e-1", (0.5,)), ("0 , 1", (0, 1))],
 )
-def test_positions_are_sorted_each_once(text, expected):
+def test_positions_are_as_asked_for_each_once(text, expected):
     assert positions(text) == expected
 
 

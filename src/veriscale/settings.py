@@ -8,7 +8,9 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypedDict, TypeVar
+from math import isnan
+from operator import index
+from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
 from veriscale.errors import InputError
 
@@ -29,7 +31,9 @@ class Settings:
     prior: str | None = _setting(
         "A name that `veriscale priors` lists, or a file; that of the certificate, else `photo`, by default."
     )
-    scale: int | None = _setting("Factor; the prior's largest by default.")
+    scale: float | None = _setting(
+        "Factor; the prior's largest by default. restore reaches others, 2.5 or 8, by way of the prior's, at dial 0."
+    )
     operator: str | None = _setting(
         "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
         "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; or a TOML file. The sidecar "
@@ -52,7 +56,9 @@ class Settings:
         usual=0,
         commands=("restore", "calibrate"),
     )
-    command: str | None = _setting("A tool instead of a prior: 'tool {in} {out}'. No shell.")
+    command: str | None = _setting(
+        "A tool instead of a prior: 'tool {in} {out}'. No shell; {env:NAME} is filled in when it runs."
+    )
     certificate: str | None = _setting(
         "A file of `veriscale calibrate`, or a name that `veriscale priors` lists: it gives the settings that are left "
         "open, and a mask of what can be trusted.",
@@ -96,6 +102,10 @@ class Settings:
         commands=("restore", "calibrate"),
     )
 
+    def __post_init__(self) -> None:
+        if isinstance(self.scale, float) and self.scale.is_integer():
+            object.__setattr__(self, "scale", int(self.scale))  # ×4 is written in one way
+
     @property
     def said(self) -> dict[str, Any]:
         """Those that are not None."""
@@ -105,7 +115,7 @@ class Settings:
 class Asked(TypedDict, total=False):
     """`Settings` as Python says them: an `Operator` or a `Noise` may stand in the place of its string."""
 
-    scale: int | None
+    scale: float | str | None
     operator: object
     noise: object
     dial: str | float | Sequence[float] | None
@@ -124,6 +134,53 @@ class Asked(TypedDict, total=False):
     seed: int | None
     crop: str | None
     ensemble: bool | None
+
+
+KINDS: dict[str, type] = {name: get_args(kinds)[0] for name, kinds in get_type_hints(Settings).items()}
+"""The type of every setting."""
+
+_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "True or False"}
+
+
+def as_kind(name: str, given: Any, kind: type | None = None) -> Any:
+    """A value in the type that is wanted: a number may come as a string, a whole one as 4.0.
+
+    Args:
+        name: of a setting, or of another argument.
+        given: its value.
+        kind: that of the setting by default.
+
+    Raises:
+        InputError: it is of another kind.
+    """
+    kind = kind or KINDS[name]
+    try:
+        if kind in _NUMBERS and not isinstance(given, bool):
+            return _NUMBERS[kind](given)
+        if type(given) is not kind:
+            raise TypeError(given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`--{name.replace('_', '-')}` is {given!r}, and {_WORDS[kind]} is wanted.") from error
+    return given
+
+
+def _whole(given: Any) -> int:
+    try:
+        return int(given) if isinstance(given, str) else index(given)
+    except (TypeError, ValueError):
+        if not float(given).is_integer():
+            raise
+    return int(float(given))
+
+
+def _number(given: Any) -> float:
+    number: float = given if type(given) is int else float(given)
+    if isnan(number):
+        raise ValueError(given)
+    return number
+
+
+_NUMBERS: dict[type, Callable[[Any], float]] = {int: _whole, float: _number}
 
 
 def takes_asked(function: Door) -> Door:
@@ -154,7 +211,7 @@ def settled(given: Settings, certified: Settings | None = None, repeated: Settin
 
 
 def positions(dial: str) -> tuple[float, ...]:
-    """The dial positions in `0.5` or `0,0.5,1`, sorted, each once.
+    """The dial positions in `0.5` or `0,0.5,1`, as asked for, each once.
 
     Raises:
         InputError: not numbers in [0, 1].
@@ -169,7 +226,7 @@ def positions(dial: str) -> tuple[float, ...]:
 
 
 def checked(dials: Sequence[float]) -> tuple[float, ...]:
-    """The dial positions, sorted, each once.
+    """The dial positions, as asked for, each once.
 
     Raises:
         InputError: one lies outside [0, 1], or there is none.
@@ -179,4 +236,4 @@ def checked(dials: Sequence[float]) -> tuple[float, ...]:
     for f in dials:
         if not 0 <= f <= 1:
             raise InputError(f"Dial {f:g} is outside [0, 1]; 0 is closest on average, 1 looks real.")
-    return tuple(sorted(set(dials)))
+    return tuple(dict.fromkeys(dials))

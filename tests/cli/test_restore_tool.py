@@ -1,6 +1,7 @@
 """`restore --command`: anybody's tool under a certificate of it."""
 
 import json
+import shutil
 
 import numpy as np
 from PIL import Image
@@ -101,3 +102,35 @@ def test_a_tool_that_fails_or_hangs_is_one_sentence(refused, cat, tmp_path, resi
     options = ("--command", resizer, "--certificate", "slow.json", "--timeout", 0.5, "--quiet")
     assert "The tool failed: The tool did not finish within 0.5 s" in refused("restore", cat, *options)
     assert not list(tmp_path.glob("cat_x4*"))
+
+
+TELLTALE = (
+    """
+import sys
+secret = sys.argv.pop()
+if secret != "--token=hunter2": sys.exit("no token")
+from PIL import Image
+if Image.open(sys.argv[1]).getpixel((0, 0)) == (1, 2, 3): sys.exit(f"unknown option {secret}")
+"""
+    + RESIZE
+)
+
+
+def test_a_secret_is_written_down_nowhere(veriscale, place, cat, tool, tmp_path, monkeypatch):
+    monkeypatch.setenv("PASS", "hunter2")
+    command = f"{tool(TELLTALE)} --token={{env:PASS}}"
+    folder, results = tmp_path / "few", tmp_path / "out"
+    folder.mkdir()
+    for file in sorted((place / "calibration").iterdir())[:3]:
+        shutil.copy(file, folder)
+    Image.new("RGB", (48, 48), (1, 2, 3)).save(folder / "bad.png")
+    made = veriscale("calibrate", folder, "--command", command, "--scale", 4, "-o", results / "tool.json")
+    options = ("--certificate", results / "tool.json", "--alpha", 0.5, "--report", "-o", results)
+    done = veriscale("restore", cat, "--command", command, *options)
+    assert (made[0], done[0]) == (0, 0), made[2] + done[2]
+    assert "unknown option --token={env:PASS}" in made[2]
+    assert made[2].count("is an interpreter: a certificate binds it and") == 1
+    assert "looks like a secret" not in made[2] + done[2]
+    assert "{env:PASS}" in (results / "cat_x4.run.json").read_text()
+    written = b"".join(file.read_bytes() for file in results.iterdir())
+    assert b"hunter2" not in written + (made[2] + done[2]).encode()

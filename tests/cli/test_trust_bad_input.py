@@ -74,7 +74,15 @@ def write_bright(folder):
         (spoil_nothing, ("--mode", "pac-uniform", "--delta", 0.1), "needs every level beforehand"),
         (spoil_nothing, ("--alphas", "0.1"), "--alphas is of --mode pac-uniform"),
         (spoil_nothing, ("--leaked", 4), "4 leaked units among 3"),
-        (spoil_nothing, ("--scale", 5), "encoder knows"),
+        (spoil_nothing, ("--scale", 5), "it knows ×2, ×3, ×4"),
+        (spoil_nothing, ("--seed", "1.9"), "--seed is '1.9', and a whole number is wanted"),
+        (spoil_nothing, ("--leaked", "0.6"), "--leaked is '0.6', and a whole number is wanted"),
+        (spoil_nothing, ("--tile", "16.5"), "--tile is '16.5', and a whole number is wanted"),
+        (
+            spoil_nothing,
+            ("--mode", "pac-uniform", "--delta", 0.1, "--alphas", "0.1,1.5"),
+            "A risk level of 1.5 promises nothing",
+        ),
         (spoil_nothing, ("--scale", 2, "--operator", "downsample:factor=4"), "contradict"),
         (spoil_nothing, ("--operator", "sensing:ratio=0.5,seed=0"), "is no picture of 8 bits"),
         (spoil_nothing, ("--noise", "much"), "known: gaussian"),
@@ -223,6 +231,8 @@ def test_a_certificate_that_is_not_there(refused, cat, tmp_path):
         ("area", ("--alpha", "-0.1"), "cannot be kept"),
         ("area", ("--alpha", "some"), "is not a finite number"),
         ("area", ("--alpha", "nan"), "is not a finite number"),
+        ("area", ("--alpha", "1.5"), "A risk level of 1.5 promises nothing, since no loss is above 1; give a smaller"),
+        ("area", ("--scale", 8), "--certificate is for what the prior's encoder knows, ×2, ×3, ×4, and ×8 is ×4, then"),
         ("area", ("--format", "jpeg"), "alters it; use .png"),
         ("area", ("-o", "out.jpg"), "alters it; use .png"),
         ("area", ("--crop", "0,0,8,12"), "this one would be 32×48; calibrate for that size with --unit 32x48"),
@@ -303,6 +313,11 @@ def test_a_picture_that_is_not_the_unit(refused, place, cat, tmp_path, write, wo
 def test_options_that_need_a_certificate(refused, cat):
     for options in (("--alpha", "0.1"), ("--command", "tool {in} {out}"), ("--score-files", "{stem}.npy")):
         assert "belong to a --certificate" in refused("restore", cat, *TINY, *options)
+
+
+def test_a_level_above_every_loss_is_no_evaluation(refused, place):
+    held = ("--certificate", place / "area.json", "--alpha", "0.1,1.5")
+    assert "A risk level of 1.5 promises nothing" in refused("evaluate", place / "other", *CPU, *held)
 
 
 def test_a_picture_for_evaluation_that_cannot_be_used(refused, place, tmp_path):

@@ -36,6 +36,15 @@ def test_encoder_gives_the_truth_grid(encoder, scale):
     assert condition.features.shape == (2, 4, 7 * scale, 5 * scale)
 
 
+def test_features_that_nobody_wants_are_not_made(encoder, monkeypatch):
+    y, std = torch.rand(1, 3, 7, 5, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    mean = encoder(y, 2, std).mean
+    monkeypatch.setattr(encoder.tails["2"].features, "forward", None)
+    condition = encoder(y, 2, std, features=False)
+    assert torch.equal(condition.mean, mean)
+    assert condition.features.shape == (1, 0, 14, 10)
+
+
 def test_a_fresh_encoder_repeats_pixels():
     y = torch.rand(1, 3, 6, 6)
     mean = Encoder(3, (2,), 16, 1, 4)(y, 2, torch.zeros(1)).mean

@@ -83,3 +83,9 @@ def test_pullback_is_the_transposed_derivative(tiny):
     moved = (denoise(x + 1e-2 * d, 0.5) - denoise(x - 1e-2 * d, 0.5)) / 2e-2
     _, pull = denoise.pullback(x, 0.5)
     assert float((moved * g).sum()) == pytest.approx(float((pull(g) * d).sum()), rel=1e-2)
+
+
+def test_features_that_nobody_asks_for_are_not_made(tiny, monkeypatch):
+    y = torch.rand(1, 3, 12, 16)
+    monkeypatch.setattr(tiny.encoder.tails["4"].features, "forward", None)
+    assert encode(tiny, y, 4, 0.0, features=False).features.shape[1] == 0

@@ -48,8 +48,8 @@ def test_positions_outside_are_refused(dials):
         checked(dials)
 
 
-def test_positions_are_sorted_and_given_once():
-    assert checked([1, 0, 0.5, 0.5]) == (0, 0.5, 1)
+def test_positions_are_as_asked_for_and_given_once():
+    assert checked([1, 0, 0.5, 0.5]) == (1, 0, 0.5)
 
 
 def test_a_missing_table_says_which_were_measured():

@@ -158,9 +158,12 @@ def test_bounded_pac_uniform_shares_delta():
 @pytest.mark.parametrize("mode", ["mean", "pac", "pac-uniform"])
 @pytest.mark.parametrize("binary", [True, False])
 def test_alpha_of_the_bound_promises_nothing_and_allows_everything(mode, binary):
-    declared = [Fraction(2), Fraction(3)]
-    for alpha in declared:
-        assert Guarantee(mode, 20, 2.0, binary=binary, delta=0.1, declared=declared).allowance(alpha) >= 40
+    declared = [Fraction(2), Fraction("2.1")]
+    guarantee = Guarantee(mode, 20, 2.0, binary=binary, delta=0.1, declared=declared)
+    assert guarantee.allowance(Fraction(2)) >= 40
+    for ask in (guarantee.allowance, guarantee.infeasible):
+        with pytest.raises(InputError, match=r"A risk level of 2\.1 promises nothing, since no loss is above 2"):
+            ask(Fraction("2.1"))
 
 
 SETTINGS = [

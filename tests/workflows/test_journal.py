@@ -16,6 +16,7 @@ from veriscale.workflows.journal import read_run
         {},
         *({"arguments": a, "input": {"name": "a.png", "sha256": ""}} for a in (3, [[1]], "abc", {"unheard": 1})),
         {"arguments": {"scale": "4"}, "input": {"name": "a.png", "sha256": ""}},
+        {"arguments": {"seed": 1.9}, "input": {"name": "a.png", "sha256": ""}},
         {"arguments": {"seed": None}, "input": {"name": "a.png", "sha256": ""}},
     ],
     ids=json.dumps,

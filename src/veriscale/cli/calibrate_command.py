@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from veriscale.cli.console import meter, say
-from veriscale.cli.options import takes_settings
+from veriscale.cli.options import number, takes_settings
 
 
 @takes_settings
@@ -17,12 +17,12 @@ def calibrate(
     score: str | None = None,
     loss: str = "area",
     tau: float | None = None,
-    tile: int | None = None,
+    tile: Annotated[int | None, number("tile", int)] = None,
     discrepancy: str = "pointwise",
     mode: str = "mean",
     delta: float | None = None,
     alphas: str | None = None,
-    leaked: int = 0,
+    leaked: Annotated[int, number("leaked", int)] = 0,
     unit: str | None = None,
     group: Annotated[bool, Parameter(negative="")] = False,
     skip_bad: Annotated[bool, Parameter(negative="")] = False,

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from veriscale.cli.console import say
+from veriscale.cli.options import number
 
 
 def degrade(
@@ -13,18 +14,18 @@ def degrade(
     operator: str,
     noise: str | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    seed: int = 0,
+    seed: Annotated[int, number("seed", int)] = 0,
     format: str | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
-    max_pixels: int | None = None,
+    max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
 ) -> int:
     """Make measurements of photographs, each with a sidecar that tells `restore` how.
 
     Parameters
     ----------
     inputs
-        Image files, or folders of them.
+        Image files, folders of them, or patterns in quotes such as 'photos/*.jpg'.
     operator
         Such as downsample:factor=4,kernel=bicubic, blur:kernel=gaussian,std=3, inpaint:keep=0.5, sensing:ratio=0.5,
         fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',

@@ -18,6 +18,7 @@ from veriscale.cli import (
     train_command,
 )
 from veriscale.cli.console import complain
+from veriscale.cli.streams import words
 from veriscale.errors import FLAGS, InputError
 
 app = App(
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str], interrupted: Callable[[], bool] = lambda: Fals
 
 def _run(arguments: Sequence[str], interrupted: Callable[[], bool]) -> int:
     try:
-        code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(words(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except InputError as error:
         complain(str(error))
         return 2

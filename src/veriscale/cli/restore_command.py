@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from veriscale.cli.console import meter
-from veriscale.cli.options import takes_settings
+from veriscale.cli.options import number, takes_settings
+from veriscale.cli.streams import streams
 
 
 @takes_settings
@@ -27,7 +28,7 @@ def restore(
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     repeat: Annotated[Path | None, Parameter(name="--from")] = None,
-    max_pixels: int | None = None,
+    max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
     **given: Any,
 ) -> int:
     """Upscale photographs, or undo any other measurement: files, or folders with their sub-folders.
@@ -35,9 +36,11 @@ def restore(
     Parameters
     ----------
     inputs
-        PNG, JPEG, TIFF, WebP, NPY, BMP, GIF, AVIF or JPEG 2000 files, or folders of them.
+        PNG, JPEG, TIFF, WebP, NPY, BMP, GIF, AVIF or JPEG 2000 files, folders of them, patterns in quotes such as
+        'photos/*.jpg', or - for standard input, with --scale or --operator.
     output
-        A file for one input, else a folder; beside the input by default.
+        A file for one input, else a folder; beside the input by default. - for standard output, where one picture is
+        made.
     device
         auto, cuda, mps or cpu.
     format
@@ -65,40 +68,47 @@ def restore(
         Largest picture that is read, a guard against decompression bombs.
     """
     from veriscale.cli.remarks import Remarks
+    from veriscale.errors import InputError
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
     from veriscale.workflows.batch import open_batch
 
     remarks = Remarks(quiet, plans=dry_run)
-    batch, jobs = open_batch(
-        Settings(**given),
-        inputs,
-        output,
-        repeat=repeat,
-        device=device,
-        say=remarks.hear,
-        format=format,
-        quality=quality,
-        strip=strip,
-        report=report,
-        force=force,
-        skip_existing=skip_existing,
-        dry_run=dry_run,
-        max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
-    )
-    remarks.of = len(jobs)
     done: list[dict[str, Any]] = []
     started = time.monotonic()
-    listed = not as_json and not (remarks.many and sys.stdout.isatty())
-    with meter(quiet) as shown:
+    with streams(inputs, output) as ways:
+        if ways.writes and as_json:
+            raise InputError("`--output` - is a picture on stdout, and so would be what `--json` says; choose one.")
+        batch, jobs = open_batch(
+            Settings(**given),
+            ways.inputs,
+            ways.output,
+            repeat=repeat,
+            device=device,
+            say=remarks.hear,
+            format=format,
+            quality=quality,
+            strip=strip,
+            report=report,
+            force=force,
+            skip_existing=skip_existing,
+            dry_run=dry_run,
+            max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+        )
+        remarks.of = len(jobs)
+        listed = not as_json and not (remarks.many and sys.stdout.isatty())
+        with meter(quiet) as shown:
 
-        def tell(what: str, part: int, of: int) -> None:
-            shown(what, *((len(done) + len(remarks.failed), len(jobs)) if remarks.many else (part, of)))
+            def tell(what: str, part: int, of: int) -> None:
+                shown(what, *((len(done) + len(remarks.failed), len(jobs)) if remarks.many else (part, of)))
 
-        for facts in batch.run_all(jobs, remarks.fail, tell):
-            done.append(facts)
-            for file in facts["outputs"] if listed else []:
-                print(file)
+            jobs = ways.checked(batch, jobs)
+            for facts in batch.run_all(jobs, remarks.fail, tell):
+                done.append(facts)
+                if ways.writes:
+                    ways.deliver(facts)
+                for file in facts["outputs"] if listed and not ways.writes else []:
+                    print(file)
     if as_json:
         print(json.dumps(done, indent=2))
     return remarks.close(f"{len(done)} of {len(jobs)} done in {time.monotonic() - started:.0f} s.")

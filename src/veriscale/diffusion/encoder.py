@@ -49,10 +49,11 @@ class Tail(nn.Module):
         nn.init.zeros_(self.mean.weight)
         nn.init.zeros_(self.mean.bias)  # type: ignore[arg-type]  # a convolution with a bias
 
-    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, width, h, w) to the correction of the mean and the features on the truth grid."""
+    def forward(self, h: Tensor, features: bool) -> tuple[Tensor, Tensor]:
+        """(B, width, h, w) to the correction of the mean and the features, if they are asked for, on the truth grid."""
         h = self.block(h)
-        return F.pixel_shuffle(self.mean(h), self.scale), F.pixel_shuffle(self.features(h), self.scale)
+        mean = F.pixel_shuffle(self.mean(h), self.scale)
+        return mean, F.pixel_shuffle(self.features(h), self.scale) if features else mean[:, :0]
 
 
 class Encoder(nn.Module):
@@ -66,20 +67,21 @@ class Encoder(nn.Module):
         self.trunk = residual_trunk(width, depth)
         self.tails = nn.ModuleDict({str(s): Tail(width, channels, features, s) for s in scales})
 
-    def forward(self, y: Tensor, scale: int, noise_std: Tensor) -> Condition:
+    def forward(self, y: Tensor, scale: int, noise_std: Tensor, features: bool = True) -> Condition:
         """Encode (B, C, h, w) measurements in [0, 1].
 
         Args:
             y: measurements, any floating type; the network runs in the type of its weights.
             scale: one of `scales`.
             noise_std: (B,) standard deviation of the measurement noise.
+            features: whether they are wanted; there are none else.
         """
         noise = (noise_std / NOISE_UNIT).view(-1, 1, 1, 1).expand(-1, 1, *y.shape[-2:])
         h = torch.cat([(y - CENTRE) / SPREAD, noise.to(y.dtype)], 1)
         h = self.heads[str(scale)](h.to(self.dtype).contiguous(memory_format=torch.channels_last))
-        correction, features = self.tails[str(scale)](h + self.trunk(h))
+        correction, kept = self.tails[str(scale)](h + self.trunk(h), features)
         nearest = F.interpolate(y, scale_factor=scale, mode="nearest")
-        return Condition(nearest + SPREAD * correction.to(y.dtype), features)
+        return Condition(nearest + SPREAD * correction.to(y.dtype), kept)
 
     @property
     def dtype(self) -> torch.dtype:

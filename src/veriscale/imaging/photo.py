@@ -1,11 +1,13 @@
 """A photograph: pixels with what must survive from file to file."""
 
+import io
 import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image
 
 from veriscale.errors import InputError
 from veriscale.imaging.colour import as_channels, premultiplied, unpremultiplied
@@ -59,6 +61,22 @@ class Photo:
     def affine(self) -> NDArray[np.float64]:
         """(4, 4), pixels to millimetres: a photograph has none, and a pixel counts as one."""
         return np.eye(4)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """(H, W) for grey alone, else (H, W, C) with alpha last, as `from_array` takes it."""
+        return np.array(interleaved(self, 32), dtype, copy=copy)
+
+    def to_pil(self) -> Image.Image:
+        """Pillow's picture of 8 bits, which is all it has for colour, with the profile and the resolution."""
+        image = Image.fromarray(interleaved(self, 8))
+        image.info |= {k: v for k, v in (("icc_profile", self.icc), ("dpi", self.dpi)) if v is not None}
+        return image
+
+    def _repr_png_(self) -> bytes:
+        """For a notebook."""
+        file = io.BytesIO()
+        self.to_pil().save(file, "PNG")
+        return file.getvalue()
 
     def content(self) -> str:
         """A hash of the samples: two pictures do not share their noise."""

@@ -60,7 +60,7 @@ def encode(
     halo = min(ENCODER_HALO, prior.encoder.receptive_radius)
     parts = tiles(y.shape[-2], y.shape[-1], max(1, min(tile, ENCODER_TILE) // scale), halo)
     for number, part in enumerate(parts, start=1):
-        condition = prior.encoder(y[(..., *part.window)].to(prior.device), scale, std)
+        condition = prior.encoder(y[(..., *part.window)].to(prior.device), scale, std, features)
         fine = part.scaled(scale)
         mean[(..., *fine.core)] = condition.mean[(..., *fine.inside)].float().cpu()
         if features:

@@ -58,7 +58,7 @@ class Guarantee:
             The allowance in the unit of the loss, or None where no threshold keeps the promise: the mask is empty.
 
         Raises:
-            InputError: an attribute is out of its range, or alpha is not declared.
+            InputError: an attribute or alpha is out of its range, or alpha is not declared.
         """
         return self._allowance(alpha, self.n, self._chance(alpha))
 
@@ -99,6 +99,11 @@ class Guarantee:
             raise InputError(f"Unknown mode {self.mode!r}; {closest(self.mode, MODES)}.")
         if alpha <= 0:
             raise InputError(f"A risk level of {float(alpha):g} cannot be kept; give a number above 0, such as 0.05.")
+        if alpha > self.bound:
+            raise InputError(
+                f"A risk level of {float(alpha):g} promises nothing, since no loss is above {float(self.bound):g}; "
+                "give a smaller one, such as 0.05."
+            )
         if not 0 <= self.leaked <= self.n:
             raise InputError(f"{self.leaked} leaked units among {self.n} cannot be; give a number from 0 to {self.n}.")
         if self.mode == "mean":

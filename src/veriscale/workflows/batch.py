@@ -1,5 +1,6 @@
 """Many pictures with one restorer: which files, where results go, what is there already, and what was done."""
 
+import glob
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits, unread
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_quality
+from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.journal import read_run
@@ -46,7 +48,7 @@ def collect(
     Two files of one folder that differ in extension alone get it into their stem, as in cat_jpg.
 
     Args:
-        inputs: files and folders.
+        inputs: files, folders, and patterns with *, ? or [ for names that a shell has left as they are.
         output: where results go; what lies in it is not taken for input.
         say: told what a folder leaves out.
 
@@ -54,12 +56,14 @@ def collect(
         The items, and whether there is more than a single file.
 
     Raises:
-        InputError: there is no input, one does not exist, a folder holds no image, or two would have one result.
+        InputError: there is no input, one does not exist, a folder holds no image, a pattern matches nothing, or two
+            would have one result.
     """
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
     found: dict[Path, Path] = {}
-    for given in map(Path, inputs):
+    paths = [path for given in inputs for path in _matching(Path(given))]
+    for given in paths:
         if given.is_dir():
             results = _results(given)
             files = [f for f in sorted(given.rglob("*")) if (is_picture(f) or unread(f)) and f.is_file()]
@@ -87,7 +91,7 @@ def collect(
     for item in items:
         if names[place(item.path), item.stem] > 1:
             raise InputError(f"{item.path} and another input would have the same result; restore them one by one.")
-    return items, len(inputs) > 1 or any(Path(i).is_dir() for i in inputs)
+    return items, len(paths) > 1 or any(path.is_dir() for path in paths)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Job:
     folder: Path
     name: str  # what the results' stem is made from
     file: Path | None = None  # the result, where the user named it
+    piped: bool = False  # whether the path stands for standard input
 
 
 def jobs_of(inputs: Sequence[str | Path], output: Path | None, say: Callable[[str], None]) -> list[Job]:
@@ -194,7 +199,7 @@ class Batch:
         digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
         if self.repeated not in (None, digest):
             self.say(Remark("not the input of the repeated run: only its settings are.", job.path))
-        run["input"] = {"name": _relative(job.path, job.folder), "sha256": digest}
+        run["input"] = {"name": "-" if job.piped else _relative(job.path, job.folder), "sha256": digest}
         run["peak_memory_mb"] = peak_memory_mb()
         page = _page() if self.report else None
         force = self.force or self.skip_existing
@@ -233,7 +238,7 @@ def open_batch(
     *,
     prior: Prior | None = None,
     repeat: Path | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     say: Callable[[Remark], None] = lambda remark: None,
     **ways: Any,
 ) -> tuple[Batch, list[Job]]:
@@ -266,6 +271,8 @@ def open_batch(
         if (beside / repeated.certificate).is_file():
             repeated = replace(repeated, certificate=str(beside / repeated.certificate))
     settings = agreed(given, held, repeated)
+    if run is not None and run.input.name == "-" and not inputs:
+        raise InputError("The repeated run took its picture from standard input; give the picture again.")
     jobs = jobs_of(inputs or ([] if run is None else [run.input]), output, lambda line: say(Remark(line)))
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
@@ -273,6 +280,8 @@ def open_batch(
     now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
     if run is not None and now is not None and run.prior_sha256 not in (None, now):
         say(Remark("The prior is not the one of the repeated run: the result will differ."))
+    for line in restorer.remarks:
+        say(Remark(line))
     batch = Batch(restorer, say=say, repeated=None if run is None else run.input_sha256, **ways)
     return batch, jobs
 
@@ -285,7 +294,7 @@ def restore_files(
     *,
     certificate: str | os.PathLike[str] | None = None,
     repeat: str | os.PathLike[str] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     format: str | None = None,
     quality: int | None = None,
     strip: bool = False,
@@ -299,12 +308,13 @@ def restore_files(
     """Restore files, or folders with their sub-folders, as the command does; results are written as it names them.
 
     Args:
-        inputs: files and folders; where `repeat` is given, none stands for the input of that run.
+        inputs: files, folders and patterns such as "photos/*.jpg"; where `repeat` is given, none stands for the input
+            of that run.
         output: a file for one input, else a folder; beside the input by default.
         prior: name, path or a loaded prior.
         certificate: a file of `calibrate` or a name.
         repeat: the run.json of an earlier run, whose settings are taken.
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind ("png" where that is only read); by
             default as the output's name says, else "png".
         quality: of JPEG and WebP results, 1 to 100; 95 and lossless by default.
@@ -342,6 +352,15 @@ def restore_files(
         skip_existing=skip_existing,
     )
     return list(batch.run_all(jobs, lambda failure: say(str(failure)), progress))
+
+
+def _matching(given: Path) -> list[Path]:
+    """What a pattern stands for, sorted; a name that is there stands for itself."""
+    if given.exists() or not glob.has_magic(str(given)):
+        return [given]
+    if not (found := sorted(map(Path, glob.glob(str(given), recursive=True)))):
+        raise InputError(f"No file matches {given}; check the folder and the pattern.")
+    return found
 
 
 def _labelled(tell: Tell, label: str) -> Tell:

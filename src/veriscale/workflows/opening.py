@@ -9,7 +9,7 @@ from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
-from veriscale.runtime.device import choose_device, choose_dtype
+from veriscale.runtime.device import Device, choose_device, choose_dtype
 from veriscale.settings import Settings, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
@@ -24,7 +24,7 @@ def open_restorer(
     certificate: Certificate | None = None,
     *,
     prior: Prior | None = None,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> Restorer:
     """Whoever restores as the settings say: the tool of their command, else a prior.
 
@@ -70,7 +70,7 @@ def agreed(given: Settings, certificate: Certificate | None, repeated: Settings 
 
 
 def opened(
-    settings: Settings, certificate: Certificate | None, prior: Prior | None, device: str, folder: Path = Path()
+    settings: Settings, certificate: Certificate | None, prior: Prior | None, device: Device, folder: Path = Path()
 ) -> Restorer:
     """The restorer of agreed settings; `folder` is where the operator's files are named from.
 
@@ -78,7 +78,7 @@ def opened(
         InputError: there is no such prior or tool, or it is not the certificate's.
     """
     if settings.command is None or certificate is None:
-        loaded = prior or load_certified(settings.prior, certificate, device)
+        loaded = load_certified(prior or settings.prior, certificate, device)
         return PriorRestorer(loaded, settings, certificate, folder=folder)
     if prior is not None:
         raise InputError("A prior and a `--command` are two things to restore with; give one.")
@@ -87,23 +87,29 @@ def opened(
     return certified_tool(settings, certificate)
 
 
-def load_prior(name: str | os.PathLike[str], device: str = "auto", dtype: torch.dtype | None = None) -> Prior:
+def load_prior(
+    name: Prior | str | os.PathLike[str], device: Device = "auto", dtype: torch.dtype | None = None
+) -> Prior:
     """A prior by name or path, ready to run.
 
     Args:
-        name: of a shipped or installed prior, or a file.
+        name: of a shipped or installed prior, or a file; a prior that is loaded is ready.
         device: "auto", "cuda", "mps" or "cpu".
         dtype: of the networks; bfloat16 where the hardware has it by default.
 
     Raises:
-        InputError: there is none, or its file is not sound.
+        InputError: there is none, its file is not sound, or it is loaded on another device.
     """
     place = choose_device(device)
+    if isinstance(name, Prior):
+        if device != "auto" and place.type != name.device.type:
+            raise InputError(f"The prior is loaded on {name.device}; load it with load_prior(name, {place.type!r}).")
+        return name
     return load_checkpoint(find_prior(os.fspath(name)), place, dtype or choose_dtype(place))
 
 
 def load_certified(
-    prior: str | os.PathLike[str] | None, certificate: Certificate | None, device: str = "auto"
+    prior: Prior | str | os.PathLike[str] | None, certificate: Certificate | None, device: Device = "auto"
 ) -> Prior:
     """The prior that is asked for, or that of a certificate, in the certificate's type.
 

@@ -1,11 +1,14 @@
 """Python's way in: arguments become settings, a tool is restored with as a prior is."""
 
+import importlib.resources
 import inspect
+import re
 from dataclasses import fields
 from typing import get_type_hints
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.conftest import RESIZE
 from tests.workflows.photographs import write_crops, write_measurement
@@ -22,6 +25,7 @@ from veriscale.workflows.certifying.calibration import calibrate
 from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
 from veriscale.workflows.restoring.door import as_photo, as_settings, restore
 from veriscale.workflows.restoring.evaluation import evaluate
+from veriscale.workflows.restoring.reporting import report_html
 
 # ---- what can be asked
 
@@ -49,7 +53,7 @@ def test_arguments_become_strings_and_numbers():
         "seed": 3,
         "steps": None,
     }
-    expected = {"operator": "inpaint:keep=0.5,seed=0", "noise": "gaussian:0.02", "dial": "0,0.5,1", "alpha": "0.1"}
+    expected = {"operator": "inpaint:keep=0.5,seed=0", "noise": "gaussian:0.02", "dial": "1,0,0.5", "alpha": "0.1"}
     assert as_settings(asked).said == {**expected, "seed": 3}
     assert as_settings({}) == Settings()
     assert as_settings({"noise": 0, "dial": 0.25}).said == {"noise": "0", "dial": "0.25"}
@@ -183,3 +187,77 @@ def test_help_shows_every_setting(name):
     assert set(Asked.__annotations__) <= set(inspect.signature(function).parameters)
     assert "asked" not in inspect.signature(function).parameters
     assert "        dial: 0 is closest on average, 1 looks real" in function.__doc__
+
+
+# ---- what Python's users hold
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_a_tensor_is_the_array_it_holds(noise_picture, kind):
+    stored = (255 * noise_picture).astype(kind) if kind is np.uint8 else noise_picture.astype(kind)
+    expected = as_photo(stored)
+    planes = torch.from_numpy(stored.transpose(2, 0, 1).copy())
+    for tensor in (planes, planes[None], planes.clone().requires_grad_(kind is not np.uint8)):
+        assert np.array_equal(as_photo(tensor).pixels, expected.pixels)
+        assert as_photo(tensor).bit_depth == expected.bit_depth
+    assert np.array_equal(as_photo(planes[0]).pixels, expected.pixels[..., :1])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (8, 8, 3), (8,)])
+def test_a_tensor_that_is_no_picture_is_named(shape):
+    with pytest.raises(InputError, match=r"known: \(H, W\), \(C, H, W\) and \(1, C, H, W\)"):
+        as_photo(torch.zeros(shape))
+
+
+def test_what_is_no_picture_at_all_is_named():
+    with pytest.raises(InputError, match=r"^image is a list; give a file, an array, a tensor or a picture of Pillow's"):
+        as_photo([[0.0, 1.0]])
+
+
+def test_pillows_picture_is_restored(tiny, noise_picture):
+    image = Image.fromarray((255 * noise_picture).astype(np.uint8))
+    by_array = restore(np.asarray(image), tiny, scale="2").image
+    assert np.array_equal(restore(image, tiny, scale=2.0).image.pixels, by_array.pixels)
+
+
+def test_the_first_picture_is_the_first_that_is_asked_for(tiny, cat, tmp_path):
+    quick = {"sampler": "heun", "steps": 2, "samples": 2}
+    forth, back = (restore(cat, tiny, dial=dial, **quick) for dial in ([0, 1], [1, 0]))
+    assert (list(forth.images), list(back.images)) == ([0.0, 1.0], [1.0, 0.0])
+    assert np.array_equal(back.image.pixels, forth.images[1.0].pixels)
+    assert list(restore(cat, tiny, dial="1,0,1", **quick).images) == [1.0, 0.0]
+    files = [[p.name for p in made.save(tmp_path / name)] for name, made in (("forth", forth), ("back", back))]
+    assert files[0] == files[1]
+    for name in files[0]:
+        if not name.endswith("json"):
+            assert (tmp_path / "forth" / name).read_bytes() == (tmp_path / "back" / name).read_bytes()
+    assert forth.run["dial"] == back.run["dial"] == [0.0, 1.0]
+    pages = [re.sub("[\\d.]+ s", "", report_html(made, "cat")) for made in (forth, back)]
+    assert pages[0] == pages[1]  # the slider goes from 0 to 1
+
+
+def test_a_device_is_a_string_or_torchs_and_of_a_loaded_prior_its_own(tiny, tiny_file, noise_picture):
+    for prior in (tiny, tiny_file):
+        for device in ("cpu", torch.device("cpu")):
+            assert restore(noise_picture, prior, device=device).run["device"] == "cpu"
+    with pytest.raises(InputError, match="Unknown device 'gpu'"):
+        restore(noise_picture, tiny, device="gpu")
+
+
+def test_a_loaded_prior_is_not_moved(tiny, noise_picture, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InputError, match=r"^The prior is loaded on cpu; load it with load_prior\(name, 'cuda'\)\.$"):
+        restore(noise_picture, tiny, device="cuda")
+
+
+def test_a_restoration_shows_itself(tiny, cat, few, output):
+    page = restore(cat, tiny, dial=[1, 0], sampler="heun", steps=2)._repr_html_()
+    assert re.findall("<figcaption>(.*?)</figcaption>", page) == ["dial 1", "dial 0"]
+    assert page.count('src="data:image/png;base64,') == 2
+    measured = write_measurement(sorted(few.iterdir())[0], output.parent / "y.png")
+    masked = restore(measured, tiny, certificate=calibrate(few, output, prior=tiny), alpha=0.3)
+    assert "trusted at alpha 0.3</figcaption>" in masked._repr_html_()
+
+
+def test_types_come_with_the_package():
+    assert importlib.resources.files("veriscale").joinpath("py.typed").is_file()

@@ -9,7 +9,7 @@ from veriscale.workflows.restoring.evaluation import evaluate
 
 
 def test_evaluation_scores_every_dial_and_the_baseline(tiny, skimage_data):
-    result = evaluate([skimage_data / "chelsea.png"], tiny, scale=4, dial=[0, 1], sampler="heun", steps=2)
+    result = evaluate([skimage_data / "chelsea.png"], tiny, scale=4, dial=[1, 0], sampler="heun", steps=2)
     assert [s.dial for s in result.scores] == ["bicubic", 0, 1]
     rows = {r["dial"]: r for r in result.summary()}
     assert rows["bicubic"]["psnr_luma"] == pytest.approx(30, abs=5)

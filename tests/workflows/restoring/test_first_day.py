@@ -43,7 +43,7 @@ def test_arguments_are_settings_in_whatever_type_they_come():
         }
     )
     assert asked == Settings(
-        scale=4, noise="0.5", dial="0.5,1", operator="a.toml", alpha="0.05", consistent=True, timeout=3
+        scale=4, noise="0.5", dial="1,0.5", operator="a.toml", alpha="0.05", consistent=True, timeout=3
     )
     assert [as_settings({"dial": d}).dial for d in (np.float64(0.5), np.array(0.5), 1, (0, 1))] == [
         "0.5",
@@ -56,10 +56,13 @@ def test_arguments_are_settings_in_whatever_type_they_come():
 @pytest.mark.parametrize(
     "name, value, wanted",
     [
-        ("scale", "4", "a whole number"),
-        ("samples", 2.0, "a whole number"),
+        ("scale", "4x", "a number"),
+        ("scale", float("nan"), "a number"),
+        ("samples", 2.9, "a whole number"),
+        ("samples", float("inf"), "a whole number"),
         ("seed", True, "a whole number"),
-        ("timeout", "3", "a number"),
+        ("seed", "1.9", "a whole number"),
+        ("timeout", "soon", "a number"),
         ("crop", (0, 0, 8, 8), "a string"),
         ("score_files", 3, "a string"),
         ("consistent", "yes", "True or False"),
@@ -69,6 +72,14 @@ def test_a_value_of_another_kind_is_named(name, value, wanted):
     with pytest.raises(InputError) as refused:
         as_settings({name: value})
     assert str(refused.value) == f"{name} is {value!r}, and {wanted} is wanted."
+
+
+@pytest.mark.parametrize("four", [4, 4.0, "4", "4.0", np.int64(4), np.float32(4)])
+def test_a_whole_number_may_come_in_any_type(four):
+    for name in ("scale", "samples", "seed"):
+        value = getattr(as_settings({name: four}), name)
+        assert (value, type(value)) == (4, int)
+    assert as_settings({"seed": str(2**60 + 1)}).seed == 2**60 + 1  # no float holds it
 
 
 @pytest.mark.parametrize("dial", ["x", ["x"], {0, 1}, [[0, 1]], None])
@@ -156,9 +167,9 @@ def test_levels_of_an_evaluation_have_their_own_name(folder, tiny):
 def test_why_no_picture_could_be_scored_is_said(folder, tiny):
     said: list[str] = []
     with pytest.raises(InputError, match=r"None of the 20 pictures .* could be scored\.$"):
-        veriscale.evaluate(folder / "truths", tiny, scale=5, tell=said.append)
+        veriscale.evaluate(folder / "truths", tiny, dial=0.5, sampler="heun", steps=3, tell=said.append)
     assert len(said) == 20
-    assert "scale ×5" in said[0]
+    assert "dial" in said[0]
 
 
 def test_a_certificate_is_not_for_a_calibration(folder, tiny, tmp_path):
@@ -170,6 +181,8 @@ def test_what_is_wrong_for_every_picture_is_said_once(folder, tiny):
     said: list[str] = []
     with pytest.raises(InputError, match=r"^Dial 'x' is not a number"):
         veriscale.evaluate(folder / "truths", tiny, dial="x", tell=said.append)
+    with pytest.raises(InputError, match="does not know scale ×5; it knows ×2, ×3, ×4"):
+        veriscale.evaluate(folder / "truths", tiny, scale=5, tell=said.append)
     assert said == []
 
 

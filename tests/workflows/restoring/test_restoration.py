@@ -134,7 +134,7 @@ def test_run_says_what_was_done(tiny, astronaut):
 @pytest.mark.parametrize(
     "wrong, sentence",
     [
-        ({"scale": 5}, "it knows ×2, ×3, ×4"),
+        ({"scale": 17}, "above 1 and up to 16"),
         ({"dial": 1.5}, "outside \\[0, 1\\]"),
         ({"dial": float("nan")}, "outside \\[0, 1\\]"),
         ({"noise": 0.3, "anchor": "mean"}, "knows noise up to 0.05"),

@@ -112,7 +112,6 @@ def test_what_decides_between_conditional_and_zero_shot(tiny, cat, settings, met
         ({"operator": "sensing:ratio=0.5", "noise": "auto"}, "state it"),
         ({"operator": "inpaint:box=99"}, "42"),
         ({"operator": "fourier:accel=4"}, "fourier"),
-        ({"scale": 7}, "operator downsample:factor=7"),
     ],
 )
 def test_requests_that_do_not_go_together(tiny, cat, wrong, words):

@@ -25,7 +25,9 @@ PYTHON = shlex.quote(sys.executable)
         ("python x.py {out}", r"lacks \{in\}"),
         ("python x.py {in}", r"lacks \{out\}"),
         ("python x.py {{in}} {out}", r"lacks \{in\}"),
-        ("python x.py {in} {out} {scale}", r"holds \{scale\}; known: \{in\}, \{out\}, and \{\{ or \}\}"),
+        ("python x.py {in} {out} {scale}", r"holds \{scale\}; known: \{in\}, \{out\}, \{env:NAME\}, and \{\{ or \}\}"),
+        ("python x.py {in} {out} {env:}", r"holds \{env:\};"),
+        ("python x.py {in} {out} {env:NO_SUCH_ONE}", "wants NO_SUCH_ONE of the environment, which has none; export it"),
         ("python x.py {in} {out} {}", r"holds \{\};"),
         ("python x.py {in} {out} {in!r}", r"holds \{in!r\};"),
         ("python x.py {in} {out} {", r"holds \{;"),
@@ -87,3 +89,52 @@ def test_another_tool_has_another_hash(file, tmp_path, monkeypatch):
     Path(file).write_bytes(b"changed")
     assert parsed().text == before.text
     assert parsed().tool_sha256 != before.tool_sha256
+
+
+def test_the_environment_is_read_when_the_tool_runs(monkeypatch):
+    monkeypatch.setenv("PASS", "old")
+    template = parse_command(f"{PYTHON} x.py --token={{env:PASS}} {{in}} {{out}} {{{{env:PASS}}}}")
+    monkeypatch.setenv("PASS", "{in} hunter2")
+    assert template.words("a", "b")[1:] == ["x.py", "--token={in} hunter2", "a", "b", "{env:PASS}"]
+    assert "old" not in repr(template)
+    assert "hunter2" not in repr(template)
+    assert template.hidden("no such token: {in} hunter2!") == "no such token: {env:PASS}!"
+    monkeypatch.setenv("PASS", "")
+    assert template.hidden("nothing to hide") == "nothing to hide"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("-m enlarge", "binds it alone, and not what it runs"),
+        ("enlarge.py", "binds it and enlarge.py."),
+        ("enlarge.py --model=model.bin", "binds it and enlarge.py, model.bin."),
+    ],
+)
+def test_an_interpreter_is_not_what_it_runs(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("enlarge.py", "model.bin", "upscaler"):
+        Path(name).touch(0o755)
+    (remark,) = parse_command(f"{PYTHON} {words} {{in}} {{out}}").remarks
+    assert remark.startswith("python")
+    assert remark.endswith(said) or f"{said}." in remark
+    assert parse_command(f"./upscaler {words} {{in}} {{out}}").remarks == ()
+
+
+@pytest.mark.parametrize("word", ["--token=abc", "--api-key abc", "--hf_token abc", "password abc", "API_KEY=abc"])
+def test_what_looks_like_a_secret_is_said_and_not_repeated(word, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAME", "abc")
+    monkeypatch.chdir(tmp_path)
+    Path("tool").touch(0o755)
+    (remark,) = parse_command(f"./tool {{in}} {{out}} {word}").remarks
+    assert "looks like a secret" in remark
+    assert "{env:NAME}" in remark
+    assert "abc" not in remark
+    assert parse_command(f"./tool {{in}} {{out}} {word.replace('abc', '{env:NAME}')}").remarks == ()
+
+
+@pytest.mark.parametrize("word", ["--tokenizer x", "--max-tokens=5", "--token --fast", "--secret", "'a password' x"])
+def test_what_only_sounds_like_one_is_not(word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tool").touch(0o755)
+    assert parse_command(f"./tool {{in}} {{out}} {word}").remarks == ()

@@ -52,7 +52,8 @@ def read(path: Path, max_pixels: int) -> Photo:
 
 def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
     """Write (H, W) or (H, W, 2 to 4) samples of 8 or 16 bits."""
-    data = imagecodecs.png_encode(pixels, level=6)  # its default level is several times slower for the same size
+    # Filtered photographs hold no strings to look for: the file is smaller than without RLE, in a quarter of the time.
+    data = imagecodecs.png_encode(pixels, level=6, strategy=imagecodecs.PNG.STRATEGY.RLE)
     header_end = len(SIGNATURE) + 12 + 13
     file.write(data[:header_end])
     if beside.icc is not None:

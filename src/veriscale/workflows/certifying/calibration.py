@@ -12,6 +12,7 @@ from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
+from veriscale.runtime.device import Device
 from veriscale.settings import Asked, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
@@ -27,6 +28,7 @@ from veriscale.workflows.certifying.units import Measuring, common_size, parse_s
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
+from veriscale.workflows.restoring.plan import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer
@@ -54,7 +56,7 @@ def calibrate(
     unit: str | None = None,
     group: bool = False,
     skip_bad: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     force: bool = False,
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -77,7 +79,7 @@ def calibrate(
         unit: size of a result, as "320x320"; the largest that all photographs have by default.
         group: whether the pictures of a sub-folder are one unit.
         skip_bad: go on without photographs that cannot be read or are too small.
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
         tell: told in words what is left out and what fails.
@@ -113,8 +115,8 @@ def calibrate(
         group,
     )
     scale, score_files = asked_for.scale, asked_for.score_files
-    if scale is not None and scale < 2:
-        raise InputError(f"Scale {scale} enlarges nothing; give 2 or more.")
+    if scale is not None and scale <= 1:
+        raise InputError(f"Scale {scale:g} enlarges nothing; give 2 or more.")
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
@@ -139,8 +141,8 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
-        a = found or Downsample(max(loaded.card.network.scales) if scale is None else scale)
+        loaded = load_prior(prior or "photo", device)
+        a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
         settings = settled(replace(asked_for, samples=draws, scale=None, operator=None))
@@ -160,6 +162,8 @@ def calibrate(
     if size is None and not promise.loss.any_size:
         size = common_size((u.size for u in good.values()), measuring)
     measuring = replace(measuring, size=size, channels=next(iter(good.values())).channels)
+    for line in restorer.remarks:
+        tell(line)
     for why in bad.values():
         tell(f"Left out: {why}")
     tell(

@@ -63,7 +63,7 @@ class Promise:
             raise InputError("`--alphas` is of `--mode` pac-uniform with a loss other than violation; leave it out.")
         if self.mode == "pac-uniform" and not self.loss.binary and not self.declared:
             raise InputError("`--mode` pac-uniform needs every level beforehand: `--alphas` 0.02,0.05.")
-        Guarantee(
+        guarantee = Guarantee(
             self.mode,
             n,
             self.loss.bound(self.discrepancy.bound),
@@ -71,7 +71,9 @@ class Promise:
             leaked=self.leaked,
             delta=self.delta,
             declared=[exact(a) for a in self.declared],
-        ).allowance(exact(self.declared[0]) if self.declared else exact("0.1"))
+        )
+        for level in guarantee.declared or [exact("0.1")]:
+            guarantee.allowance(level)
 
 
 def certify(

@@ -16,6 +16,7 @@ from veriscale.metrics.bootstrap import interval
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import parse_operator
 from veriscale.report.trust_figure import TrustCurves, trust_figure
+from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
@@ -149,7 +150,7 @@ def evaluate_certificate(
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
     alphas: float | str | Sequence[float | str] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
@@ -161,7 +162,7 @@ def evaluate_certificate(
         certificate: of `calibrate`, its file or its name: it gives every setting.
         prior: its prior, by name or path or loaded; found by its hash by default.
         alphas: one level or several; those that were declared, else a sweep, by default.
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture.
         tell: told in words which pictures cannot be scored.
         asked: of the settings of `restore` the tool's `command` with its `timeout`, `score_files`, and `seed`.
@@ -183,7 +184,7 @@ def evaluate_certificate(
     if v.command is not None:
         restorer = replace(certified_tool(settled(replace(v, seed=None)), held), certificate=None)
     else:
-        loaded = prior if isinstance(prior, Prior) else load_certified(prior, held, device)
+        loaded = load_certified(prior, held, device)
         restorer = certified_restorer(held, loaded, v.score_files)
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     files = [i.path for i in collect([Path(p) for p in several], say=tell)[0]]

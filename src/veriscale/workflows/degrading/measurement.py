@@ -59,7 +59,7 @@ def read_operator(operator: str | Operator, folder: Path = Path()) -> tuple[Oper
 def find_measurement(
     path: Path | None,
     operator: str | Operator | None,
-    scale: int | None,
+    scale: float | None,
     noise: str | float | Noise | None,
     folder: Path = Path(),
 ) -> tuple[Operator | None, str | float | Noise]:
@@ -81,7 +81,7 @@ def find_measurement(
         found, named = read_operator(operator, folder)
         noise = named if noise is None else noise
         if scale is not None and not (isinstance(found, Downsample) and found.scale == scale):
-            raise InputError(f"`--scale` {scale} and `--operator` {operator} contradict each other; give one.")
+            raise InputError(f"`--scale` {scale:g} and `--operator` {operator} contradict each other; give one.")
     elif sidecar and path and scale is None:
         found = parse_operator(sidecar.operator, path.parent)
     elif path and sidecar is None and scale is None and path.stem.endswith(MEASURED):

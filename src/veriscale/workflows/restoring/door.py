@@ -3,20 +3,24 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, get_args, get_type_hints
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image as PillowImage
+from torch import Tensor
 
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo, from_array
+from veriscale.imaging.pillow import from_pil
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
+from veriscale.runtime.device import Device
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Asked, Settings, checked, takes_asked
+from veriscale.settings import KINDS, Asked, Settings, as_kind, checked, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
@@ -27,10 +31,7 @@ from veriscale.workflows.tools.black_box import ToolError
 
 Array = NDArray[np.float32]
 
-Image = Photo | NDArray[Any] | str | os.PathLike[str]
-
-_KINDS = {name: get_args(kinds)[0] for name, kinds in get_type_hints(Settings).items()}
-_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "True or False"}
+Image = Photo | NDArray[Any] | Tensor | PillowImage | str | os.PathLike[str]
 
 
 def as_settings(asked: Asked) -> Settings:
@@ -40,18 +41,13 @@ def as_settings(asked: Asked) -> Settings:
         InputError: a dial position outside [0, 1], or a value of another kind than its setting's.
         TypeError: a name that is no setting's.
     """
-    if unknown := [k for k in asked if k not in _KINDS]:
-        raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], _KINDS)}")
+    if unknown := [k for k in asked if k not in KINDS]:
+        raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], KINDS)}")
     written = ("operator", "noise", "alpha")  # as they print: 0.02 of 32 bits is not 0.0199999996
     said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
         said["dial"] = ",".join(map(shortest, checked(_numbers(said["dial"]))))
-    settings = Settings(**said)
-    for name, given in said.items():
-        wanted = _KINDS[name]
-        if type(given) is not wanted and (type(given), wanted) != (int, float):
-            raise InputError(f"`--{name.replace('_', '-')}` is {given!r}, and {_WORDS[wanted]} is wanted.")
-    return settings
+    return Settings(**{name: as_kind(name, given) for name, given in said.items()})
 
 
 def _plain(value: object) -> object:
@@ -72,16 +68,40 @@ def _numbers(dial: object) -> list[float]:
 
 
 def as_photo(image: Image) -> Photo:
-    """A photograph from a file, an array (H, W) or (H, W, C) in [0, 1] (or uint8, uint16), or itself.
+    """A photograph.
+
+    Args:
+        image: a file, itself, a picture of Pillow's, an array (H, W) or (H, W, C), or a tensor (H, W), (C, H, W) or
+            (1, C, H, W) on any device; numbers in [0, 1], uint8 or uint16.
 
     Raises:
-        InputError: it cannot be read, or holds NaN.
+        InputError: it cannot be read, is none of these, or holds NaN.
     """
     if isinstance(image, Photo):
         return image
+    if isinstance(image, PillowImage):
+        return from_pil(image)
+    if isinstance(image, Tensor):
+        return from_array(_channels_last(image), "image")
     if isinstance(image, np.ndarray):
         return from_array(image, "image")
+    if not isinstance(image, str | os.PathLike):
+        raise InputError(
+            f"image is a {type(image).__name__}; give a file, an array, a tensor or a picture of Pillow's."
+        )
     return read_photo(image)
+
+
+def _channels_last(x: Tensor) -> NDArray[Any]:
+    """(H, W) or (H, W, C)."""
+    picture = x[0] if x.ndim == 4 and len(x) == 1 else x
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and len(picture) > 4):
+        raise InputError(
+            f"image: a tensor of shape {tuple(x.shape)} is not a picture; known: (H, W), (C, H, W) and (1, C, H, W)."
+        )
+    picture = picture.detach().cpu()
+    stored: NDArray[Any] = (picture.float() if picture.is_floating_point() else picture).numpy()
+    return np.moveaxis(stored, 0, -1) if stored.ndim == 3 else stored
 
 
 @takes_asked
@@ -91,7 +111,7 @@ def restore(
     *,
     certificate: Certificate | str | os.PathLike[str] | None = None,
     score: Array | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     tile: int = TILE,
     batch: int | None = None,
     progress: Tell | None = None,
@@ -100,11 +120,11 @@ def restore(
     """Restore a measurement, anywhere between closest on average (dial 0) and looks real (dial 1).
 
     Args:
-        image: a file, an array or a `Photo`.
+        image: a file, an array, a tensor, a picture of Pillow's or a `Photo`, as of `as_photo`.
         prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
         certificate: of `calibrate`, its file or its name: it gives the settings that are left open, and the mask.
         score: your own map (H, W), where the certificate's score is "files".
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
         batch: draws sampled together; by memory by default.
         progress: called after every evaluation of a network over the picture.

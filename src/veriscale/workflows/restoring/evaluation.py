@@ -22,6 +22,7 @@ from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
+from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.traversal.renoise import SAMPLER, STEPS
@@ -29,6 +30,7 @@ from veriscale.workflows.batch import collect
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
+from veriscale.workflows.restoring.plan import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 _WITH_A_CERTIFICATE = ("certificate", "alpha", "command", "score_files", "timeout")
@@ -93,7 +95,7 @@ def evaluate(
     pictures: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
-    device: str = "auto",
+    device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
@@ -103,7 +105,7 @@ def evaluate(
     Args:
         pictures: files, or folders of them.
         prior: name, path or a loaded prior; `photo` by default.
-        device: "auto", "cuda", "mps" or "cpu", where the prior is not loaded yet.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture.
         tell: told in words which pictures cannot be scored; the only one that is raises instead.
         asked: settings as of `restore`: scale, noise (a standard deviation), dial, path, sampler, steps and seed.
@@ -121,8 +123,8 @@ def evaluate(
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
     given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
     items, _ = collect([Path(p) for p in given])
-    loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
-    scale = max(loaded.card.network.scales) if v.scale is None else v.scale
+    loaded = load_prior(prior or "photo", device)
+    scale = known_scale(loaded, v.scale)
     v = replace(v, scale=scale, sampler=v.sampler or SAMPLER, steps=STEPS if v.steps is None else v.steps)
     restorer = PriorRestorer(loaded, v, noise=model)
     scores: list[Scores] = []
@@ -155,7 +157,7 @@ def _scored(truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_
     y = y.with_pixels(as_stored(y.pixels))
     result = restorer.prepare(y).restore()
     pictures: dict[float | str, Any] = {"bicubic": resize(y.pixels, *x.shape[:2])}
-    pictures |= {f: photo.pixels for f, photo in result.images.items()}
+    pictures |= {f: result.images[f].pixels for f in sorted(result.images)}
     return [
         Scores(
             name,

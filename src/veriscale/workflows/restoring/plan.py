@@ -161,11 +161,11 @@ def make_plan(
     """
     v = settings
     _check_picture(photo, prior, operator is not None)
-    a = (operator or Downsample(_scale(prior, v.scale))).bind(photo.affine)
+    a = (operator or Downsample(known_scale(prior, v.scale))).bind(photo.affine)
     truth = _truth(a, photo)
     estimated = noise is None
     noise = _estimated(a, photo) if noise is None else noise
-    dials = positions(v.dial or "0")
+    dials = tuple(sorted(positions(v.dial or "0")))
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
         raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")
@@ -247,17 +247,22 @@ def _check_picture(photo: Photo, prior: Prior, measured: bool) -> None:
         raise InputError(f"A picture with values of {largest:.2g} cannot be restored; divide it, so that white is 1.")
 
 
-def _scale(prior: Prior, scale: int | None) -> int:
+def known_scale(prior: Prior, scale: float | None) -> int:
+    """The scale, or the largest, that the prior's encoder knows.
+
+    Raises:
+        InputError: it does not.
+    """
     scales = prior.card.network.scales
     if scale is None:
         return max(scales)
     if scale not in scales:
         known = ", ".join(f"×{s}" for s in sorted(scales))
         raise InputError(
-            f"Prior {prior.card.name!r} does not know scale ×{scale}; it knows {known}. Any other factor can be "
-            f"restored without the encoder, as `--operator` downsample:factor={scale}."
+            f"Prior {prior.card.name!r} does not know scale ×{scale:g}; it knows {known}. Any other factor can be "
+            f"restored without the encoder, as `--operator` downsample:factor={scale:g}."
         )
-    return scale
+    return int(scale)
 
 
 def _estimated(operator: Operator, photo: Photo) -> Noise:

@@ -1,13 +1,12 @@
 """Restoring pictures with a prior."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
-from veriscale.settings import Settings
+from veriscale.settings import Settings, positions
 from veriscale.traversal.consistency import Verdict, consistent, verdict
 from veriscale.traversal.method import Problem, Tell
 from veriscale.traversal.walk import Walk, walk
@@ -37,10 +36,14 @@ from veriscale.workflows.certifying.certified_settings import certified_dial, ch
 from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
 from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
-from veriscale.workflows.restoring.plan import Plan, make_plan
+from veriscale.workflows.restoring.chain import Chain, make_chain
+from veriscale.workflows.restoring.plan import NOISELESS, Plan, make_plan
 from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.restoring.room import check_room, enough_memory
 
 Array = NDArray[np.float32]
+
+_VERSIONS = {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +74,22 @@ class PriorRestorer:
     batch: int | None = None
 
     timeout = None
+    remarks: ClassVar[Sequence[str]] = ()
 
     @property
     def score_files(self) -> str | None:
         """Pattern of the user's own maps."""
         return self.settings.score_files
 
-    def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByPrior":
+    def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByPrior | Chain":
         """Check a picture; arguments and errors as `Restorer.prepare`."""
         v, held = self.settings, self.certificate
         if v.crop is not None:
             photo = photo.cut(v.crop, "the picture" if path is None else path.name)
         operator, noise = self._measurement(path)
+        known = self.prior.card.network.scales
+        if operator is None and v.scale is not None and v.scale not in known:
+            return make_chain(photo, path, v, held, known, partial(self._step, noise))
         if v.crop is not None and operator is not None and not operator.divisible:
             raise InputError(
                 f"`--crop` does not go with {operator}, whose holes or coefficients are those of the whole picture; "
@@ -94,6 +101,7 @@ class PriorRestorer:
         dial = certified_dial(held, v) if held is not None else float(v.dial or 0) if score is not None else 0.0
         computed = None if score is not None and score.needs == "maps" else score
         plan = make_plan(photo, self.prior, v, operator, noise, computed, dial)
+        check_room(plan, self.prior.card.network)
         brought = self.own_score
         if held is not None and score is not None:
             check_certified(photo, self.prior, plan, held)
@@ -106,6 +114,11 @@ class PriorRestorer:
             brought = read_score(v.score_files, stem, plan.shape)
         suffix = f"x{plan.scale}" if plan.scale else "restored"
         return PreparedByPrior(self, photo, plan, path, score, brought, suffix, plan.dials, plan.samples)
+
+    def _step(self, noise: Noise | None, photo: Photo, scale: int, measured: bool) -> "PreparedByPrior | Chain":
+        """Prepare a picture at a known scale: the measurement with its noise, or what an earlier step made of it."""
+        v = replace(self.settings, scale=scale, crop=None)
+        return replace(self, settings=v, noise=noise if measured else NOISELESS).prepare(photo)
 
     def _measurement(self, path: Path | None) -> tuple[Operator | None, Noise | None]:
         """What made a file, by everything that may know: given objects, the settings, a sidecar, the certificate."""
@@ -198,7 +211,7 @@ class PreparedByPrior:
                 "The score is of the user's own maps; give `--score-files`, and the picture as the file that "
                 "names them."
             )
-        with _enough_memory(self.plan):
+        with enough_memory(self.plan):
             result = self._restored(tell)
         certificate = self.restorer.certificate
         if self.own_score is not None and self.score is not None:
@@ -224,7 +237,7 @@ class PreparedByPrior:
         samples = [self._finished(x) for x in draws[: plan.samples]]
         mean, std = _moments([p.pixels for p in samples])
         agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
-        images = {f: self._finished(x) for f, x in pictures.items()}
+        images = {f: self._finished(pictures[f]) for f in positions(restorer.settings.dial or "0")}
         score = None
         if plan.score is not None:
             score = self._scored(problem, pictures[plan.scored_dial], images[plan.scored_dial], samples)
@@ -292,7 +305,7 @@ class PreparedByPrior:
         plan, prior = self.plan, self.restorer.prior
         weights = next(prior.encoder.parameters())
         return {
-            "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
+            "versions": dict(_VERSIONS),
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
             **plan.facts(),
             "device": str(weights.device),
@@ -309,21 +322,3 @@ def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
         return None, None
     count, mean, squares = moments(draws)
     return mean.astype(np.float32), np.sqrt(squares / (count - 1)).astype(np.float32)
-
-
-@contextmanager
-def _enough_memory(plan: Plan) -> Iterator[None]:
-    """Turn a failed allocation into an `InputError` that says which setting to lower."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # On the CPU torch's allocator raises a plain RuntimeError.
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not known:
-            raise
-        gentler = "" if plan.method.posterior in ("conditional", "proximal") else "choose `--posterior` proximal, "
-        fewer = "ask for fewer `--samples`, " if plan.samples else ""
-        raise InputError(
-            f"There is not enough memory for {plan.shape[1]}×{plan.shape[0]} pixels; {gentler}{fewer}"
-            "or restore parts with `--crop`."
-        ) from error

@@ -61,6 +61,7 @@ def _facts(restoration: Restoration) -> list[tuple[str, str]]:
         ("prior", f"{run['prior']['name']} ({run['prior']['sha256'][:12]})"),
         ("mode", run["mode"]),
         ("operator", run["operator"]),
+        *([("steps", run["chain"])] if "chain" in run else []),
         ("measurement noise", f"{run['noise']} (standard deviation {run['noise_std']:.4f})"),
         ("anchor, posterior", f"{run['anchor']}, {run['posterior']}"),
         agreement,

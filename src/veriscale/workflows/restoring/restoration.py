@@ -16,6 +16,7 @@ from veriscale.imaging.formats.registry import format_of, suffixes
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import write_photo
 from veriscale.physics.operator import Operator
+from veriscale.report.embedding import embed_pictures
 from veriscale.report.overlay import overlay
 from veriscale.traversal.consistency import Verdict
 from veriscale.trust.certificate import Certificate
@@ -29,7 +30,7 @@ class Restoration:
     """What comes back.
 
     Attributes:
-        images: a photograph per dial position: the anchor at 0, else draw 0 on its way.
+        images: a photograph per dial position, as asked for: the anchor at 0, else draw 0 on its way.
         measurement: what was restored.
         samples: draws at dial 1.
         mean, std: of the samples, per pixel and channel; None without samples.
@@ -65,6 +66,16 @@ class Restoration:
     def image(self) -> Photo:
         """The photograph at the first dial position asked for."""
         return next(iter(self.images.values()))
+
+    def _repr_html_(self) -> str:
+        """For a notebook: every picture, and what is trusted of one."""
+        shown = {f"dial {f:g}": photo.pixels for f, photo in self.images.items()}
+        if self.mask is not None:
+            title = f"{self.mask.share:.0%} trusted at alpha {self.mask.alpha}"
+            shown[title] = overlay(self.images[self.mask.dial or 0.0].pixels, self.mask.trusted)
+        figure = '<figure style="display: inline-block"><img src="{}"><figcaption>{}</figcaption></figure>'
+        uris, _ = embed_pictures(list(shown.values()))
+        return "".join(figure.format(uri, title) for uri, title in zip(uris, shown, strict=True))
 
     def masked(self, certificate: Certificate, alpha: str | None) -> "Restoration":
         """The same with the mask of a certificate that it was checked against.
@@ -112,7 +123,7 @@ class Restoration:
             InputError: a file exists and `force` is not set, the suffix is unknown, or the folder cannot be written to.
         """
         mask, report = self.mask, page is not None
-        names = output_names(folder, stem, list(self.images), len(self.samples), suffix, mask is not None)
+        names = output_names(folder, stem, sorted(self.images), len(self.samples), suffix, mask is not None)
         refuse(names, report, force)
         make_folder(folder)
         notes: dict[str, None] = {}
@@ -121,8 +132,8 @@ class Restoration:
             graded = quality if path.suffix == suffix else None
             notes.update(dict.fromkeys(f"{n}." for n in write_photo(photo, path, force, graded)))
 
-        for f, photo in self.images.items():
-            write(photo, names.images[f])
+        for f, path in names.images.items():
+            write(self.images[f], path)
         for photo, path in zip(self.samples, names.draws, strict=True):
             write(photo, path)
         if self.mean is not None and self.std is not None:

@@ -71,6 +71,10 @@ class Restorer(Protocol):
     def timeout(self) -> float | None:
         """Seconds a run may take, where there is a limit."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What is to be said of it once, before any picture."""
+
     def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> Prepared:
         """Check a picture.
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -59,7 +59,7 @@ def run_tool(template: CommandTemplate, picture: Photo, scale: int, *, timeout: 
     with tempfile.TemporaryDirectory(prefix="veriscale-", ignore_cleanup_errors=True) as folder:
         source, target = Path(folder, "in.png"), Path(folder, "out.png")
         write_photo(replace(picture, exif=None), source)
-        _run(template.words(str(source), str(target)), timeout)
+        _run(template.words(str(source), str(target)), timeout, template.hidden)
         output = _read(target)
     height, width = scale * picture.height, scale * picture.width
     if (output.height, output.width) != (height, width):
@@ -72,17 +72,17 @@ def run_tool(template: CommandTemplate, picture: Photo, scale: int, *, timeout: 
     return Photo(samples, alpha, output.bit_depth, output.icc or picture.icc, dpi, picture.format, picture.exif)
 
 
-def _run(words: Sequence[str], timeout: float) -> None:
+def _run(words: Sequence[str], timeout: float, hidden: Callable[[str], str]) -> None:
     stop = Event()
     with ThreadPoolExecutor(1) as pool:
         # Only the main thread is interrupted, and there it can happen after the tool has started and before we know it.
         try:
-            pool.submit(_attend, words, timeout, stop).result()
+            pool.submit(_attend, words, timeout, hidden, stop).result()
         finally:
             stop.set()
 
 
-def _attend(words: Sequence[str], timeout: float, stop: Event) -> None:
+def _attend(words: Sequence[str], timeout: float, hidden: Callable[[str], str], stop: Event) -> None:
     try:
         process = subprocess.Popen(
             words,
@@ -108,7 +108,7 @@ def _attend(words: Sequence[str], timeout: float, stop: Event) -> None:
         raise ToolError(f"The tool did not finish within {timeout:g} s and was stopped.")
     if code:
         how = f"was ended by signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"ended with exit code {code}"
-        line = _last_line(bytes(tail))
+        line = _last_line(hidden(tail.decode(errors="replace")))
         raise ToolError(f"The tool {how}; " + (f"its last words: “{line}”." if line else "it said nothing on stderr."))
 
 
@@ -129,8 +129,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait(_PATIENCE)
 
 
-def _last_line(said: bytes) -> str:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines()]
+def _last_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines()]
     last = next(filter(None, reversed(lines)), "")
     return "".join(c if c.isprintable() else "?" for c in last)[:_LINE]
 

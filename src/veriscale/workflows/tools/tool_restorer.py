@@ -80,6 +80,11 @@ class ToolRestorer:
             raise InputError(f"The score '{self.score.name}' of a tool needs `--samples` of at least 2 runs.")
 
     @property
+    def remarks(self) -> Sequence[str]:
+        """What is to be said of its command."""
+        return self.template.remarks
+
+    @property
     def scale(self) -> int:
         """By which the tool enlarges."""
         if not isinstance(self.operator, Downsample) or self.operator.scale is None:

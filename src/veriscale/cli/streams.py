@@ -1,0 +1,91 @@
+"""Standard input and standard output, as `-`, in the place of files."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from veriscale.errors import InputError
+from veriscale.settings import positions
+
+if TYPE_CHECKING:
+    from veriscale.workflows.batch import Batch, Job
+
+STREAM = Path("-")
+
+
+def words(arguments: Sequence[str]) -> list[str]:
+    """A command's words, with `-` as the path it is and not as an option without a name."""
+    return ["./-" if word == "-" else word for word in arguments]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What a command reads and writes, with files that stand for the streams.
+
+    Attributes:
+        inputs, output: as given, but for the streams.
+        reads, writes: whether standard input and output are meant.
+    """
+
+    inputs: Sequence[Path]
+    output: Path | None
+    reads: bool
+    writes: bool
+
+    def checked(self, batch: "Batch", jobs: "list[Job]") -> "list[Job]":
+        """The jobs, where they suit the streams; `InputError` where more than one picture would be written."""
+        v = batch.restorer.settings
+        if self.writes:
+            more = {
+                "folders": any(path.is_dir() for path in self.inputs),
+                "all inputs but one": len(jobs) > 1,
+                "all positions of `--dial` but one": len(positions(v.dial or "0")) > 1,
+                "`--samples`": v.samples,
+                "`--certificate`": v.certificate,
+                "`--report`": batch.report,
+            }
+            if asked := [what for what, is_asked in more.items() if is_asked]:
+                raise InputError(f"Standard output takes one picture; leave out {asked[0]}, or name a folder.")
+        if self.reads and (v.scale, v.operator, v.certificate) == (None, None, None):
+            raise InputError("Standard input has no sidecar that tells what it is; say `--scale` or `--operator`.")
+        return [replace(job, piped=self.reads) for job in jobs]
+
+    def deliver(self, facts: dict[str, Any]) -> None:
+        """Write the picture of a restoration to standard output."""
+        for picture in facts["outputs"][:1]:
+            with open(picture, "rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+@contextmanager
+def streams(inputs: Sequence[Path], output: Path | None) -> Iterator[Streams]:
+    """Files in the place of `-`, in a folder that goes when the work is done.
+
+    Raises:
+        InputError: standard input is not alone, or what comes of it has no name.
+    """
+    reads, writes = STREAM in inputs, output == STREAM
+    if reads and len(inputs) > 1:
+        raise InputError("Standard input is one picture; give - alone.")
+    if reads and not writes and (output is None or not output.suffix or output.is_dir()):
+        raise InputError(
+            "What comes from standard input has no name; say `--output`, a file, or - for standard output."
+        )
+    if not reads and not writes:
+        yield Streams(inputs, output, reads, writes)
+        return
+    with tempfile.TemporaryDirectory(prefix="veriscale-") as folder:
+        source = Path(folder, "standard input")
+        if reads:
+            with source.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            yield Streams([source] if reads else inputs, Path(folder, "out") if writes else output, reads, writes)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{folder}/", "")) from error
