@@ -85,7 +85,7 @@ def restore(
             ways.output,
             repeat=repeat,
             device=device,
-            say=remarks.hear,
+            say=lambda remark: remarks.hear(ways.named(remark)),
             format=format,
             quality=quality,
             strip=strip,
@@ -103,7 +103,7 @@ def restore(
                 shown(what, *((len(done) + len(remarks.failed), len(jobs)) if remarks.many else (part, of)))
 
             jobs = ways.checked(batch, jobs)
-            for facts in batch.run_all(jobs, remarks.fail, tell):
+            for facts in batch.run_all(jobs, lambda failure: remarks.fail(ways.named(failure)), tell):
                 done.append(facts)
                 if ways.writes:
                     ways.deliver(facts)

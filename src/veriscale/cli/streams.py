@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from veriscale.errors import InputError
 from veriscale.settings import positions
+from veriscale.workflows.remark import Remark
 
 if TYPE_CHECKING:
     from veriscale.workflows.batch import Batch, Job
@@ -54,6 +55,10 @@ class Streams:
         if self.reads and (v.scale, v.operator, v.certificate) == (None, None, None):
             raise InputError("Standard input has no sidecar that tells what it is; say `--scale` or `--operator`.")
         return [replace(job, piped=self.reads) for job in jobs]
+
+    def named(self, remark: Remark) -> Remark:
+        """A remark as it is said: standard input has a file for a while, and no folder."""
+        return replace(remark, file=Path(remark.file.name)) if self.reads and remark.file else remark
 
     def deliver(self, facts: dict[str, Any]) -> None:
         """Write the picture of a restoration to standard output."""

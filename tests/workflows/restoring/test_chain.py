@@ -77,7 +77,7 @@ def test_a_run_is_repeated_and_said(tiny, cat, tmp_path):
     said = []
     first, second = tmp_path / "first", tmp_path / "second"
     veriscale.restore_files(tmp_path / "cat.png", first, tiny, scale=2.5, say=said.append)
-    assert said[0].startswith("cat.png: 48×42 to 120×105, ×2.5: ×3, then bicubic down to the size; ")
+    assert said[0].startswith(f"{tmp_path}/cat.png: 48×42 to 120×105, ×2.5: ×3, then bicubic down to the size; ")
     assert said[0].endswith("so no spread, mask or certificate.")
     veriscale.restore_files([], second, tiny, repeat=first / "cat_x2.5.run.json")
     assert (first / "cat_x2.5.png").read_bytes() == (second / "cat_x2.5.png").read_bytes()

@@ -89,7 +89,7 @@ def test_a_tool_that_never_answers_the_same_is_asked_again(few, output, tool, mo
     told = []
     with pytest.raises(InputError, match=r"the same picture every time .*choose score gradient or perturbed"):
         calibrate(few, output, command=tool(RESIZE), scale=4, score="variance", samples=2, force=True, tell=told.append)
-    assert told[1:] == [f"0{k}.png: the runs are equal, so that its score is 0 everywhere." for k in range(2)]
+    assert told[2:] == [f"0{k}.png: the runs are equal, so that its score is 0 everywhere." for k in range(2)]
     assert not log_of(output).exists()
 
 
@@ -181,7 +181,7 @@ def test_a_tool_is_resumed_and_has_one_try_at_each_picture(few, tmp_path, output
     made = calibrate(few, output, **settings, tell=told.append)
     assert runs[5:] == ["04", "05"]
     assert (made.binding.n, list(made.information["failed"])) == (4, ["02.png", "03.png"])
-    assert [line[:8] for line in told[1:]] == ["02.png: ", "03.png: "]
+    assert [line[:8] for line in told[2:]] == ["02.png: ", "03.png: "]
     whole = tmp_path / "whole.json"
     assert calibrate(few, whole, **settings).binding.n == 6
 
