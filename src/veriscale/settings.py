@@ -44,7 +44,7 @@ class Settings:
         "0 is closest on average, 1 looks real; several as 0,0.5,1, but one for calibrate.", usual="0"
     )
     path: str | None = _setting(
-        "How positions between 0 and 1 are reached: renoise or interpolate.", usual="interpolate"
+        "How positions between 0 and 1 are reached: renoise or interpolate; what looks better by default."
     )
     samples: int | None = _setting(
         "Number of draws at dial 1, for their mean and spread; of runs of a tool, for their variance. For calibrate 8 "

@@ -53,9 +53,12 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_min: the last noise level before 0.
         sigma_max: the first.
         level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
-        high: of mode 0: the level at which the anchor `fast` begins.
+        high: of mode 0: the level at which the anchor `fast` begins, for operators that mix pixels.
         trust: of mode 0: by what the noise of a measurement is multiplied in it, since a prior that is applied again
             and again draws towards its mode.
+        mask_high, mask_trust: the same for masks, of pixels and of coefficients.
+        mask_low: the level at which it ends for masks with less noise than that.
+        path, mask_path: of mode 0: the dial's path that looks better, for masks of pixels and for all others.
         sigma: levels at which `variance` was measured, increasing.
         variance: v(sigma) = Var[x0 | x_sigma] per pixel, a row per noise_std.
     """
@@ -68,6 +71,11 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level_ratio: float = 1.0
     high: float = 0.9
     trust: float = 1.0
+    mask_high: float = 0.35
+    mask_low: float = 0.01
+    mask_trust: float = 1.0
+    path: str = "interpolate"
+    mask_path: str = "interpolate"
     sigma: list[float] = []
     variance: list[list[float]] = []
 
@@ -139,6 +147,22 @@ class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return math.exp((low + high) / 2 - half), math.exp((low + high) / 2 + half)
 
 
+class Calm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By how much the step of a draw from the anchor is shrunk, over what the anchor is expected to err.
+
+    Attributes:
+        scale: the factor of the mode.
+        noise_std: of the measurement.
+        log_square: knots, ln E[e² | y] as the error predictor has it, increasing.
+        factor: at each, at most 1.
+    """
+
+    scale: int
+    noise_std: float
+    log_square: list[float]
+    factor: list[float]
+
+
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A set of files a prior has seen; `each` holds the first digits of every file's own sha256."""
 
@@ -181,6 +205,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: Budget
     dial: list[DialTable] = []
     consistency: list[Consistency] = []
+    calm: list[Calm] = []
     metrics: dict[str, float] = {}
     lineage: list[dict[str, Any]] = []
     tensors_sha256: str = ""

@@ -92,6 +92,8 @@ class LinearOperator(Operator):
 
     rcond: ClassVar[float] = 1e-2
     """Singular values below rcond·‖A‖ count for nothing in `pinv`."""
+    selects: ClassVar[bool] = False
+    """Whether y holds some coefficients of an orthonormal transform of x as they are, and nothing of the others."""
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:

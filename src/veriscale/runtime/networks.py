@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from veriscale.diffusion.encoder import CENTRE, Condition
-from veriscale.diffusion.error_predictor import exceedance
+from veriscale.diffusion.error_predictor import exceedance, expected_square
 from veriscale.diffusion.prior import Prior, denoise_residual, denoiser_input
 from veriscale.errors import InputError
 from veriscale.imaging.canvas import canvas
@@ -69,7 +69,6 @@ def encode(
     return Condition(mean, kept)
 
 
-@torch.inference_mode()
 def predict_error(
     prior: Prior, condition: Condition, scale: int, threshold: Tensor | float, tile: int = TILE
 ) -> Tensor:
@@ -85,19 +84,32 @@ def predict_error(
     Returns:
         (B, H, W), float32, on the CPU.
     """
+    at = torch.as_tensor(threshold, dtype=torch.float32).expand(len(condition.mean), *condition.mean.shape[-2:])
+    return _predicted(prior, condition, scale, tile, lambda logits, part: exceedance(logits, at[(..., *part.window)]))
+
+
+def predict_square(prior: Prior, condition: Condition, scale: int, tile: int = TILE) -> Tensor:
+    """E[e² | y] with e = max over channels |x − mean|, (B, H, W); arguments as `predict_error`."""
+    return _predicted(prior, condition, scale, tile, lambda logits, part: expected_square(logits))
+
+
+@torch.inference_mode()
+def _predicted(
+    prior: Prior, condition: Condition, scale: int, tile: int, of: Callable[[Tensor, Tile], Tensor]
+) -> Tensor:
+    """What `of` makes of the predictor's logits in the window of each tile, put together."""
     if prior.predictor is None:
         raise InputError(
             f"Prior {prior.card.name!r} has no error predictor; choose another score, or train it with one."
         )
     b, _, height, width = condition.mean.shape
     out = torch.empty(b, height, width)
-    at = torch.as_tensor(threshold, dtype=torch.float32).expand(b, height, width)
     halo = prior.predictor.receptive_radius
     for part in tiles(height // scale, width // scale, max(1, min(tile, ENCODER_TILE) // scale), halo):
         fine = part.scaled(scale)
         near = Condition(*(t[(..., *fine.window)].to(prior.device) for t in condition))
         logits = prior.predictor(near, scale).float().cpu()
-        out[(..., *fine.core)] = exceedance(logits, at[(..., *fine.window)])[(..., *fine.inside)]
+        out[(..., *fine.core)] = of(logits, fine)[(..., *fine.inside)]
     return out
 
 

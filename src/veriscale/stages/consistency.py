@@ -18,8 +18,9 @@ from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import KNOTS, centre_crop
-from veriscale.traversal.anchor import fast, levels_for
+from veriscale.traversal.anchor import fast
 from veriscale.traversal.consistency import family
+from veriscale.traversal.splitting import splitting_for
 
 CROP = 128  # truth pixels
 ZERO_SHOT = (
@@ -29,7 +30,7 @@ ZERO_SHOT = (
     "blur:kernel=anisotropic,std=20x1,angle=45",
     "sensing:ratio=0.5",
 )
-NOISES = (0.01, 0.025, 0.05, 0.1)
+NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
 FEWEST = 8  # pictures: of fewer the interval would be too wide to say anything
 
 
@@ -43,10 +44,7 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
         operator = parse_operator(text)
         if not isinstance(operator, LinearOperator):
             continue
-        x = crops(photographs, CROP)
-        data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in NOISES]
-        values = [d.consistency(zero_shot_anchor(prior, d, x.shape)) for d in data]
-        found.append(_ranges(family(operator), "fast", list(NOISES), values, data[0].measured))
+        found.append(usual(prior, operator, crops(photographs, CROP)))
     for scale in prior.card.network.scales:
         values = [_mean(prior, photographs, scale, s) for s in KNOTS]
         count = prior.card.network.channels * (CROP // scale) ** 2
@@ -54,18 +52,24 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
     return found
 
 
+def usual(prior: Prior, operator: LinearOperator, x: Tensor) -> Consistency:
+    """What is usual for the anchor `fast` on measurements of x, (N, C, H, W), as files hold them."""
+    data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in NOISES]
+    values = [d.consistency(zero_shot_anchor(prior, d, x.shape), stored=operator.picture) for d in data]
+    return _ranges(family(operator), "fast", list(NOISES), values, data[0].measured)
+
+
 def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tensor:
     """The anchor `fast` of a batch of measurements of pictures of `shape` (B, C, H, W)."""
     mode = prior.mode(0)
-    sigmas = levels_for(data, tuple(shape[1:]), mode.trust, mode.high)
-    mean = torch.full(tuple(shape), CENTRE)
-    return fast(UnconditionalDenoiser(prior), data, sigmas, mean, mode.sigma_data[0] ** 2, trust=mode.trust).x
+    way = splitting_for(data, tuple(shape[1:]), mode)
+    return fast(UnconditionalDenoiser(prior), data, way, torch.full(tuple(shape), CENTRE), mode.sigma_data[0] ** 2).x
 
 
 @torch.no_grad()
 def _mean(prior: Prior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
     operator = Downsample(scale)
-    y = quantise(measured(operator, crops(photographs, CROP // scale * scale), noise_std))
+    y = measured(operator, crops(photographs, CROP // scale * scale), noise_std)
     anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean
     return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu(), stored=True)
 
@@ -76,11 +80,12 @@ def crops(photographs: Photographs, side: int) -> Tensor:
 
 
 def measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
-    """y with Gaussian noise, float32."""
+    """y with Gaussian noise, float32: a picture in 8 bits, coefficients as they are."""
     clean = operator.forward(x)
     support = operator.support(tuple(clean.shape[1:]))
     y = GaussianNoise(noise_std).sample(clean, np.random.default_rng(0))
-    return y if support is None else y * support
+    y = y if support is None else y * support
+    return quantise(y) if operator.picture else y
 
 
 def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Tensor], count: int) -> Consistency:

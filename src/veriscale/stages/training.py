@@ -26,7 +26,8 @@ from veriscale.stages.consistency import measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
 from veriscale.stages.held_out import held_out
-from veriscale.stages.measurements import measure_dial, measure_level_ratio, measure_variance
+from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
+from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
 from veriscale.stages.trainer import Progress
 from veriscale.traversal.renoise import SAMPLER, STEPS
@@ -152,11 +153,17 @@ def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]
         prior.card, metrics=metrics, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS)
     )
     prior = replace(prior, card=card)
+    tell("where draws are to be calm")
+    card = msgspec.structs.replace(card, calm=measure_calm(prior, validation, SAMPLER, STEPS))
+    prior = replace(prior, card=card)
     tell("v(sigma)")
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = replace(prior, card=card)
     tell("where the anchor 'fast' begins, and its trust")
     card = msgspec.structs.replace(card, modes=measure_anchor_rule(prior, validation))
+    prior = replace(prior, card=card)
+    tell("which path looks better without the encoder")
+    card = msgspec.structs.replace(card, modes=measure_path_rule(prior, validation))
     prior = replace(prior, card=card)
     return msgspec.structs.replace(
         card,

@@ -180,7 +180,7 @@ def make_plan(
         anchor = "ensemble" if v.ensemble else "mean"
         method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
     else:
-        method = _zero_shot(prior, a, noise, v)
+        method = _zero_shot(prior, a, noise, (photo.channels, *photo.pixels.shape[:2]), v)
     plan = Plan(
         operator=a,
         operator_string=str(a),
@@ -192,7 +192,7 @@ def make_plan(
         why=why,
         consistent=bool(v.consistent),
         dials=dials,
-        path=v.path or "interpolate",
+        path=v.path or method.path,
         samples=v.samples or 0,
         seed=v.seed or 0,
         shape=truth,
@@ -337,7 +337,7 @@ def _refuse_conditional(v: Settings, reason: str) -> None:
         raise InputError(f"{asked[0]!r} cannot be had, since {reason}; leave it out.")
 
 
-def _zero_shot(prior: Prior, operator: Operator, noise: Noise, v: Settings) -> ZeroShot:
+def _zero_shot(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
     linear, preset = isinstance(operator, LinearOperator), find_preset(v.preset)
     anchor = v.anchor or ("paper" if v.preset or not linear else "fast")
     if anchor == "fast" and not linear:
@@ -350,4 +350,4 @@ def _zero_shot(prior: Prior, operator: Operator, noise: Noise, v: Settings) -> Z
     if posterior == "dps" and v.sampler is not None:
         raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
     steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
-    return ZeroShot(prior, operator, noise, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)
+    return ZeroShot(prior, operator, noise, shape, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)
