@@ -43,6 +43,10 @@ class Settings:
     dial: str | None = _setting(
         "0 is closest on average, 1 looks real; several as 0,0.5,1, but one for calibrate.", usual="0"
     )
+    sigma0: float | None = _setting(
+        "Noise level at which the second stage begins, the paper's knob, instead of --dial; 0 is the anchor.",
+        commands=("restore",),
+    )
     path: str | None = _setting(
         "How positions between 0 and 1 are reached: renoise or interpolate; what looks better by default."
     )
@@ -107,6 +111,7 @@ class Asked(TypedDict, total=False):
     operator: object
     noise: object
     dial: str | float | Sequence[float] | None
+    sigma0: float | None
     path: str | None
     samples: int | None
     command: str | None
@@ -143,12 +148,15 @@ def usual() -> dict[str, Any]:
 def settled(given: Settings, certified: Settings | None = None, repeated: Settings | None = None) -> Settings:
     """Given over certificate over repeated run over default.
 
-    Scale and operator say the same thing: one of them given takes the place of both.
+    Scale and operator say the same thing, as dial and sigma0 do: one of them given takes the place of both.
     """
-    lower = {**usual(), **(repeated.said if repeated else {}), **(certified.said if certified else {})}
-    if (given.scale is None) != (given.operator is None):
-        lower = {**lower, "scale": None, "operator": None}
-    return Settings(**{**lower, **given.said})
+    values = usual()
+    for said in (layer.said for layer in (repeated, certified, given) if layer is not None):
+        for one, other in (("scale", "operator"), ("dial", "sigma0")):
+            if (one in said) != (other in said):
+                values |= {one: None, other: None}
+        values |= said
+    return Settings(**values)
 
 
 def positions(dial: str) -> tuple[float, ...]:

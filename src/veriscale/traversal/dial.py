@@ -49,7 +49,7 @@ def check_sigma_0(value: float, widest: float) -> float:
         InputError: it is negative, above a full draw's, or no number.
     """
     if not 0 <= value <= widest:
-        raise InputError(f"A start of {value:g} is outside [0, {widest:.3g}], from the anchor to a full draw here.")
+        raise InputError(f"`--sigma0` {value:g} is outside [0, {widest:.3g}], from the anchor to a full draw here.")
     return value
 
 

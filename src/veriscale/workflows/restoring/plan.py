@@ -19,7 +19,7 @@ from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
 from veriscale.traversal import renoise, zero_shot
 from veriscale.traversal.conditional import Conditional
-from veriscale.traversal.dial import PATHS
+from veriscale.traversal.dial import PATHS, check_sigma_0
 from veriscale.traversal.method import Method, Work
 from veriscale.traversal.presets import find_preset
 from veriscale.traversal.zero_shot import ZeroShot
@@ -56,6 +56,7 @@ class Plan:
         shape: (H, W) of the result.
         score: which score to compute, for masks.
         scored_dial: of which picture.
+        sigma_0: noise level at which the second stage begins, where it was asked for in the place of a dial position.
     """
 
     operator: Operator
@@ -74,6 +75,12 @@ class Plan:
     shape: tuple[int, int]
     score: Score | None = None
     scored_dial: float = 0.0
+    sigma_0: float | None = None
+
+    @property
+    def start(self) -> float:
+        """The noise level at which a full draw starts."""
+        return self.method.sigma_max if self.sigma_0 is None else self.sigma_0
 
     @property
     def inner(self) -> list[float]:
@@ -113,6 +120,7 @@ class Plan:
             "posterior": method.posterior,
             "consistent": self.consistent,
             "dial": list(self.dials),
+            **({} if self.sigma_0 is None else {"sigma_0": self.sigma_0}),
             "path": self.path,
             "samples": self.samples,
             "sampler": method.sampler,
@@ -163,7 +171,7 @@ def make_plan(
     truth = _truth(a, photo)
     estimated = noise is None
     noise = _estimated(a, photo) if noise is None else noise
-    dials = positions(v.dial or "0")
+    dials = positions(v.dial or "0") if v.sigma0 is None else (1.0 if v.sigma0 else 0.0,)
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
         raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")
@@ -181,6 +189,8 @@ def make_plan(
         method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
     else:
         method = _zero_shot(prior, a, noise, (photo.channels, *photo.pixels.shape[:2]), v)
+    if v.sigma0 is not None:
+        _check_start(v.sigma0, v, method, score)
     plan = Plan(
         operator=a,
         operator_string=str(a),
@@ -198,6 +208,7 @@ def make_plan(
         shape=truth,
         score=score,
         scored_dial=scored_dial,
+        sigma_0=v.sigma0,
     )
     if score is not None:
         check_score(score, scale is not None, plan.samples, prior.predictor is not None)
@@ -329,6 +340,16 @@ def _check_ensemble(scale: int | None, why: str, dials: tuple[float, ...], v: Se
         reason = "a dial position above 0 is asked for"
     if reason:
         raise InputError(f"`--ensemble` is a mean of what the prior's encoder makes, and {reason}; leave it out.")
+
+
+def _check_start(start: float, v: Settings, method: Method, score: Score | None) -> None:
+    if v.dial is not None:
+        raise InputError("`--sigma0` and `--dial` both say how far to go; give one of them.")
+    if v.samples or score is not None:
+        raise InputError(
+            "`--sigma0` is for one picture; draws for a spread and masks are of `--dial`, so leave it out."
+        )
+    check_sigma_0(start, method.sigma_max)
 
 
 def _refuse_conditional(v: Settings, reason: str) -> None:

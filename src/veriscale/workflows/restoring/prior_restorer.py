@@ -153,7 +153,7 @@ class PreparedByPrior:
         line = (
             f"{name}: {width}×{height} to {plan.shape[1]}×{plan.shape[0]}, {plan.operator_string}, "
             f"prior {card.name} used {plan.method.how}, {plan.why}{chosen}, noise {plan.noise_string}, "
-            f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
+            f"{_far(plan)}."
         )
         return [line, *(f"  {note}." for note in plan.operator.notes)]
 
@@ -210,7 +210,7 @@ class PreparedByPrior:
         pictures, draws = {0.0: problem.anchor}, list[Tensor]()
         if plan.dials != (0,) or plan.samples:
             method = plan.method
-            wanted = Walk(plan.dials, plan.path, plan.full_draws, method.sigma_max, method.gradient)
+            wanted = Walk(plan.dials, plan.path, plan.full_draws, plan.start, method.gradient)
             pictures, draws = walk(problem, wanted, self._field(), restorer.batch)
         if plan.consistent:
             pictures = {f: self._moved(x) for f, x in pictures.items()}
@@ -295,6 +295,12 @@ class PreparedByPrior:
             "fell_back": fell_back,
             "consistency": {"value": agreement.value, "low": agreement.low, "high": agreement.high},
         }
+
+
+def _far(plan: Plan) -> str:
+    if plan.sigma_0 is not None:
+        return f"a draw from noise level {plan.sigma_0:g} on"
+    return f"dial {', '.join(f'{f:g}' for f in plan.dials)}"
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
