@@ -27,13 +27,14 @@ class Settings:
     """What is asked of a restoration; None is not said, and left to a certificate, an earlier run, or the default."""
 
     prior: str | None = _setting(
-        "A name that `veriscale priors` lists, or a file; that of the certificate, else `photo`, by default."
+        "A name that `veriscale priors` lists, a file, or package.module:factory of your own; that of the certificate, "
+        "else `photo`, by default."
     )
     scale: int | None = _setting("Factor; the prior's largest by default.")
     operator: str | None = _setting(
         "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
-        "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; or a TOML file. The sidecar "
-        "that `degrade` wrote says it by itself.",
+        "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; a TOML file; or "
+        "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself.",
         commands=("restore", "calibrate"),
     )
     noise: str | None = _setting(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from veriscale.diffusion.card import Consistency
 from veriscale.diffusion.encoder import CENTRE
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
@@ -34,17 +34,13 @@ NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
 FEWEST = 8  # pictures: of fewer the interval would be too wide to say anything
 
 
-def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[str], None]) -> list[Consistency]:
+def measure_consistency(
+    prior: TrainedPrior, photographs: Photographs, tell: Callable[[str], None]
+) -> list[Consistency]:
     """The usual ‖A·anchor − y‖²/(n·s²) of the measurements in `ZERO_SHOT` and of every scale of the encoder."""
-    found: list[Consistency] = []
     if len(photographs.images) < FEWEST:
-        return found
-    for text in ZERO_SHOT:
-        tell(f"usual consistency: {text}")
-        operator = parse_operator(text)
-        if not isinstance(operator, LinearOperator):
-            continue
-        found.append(usual(prior, operator, crops(photographs, CROP)))
+        return []
+    found = zero_shot_consistency(prior, crops(photographs, CROP), NOISES, tell)
     for scale in prior.card.network.scales:
         values = [_mean(prior, photographs, scale, s) for s in KNOTS]
         count = prior.card.network.channels * (CROP // scale) ** 2
@@ -52,11 +48,24 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
     return found
 
 
-def usual(prior: Prior, operator: LinearOperator, x: Tensor) -> Consistency:
+def zero_shot_consistency(
+    prior: Prior, x: Tensor, noises: Sequence[float], tell: Callable[[str], None]
+) -> list[Consistency]:
+    """That of the measurements in `ZERO_SHOT` of x, (N, C, H, W), at several noises."""
+    found = []
+    for text in ZERO_SHOT:
+        tell(f"usual consistency: {text}")
+        operator = parse_operator(text)
+        if isinstance(operator, LinearOperator):
+            found.append(usual(prior, operator, x, noises))
+    return found
+
+
+def usual(prior: Prior, operator: LinearOperator, x: Tensor, noises: Sequence[float] = NOISES) -> Consistency:
     """What is usual for the anchor `fast` on measurements of x, (N, C, H, W), as files hold them."""
-    data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in NOISES]
+    data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in noises]
     values = [d.consistency(zero_shot_anchor(prior, d, x.shape), stored=operator.picture) for d in data]
-    return _ranges(family(operator), "fast", list(NOISES), values, data[0].measured)
+    return _ranges(family(operator), "fast", list(noises), values, data[0].measured)
 
 
 def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tensor:
@@ -67,7 +76,7 @@ def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tens
 
 
 @torch.no_grad()
-def _mean(prior: Prior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
+def _mean(prior: TrainedPrior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
     operator = Downsample(scale)
     y = measured(operator, crops(photographs, CROP // scale * scale), noise_std)
     anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean

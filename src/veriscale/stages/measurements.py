@@ -12,7 +12,7 @@ from torch import Tensor
 from veriscale.diffusion.card import Calm, DialTable, Mode
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.noise_field import NoiseField
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.metrics.fine_energy import fine_sums
 from veriscale.metrics.perception import sliced_w2
 from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, predict_square
@@ -29,7 +29,7 @@ FLAT = 1.15  # fine energy of flat blocks over the truth's, at most, if it can b
 DIAL_CROP = 128  # truth pixels: a table takes over a hundred evaluations
 
 
-def measure_level_ratio(prior: Prior, photographs: Photographs, sampler: str, steps: int) -> list[Mode]:
+def measure_level_ratio(prior: TrainedPrior, photographs: Photographs, sampler: str, steps: int) -> list[Mode]:
     """The prior's modes with the level ratio that makes draws as varied as their look allows.
 
     Draws of a denoiser that errs vary too little; one that is told a slightly lower level than there is leaves more in,
@@ -63,7 +63,7 @@ def choose_ratio(found: Mapping[float, tuple[float, float]]) -> float:
     return min(calm) if calm else min(near, key=lambda ratio: near[ratio])
 
 
-def measure_calm(prior: Prior, photographs: Photographs, sampler: str, steps: int) -> list[Calm]:
+def measure_calm(prior: TrainedPrior, photographs: Photographs, sampler: str, steps: int) -> list[Calm]:
     """By how much draws are shrunk where the anchor hardly errs, per scale and measurement noise."""
     if prior.predictor is None:
         return []
@@ -77,9 +77,10 @@ def measure_calm(prior: Prior, photographs: Photographs, sampler: str, steps: in
     return measured
 
 
-def measure_variance(prior: Prior, photographs: Photographs) -> list[Mode]:
+def measure_variance(prior: TrainedPrior, photographs: Photographs) -> list[Mode]:
     """The prior's modes with v(sigma) = E|D - x0|² per pixel at `LEVELS` noise levels."""
-    measured = [_unconditional_variance(prior, photographs)]
+    x = torch.stack([centre_crop(i, CROP).float().cpu() / 255 for i in photographs.images])
+    measured = [unconditional_variance(prior, x)]
     for mode in prior.card.modes:
         if mode.scale == 0:
             continue
@@ -94,7 +95,7 @@ def measure_variance(prior: Prior, photographs: Photographs) -> list[Mode]:
 
 
 def measure_dial(
-    prior: Prior, photographs: Photographs, sampler: str, steps: int, tell: Callable[[str], None]
+    prior: TrainedPrior, photographs: Photographs, sampler: str, steps: int, tell: Callable[[str], None]
 ) -> list[DialTable]:
     """The share of extra distortion over the start of the second stage, per scale and measurement noise."""
     tables = []
@@ -108,7 +109,7 @@ def measure_dial(
 
 
 def _dial_table(
-    prior: Prior, photographs: Photographs, mode: Mode, noise_std: float, sampler: str, steps: int
+    prior: TrainedPrior, photographs: Photographs, mode: Mode, noise_std: float, sampler: str, steps: int
 ) -> DialTable:
     x, condition = held_out(prior.encoder, photographs, mode.scale, noise_std, DIAL_CROP)
     denoise = ConditionalDenoiser(prior, condition, mode.scale, noise_std)
@@ -146,7 +147,7 @@ def _dial_table(
 
 
 def _draws(
-    prior: Prior,
+    prior: TrainedPrior,
     photographs: Photographs,
     condition: Condition,
     mode: Mode,
@@ -170,13 +171,15 @@ def _draws(
     )
 
 
-def _fitted(prior: Prior, condition: Condition, draws: Tensor, x: Tensor, scale: int, noise_std: float) -> Calm | None:
+def _fitted(
+    prior: TrainedPrior, condition: Condition, draws: Tensor, x: Tensor, scale: int, noise_std: float
+) -> Calm | None:
     if prior.predictor is None:
         return None
     return fit_calm(condition.mean, draws, x, predict_square(prior, condition, scale), scale, noise_std)
 
 
-def _calmed(prior: Prior, condition: Condition, draws: Tensor, calm: Calm | None) -> Tensor:
+def _calmed(prior: TrainedPrior, condition: Condition, draws: Tensor, calm: Calm | None) -> Tensor:
     if calm is None:
         return draws
     return calmed(condition.mean, draws, predict_square(prior, condition, calm.scale), calm)
@@ -194,9 +197,9 @@ def _error(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float) 
     return float((denoise(x + sigma * noise, sigma) - x).double().square().mean())
 
 
-def _unconditional_variance(prior: Prior, photographs: Photographs) -> Mode:
+def unconditional_variance(prior: Prior, x: Tensor) -> Mode:
+    """The unconditional mode with v(sigma), measured on pictures x, (N, C, H, W)."""
     mode = prior.mode(0)
-    x = torch.stack([centre_crop(i, CROP).float().cpu() / 255 for i in photographs.images])
     sigmas = np.geomspace(2 * mode.sigma_min, mode.sigma_max, LEVELS).tolist()
     denoise = UnconditionalDenoiser(prior)
     return msgspec.structs.replace(mode, sigma=sigmas, variance=[[_error(denoise, x, s) for s in sigmas]])

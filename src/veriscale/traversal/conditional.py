@@ -11,7 +11,7 @@ from torch import Tensor
 
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.noise_field import NoiseField
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.diffusion.samplers import evaluations
 from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error, predict_square
 from veriscale.traversal.calm import calmed, find_calm
@@ -34,7 +34,7 @@ class Conditional:
         anchor: "mean", or "ensemble": the mean over the eight flips and rotations of the picture.
     """
 
-    prior: Prior
+    prior: TrainedPrior
     scale: int
     noise_std: float
     sampler: str = SAMPLER

@@ -74,7 +74,7 @@ class ZeroShot:
     @cached_property
     def sigma_max(self) -> float:
         """The noise level at which a full draw starts."""
-        return full_level(self.operator, self.shape, self.posterior)
+        return min(full_level(self.operator, self.shape, self.posterior), self.prior.mode(0).sigma_max)
 
     @property
     def first_evaluations(self) -> int:

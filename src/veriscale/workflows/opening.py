@@ -9,12 +9,14 @@ from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
+from veriscale.physics.operator import Operator
 from veriscale.runtime.device import choose_device, choose_dtype
 from veriscale.settings import Settings, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
+from veriscale.workflows.factory import is_factory, made_by, own_operator
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
@@ -62,6 +64,10 @@ def agreed(given: Settings, certificate: Certificate | None, repeated: Settings 
         raise InputError(
             f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
         )
+    for setting in ("prior", "operator"):
+        told = getattr(v, setting)
+        if is_factory(told) and told != getattr(given, setting):
+            raise InputError(f"The run's `--{setting}` {told} is a program; if you trust it, give it as `--{setting}`.")
     if given.timeout is not None and (v.command is None or given.timeout <= 0):
         raise InputError("`--timeout` is the seconds that a `--command` may take, a number above 0.")
     if certificate is not None:
@@ -79,7 +85,9 @@ def opened(
     """
     if settings.command is None or certificate is None:
         loaded = prior or load_certified(settings.prior, certificate, device)
-        return PriorRestorer(loaded, settings, certificate, folder=folder)
+        own = own_operator(settings.operator)
+        operator = own if isinstance(own, Operator) else None
+        return PriorRestorer(loaded, settings, certificate, operator=operator, folder=folder)
     if prior is not None:
         raise InputError("A prior and a `--command` are two things to restore with; give one.")
     from veriscale.workflows.tools.tool_restorer import certified_tool
@@ -91,13 +99,16 @@ def load_prior(name: str | os.PathLike[str], device: str = "auto", dtype: torch.
     """A prior by name or path, ready to run.
 
     Args:
-        name: of a shipped or installed prior, or a file.
+        name: of a shipped or installed prior, a file, or `package.module:factory` of a function that makes one.
         device: "auto", "cuda", "mps" or "cpu".
         dtype: of the networks; bfloat16 where the hardware has it by default.
 
     Raises:
         InputError: there is none, or its file is not sound.
     """
+    if is_factory(str(name)):
+        made: Prior = made_by(str(name), Prior)
+        return made
     place = choose_device(device)
     return load_checkpoint(find_prior(os.fspath(name)), place, dtype or choose_dtype(place))
 

@@ -12,7 +12,7 @@ from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
 from veriscale.diffusion.checkpoint import load_checkpoint
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
@@ -252,5 +252,5 @@ def test_the_score_is_the_priors_own_where_it_has_one(tiny, few, output):
     assert usual(tiny) == "predictor"
     assert usual(tiny, tau=0.05) == "predictor:tau=0.05"
     assert usual(tiny, loss="sup") == "predictor:tau=0.15,context=0.25,smooth=2"
-    without = Prior(tiny.card, tiny.encoder, tiny.denoiser)
+    without = TrainedPrior(tiny.card, tiny.encoder, tiny.denoiser)
     assert usual(without, samples=2) == "variance:smooth=2"

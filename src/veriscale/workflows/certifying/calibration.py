@@ -25,6 +25,7 @@ from veriscale.workflows.certifying.calibration_run import Promise, certify
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
+from veriscale.workflows.factory import own_operator
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -122,7 +123,7 @@ def calibrate(
     operator, noise = asked.get("operator"), asked.get("noise")
     found, model = find_measurement(
         None,
-        operator if isinstance(operator, Operator) else asked_for.operator,
+        operator if isinstance(operator, Operator) else own_operator(asked_for.operator),
         scale,
         noise if isinstance(noise, Noise) else asked_for.noise,
     )
@@ -140,6 +141,8 @@ def calibrate(
         _ = restorer.scale  # refused here, not after the first picture
     else:
         loaded = prior if isinstance(prior, Prior) else load_prior(prior or "photo", device)
+        if found is None and scale is None and not loaded.card.network.scales:
+            raise InputError(f"Prior {loaded.card.name!r} has no encoder and no factor of its own; say `--operator`.")
         a = found or Downsample(max(loaded.card.network.scales) if scale is None else scale)
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0

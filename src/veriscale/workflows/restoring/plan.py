@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.diffusion.samplers import sampler
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
@@ -15,6 +15,7 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.noise_estimate import estimate_noise
 from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.own_operator import check_own
 from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
 from veriscale.traversal import renoise, zero_shot
@@ -183,7 +184,7 @@ def make_plan(
     method: Method
     if v.ensemble:
         _check_ensemble(scale, why, dials, v)
-    if scale:
+    if scale and isinstance(prior, TrainedPrior):
         steps = v.steps or renoise.STEPS
         anchor = "ensemble" if v.ensemble else "mean"
         method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
@@ -258,9 +259,11 @@ def _check_picture(photo: Photo, prior: Prior, measured: bool) -> None:
 
 def _scale(prior: Prior, scale: int | None) -> int:
     scales = prior.card.network.scales
+    if not scales and scale is None:
+        raise InputError(f"Prior {prior.card.name!r} has no encoder and no factor of its own; say `--operator`.")
     if scale is None:
         return max(scales)
-    if scale not in scales:
+    if scales and scale not in scales:
         known = ", ".join(f"×{s}" for s in sorted(scales))
         raise InputError(
             f"Prior {prior.card.name!r} does not know scale ×{scale}; it knows {known}. Any other factor can be "
@@ -290,6 +293,7 @@ def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
     truth = operator.truth_shape(measured)
     if operator.measurement_shape(truth) != measured:
         raise InputError(f"A measurement of {width}×{height} cannot be of {operator}.")
+    check_own(operator, truth)
     operator.support(measured)  # masks of another size say so
     if min(truth[-2:]) < SMALLEST:
         raise InputError(f"A picture of {truth[-1]}×{truth[-2]} is too small; {SMALLEST} pixels a side are the least.")
@@ -322,8 +326,9 @@ def _by_encoder(
         return None, f"as {asked[0]!r} asks"
     if not known or scale is None:
         trained = ", ".join(f"×{s}" for s in sorted(scales))
-        _refuse_conditional(v, f"its encoder knows bicubic {trained} only, not {operator}")
-        return None, f"since its encoder knows bicubic {trained} only"
+        reason = f"its encoder knows bicubic {trained} only" if scales else "it has no encoder"
+        _refuse_conditional(v, f"{reason}, not {operator}" if scales else reason)
+        return None, f"since {reason}"
     if not isinstance(noise, GaussianNoise):
         _refuse_conditional(v, f"its encoder knows Gaussian noise only, not {noise}")
         return None, "since its encoder knows Gaussian noise only"

@@ -147,7 +147,7 @@ class PreparedByPrior:
         plan, v, card = self.plan, self.restorer.settings, self.restorer.prior.card
         known = ", ".join(f"×{s}" for s in sorted(card.network.scales))
         asked = v.scale or v.operator or plan.scale is None or v.certificate
-        chosen = "" if asked else f" (the prior knows {known})"
+        chosen = "" if asked or not known else f" (the prior knows {known})"
         name = "The picture" if self.path is None else self.path.name
         height, width, _ = self.photo.pixels.shape
         line = (
@@ -155,7 +155,7 @@ class PreparedByPrior:
             f"prior {card.name} used {plan.method.how}, {plan.why}{chosen}, noise {plan.noise_string}, "
             f"{_far(plan)}."
         )
-        return [line, *(f"  {note}." for note in plan.operator.notes)]
+        return [line, *(f"  {note}." for note in (*self.restorer.prior.notes, *plan.operator.notes))]
 
     def costs(self) -> list[str]:
         """What it takes, in words."""
@@ -284,13 +284,12 @@ class PreparedByPrior:
 
     def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
         plan, prior = self.plan, self.restorer.prior
-        weights = next(prior.encoder.parameters())
         return {
             "versions": {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__},
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
             **plan.facts(),
-            "device": str(weights.device),
-            "dtype": str(weights.dtype).removeprefix("torch."),
+            "device": str(prior.device),
+            "dtype": str(prior.dtype).removeprefix("torch."),
             "seconds": {k: round(v, 3) for k, v in seconds.items()},
             "fell_back": fell_back,
             "consistency": {"value": agreement.value, "low": agreement.low, "high": agreement.high},
