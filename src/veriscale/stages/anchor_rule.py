@@ -21,7 +21,10 @@ MIXING = "downsample:factor=4,kernel=box", "blur:kernel=anisotropic,std=20x1,ang
 MASKS = "inpaint:keep=0.5", "sensing:ratio=0.5", "inpaint:keep=0.2"
 RULES: tuple[tuple[Sequence[str], dict[str, Sequence[float]]], ...] = (
     (MIXING, {"trust": (1.0, 0.85, 0.7, 0.6, 0.5), "high": (0.25, 0.35, 0.5, 0.7)}),
-    (MASKS, {"mask_trust": (1.0, 0.85, 0.7), "mask_high": (0.25, 0.35, 0.5), "mask_low": (0.006, 0.01, 0.015)}),
+    (
+        MASKS,
+        {"mask_trust": (1.0, 0.85, 0.7), "mask_high": (0.25, 0.35, 0.5), "mask_low": (0.006, 0.01, 0.015, 0.03, 0.06)},
+    ),
 )
 NOISES = (0.0, 0.05)
 
