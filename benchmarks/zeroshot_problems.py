@@ -8,7 +8,6 @@ from torch import Tensor
 
 from peers import diffpir, total_variation
 from pictures import centre, files
-from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.schedule import karras
@@ -18,11 +17,11 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.traversal.anchor import consistent_weight, fast, paper
+from veriscale.traversal.anchor import consistent_weight, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
-from veriscale.traversal.splitting import splitting_for
+from veriscale.traversal.zero_shot import fast_anchor
 
 SIDE, COUNT, NOISE = 128, 16, 0.05
 TASKS = {
@@ -64,14 +63,12 @@ class Methods:
     """Every method on one prior, with settings as keywords."""
 
     def __init__(self, prior: Prior) -> None:
-        self.mode = prior.mode(0)
+        self.prior, self.mode = prior, prior.mode(0)
         self.network = UnconditionalDenoiser(prior)
         self.variance = self.mode.sigma_data[0] ** 2
 
     def fast(self, data: DataTerm) -> Tensor:
-        start = data.start()
-        way = splitting_for(data, tuple(start.shape[1:]), self.mode)
-        return fast(self.network, data, way, torch.full_like(start, CENTRE), self.variance).x
+        return fast_anchor(self.prior, data, self.network, lambda: self.fields(len(data.y), 0)).x
 
     def paper(self, data: DataTerm, iterations: int, rate: float, sigma: float, factor: float) -> Tensor:
         weight = factor * consistent_weight(data.noise_std, sigma)

@@ -243,3 +243,26 @@ def test_presets_by_name():
     assert find_preset("map-rps-blur") is PRESETS["map-rps-blur"]
     with pytest.raises(InputError, match="map-rps-blur"):
         find_preset("map-rps-blurr")
+
+
+def test_a_blind_denoiser_is_told_the_level_by_noise_that_cancels():
+    _, data = measured(PRIOR, OPERATORS["half"], count=2)
+    seen: list[tuple[Tensor, float]] = []
+
+    def keep(x: Tensor, sigma: float) -> Tensor:
+        seen.append((x, sigma))
+        return PRIOR.denoise(x, sigma)
+
+    start = torch.full((2, 1, SIDE, SIDE), 0.5, dtype=torch.float64)
+    way = splitting_for(data, (1, SIDE, SIDE), blind=True)
+    plain = fast(keep, data, way, start, 1 / 16).x
+    alone = [x for x, _ in seen]
+    seen.clear()
+    told = fast(keep, data, way, start, 1 / 16, noise=lambda k: unit(k, 2)).x
+    pairs = list(zip(seen[::2], seen[1::2], strict=True))
+    assert len(pairs) == len(way.sigmas) == len(way_for(data).sigmas) // 2
+    assert torch.allclose((pairs[0][0][0] + pairs[0][1][0]) / 2, alone[0])
+    for (a, sigma), (b, _) in pairs:
+        assert float((a - b).std() / 2) == pytest.approx(sigma, rel=0.1)
+    # A denoiser that is linear answers as if there had been none.
+    assert torch.allclose(plain, told)

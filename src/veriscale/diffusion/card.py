@@ -54,6 +54,7 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_max: the first.
         level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
         high: of mode 0: the level at which the anchor `fast` begins, for operators that mix pixels.
+        low: the level at which it ends for those with less noise than that.
         trust: of mode 0: by what the noise of a measurement is multiplied in it, since a prior that is applied again
             and again draws towards its mode.
         mask_high, mask_trust: the same for masks, of pixels and of coefficients.
@@ -70,6 +71,7 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma_max: float
     level_ratio: float = 1.0
     high: float = 0.9
+    low: float = 0.0
     trust: float = 1.0
     mask_high: float = 0.35
     mask_low: float = 0.01

@@ -54,6 +54,7 @@ class OwnPrior(Prior):
         multiple: what both sides of a picture must be multiples of.
         radius: how far around a pixel it looks; None where it sees whole pictures.
         notes: what a user should be told of it.
+        blind: whether it takes no noise level.
     """
 
     function: Denoiser
@@ -62,6 +63,7 @@ class OwnPrior(Prior):
     multiple: int = 1
     radius: int | None = None
     notes: tuple[str, ...] = ()
+    blind: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -195,7 +197,8 @@ def prior_from(
         stride,
         radius,
     )
-    prior = replace(prior, notes=_tried(prior))
+    notes, blind = _tried(prior)
+    prior = replace(prior, notes=notes, blind=blind)
     return prior if card is None else with_card(prior, Path(card))
 
 
@@ -293,8 +296,8 @@ def _digest(stated: list[object], modules: dict[str, torch.nn.Module]) -> str:
 
 
 @torch.no_grad()
-def _tried(prior: OwnPrior) -> tuple[str, ...]:
-    """What one noisy picture tells of a denoiser; raises `InputError` where it is none."""
+def _tried(prior: OwnPrior) -> tuple[tuple[str, ...], bool]:
+    """What one noisy picture tells of a denoiser, and whether it is blind; raises `InputError` where it is none."""
     side = -(-SIDE // prior.stride) * prior.stride
     ramp = torch.linspace(0.2, 0.8, side)
     x = (ramp[:, None] + ramp[None, :]).mul(0.5).expand(1, prior.card.network.channels, side, side).to(prior.device)
@@ -314,9 +317,10 @@ def _tried(prior: OwnPrior) -> tuple[str, ...]:
         notes.append(
             f"It leaves more than noise {levels[-1]:.2g} of noise {levels[-1]:.2g}: is it told what it expects"
         )
-    if torch.equal(prior.denoise(x + levels[0] * noise, levels[-1]), answers[0]):
+    blind = torch.equal(prior.denoise(x + levels[0] * noise, levels[-1]), answers[0])
+    if blind:
         notes.append(
             "It takes no noise level and judges it by the picture, so that it cannot be told how far to trust one: "
             "where little noise is left, and where the input is no picture with white noise, it may judge wrong"
         )
-    return tuple(notes)
+    return tuple(notes), blind

@@ -88,6 +88,11 @@ class Prior(ABC):
         return ()
 
     @property
+    def blind(self) -> bool:
+        """Whether its denoiser takes no noise level, and reads it off the picture."""
+        return False
+
+    @property
     @abstractmethod
     def device(self) -> torch.device:
         """Where the networks are."""

@@ -20,7 +20,7 @@ HIGH = 0.35  # of operators that mix pixels, while their trust is chosen
 MIXING = "downsample:factor=4,kernel=box", "blur:kernel=anisotropic,std=20x1,angle=45"
 MASKS = "inpaint:keep=0.5", "sensing:ratio=0.5", "inpaint:keep=0.2"
 RULES: tuple[tuple[Sequence[str], dict[str, Sequence[float]]], ...] = (
-    (MIXING, {"trust": (1.0, 0.85, 0.7, 0.6, 0.5), "high": (0.25, 0.35, 0.5, 0.7)}),
+    (MIXING, {"trust": (1.0, 0.85, 0.7, 0.6, 0.5), "high": (0.25, 0.35, 0.5, 0.7), "low": (0.0, 0.01, 0.03)}),
     (
         MASKS,
         {"mask_trust": (1.0, 0.85, 0.7), "mask_high": (0.25, 0.35, 0.5), "mask_low": (0.006, 0.01, 0.015, 0.03, 0.06)},
@@ -58,5 +58,5 @@ def _problems(texts: Sequence[str], x: Tensor) -> list[DataTerm]:
 
 def _score(prior: Prior, x: Tensor, problems: Sequence[DataTerm], mode: Mode) -> float:
     tried = replace(prior, card=msgspec.structs.replace(prior.card, modes=[mode, *prior.card.modes[1:]]))
-    errors = [(zero_shot_anchor(tried, data, x.shape) - x).double().square().mean((1, 2, 3)) for data in problems]
+    errors = [(zero_shot_anchor(tried, data) - x).double().square().mean((1, 2, 3)) for data in problems]
     return -sum(float(e.log10().mean()) for e in errors)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from veriscale.diffusion.card import Consistency
-from veriscale.diffusion.encoder import CENTRE
+from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
@@ -18,9 +18,8 @@ from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import KNOTS, centre_crop
-from veriscale.traversal.anchor import fast
 from veriscale.traversal.consistency import family
-from veriscale.traversal.splitting import splitting_for
+from veriscale.traversal.zero_shot import fast_anchor
 
 CROP = 128  # truth pixels
 ZERO_SHOT = (
@@ -64,15 +63,14 @@ def zero_shot_consistency(
 def usual(prior: Prior, operator: LinearOperator, x: Tensor, noises: Sequence[float] = NOISES) -> Consistency:
     """What is usual for the anchor `fast` on measurements of x, (N, C, H, W), as files hold them."""
     data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in noises]
-    values = [d.consistency(zero_shot_anchor(prior, d, x.shape), stored=operator.picture) for d in data]
+    values = [d.consistency(zero_shot_anchor(prior, d), stored=operator.picture) for d in data]
     return _ranges(family(operator), "fast", list(noises), values, data[0].measured)
 
 
-def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tensor:
-    """The anchor `fast` of a batch of measurements of pictures of `shape` (B, C, H, W)."""
-    mode = prior.mode(0)
-    way = splitting_for(data, tuple(shape[1:]), mode)
-    return fast(UnconditionalDenoiser(prior), data, way, torch.full(tuple(shape), CENTRE), mode.sigma_data[0] ** 2).x
+def zero_shot_anchor(prior: Prior, data: DataTerm) -> Tensor:
+    """The anchor `fast` of a batch of measurements, (B, C, H, W)."""
+    fields = [(NoiseField(0, str(k)), 0) for k in range(len(data.y))]
+    return fast_anchor(prior, data, UnconditionalDenoiser(prior), lambda: fields).x
 
 
 @torch.no_grad()

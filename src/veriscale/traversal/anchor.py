@@ -32,6 +32,7 @@ def fast(
     mean: Tensor,
     variance: float,
     tell: Tell = lambda done, of: None,
+    noise: Callable[[int], Tensor] | None = None,
 ) -> Anchor:
     """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
 
@@ -46,7 +47,9 @@ def fast(
         way: of `splitting_for`.
         mean: (B, C, H, W), the prior's mean.
         variance: the prior's variance per pixel.
-        tell: called after every evaluation.
+        tell: called after every level.
+        noise: number of the level → unit noise in the shape of x, for a blind denoiser, which reads the level off its
+            input: it sees v with noise of that level added, and taken away, and the mean of both answers counts.
 
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
     """
@@ -63,7 +66,12 @@ def fast(
         safe = fell_back.view(-1, *[1] * (x.ndim - 1))
         v = torch.where(safe, h, h - q / r)
         turned = FLIPS[(done - 1) % len(FLIPS)]
-        x = denoise(v.flip(turned), sigma).flip(turned)
+        if noise is None or len(sigmas) == 1:
+            x = denoise(v.flip(turned), sigma).flip(turned)
+        else:
+            told = sigma * noise(done)
+            answers = [denoise((v + sign * told).flip(turned), sigma).flip(turned) for sign in (1, -1)]
+            x = (answers[0] + answers[1]) / 2
         p = torch.where(safe, torch.zeros_like(p), r * (v - x))
         gap = (h - x).square().flatten(1).mean(1).sqrt()
         grown = (gap > GROWTH * least) & (gap > WIDEST * sigma)

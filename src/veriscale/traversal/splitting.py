@@ -69,8 +69,10 @@ def splitting(noise_std: float, norm: float, masked: bool, rule: Rule | None = N
     return Splitting(geometric(high, low, steps)[:-1].tolist(), rule.trust, math.sqrt(low**2 - aim**2))
 
 
-def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None) -> Splitting:
+def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind: bool = False) -> Splitting:
     """`splitting` of a measurement of a picture of `shape` by the prior of a `mode`, an exact one when None.
+
+    A blind denoiser is asked twice a level, at half as many.
 
     Where a whole picture is measured, with white noise, one evaluation at the level of that noise is the answer.
 
@@ -83,12 +85,12 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None) -> Spl
     if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
         return Splitting([data.noise_std])
     rule = None if mode is None else rule_of(mode, a.selects)
-    return splitting(data.noise_std, a.norm(shape), a.selects, rule)
+    return splitting(data.noise_std, a.norm(shape), a.selects, rule, STEPS // 2 if blind else STEPS)
 
 
 def rule_of(mode: Mode, masked: bool) -> Rule:
     """What a card says of one kind of operator."""
-    return Rule(mode.mask_high, mode.mask_low, mode.mask_trust) if masked else Rule(mode.high, 0.0, mode.trust)
+    return Rule(mode.mask_high, mode.mask_low, mode.mask_trust) if masked else Rule(mode.high, mode.low, mode.trust)
 
 
 def splitting_evaluations(operator: Operator, noise: Noise, shape: Shape) -> int:

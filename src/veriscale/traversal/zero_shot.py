@@ -11,7 +11,7 @@ from torch import Tensor
 from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
-from veriscale.diffusion.samplers import evaluations
+from veriscale.diffusion.samplers import Denoiser, evaluations
 from veriscale.diffusion.schedule import karras
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
@@ -166,10 +166,7 @@ class ZeroShotProblem:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
         if method.anchor == "fast":
-            shape = data.operator.truth_shape(tuple(data.y.shape[1:]))
-            mean = torch.full((1, *shape), CENTRE)
-            way = splitting_for(data, shape, self.mode)
-            return anchors.fast(self._denoise, data, way, mean, self.mode.sigma_data[0] ** 2, tell)
+            return fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell)
         preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])
@@ -198,6 +195,29 @@ class ZeroShotProblem:
         self.done += len(x)
         phase = "sample" if self.done > self.method.first_evaluations else "anchor"
         self.work.tell(phase, self.done, self.work.evaluations)
+
+
+def fast_anchor(
+    prior: Prior,
+    data: DataTerm,
+    denoise: Denoiser,
+    fields: Callable[[], Sequence[tuple[NoiseField, int]]],
+    tell: anchors.Tell = lambda done, of: None,
+) -> anchors.Anchor:
+    """The anchor `fast` of a batch of measurements, by what is on the prior's card.
+
+    Args:
+        prior: whose card it is.
+        data: the measurements; linear.
+        denoise: the prior's, over whole pictures.
+        fields: makes a noise for each, which a blind prior reads its level off.
+        tell: called after every level.
+    """
+    mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
+    mean = torch.full((len(data.y), *shape), CENTRE)
+    way = splitting_for(data, shape, mode, prior.blind)
+    noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
+    return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise)
 
 
 def seen_as_copies(noise: Noise, copies: int) -> Noise:
