@@ -55,6 +55,7 @@ format: $(VENV)/dev
 
 BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo_race photo_psnr photo_steps photo_dial \
 	zeroshot_tuning zeroshot zeroshot_paper zeroshot_noise zeroshot_spread zeroshot_path zeroshot_fair \
+	door_denoiser door_operator door_foreign \
 	zeroshot_alarm zeroshot_memory restore_scaling restore_determinism net_speed \
 	trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real trust_blackbox trust_shipped
 
