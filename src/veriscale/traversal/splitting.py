@@ -8,7 +8,7 @@ from veriscale.diffusion.schedule import geometric
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
-from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.operator import Operator, ProximalOperator, Shape
 
 STEPS = 16  # evaluations of the denoiser
 MASKED = 1.5  # the last level of a mask, in units of its noise
@@ -77,11 +77,11 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     Where a whole picture is measured, with white noise, one evaluation at the level of that noise is the answer.
 
     Raises:
-        InputError: its operator is not linear.
+        InputError: its operator has no proximal map.
     """
     a = data.operator
-    if not isinstance(a, LinearOperator):
-        raise InputError(f"The anchor 'fast' needs a linear operator, and {a} is not; choose 'paper'.")
+    if not isinstance(a, ProximalOperator):
+        raise InputError(f"The anchor 'fast' needs a proximal map, and {a} has none; choose 'paper'.")
     if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
         return Splitting([data.noise_std])
     rule = None if mode is None else rule_of(mode, a.selects)
@@ -95,11 +95,11 @@ def rule_of(mode: Mode, masked: bool) -> Rule:
 
 def splitting_evaluations(operator: Operator, noise: Noise, shape: Shape) -> int:
     """Of the denoiser, for a picture of `shape`."""
-    whole = isinstance(operator, LinearOperator) and _whole(operator, shape) and isinstance(noise, GaussianNoise)
+    whole = isinstance(operator, ProximalOperator) and _whole(operator, shape) and isinstance(noise, GaussianNoise)
     return 1 if whole else STEPS
 
 
-def _whole(operator: LinearOperator, shape: Shape) -> bool:
+def _whole(operator: ProximalOperator, shape: Shape) -> bool:
     if not operator.selects:
         return False
     support = operator.support(operator.measurement_shape(shape))

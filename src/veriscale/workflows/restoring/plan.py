@@ -14,7 +14,7 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.noise_estimate import estimate_noise
-from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape
 from veriscale.physics.own_operator import check_own
 from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
@@ -364,13 +364,15 @@ def _refuse_conditional(v: Settings, reason: str) -> None:
 
 
 def _zero_shot(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
-    linear, preset = isinstance(operator, LinearOperator), find_preset(v.preset)
-    anchor = v.anchor or ("paper" if v.preset or not linear else "fast")
-    if anchor == "fast" and not linear:
-        raise InputError(f"Anchor 'fast' needs a linear operator, and {operator} is not; choose 'paper'.")
-    posterior = v.posterior or ("dps" if v.preset or not linear else "proximal")
-    if posterior != "dps" and not linear:
-        raise InputError(f"Posterior {posterior!r} needs a linear operator, and {operator} is not; choose 'dps'.")
+    known, preset = isinstance(operator, ProximalOperator), find_preset(v.preset)
+    anchor = v.anchor or ("paper" if v.preset or not known else "fast")
+    if anchor == "fast" and not known:
+        raise InputError(f"Anchor 'fast' needs a proximal map, and {operator} has none; choose 'paper'.")
+    posterior = v.posterior or ("dps" if v.preset or not known else "proximal")
+    if posterior == "proximal" and not known:
+        raise InputError(f"Posterior 'proximal' needs a proximal map, and {operator} has none; choose 'dps'.")
+    if posterior == "covariance" and not isinstance(operator, LinearOperator):
+        raise InputError(f"Posterior 'covariance' needs a linear operator, and {operator} is not; choose another.")
     if posterior == "covariance" and not isinstance(noise, GaussianNoise):
         raise InputError(f"Posterior 'covariance' needs Gaussian noise, not {noise}; choose 'proximal' or 'dps'.")
     if posterior == "dps" and v.sampler is not None:
