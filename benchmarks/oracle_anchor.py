@@ -11,7 +11,8 @@ from exact import PIXEL_VARIANCE, Problem, prior
 from results import Row, write_results
 from veriscale.diffusion.schedule import geometric
 from veriscale.physics.data_term import DataTerm
-from veriscale.traversal.anchor import STEPS, consistent_weight, fast, levels_for, paper
+from veriscale.traversal.anchor import consistent_weight, fast, paper
+from veriscale.traversal.splitting import STEPS, splitting_for
 
 SIDE, PICTURES = 32, 8
 SEED, TUNING_SEED = 0, 1
@@ -35,7 +36,7 @@ PAPER_SIGMAS = [0.005, 0.01, 0.022, 0.0865]
 NOTES = (
     f"Prior: {SIDE}² pixels, circularly stationary, power ∝ (f² + 1/n²)^(−5/4), pixel variance 1/16, mean ½; one "
     f"channel, float64. The error is ‖x̂ − E[x|y]‖/‖E[x|y]‖, the worst of {PICTURES} pictures. `fast` takes its levels "
-    f"from the one rule in traversal/anchor.py, {STEPS} evaluations, and is not tuned. `against`, on the same "
+    f"from the one rule in traversal/splitting.py, {STEPS} evaluations, and is not tuned. `against`, on the same "
     "pictures: half-quadratic splitting with as many evaluations and for each row the best geometric range of "
     f"{len(RANGES)} (first level {RANGES[0][0]:g} to {RANGES[-1][0]:g}, last one ½ to 8 s); `paper` with "
     f"{PAPER_ITERATIONS} evaluations, the consistent weight, and for each row the best of {len(RATES)} learning rates "
@@ -62,9 +63,9 @@ def measure() -> Iterator[Row]:
         problem = Problem.of(oracle, OPERATORS[name], s)
         data, other = problem.measured(PICTURES, SEED), problem.measured(PICTURES, TUNING_SEED)
         expected, aim = problem.mean(data), problem.mean(other)
-        sigmas = levels_for(data, (1, SIDE, SIDE))
+        way = splitting_for(data, (1, SIDE, SIDE))
         mean = oracle.mean.expand(PICTURES, -1, -1, -1)
-        found = fast(oracle.denoise, data, sigmas, mean, PIXEL_VARIANCE)
+        found = fast(oracle.denoise, data, way, mean, PIXEL_VARIANCE)
 
         span = min(RANGES, key=lambda r: errors(splitting(problem, other, span_of(r, s)), aim).mean().item())
         setting = min(

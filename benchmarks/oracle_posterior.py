@@ -32,7 +32,7 @@ LAW_STEPS = {"heun": 30, "dpm-solver++": 60, "ancestral": 40}
 TIGHT = 1e-7  # of conjugate gradients, where a law is checked
 
 SIGMA_MAX, SIGMA_MIN = 20.0, 0.005  # of a full draw; the prior's widest mode has a std above 2
-LIBRARY_SIGMA_MAX = 2.0  # where restore starts one: workflows/zero_shot.py
+LIBRARY_SIGMA_MAX = 2.0  # where restore starts one for thick pixels; zeroshot_spread.py has every start
 SOLVE = 200  # of conjugate gradients: from so high a start the library's 40 do not do for a mask
 STEPS = {"covariance": 20, "proximal": 20, "dps": 100}
 SAMPLER = "dpm-solver++"
@@ -66,7 +66,8 @@ NOTES = (
     "the root of the draws' mean variance over the exact posterior's, pooled over the same pictures. Published ratios "
     "are of published implementations on the same oracle, not measured here. "
     f"std_from_{LIBRARY_SIGMA_MAX:g} rows: the same from "
-    f"σ₀ = {LIBRARY_SIGMA_MAX:g}, where restore starts a full draw. What misses from 1 there is the start and not the "
+    f"σ₀ = {LIBRARY_SIGMA_MAX:g}, where restore starts a draw for thick pixels. "
+    "What misses from 1 there is the start and not the "
     "sampler: beside it stands the root of Σc(1 − ρ)/Σc, what an exact flow leaves. The blur is the task that has wide "
     f"modes without data; a first run of this benchmark started the std rows there too, missed the bar for the blur "
     "by that (0.92), and that is why they start higher now."
@@ -213,7 +214,7 @@ def std_rows(task: str) -> Iterator[Row]:
     left = Problem.of(shrunk, OPERATORS[task], NOISE_STD).variance()
     yield Row(
         f"oracle.posterior.std_from_{LIBRARY_SIGMA_MAX:g}.{task}",
-        f"{what}: std ratio from σ₀ = {LIBRARY_SIGMA_MAX:g}, where restore starts",
+        f"{what}: std ratio from σ₀ = {LIBRARY_SIGMA_MAX:g}, where restore starts for thick pixels",
         low.ratio,
         interval=low.interval,
         against={"exact flow from there": (left / problem.variance()) ** 0.5, "ours, proximal": near.ratio},

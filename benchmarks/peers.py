@@ -12,11 +12,15 @@ Denoiser = Callable[[Tensor, float], Tensor]
 
 
 def total_variation(data: DataTerm, weight: float, iterations: int = 200) -> Tensor:
-    """argmin ½‖Ax − y‖² + weight·TV(x), isotropic and per channel, by primal and dual steps of equal length.
+    """argmin ½‖Ax − y‖² + weight·TV(x), isotropic and per channel, by primal and dual steps.
+
+    A picture moves by at most 4·τ·weight an iteration: with equal steps holes stay open for thousands of them where
+    the weight is small. τ = 0.01/weight is within 0.1 dB of four times the iterations at every weight that was tried.
 
     Source: Rudin, Osher, Fatemi 1992; Chambolle, Pock 2011, algorithm 1 with θ = 1 and στ‖∇‖² ≤ 1.
     """
-    tau = dual_step = 8**-0.5
+    tau = 0.01 / weight
+    dual_step = 1 / (8 * tau)
     x = data.start().clamp(0, 1)
     ahead, p = x, torch.zeros(*x.shape, 2)
     for _ in range(iterations):

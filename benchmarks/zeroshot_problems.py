@@ -8,7 +8,6 @@ from torch import Tensor
 
 from peers import diffpir, total_variation
 from pictures import centre, files
-from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.schedule import karras
@@ -18,10 +17,11 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.traversal.anchor import consistent_weight, fast, levels_for, paper
+from veriscale.traversal.anchor import consistent_weight, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
+from veriscale.traversal.zero_shot import fast_anchor
 
 SIDE, COUNT, NOISE = 128, 16, 0.05
 TASKS = {
@@ -63,14 +63,12 @@ class Methods:
     """Every method on one prior, with settings as keywords."""
 
     def __init__(self, prior: Prior) -> None:
-        self.mode = prior.mode(0)
+        self.prior, self.mode = prior, prior.mode(0)
         self.network = UnconditionalDenoiser(prior)
         self.variance = self.mode.sigma_data[0] ** 2
 
     def fast(self, data: DataTerm) -> Tensor:
-        start = data.start()
-        sigmas = levels_for(data, tuple(start.shape[1:]), self.mode.trust, self.mode.high)
-        return fast(self.network, data, sigmas, torch.full_like(start, CENTRE), self.variance, trust=self.mode.trust).x
+        return fast_anchor(self.prior, data, self.network, lambda: self.fields(len(data.y), 0)).x
 
     def paper(self, data: DataTerm, iterations: int, rate: float, sigma: float, factor: float) -> Tensor:
         weight = factor * consistent_weight(data.noise_std, sigma)
@@ -82,7 +80,7 @@ class Methods:
         return total_variation(data, weight)
 
     def dps(self, data: DataTerm, anchor: Tensor, steps: int, zeta: float, start: float, draw: int = 0) -> Tensor:
-        fields = self._fields(len(anchor), draw)
+        fields = self.fields(len(anchor), draw)
         x = renoised(anchor, start, fields)
         noise = self._noise(len(anchor), "dps", draw, tuple(anchor.shape[1:]))
         return dps(self.network.pullback, data, x, karras(start, self.mode.sigma_min, steps), zeta, noise)
@@ -90,7 +88,7 @@ class Methods:
     def diffpir(
         self, data: DataTerm, anchor: Tensor, steps: int, scale: float, zeta: float, start: float, draw: int = 0
     ) -> Tensor:
-        x = renoised(anchor, start, self._fields(len(anchor), draw))
+        x = renoised(anchor, start, self.fields(len(anchor), draw))
         noise = self._noise(len(anchor), "diffpir", draw, tuple(anchor.shape[1:]))
         return diffpir(self.network, data, x, karras(start, self.mode.sigma_min, steps), scale, zeta, noise)
 
@@ -105,11 +103,11 @@ class Methods:
             sampler=sampler,
             steps=steps,
             variance=lambda s: self.mode.variance_at(s, 0.0),
-            fields=self._fields(len(anchor), draw),
+            fields=self.fields(len(anchor), draw),
         )
 
-    def _fields(self, count: int, draw: int) -> list[tuple[NoiseField, int]]:
+    def fields(self, count: int, draw: int) -> list[tuple[NoiseField, int]]:
         return [(NoiseField(0, str(k)), draw) for k in range(count)]
 
     def _noise(self, count: int, stage: str, draw: int, shape: tuple[int, ...]):
-        return functools.partial(unit_noise, self._fields(count, draw), stage, shape=shape)
+        return functools.partial(unit_noise, self.fields(count, draw), stage, shape=shape)

@@ -4,8 +4,8 @@ import time
 from itertools import product
 
 from results import Row, write_results
-from veriscale.traversal.anchor import STEPS
-from veriscale.traversal.renoise import full_level
+from veriscale.traversal.splitting import STEPS
+from veriscale.traversal.start import full_level
 from veriscale.workflows.opening import load_prior
 from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, perception, problem, psnr
 
@@ -61,7 +61,7 @@ def main() -> None:
         # The two below can be had at any trade of distortion for looks; the look is what a draw is for.
         scored = {}
         for scale, fresh in product(SCALES, FRESH):
-            draw = run.diffpir(data, anchor, 100, scale, fresh, full_level(data.operator))
+            draw = run.diffpir(data, anchor, 100, scale, fresh, full_level(data.operator, tuple(data.y.shape[1:])))
             scored[scale, fresh] = float(perception(draw, x)[0].mean())
         scale, fresh = min(scored, key=scored.get)
         keep(task, "diffpir", {"scale": scale, "fresh": fresh}, scored[scale, fresh], "sliced W2")

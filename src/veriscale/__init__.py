@@ -7,13 +7,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from veriscale.diffusion.own_prior import prior_from as prior_from
     from veriscale.errors import InputError as InputError
     from veriscale.imaging.photo import Photo as Photo
     from veriscale.imaging.read import read_photo as read_photo
     from veriscale.imaging.write import write_photo as write_photo
     from veriscale.physics.operator import Operator as Operator
+    from veriscale.physics.own_operator import operator_from as operator_from
     from veriscale.physics.registry import parse_operator as parse_operator
     from veriscale.settings import Settings as Settings
+    from veriscale.stages.own_measurements import measure_prior as measure_prior
     from veriscale.stages.training import train as train
     from veriscale.trust.certificate import Certificate as Certificate
     from veriscale.trust.certificate_file import read_certificate as read_certificate
@@ -41,8 +44,11 @@ _HOMES = {
     "evaluate_certificate": "workflows.certifying.trust_evaluation",
     "find_certificate": "workflows.opening",
     "load_prior": "workflows.opening",
+    "measure_prior": "stages.own_measurements",
     "open_restorer": "workflows.opening",
+    "operator_from": "physics.own_operator",
     "parse_operator": "physics.registry",
+    "prior_from": "diffusion.own_prior",
     "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
     "restore": "workflows.restoring.door",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from pathlib import Path
 
-_SETTING = re.compile(r"`--([a-z][a-z-]*)`")
+_SETTING = re.compile(r"`--([a-z][a-z0-9-]*)`")
 _PYTHON = {"set": "overrides", "from": "repeat"}  # where the argument has another name
 FLAGS = ContextVar("FLAGS", default=False)
 """Whether an `InputError` names settings as the command line does; `cli` says so."""

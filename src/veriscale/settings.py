@@ -29,15 +29,16 @@ class Settings:
     """What is asked of a restoration; None is not said, and left to a certificate, an earlier run, or the default."""
 
     prior: str | None = _setting(
-        "A name that `veriscale priors` lists, or a file; that of the certificate, else `photo`, by default."
+        "A name that `veriscale priors` lists, a file, or package.module:factory of your own; that of the certificate, "
+        "else `photo`, by default."
     )
     scale: float | None = _setting(
         "Factor; the prior's largest by default. restore reaches others, 2.5 or 8, by way of the prior's, at dial 0."
     )
     operator: str | None = _setting(
         "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
-        "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; or a TOML file. The sidecar "
-        "that `degrade` wrote says it by itself.",
+        "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; a TOML file; or "
+        "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself.",
         commands=("restore", "calibrate"),
     )
     noise: str | None = _setting(
@@ -47,8 +48,12 @@ class Settings:
     dial: str | None = _setting(
         "0 is closest on average, 1 looks real; several as 0,0.5,1, but one for calibrate.", usual="0"
     )
+    sigma0: float | None = _setting(
+        "Noise level at which the second stage begins, the paper's knob, instead of --dial; 0 is the anchor.",
+        commands=("restore",),
+    )
     path: str | None = _setting(
-        "How positions between 0 and 1 are reached: renoise or interpolate.", usual="interpolate"
+        "How positions between 0 and 1 are reached: renoise or interpolate; what looks better by default."
     )
     samples: int | None = _setting(
         "Number of draws at dial 1, for their mean and spread; of runs of a tool, for their variance. For calibrate 8 "
@@ -119,6 +124,7 @@ class Asked(TypedDict, total=False):
     operator: object
     noise: object
     dial: str | float | Sequence[float] | None
+    sigma0: float | None
     path: str | None
     samples: int | None
     command: str | None
@@ -202,12 +208,15 @@ def usual() -> dict[str, Any]:
 def settled(given: Settings, certified: Settings | None = None, repeated: Settings | None = None) -> Settings:
     """Given over certificate over repeated run over default.
 
-    Scale and operator say the same thing: one of them given takes the place of both.
+    Scale and operator say the same thing, as dial and sigma0 do: one of them given takes the place of both.
     """
-    lower = {**usual(), **(repeated.said if repeated else {}), **(certified.said if certified else {})}
-    if (given.scale is None) != (given.operator is None):
-        lower = {**lower, "scale": None, "operator": None}
-    return Settings(**{**lower, **given.said})
+    values = usual()
+    for said in (layer.said for layer in (repeated, certified, given) if layer is not None):
+        for one, other in (("scale", "operator"), ("dial", "sigma0")):
+            if (one in said) != (other in said):
+                values |= {one: None, other: None}
+        values |= said
+    return Settings(**values)
 
 
 def positions(dial: str) -> tuple[float, ...]:

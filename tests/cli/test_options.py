@@ -16,7 +16,7 @@ def options(veriscale, monkeypatch):
     def call(command):
         code, out, _ = veriscale(command, "--help")
         assert code == 0
-        return set(re.findall(r"^[│ *]*(--[a-z-]+)", out, flags=re.MULTILINE))
+        return set(re.findall(r"^[│ *]*(--[a-z0-9-]+)", out, flags=re.MULTILINE))
 
     return call
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.error_predictor import THRESHOLDS, ErrorPredictor, exceedance
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.runtime.networks import encode, predict_error
 
@@ -132,7 +132,7 @@ def test_too_small_a_halo_would_be_seen(tiny, monkeypatch):
 
 
 def test_a_prior_without_one_says_so(tiny):
-    without = Prior(tiny.card, tiny.encoder, tiny.denoiser)
+    without = TrainedPrior(tiny.card, tiny.encoder, tiny.denoiser)
     found = encode(tiny, torch.rand(1, 3, 8, 8), 4, 0.0, features=True)
     with pytest.raises(InputError, match="has no error predictor; choose another score"):
         predict_error(without, found, 4, 0.1)

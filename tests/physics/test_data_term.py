@@ -237,9 +237,9 @@ def test_start():
     torch.testing.assert_close(grown, torch.full_like(x, 0.25))
 
 
-def test_prox_of_a_non_linear_operator_is_refused():
+def test_an_operator_without_a_proximal_map_is_refused():
     x = truth(1, 3, 8, 8)
-    with pytest.raises(InputError, match="'jpeg:quality=40' is not linear"):
+    with pytest.raises(InputError, match="'jpeg:quality=40' has no proximal map"):
         term(Jpeg(), GaussianNoise(0.05), x).prox(x, 0.1)
 
 

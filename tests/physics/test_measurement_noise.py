@@ -167,3 +167,12 @@ def test_power_of_clipped_noise_is_that_of_draws(clean):
     y = np.clip(clean + 0.1 * np.random.default_rng(0).standard_normal(200_000), 0, 1)
     expected = float(noise.stored_power(torch.tensor([clean], dtype=torch.float64)))
     assert np.square(y - clean).mean() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("std", [0.0, 0.001, 0.003])
+def test_rounding_adds_to_the_power_of_little_noise(std):
+    """A file's noise is its own and that of rounding; for none it is rounding's alone."""
+    clean = np.random.default_rng(1).uniform(0.3, 0.7, 200_000)
+    y = np.rint((clean + std * np.random.default_rng(0).standard_normal(clean.shape)) * 255) / 255
+    expected = GaussianNoise(std).stored_power(torch.tensor(clean)).mean()
+    assert np.square(y - clean).mean() == pytest.approx(float(expected), rel=0.02)

@@ -207,3 +207,27 @@ def test_jpeg_gradients_are_of_the_codec_without_its_rounding(channels):
     torch.testing.assert_close(a.surrogate(2 * x), 2 * a.surrogate(x))  # linear: nothing is rounded or clipped
     smooth = torch.nn.functional.interpolate(x[..., :4, :3], size=(32, 24), mode="bicubic").clamp(0.1, 0.9)
     assert float((a.surrogate(smooth) - Jpeg(100).forward(smooth)).abs().max()) < 8 / 255
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("operator", [Clip(), Clip(3.5), NonlinearBlur()], ids=str)
+def test_the_proximal_map_is_a_stationary_point(operator, weighted):
+    """No small step from it gains, and it is no worse than where it began."""
+    generator = torch.Generator().manual_seed(0)
+    truth, v = torch.rand(2, 1, 3, 20, 24, generator=generator, dtype=torch.float64)
+    y = (operator.forward(truth) + 0.02 * torch.randn(truth.shape, generator=generator, dtype=torch.float64)).clamp(
+        0, 1
+    )
+    weight = 0.5 + torch.rand(truth.shape, generator=generator, dtype=torch.float64) if weighted else None
+    rho = 0.3
+    x = operator.prox(v, y, rho, weight)
+
+    def objective(u):
+        apart = (operator.forward(u) - y).square()
+        return float((apart if weight is None else weight * apart).sum() / 2 + rho * (u - v).square().sum() / 2)
+
+    size = 1e-3 if isinstance(operator, Clip) else 0.05  # of Gauss-Newton two steps are taken
+    assert objective(x) < objective(v)
+    for k in range(5):
+        step = size * torch.randn(x.shape, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+        assert objective(x) <= objective(x + step)

@@ -45,6 +45,7 @@ class Half(LinearOperator):
     """Every second pixel by chance."""
 
     name: ClassVar[str] = "half"
+    selects: ClassVar[bool] = True
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.support(tuple(x.shape[1:])).to(x)
@@ -95,6 +96,12 @@ def coloured() -> Gaussian:
     return Gaussian.stationary(mean, coloured_spectrum(SIDE, SIDE, exponent=2.5, variance=1 / 16))
 
 
+def coloured_of(side: int) -> Gaussian:
+    """The same of another size."""
+    mean = torch.full((1, side, side), 0.5, dtype=torch.float64)
+    return Gaussian.stationary(mean, coloured_spectrum(side, side, exponent=2.5, variance=1 / 16))
+
+
 def white(variance: float) -> Gaussian:
     """Independent pixels around ½, (1, SIDE, SIDE)."""
     return Gaussian.diagonal(torch.full((1, SIDE, SIDE), 0.5), torch.tensor(variance))
@@ -116,6 +123,25 @@ def posteriors(prior: Gaussian, data: DataTerm) -> list[Gaussian]:
     unit = torch.eye(prior.mean.numel(), dtype=torch.float64).reshape(-1, *prior.mean.shape)
     matrix = data.operator.forward(unit).flatten(1).T
     return [prior.posterior_projected(y.flatten(), matrix, data.noise_std) for y in data.y]
+
+
+def posteriors_of(prior: Gaussian, operator: LinearOperator) -> tuple[DataTerm, Tensor, float]:
+    """One measurement, its exact mean (1, 1, H, W) and the posterior's variance per pixel; values not seen cost none.
+
+    Source: E[x | y] = μ + CAᵀ(ACAᵀ + s²)⁻¹(y − Aμ).
+    """
+    _, data = measured(prior, operator)
+    unit = torch.eye(prior.mean.numel(), dtype=torch.float64).reshape(-1, *prior.mean.shape)
+    columns = operator.forward(unit)
+    support = operator.support(tuple(columns.shape[1:]))
+    seen = slice(None) if support is None else support.expand(columns.shape[1:]).flatten() > 0
+    matrix = columns.flatten(1).T[seen]
+    joint = prior.synthesise(prior.spectrum * prior.analyse(matrix.reshape(-1, *prior.mean.shape))).flatten(1)
+    factor = torch.linalg.cholesky(joint @ matrix.T + NOISE_STD**2 * torch.eye(len(matrix), dtype=torch.float64))
+    rest = data.y.flatten(1)[:, seen] - matrix @ prior.mean.flatten()
+    mean = prior.mean + (torch.cholesky_solve(rest.T, factor).T @ joint).reshape(-1, *prior.mean.shape)
+    explained = torch.linalg.solve_triangular(factor, joint, upper=False).square().sum()
+    return data, mean, float(prior.spectrum.mean() - explained / prior.mean.numel())
 
 
 def relative(found: Tensor, expected: Tensor) -> float:

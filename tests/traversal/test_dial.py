@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,8 +7,9 @@ from tests.conftest import tiny_card
 
 from veriscale.diffusion.card import DialTable
 from veriscale.errors import InputError
+from veriscale.physics.registry import parse_operator
 from veriscale.settings import checked
-from veriscale.traversal.dial import find_table, sigma_0, weight
+from veriscale.traversal.dial import best_path, check_sigma_0, find_table, sigma_0, weight
 
 TABLE = DialTable(4, 0.0, "heun", 8, [0, 0.1, 0.3, 0.9], [0, 0.3, 0.3, 1.0], [1, 1.3, 1.3, 2], 0.1)
 
@@ -21,8 +23,36 @@ def test_the_start_rises_with_the_dial(a, b):
 def test_ends_are_anchor_and_draw():
     assert sigma_0(TABLE, 0) == 0
     assert sigma_0(TABLE, 1) == 0.9
-    assert weight(TABLE, 0) == pytest.approx(2 * TABLE.kappa)  # the far root: as good as the anchor, and no worse
+    assert weight(TABLE, 0) == 0
     assert weight(TABLE, 1) == pytest.approx(1)
+
+
+def with_kappa(kappa: float) -> DialTable:
+    return DialTable(4, 0.0, "heun", 8, [0, 0.2, 0.9], [0, 0, 1], [1, 1, 2], kappa)
+
+
+@pytest.mark.parametrize("kappa", [-0.1, 0.0, 0.05, 0.2, 0.45])
+def test_the_dial_has_no_jump(kappa):
+    """From the anchor on: nowhere more than what a hundredth of the way to it would be, however kappa is."""
+    table = with_kappa(kappa)
+    for at in (sigma_0, weight):
+        assert at(table, 1e-8) < 2e-3
+        positions = np.linspace(0, 1, 100_001)
+        found = np.array([at(table, f) for f in positions])
+        assert (np.diff(found) >= 0).all()
+        assert np.diff(found)[10:].max() < 6e-3
+
+
+@pytest.mark.parametrize("kappa", [-0.1, 0.0, 0.05, 0.2, 0.45])
+def test_a_hundredth_of_the_dial_is_next_to_the_anchor(kappa):
+    w = weight(with_kappa(kappa), 0.01)
+    assert 0 <= (w * w - 2 * kappa * w) / (1 - 2 * kappa) <= 0.05
+
+
+def test_a_start_that_costs_nothing_is_not_jumped_to():
+    """The table has a share of 0 at 0.2: a dial near 0 is near a start of 0 all the same."""
+    assert sigma_0(with_kappa(0.1), 1e-6) < 1e-4
+    assert sigma_0(with_kappa(0.1), 0.01) > 0.2
 
 
 def test_the_weight_meets_the_definition_on_gaussians():
@@ -55,3 +85,24 @@ def test_positions_are_as_asked_for_and_given_once():
 def test_a_missing_table_says_which_were_measured():
     with pytest.raises(InputError, match="heun with 8 steps"):
         find_table(tiny_card(), 4, 0.0, "heun", 9)
+
+
+@pytest.mark.parametrize(
+    "text, path",
+    [
+        ("inpaint:keep=0.5", "renoise"),
+        ("sensing:ratio=0.5", "interpolate"),
+        ("downsample:factor=4", "interpolate"),
+        ("blur:kernel=gaussian,std=3", "interpolate"),
+    ],
+)
+def test_the_better_path_is_that_of_the_card_for_this_kind_of_operator(text, path):
+    mode = msgspec.structs.replace(tiny_card().modes[0], mask_path="renoise")
+    assert best_path(mode, parse_operator(text)) == path
+
+
+def test_a_start_that_was_asked_for_is_checked():
+    assert [check_sigma_0(s, 0.74) for s in (0.0, 0.3, 0.74)] == [0.0, 0.3, 0.74]
+    for wrong in (-0.1, 0.75, 1e9, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="outside"):
+            check_sigma_0(wrong, 0.74)

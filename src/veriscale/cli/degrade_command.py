@@ -29,7 +29,7 @@ def degrade(
     operator
         Such as downsample:factor=4,kernel=bicubic, blur:kernel=gaussian,std=3, inpaint:keep=0.5, sensing:ratio=0.5,
         fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',
-        left first; or a TOML file with the same keys.
+        left first; a TOML file with the same keys; or package.module:factory of your own.
     noise
         0.02 or gaussian:0.02 (a standard deviation in [0, 1] units), poisson:peak=30, rician:0.05; 0 by
         default, or what the TOML file says.
@@ -58,6 +58,7 @@ def degrade(
     from veriscale.workflows.batch import collect
     from veriscale.workflows.degrading.degradation import degrade as make_measurement
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
+    from veriscale.workflows.factory import own_operator
     from veriscale.workflows.remark import Remark
     from veriscale.workflows.restoring.restoration import result_suffix
 
@@ -69,7 +70,8 @@ def degrade(
     if operator.endswith(".toml"):
         a, stated = read_operator_file(Path(operator))
     else:
-        a = parse_operator(operator)
+        own = own_operator(operator)
+        a = parse_operator(own) if isinstance(own, str) else own
     model = parse_noise(noise or stated or "0")
     for note in a.notes:
         say(f"{note}.", quiet)

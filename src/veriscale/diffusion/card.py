@@ -54,9 +54,13 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sigma_min: the last noise level before 0.
         sigma_max: the first.
         level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
-        high: of mode 0: the level at which the anchor `fast` begins.
+        high: of mode 0: the level at which the anchor `fast` begins, for operators that mix pixels.
+        low: the level at which it ends for those with less noise than that.
         trust: of mode 0: by what the noise of a measurement is multiplied in it, since a prior that is applied again
             and again draws towards its mode.
+        mask_high, mask_trust: the same for masks, of pixels and of coefficients.
+        mask_low: the level at which it ends for masks with less noise than that.
+        path, mask_path: of mode 0: the dial's path that looks better, for masks of pixels and for all others.
         sigma: levels at which `variance` was measured, increasing.
         variance: v(sigma) = Var[x0 | x_sigma] per pixel, a row per noise_std.
     """
@@ -68,7 +72,13 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma_max: float
     level_ratio: float = 1.0
     high: float = 0.9
+    low: float = 0.0
     trust: float = 1.0
+    mask_high: float = 0.35
+    mask_low: float = 0.01
+    mask_trust: float = 1.0
+    path: str = "interpolate"
+    mask_path: str = "interpolate"
     sigma: list[float] = []
     variance: list[list[float]] = []
 
@@ -140,6 +150,22 @@ class Consistency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return math.exp((low + high) / 2 - half), math.exp((low + high) / 2 + half)
 
 
+class Calm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By how much the step of a draw from the anchor is shrunk, over what the anchor is expected to err.
+
+    Attributes:
+        scale: the factor of the mode.
+        noise_std: of the measurement.
+        log_square: knots, ln E[e² | y] as the error predictor has it, increasing.
+        factor: at each, at most 1.
+    """
+
+    scale: int
+    noise_std: float
+    log_square: list[float]
+    factor: list[float]
+
+
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A set of files a prior has seen; `each` holds the first digits of every file's own sha256."""
 
@@ -182,16 +208,17 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: Budget
     dial: list[DialTable] = []
     consistency: list[Consistency] = []
+    calm: list[Calm] = []
     metrics: dict[str, float] = {}
     lineage: list[dict[str, Any]] = []
     tensors_sha256: str = ""
     predictor_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
-    @property
-    def deciding_sha256(self) -> str:
-        """Of everything on it that decides pictures beside the tensors: sizes, modes and dial tables."""
-        return hashlib.sha256(msgspec.json.encode((self.network, self.modes, self.dial))).hexdigest()
+    def deciding_sha256(self, scale: int) -> str:
+        """Of all on it that decides pictures of a scale beside the tensors, 0 for the unconditional mode."""
+        dial, calm = [t for t in self.dial if t.scale == scale], [c for c in self.calm if c.scale == scale]
+        return hashlib.sha256(msgspec.json.encode((self.network, self.mode(scale), dial, calm))).hexdigest()
 
     def mode(self, scale: int) -> Mode:
         """The mode of a scale the card knows, 0 for the unconditional one."""

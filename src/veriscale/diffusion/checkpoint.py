@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from veriscale.diffusion.card import FORMAT_VERSION, Card
-from veriscale.diffusion.prior import Networks, Prior, build
+from veriscale.diffusion.prior import Networks, TrainedPrior, build
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 
@@ -55,7 +55,7 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     return _card(metadata, path)
 
 
-def load_checkpoint(path: str | os.PathLike[str], device: torch.device, dtype: torch.dtype) -> Prior:
+def load_checkpoint(path: str | os.PathLike[str], device: torch.device, dtype: torch.dtype) -> TrainedPrior:
     """Read and check a prior.
 
     Args:
@@ -87,7 +87,7 @@ def load_checkpoint(path: str | os.PathLike[str], device: torch.device, dtype: t
         except RuntimeError as error:
             raise InputError(f"{path}: the {part} does not fit the sizes on the card; train it again.") from error
         network.to(device, dtype).eval().requires_grad_(False)
-    return Prior(card, *networks)
+    return TrainedPrior(card, *networks)
 
 
 def _stored(tensor: Tensor) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, residual_trun
 
 # Errors in [0, 1] units, the greatest over channels: the head knows how likely each is exceeded.
 THRESHOLDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45)
+SQUARE_AT = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7)  # θ of `expected_square`
 
 
 class ErrorPredictor(nn.Module):
@@ -70,3 +71,17 @@ def exceedance(logits: Tensor, threshold: Tensor | float) -> Tensor:
     i = torch.searchsorted(knots, at.contiguous()).clamp(1, len(knots) - 1)
     low, high = (falling.gather(1, k[:, None])[:, 0] for k in (i - 1, i))
     return low + (high - low) * (at - knots[i - 1]) / (knots[i] - knots[i - 1])
+
+
+def expected_square(logits: Tensor) -> Tensor:
+    """E[e² | y] = ∫ 2θ P(e > θ) dθ by trapezoids in θ², (B, H, W), from a predictor's logits; e is at most 1.
+
+    Source: ours, docs/methods.md#calm-draws.
+    """
+    at = [0.0, *SQUARE_AT, 1.0]
+    ends = [torch.ones_like(logits[:, 0]), torch.zeros_like(logits[:, 0])]
+    p = [ends[0], *(exceedance(logits, theta).sigmoid() for theta in SQUARE_AT), ends[1]]
+    total = torch.zeros_like(ends[0])
+    for k in range(len(at) - 1):
+        total += (p[k] + p[k + 1]) / 2 * (at[k + 1] ** 2 - at[k] ** 2)
+    return total

@@ -1,5 +1,6 @@
 """A prior: an encoder, a denoiser, a predictor of its error, and the card that says what they know."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,10 +72,59 @@ def denoise_residual(
 
 
 @dataclass(frozen=True)
-class Prior:
-    """A loaded prior, its networks on one device in one type."""
+class Prior(ABC):
+    """What restorations ask of a prior. Members: a trained one, and somebody's own denoiser."""
 
     card: Card
+
+    @property
+    def predictor(self) -> ErrorPredictor | None:
+        """Of the conditional mean's error; not every prior has one."""
+        return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told of it, one sentence each."""
+        return ()
+
+    @property
+    def blind(self) -> bool:
+        """Whether its denoiser takes no noise level, and reads it off the picture."""
+        return False
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the networks are."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """The type they compute in."""
+
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """What both sides of a picture must be multiples of."""
+
+    @property
+    @abstractmethod
+    def receptive_radius(self) -> int | None:
+        """How far around a pixel the denoiser looks; None where that is not known, and it sees whole pictures."""
+
+    @abstractmethod
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """E[x0 | x0 + sigma·n = x] without a condition, (B, C, H, W) on the device, differentiable in x."""
+
+    def mode(self, scale: int) -> Mode:
+        """Noise levels and statistics of a scale, 0 for the unconditional mode."""
+        return self.card.mode(scale)
+
+
+@dataclass(frozen=True)
+class TrainedPrior(Prior):
+    """A loaded prior, its networks on one device in one type."""
+
     encoder: Encoder
     denoiser: Denoiser
     predictor: ErrorPredictor | None = None
@@ -83,11 +133,31 @@ class Prior:
         """The denoiser's number for a scale: 0 is unconditional."""
         return self.card.network.scales.index(scale) + 1 if scale else 0
 
-    def mode(self, scale: int) -> Mode:
-        """Noise levels and statistics of a scale, 0 for the unconditional mode."""
-        return self.card.mode(scale)
-
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
         return next(self.encoder.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type they compute in."""
+        return next(self.encoder.parameters()).dtype
+
+    @property
+    def stride(self) -> int:
+        """Of the denoiser."""
+        return self.denoiser.stride
+
+    @property
+    def receptive_radius(self) -> int:
+        """Of the denoiser."""
+        return self.denoiser.receptive_radius
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """The unconditional mode; arguments as `Prior.denoise`."""
+        device, b = x.device, len(x)
+        seen = torch.zeros(b, x.shape[1] + self.card.network.encoder.features, *x.shape[-2:], device=device)
+        none = torch.zeros(b, device=device)
+        sigma_data = self.mode(0).sigma_data[0]
+        levels = torch.full((b,), sigma, device=device), torch.full((b,), sigma_data, device=device)
+        return CENTRE + denoise_residual(self.denoiser, x - CENTRE, *levels, seen, none.long(), none)

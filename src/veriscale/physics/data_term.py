@@ -15,7 +15,7 @@ from torch import Tensor
 from veriscale.errors import InputError
 from veriscale.imaging.resize import resize
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
-from veriscale.physics.operator import LinearOperator, Operator
+from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator
 
 WEIGHTS = 0.01, 100.0
 """Range of W: an estimate that is 0 by mistake must not make a value certain, nor spoil the solver's condition."""
@@ -68,12 +68,11 @@ class DataTerm:
             estimate: (B, C, …) of the truth, where W and y′ are taken; v when None.
 
         Raises:
-            InputError: the operator is not linear, or conjugate gradients did not converge.
+            InputError: the operator has none, or conjugate gradients did not converge.
         """
-        if not isinstance(self.operator, LinearOperator):
+        if not isinstance(self.operator, ProximalOperator):
             raise InputError(
-                f"Operator {str(self.operator)!r} is not linear and has no proximal map; "
-                "use the anchor 'paper' and the posterior 'dps'."
+                f"Operator {str(self.operator)!r} has no proximal map; use the anchor 'paper' and the posterior 'dps'."
             )
         rho = (self.noise_std / sigma) ** 2
         if isinstance(self.noise, GaussianNoise):  # spares an A(v), and lets closed forms be used

@@ -43,6 +43,7 @@ class Fourier(LinearOperator):
     name: ClassVar[str] = "fourier"
     picture: ClassVar[bool] = False
     local: ClassVar[bool] = False
+    selects: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_range(self.name, "accel", self.accel, 1, 64)

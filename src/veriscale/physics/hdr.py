@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from veriscale.decimals import shortest
 from veriscale.errors import InputError
-from veriscale.physics.operator import Operator
+from veriscale.physics.operator import ProximalOperator, Shape
 
 
 @dataclass(frozen=True)
-class Clip(Operator):
+class Clip(ProximalOperator):
     """y = clip(gain·(x − ½) + ½, 0, 1), whose restoration recovers a high dynamic range.
 
     The gradient is the gain where y is not clipped and 0 elsewhere.
@@ -36,6 +37,17 @@ class Clip(Operator):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, …) → the same shape."""
         return (self.gain * (x - 0.5) + 0.5).clamp(0, 1)
+
+    def norm(self, shape: Shape) -> float:
+        """The gain."""
+        return self.gain
+
+    def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
+        """As `ProximalOperator.prox`, exact: where y is at an end and v beyond it, v itself."""
+        w = 1.0 if weight is None else weight
+        pulled = v + w * self.gain * (y.clamp(0, 1) - self.gain * (v - 0.5) - 0.5) / (w * self.gain**2 + rho)
+        seen = self.gain * (v - 0.5) + 0.5
+        return torch.where(((y >= 1) & (seen >= 1)) | ((y <= 0) & (seen <= 0)), v, pulled)
 
     def __str__(self) -> str:
         return f"{self.name}:gain={shortest(self.gain)}"

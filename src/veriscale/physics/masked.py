@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ class Masked(LinearOperator):
 
     With S orthonormal and M of zeros and ones the proximal map is one division for any weight, and A⁺ = Aᵀ.
     """
+
+    selects: ClassVar[bool] = True
 
     @abstractmethod
     def measured(self, shape: Shape) -> NDArray[np.bool_]:

@@ -81,8 +81,8 @@ class GaussianNoise(Noise):
         """Zero."""
 
     def stored_power(self, clean: Tensor) -> Tensor:
-        """E[(clip(y, 0, 1) − clean)²] of a y that an integer file holds, like `clean`, at least rounding's."""
-        s = max(self.std, ROUNDING)
+        """E[(clip(y, 0, 1) − clean)²] of a y that an 8-bit file holds, like `clean`: rounding adds its own noise."""
+        s = math.hypot(self.std, ROUNDING)
         low, high = -clean / s, (1 - clean) / s
 
         def density(t: Tensor) -> Tensor:

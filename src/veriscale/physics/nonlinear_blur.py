@@ -1,7 +1,7 @@
 """Motion blur as a camera sees it: light is averaged, and the file holds its gamma-encoded sum."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from veriscale.errors import InputError
-from veriscale.physics.operator import Operator, Shape
+from veriscale.physics.gauss_newton import gauss_newton
+from veriscale.physics.operator import ProximalOperator, Shape
 
 GAMMA = 2.2
 SUPPORT = 27  # pixels a side
@@ -20,7 +21,7 @@ _SMOOTH = 160  # points over which the hand's speed is correlated
 
 
 @dataclass(frozen=True)
-class NonlinearBlur(Operator):
+class NonlinearBlur(ProximalOperator):
     """y = (k ∗ x^γ)^(1/γ), γ = 2.2, with the kernel k of a random smooth motion; edges are symmetric.
 
     Args:
@@ -44,6 +45,21 @@ class NonlinearBlur(Operator):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same shape."""
         return from_light(_convolve(to_light(x), torch.tensor(motion_kernel(self.seed)).to(x)))
+
+    def norm(self, shape: Shape) -> float:
+        """About 1: that of a mid-grey picture."""
+        return 1.0
+
+    def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
+        """As `ProximalOperator.prox`, by Gauss–Newton steps from v."""
+        return gauss_newton(self.forward, v, y, rho, weight, partial(self._near_inverse, rho))
+
+    def _near_inverse(self, rho: float, r: Tensor) -> Tensor:
+        """About (JᵀJ + ρ)⁻¹r: that of the blur of a mid-grey picture, edges joined."""
+        size = r.shape[-2:]
+        gain = torch.fft.rfft2(torch.tensor(motion_kernel(self.seed)).to(r), s=size).abs().square()
+        solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(r) / (gain + rho), s=size)
+        return solved
 
     def measurement_shape(self, shape: Shape) -> Shape:
         """The same shape.

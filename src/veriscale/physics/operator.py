@@ -92,22 +92,19 @@ class Operator(ABC):
         return ()
 
 
-class LinearOperator(Operator):
-    """y = Ax with an adjoint, a proximal map and a pseudo-inverse."""
+class ProximalOperator(Operator):
+    """y = A(x), linear or not, with a proximal map of ½‖A(x) − y‖²."""
 
-    rcond: ClassVar[float] = 1e-2
-    """Singular values below rcond·‖A‖ count for nothing in `pinv`."""
-
-    @abstractmethod
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Aᵀy, in the shape of the truth."""
+    selects: ClassVar[bool] = False
+    """Whether y holds some coefficients of an orthonormal transform of x as they are, and nothing of the others."""
 
     @abstractmethod
     def norm(self, shape: Shape) -> float:
-        """‖A‖, the largest singular value on an x of `shape`."""
+        """‖A‖, the largest singular value of A, or of its derivative, on an x of `shape`."""
 
+    @abstractmethod
     def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
-        """argmin over x of ½‖W^½(Ax − y)‖² + ½ρ‖x − v‖².
+        """argmin over x of ½‖W^½(A(x) − y)‖² + ½ρ‖x − v‖², a stationary point of it where there are several.
 
         Args:
             v: (B, C, …) on the truth grid.
@@ -117,8 +114,23 @@ class LinearOperator(Operator):
 
         Raises:
             InputError: conjugate gradients did not converge.
+        """
 
-        Here: conjugate gradients on (AᵀWA + ρ)x = AᵀWy + ρv; members with a closed form override it.
+
+class LinearOperator(ProximalOperator):
+    """y = Ax with an adjoint, a proximal map and a pseudo-inverse."""
+
+    rcond: ClassVar[float] = 1e-2
+    """Singular values below rcond·‖A‖ count for nothing in `pinv`."""
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Aᵀy, in the shape of the truth."""
+
+    def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
+        """As `ProximalOperator.prox`, by conjugate gradients on (AᵀWA + ρ)x = AᵀWy + ρv.
+
+        Members with a closed form override it.
         """
         w = torch.ones((), dtype=v.dtype, device=v.device) if weight is None else weight
         rest = self.adjoint(w * (y - self.forward(v)))  # solved for the step x − v, which is small near the end

@@ -18,6 +18,7 @@ from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.jpeg import Jpeg
 from veriscale.physics.nonlinear_blur import NonlinearBlur
 from veriscale.physics.operator import Operator
+from veriscale.physics.own_operator import OwnOperator
 from veriscale.physics.sensing import Sensing
 from veriscale.physics.slice_profile import SliceProfile
 
@@ -110,6 +111,11 @@ def _parse_one(text: str, folder: Path) -> Operator:
 
 
 def _build(name: str, values: dict[str, str], folder: Path) -> Operator:
+    if name == OwnOperator.name:
+        raise InputError(
+            f"The operator {values.get('name', '')!r} is made of somebody's own functions; give it as `--operator` "
+            "package.module:factory, or in Python as an object."
+        )
     if name not in OPERATORS:
         raise InputError(f"Unknown operator {name!r}; {closest(name, OPERATORS)}.")
     operator = OPERATORS[name]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from veriscale.decimals import shortest
+from veriscale.physics.cosine import cosine_transform
 from veriscale.physics.keys import check_range, check_seed
 from veriscale.physics.masked import Masked, random_subset
 from veriscale.physics.operator import Shape
@@ -52,13 +53,11 @@ class Sensing(Masked):
 
     def analyse(self, x: Tensor) -> Tensor:
         """DCT of the signed pixels."""
-        rows, columns = (_dct(n, x.dtype, x.device) for n in x.shape[-2:])
-        return rows @ (self._signs(x) * x) @ columns.T
+        return cosine_transform(self._signs(x) * x)
 
     def synthesise(self, z: Tensor) -> Tensor:
         """The inverse of `analyse`."""
-        rows, columns = (_dct(n, z.dtype, z.device) for n in z.shape[-2:])
-        return self._signs(z) * (rows.T @ z @ columns)
+        return self._signs(z) * cosine_transform(z, inverse=True)
 
     def _signs(self, like: Tensor) -> Tensor:
         height, width = like.shape[-2:]
@@ -72,12 +71,3 @@ class Sensing(Masked):
 def _signs(height: int, width: int, seed: int) -> Tensor:
     bits = np.random.Philox(key=[seed, _SIGNS]).random_raw(height * width) >> np.uint64(63)
     return torch.from_numpy(1 - 2 * bits.astype(np.int8)).reshape(height, width)
-
-
-@lru_cache(maxsize=16)
-def _dct(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The orthonormal DCT-II as a matrix (n, n)."""
-    k = torch.arange(n, dtype=torch.float64)
-    matrix: Tensor = torch.cos(torch.pi / n * k[:, None] * (k + 0.5)) * (2 / n) ** 0.5
-    matrix[0] *= 0.5**0.5
-    return matrix.to(device=device, dtype=dtype)

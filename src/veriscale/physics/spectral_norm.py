@@ -9,12 +9,13 @@ ITERATIONS = 300
 TOLERANCE = 1e-9  # change of ‖A‖² over a few steps, relative; the error stays well below 1e-4
 
 
-def spectral_norm(gram: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> float:
+def spectral_norm(gram: Callable[[Tensor], Tensor], shape: tuple[int, ...], tolerance: float = TOLERANCE) -> float:
     """‖A‖, the root of the largest eigenvalue of AᵀA, by Lanczos without re-orthogonalisation, float64 on the CPU.
 
     Args:
         gram: x → AᵀAx.
         shape: of x without the batch; one channel is enough for an operator that treats all alike.
+        tolerance: change of ‖A‖² over a few steps, relative, at which it is known.
 
     Source: Lanczos 1950; Paige 1971: losing orthogonality delays the largest eigenvalue but does not change it.
     """
@@ -32,7 +33,7 @@ def spectral_norm(gram: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> f
         r = r - diagonal[-1] * q
         beta = float(r.norm())
         largest = float(torch.linalg.eigvalsh(_tridiagonal(diagonal, beside))[-1])
-        if beta <= 1e-12 * largest or (step > 8 and largest - past[-5] <= TOLERANCE * largest):
+        if beta <= 1e-12 * largest or (step > 8 and largest - past[-5] <= tolerance * largest):
             return float(max(largest, 0.0) ** 0.5)
         past.append(largest)
         beside.append(beta)

@@ -61,6 +61,7 @@ class Report:
         facts: (label, value) rows about the run.
         notes: sentences about this run, put before the standing ones.
         trust: the mask of what can be trusted.
+        sigma_0: noise level at which the picture's draw began, where that was asked for instead of a dial position.
     """
 
     title: str
@@ -73,6 +74,7 @@ class Report:
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
     trust: TrustView | None = None
+    sigma_0: float | None = None
 
 
 def render_report(report: Report) -> str:
@@ -90,7 +92,7 @@ def render_report(report: Report) -> str:
     masked = [] if report.trust is None else [overlay(report.trust.picture, report.trust.trusted)]
     uris, encoding = embed_pictures([*(image for _, image in dials), report.measurement, *masked, *report.draws])
     positions = [
-        View(f"dial-{dial:g}", f"Dial {dial:g}", _dial_caption(dial), uri, dial=dial)
+        View(f"dial-{dial:g}", *_dial_caption(dial, report.sigma_0), uri, dial=dial)
         for (dial, _), uri in zip(dials, uris[: len(dials)], strict=True)
     ]
     views = _companions(report, iter(uris[len(dials) :]), lowest=dials[0][0])
@@ -157,12 +159,18 @@ def _trust_caption(trust: TrustView) -> str:
     return f"{told} The mask belongs to the picture at dial {trust.dial:g} and to no other."
 
 
-def _dial_caption(dial: float) -> str:
+def _dial_caption(dial: float, sigma_0: float | None) -> tuple[str, str]:
+    title = f"Dial {dial:g}"
+    if sigma_0:
+        return (
+            f"σ₀ = {sigma_0:g}",
+            "The draw began at this noise level: the higher, the more of it is plausible detail.",
+        )
     if dial == 0:
-        return "Faithful: closest to the truth on average, and smooth where the measurement does not tell."
+        return title, "Faithful: closest to the truth on average, and smooth where the measurement does not tell."
     if dial == 1:
-        return "Vivid: one picture that could be the truth. Its finest detail is plausible, not measured."
-    return f"Between faithful and vivid: {percent(dial)} of the extra error a full draw would have."
+        return title, "Vivid: one picture that could be the truth. Its finest detail is plausible, not measured."
+    return title, f"Between faithful and vivid: {percent(dial)} of the extra error a full draw would have."
 
 
 def _standing_notes(report: Report, encoding: Encoding) -> list[str]:

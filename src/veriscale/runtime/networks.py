@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from veriscale.diffusion.encoder import CENTRE, Condition
-from veriscale.diffusion.error_predictor import exceedance
-from veriscale.diffusion.prior import Prior, denoise_residual, denoiser_input
+from veriscale.diffusion.encoder import Condition
+from veriscale.diffusion.error_predictor import exceedance, expected_square
+from veriscale.diffusion.prior import Prior, TrainedPrior, denoise_residual, denoiser_input
 from veriscale.errors import InputError
 from veriscale.imaging.canvas import canvas
 from veriscale.imaging.tiles import Tile, tiles
@@ -23,13 +23,13 @@ ENCODER_HALO = 20
 
 def padding(prior: Prior, height: int, width: int, scale: int) -> tuple[int, int]:
     """Rows and columns to add to a measurement so that its truth grid fits the denoiser's stride."""
-    multiple = prior.denoiser.stride // math.gcd(prior.denoiser.stride, scale)
+    multiple = prior.stride // math.gcd(prior.stride, scale)
     return -height % multiple, -width % multiple
 
 
 @torch.inference_mode()
 def encode(
-    prior: Prior,
+    prior: TrainedPrior,
     y: Tensor,
     scale: int,
     noise_std: float,
@@ -69,9 +69,8 @@ def encode(
     return Condition(mean, kept)
 
 
-@torch.inference_mode()
 def predict_error(
-    prior: Prior, condition: Condition, scale: int, threshold: Tensor | float, tile: int = TILE
+    prior: TrainedPrior, condition: Condition, scale: int, threshold: Tensor | float, tile: int = TILE
 ) -> Tensor:
     """The logit of P(max over channels |x − mean| > threshold | y), as the prior's predictor has it.
 
@@ -85,19 +84,32 @@ def predict_error(
     Returns:
         (B, H, W), float32, on the CPU.
     """
+    at = torch.as_tensor(threshold, dtype=torch.float32).expand(len(condition.mean), *condition.mean.shape[-2:])
+    return _predicted(prior, condition, scale, tile, lambda logits, part: exceedance(logits, at[(..., *part.window)]))
+
+
+def predict_square(prior: TrainedPrior, condition: Condition, scale: int, tile: int = TILE) -> Tensor:
+    """E[e² | y] with e = max over channels |x − mean|, (B, H, W); arguments as `predict_error`."""
+    return _predicted(prior, condition, scale, tile, lambda logits, part: expected_square(logits))
+
+
+@torch.inference_mode()
+def _predicted(
+    prior: TrainedPrior, condition: Condition, scale: int, tile: int, of: Callable[[Tensor, Tile], Tensor]
+) -> Tensor:
+    """What `of` makes of the predictor's logits in the window of each tile, put together."""
     if prior.predictor is None:
         raise InputError(
             f"Prior {prior.card.name!r} has no error predictor; choose another score, or train it with one."
         )
     b, _, height, width = condition.mean.shape
     out = torch.empty(b, height, width)
-    at = torch.as_tensor(threshold, dtype=torch.float32).expand(b, height, width)
     halo = prior.predictor.receptive_radius
     for part in tiles(height // scale, width // scale, max(1, min(tile, ENCODER_TILE) // scale), halo):
         fine = part.scaled(scale)
         near = Condition(*(t[(..., *fine.window)].to(prior.device) for t in condition))
         logits = prior.predictor(near, scale).float().cpu()
-        out[(..., *fine.core)] = exceedance(logits, at[(..., *fine.window)])[(..., *fine.inside)]
+        out[(..., *fine.core)] = of(logits, fine)[(..., *fine.inside)]
     return out
 
 
@@ -112,7 +124,9 @@ class ConditionalDenoiser:
         tile: side of a tile's core in truth pixels.
     """
 
-    def __init__(self, prior: Prior, condition: Condition, scale: int, noise_std: float, tile: int = TILE) -> None:
+    def __init__(
+        self, prior: TrainedPrior, condition: Condition, scale: int, noise_std: float, tile: int = TILE
+    ) -> None:
         self.prior = prior
         self.condition = condition
         self.sigma_data = prior.mode(scale).sigma_data_at(noise_std)
@@ -160,7 +174,6 @@ class UnconditionalDenoiser:
     def __init__(self, prior: Prior, tile: int = TILE) -> None:
         self.prior = prior
         self.tile = tile
-        self.sigma_data = prior.mode(0).sigma_data[0]
 
     @torch.no_grad()  # not inference_mode: non-linear operators differentiate at what comes out
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
@@ -204,15 +217,10 @@ class UnconditionalDenoiser:
         return denoised[..., :height, :width], pull
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        device, b = self.prior.device, len(x)
-        seen = torch.zeros(b, x.shape[1] + self.prior.card.network.encoder.features, *x.shape[-2:], device=device)
-        none = torch.zeros(b, device=device)
-        levels = torch.full((b,), sigma, device=device), torch.full((b,), self.sigma_data, device=device)
-        residual = x.to(device) - CENTRE
-        return (CENTRE + denoise_residual(self.prior.denoiser, residual, *levels, seen, none.long(), none)).cpu()
+        return self.prior.denoise(x.to(self.prior.device), sigma).float().cpu()
 
     def _padded(self, x: Tensor) -> Tensor:
-        stride = self.prior.denoiser.stride
+        stride = self.prior.stride
         rows, columns = -x.shape[-2] % stride, -x.shape[-1] % stride
         return F.pad(x, (0, columns, 0, rows), mode="reflect") if rows or columns else x
 
@@ -230,6 +238,8 @@ def _folded(g: Tensor, height: int, width: int) -> Tensor:
 
 
 def _tiles(prior: Prior, x: Tensor, tile: int) -> Iterator[Tile]:
-    network = prior.denoiser
-    size = max(network.stride, tile // network.stride * network.stride)
-    return iter(tiles(x.shape[-2], x.shape[-1], size, network.receptive_radius, network.stride))
+    height, width = x.shape[-2:]
+    if prior.receptive_radius is None:
+        return iter(tiles(height, width, max(height, width), 0))
+    size = max(prior.stride, tile // prior.stride * prior.stride)
+    return iter(tiles(height, width, size, prior.receptive_radius, prior.stride))

@@ -1,9 +1,11 @@
-"""Where the anchor `fast` begins and how far it trusts the measurement, for the card: chosen on held-out pictures."""
+"""Where the anchor `fast` begins and ends and how far it trusts the measurement, for the card: on held-out pictures."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 import msgspec
+from torch import Tensor
 
 from veriscale.diffusion.card import Mode
 from veriscale.diffusion.prior import Prior
@@ -11,38 +13,50 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.operator import LinearOperator
 from veriscale.physics.registry import parse_operator
-from veriscale.stages.consistency import CROP, crops, measured, zero_shot_anchor
-from veriscale.stages.data import Photographs
+from veriscale.stages.consistency import measured, zero_shot_anchor
 
-HIGHS = (0.35, 0.5, 0.7, 0.9)
-TRUSTS = (1.0, 0.85, 0.7, 0.6, 0.5)
-TASKS = ("downsample:factor=4,kernel=box", "inpaint:keep=0.5", "blur:kernel=anisotropic,std=20x1,angle=45")
-NOISE = 0.05
+SIDE = 96  # of the crops: dozens of anchors are made of each
+HIGH = 0.35  # of operators that mix pixels, while their trust is chosen
+MIXING = "downsample:factor=4,kernel=box", "blur:kernel=anisotropic,std=20x1,angle=45"
+MASKS = "inpaint:keep=0.5", "sensing:ratio=0.5", "inpaint:keep=0.2"
+RULES: tuple[tuple[Sequence[str], dict[str, Sequence[float]]], ...] = (
+    (MIXING, {"trust": (1.0, 0.85, 0.7, 0.6, 0.5), "high": (0.25, 0.35, 0.5, 0.7), "low": (0.0, 0.01, 0.03)}),
+    (
+        MASKS,
+        {"mask_trust": (1.0, 0.85, 0.7), "mask_high": (0.25, 0.35, 0.5), "mask_low": (0.006, 0.01, 0.015, 0.03, 0.06)},
+    ),
+)
+NOISES = (0.0, 0.05)
 
 
-def measure_anchor_rule(prior: Prior, photographs: Photographs) -> list[Mode]:
-    """The prior's modes with `high` and `trust` of mode 0: the pair with the best mean PSNR over `TASKS`.
+def measure_anchor_rule(prior: Prior, x: Tensor) -> Mode:
+    """Mode 0 with `high` and `trust`, and the same of masks, by the best mean PSNR on pictures x, (N, C, H, W).
 
-    The denoiser of an exact Gaussian prior wants trust 1. A learned one is a mean, and used as the proximal map of a
-    log-prior, step after step, it pulls to the mode: the anchor is too smooth, and its residual above the noise.
+    Of operators that mix pixels and of masks apart, over `NOISES`, one number after the other. The denoiser of an exact
+    Gaussian prior wants trust 1. A learned one is a mean, and used as the proximal map of a log-prior, step after step,
+    it pulls to the mode: the anchor is too smooth, and its residual above the noise.
 
     Source: ours, docs/methods.md#fast.
     """
-    x = crops(photographs, CROP)
-    problems = []
-    for text in TASKS:
+    mode = msgspec.structs.replace(prior.card.modes[0], high=HIGH)
+    for texts, numbers in RULES:
+        problems = _problems(texts, x)
+        for name, values in numbers.items():
+            tried = [msgspec.structs.replace(mode, **{name: value}) for value in values]
+            mode = max(tried, key=lambda mode: _score(prior, x, problems, mode))
+    return mode
+
+
+def _problems(texts: Sequence[str], x: Tensor) -> list[DataTerm]:
+    found = []
+    for text, noise in product(texts, NOISES):
         operator = parse_operator(text)
         if isinstance(operator, LinearOperator):
-            problems.append(DataTerm(operator, measured(operator, x, NOISE), GaussianNoise(NOISE)))
+            found.append(DataTerm(operator, measured(operator, x, noise), GaussianNoise(noise)))
+    return found
 
-    def score(mode: Mode) -> float:
-        tried = replace(prior, card=msgspec.structs.replace(prior.card, modes=[mode, *prior.card.modes[1:]]))
-        total = 0.0
-        for data in problems:
-            error = (zero_shot_anchor(tried, data, x.shape) - x).double().square().mean((1, 2, 3))
-            total -= float(error.log10().mean())
-        return total
 
-    first = prior.card.modes[0]
-    candidates = [msgspec.structs.replace(first, high=h, trust=t) for h, t in product(HIGHS, TRUSTS)]
-    return [max(candidates, key=score), *prior.card.modes[1:]]
+def _score(prior: Prior, x: Tensor, problems: Sequence[DataTerm], mode: Mode) -> float:
+    tried = replace(prior, card=msgspec.structs.replace(prior.card, modes=[mode, *prior.card.modes[1:]]))
+    errors = [(zero_shot_anchor(tried, data) - x).double().square().mean((1, 2, 3)) for data in problems]
+    return -sum(float(e.log10().mean()) for e in errors)

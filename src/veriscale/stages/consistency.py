@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from veriscale.diffusion.card import Consistency
-from veriscale.diffusion.encoder import CENTRE
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise
@@ -18,8 +18,8 @@ from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import KNOTS, centre_crop
-from veriscale.traversal.anchor import fast, levels_for
 from veriscale.traversal.consistency import family
+from veriscale.traversal.zero_shot import fast_anchor
 
 CROP = 128  # truth pixels
 ZERO_SHOT = (
@@ -29,24 +29,17 @@ ZERO_SHOT = (
     "blur:kernel=anisotropic,std=20x1,angle=45",
     "sensing:ratio=0.5",
 )
-NOISES = (0.01, 0.025, 0.05, 0.1)
+NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
 FEWEST = 8  # pictures: of fewer the interval would be too wide to say anything
 
 
-def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[str], None]) -> list[Consistency]:
+def measure_consistency(
+    prior: TrainedPrior, photographs: Photographs, tell: Callable[[str], None]
+) -> list[Consistency]:
     """The usual ‖A·anchor − y‖²/(n·s²) of the measurements in `ZERO_SHOT` and of every scale of the encoder."""
-    found: list[Consistency] = []
     if len(photographs.images) < FEWEST:
-        return found
-    for text in ZERO_SHOT:
-        tell(f"usual consistency: {text}")
-        operator = parse_operator(text)
-        if not isinstance(operator, LinearOperator):
-            continue
-        x = crops(photographs, CROP)
-        data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in NOISES]
-        values = [d.consistency(zero_shot_anchor(prior, d, x.shape)) for d in data]
-        found.append(_ranges(family(operator), "fast", list(NOISES), values, data[0].measured))
+        return []
+    found = zero_shot_consistency(prior, crops(photographs, CROP), NOISES, tell)
     for scale in prior.card.network.scales:
         values = [_mean(prior, photographs, scale, s) for s in KNOTS]
         count = prior.card.network.channels * (CROP // scale) ** 2
@@ -54,18 +47,36 @@ def measure_consistency(prior: Prior, photographs: Photographs, tell: Callable[[
     return found
 
 
-def zero_shot_anchor(prior: Prior, data: DataTerm, shape: Sequence[int]) -> Tensor:
-    """The anchor `fast` of a batch of measurements of pictures of `shape` (B, C, H, W)."""
-    mode = prior.mode(0)
-    sigmas = levels_for(data, tuple(shape[1:]), mode.trust, mode.high)
-    mean = torch.full(tuple(shape), CENTRE)
-    return fast(UnconditionalDenoiser(prior), data, sigmas, mean, mode.sigma_data[0] ** 2, trust=mode.trust).x
+def zero_shot_consistency(
+    prior: Prior, x: Tensor, noises: Sequence[float], tell: Callable[[str], None]
+) -> list[Consistency]:
+    """That of the measurements in `ZERO_SHOT` of x, (N, C, H, W), at several noises."""
+    found = []
+    for text in ZERO_SHOT:
+        tell(f"usual consistency: {text}")
+        operator = parse_operator(text)
+        if isinstance(operator, LinearOperator):
+            found.append(usual(prior, operator, x, noises))
+    return found
+
+
+def usual(prior: Prior, operator: LinearOperator, x: Tensor, noises: Sequence[float] = NOISES) -> Consistency:
+    """What is usual for the anchor `fast` on measurements of x, (N, C, H, W), as files hold them."""
+    data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in noises]
+    values = [d.consistency(zero_shot_anchor(prior, d), stored=operator.picture) for d in data]
+    return _ranges(family(operator), "fast", list(noises), values, data[0].measured)
+
+
+def zero_shot_anchor(prior: Prior, data: DataTerm) -> Tensor:
+    """The anchor `fast` of a batch of measurements, (B, C, H, W)."""
+    fields = [(NoiseField(0, str(k)), 0) for k in range(len(data.y))]
+    return fast_anchor(prior, data, UnconditionalDenoiser(prior), lambda: fields).x
 
 
 @torch.no_grad()
-def _mean(prior: Prior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
+def _mean(prior: TrainedPrior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
     operator = Downsample(scale)
-    y = quantise(measured(operator, crops(photographs, CROP // scale * scale), noise_std))
+    y = measured(operator, crops(photographs, CROP // scale * scale), noise_std)
     anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean
     return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu(), stored=True)
 
@@ -76,11 +87,12 @@ def crops(photographs: Photographs, side: int) -> Tensor:
 
 
 def measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
-    """y with Gaussian noise, float32."""
+    """y with Gaussian noise, float32: a picture in 8 bits, coefficients as they are."""
     clean = operator.forward(x)
     support = operator.support(tuple(clean.shape[1:]))
     y = GaussianNoise(noise_std).sample(clean, np.random.default_rng(0))
-    return y if support is None else y * support
+    y = y if support is None else y * support
+    return quantise(y) if operator.picture else y
 
 
 def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Tensor], count: int) -> Consistency:

@@ -14,19 +14,20 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
-from veriscale.stages.anchor_rule import measure_anchor_rule
-from veriscale.stages.consistency import measure_consistency
+from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
+from veriscale.stages.consistency import crops, measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
 from veriscale.stages.held_out import held_out
-from veriscale.stages.measurements import measure_dial, measure_level_ratio, measure_variance
+from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
+from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
 from veriscale.stages.trainer import Progress
 from veriscale.traversal.renoise import SAMPLER, STEPS
@@ -134,7 +135,7 @@ def pack_data(
     return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
 
 
-def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
     tell("distortion at dial 0, and how well its error is predicted")
     metrics = {}
     for scale in prior.card.network.scales:
@@ -152,11 +153,18 @@ def _measured(prior: Prior, validation: Photographs, tell: Callable[[str], None]
         prior.card, metrics=metrics, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS)
     )
     prior = replace(prior, card=card)
+    tell("where draws are to be calm")
+    card = msgspec.structs.replace(card, calm=measure_calm(prior, validation, SAMPLER, STEPS))
+    prior = replace(prior, card=card)
     tell("v(sigma)")
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = replace(prior, card=card)
     tell("where the anchor 'fast' begins, and its trust")
-    card = msgspec.structs.replace(card, modes=measure_anchor_rule(prior, validation))
+    mode = measure_anchor_rule(prior, crops(validation, SIDE))
+    card = msgspec.structs.replace(card, modes=[mode, *card.modes[1:]])
+    prior = replace(prior, card=card)
+    tell("which path looks better without the encoder")
+    card = msgspec.structs.replace(card, modes=measure_path_rule(prior, validation))
     prior = replace(prior, card=card)
     return msgspec.structs.replace(
         card,

@@ -1,21 +1,17 @@
 """The first stage without an encoder: an estimate of low distortion from a measurement and an unconditional prior."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from veriscale.diffusion.samplers import Denoiser
-from veriscale.diffusion.schedule import geometric
-from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
-from veriscale.physics.masked import Masked
-from veriscale.physics.operator import LinearOperator, Shape
+from veriscale.traversal.splitting import Splitting
 
-STEPS = 16  # evaluations of the denoiser in `fast`
-HIGH = 0.9  # its first level for an exact prior
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # of the picture, one an evaluation in turn
 GROWTH, WIDEST = 1.5, 3.0  # `fast` falls back where its two maps' gap is above both: over its least, over sigma
 
 Tell = Callable[[int, int], None]
@@ -29,44 +25,14 @@ class Anchor(NamedTuple):
     fell_back: Tensor  # (B,) bool: whether `fast` left its splitting for the slower, safer one
 
 
-def levels(noise_std: float, norm: float, masked: bool, steps: int = STEPS, high: float = HIGH) -> list[float]:
-    """The noise levels of `fast`: geometric, from what the prior leaves open to what the measurement leaves open.
-
-    Args:
-        noise_std: s of the measurement.
-        norm: ‖A‖.
-        masked: whether the values of y are those of x or nothing: then half of the modes are seen with precision 1/s²
-            and half not at all, and what lies between matters less.
-        steps: one evaluation each.
-        high: the first level; for masks 5/9 of it.
-
-    Source: ours, docs/methods.md#fast; after the shift parameters of Wachspress 1962 for alternating directions.
-    """
-    high, low = (5 / 9 * high, 1.5 * noise_std) if masked else (high, noise_std / math.sqrt(norm))
-    high = max(high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
-    return geometric(high, low, steps)[:-1].tolist()
-
-
-def levels_for(data: DataTerm, shape: Shape, trust: float = 1.0, high: float = HIGH) -> list[float]:
-    """`levels` of a measurement of a picture of `shape`, with the prior's own `trust` and `high`.
-
-    Raises:
-        InputError: its operator is not linear.
-    """
-    if not isinstance(data.operator, LinearOperator):
-        raise InputError(f"The anchor 'fast' needs a linear operator, and {data.operator} is not; choose 'paper'.")
-    masked = isinstance(data.operator, Masked)
-    return levels(trust * data.noise_std, data.operator.norm(shape), masked, high=high)
-
-
 def fast(
     denoise: Denoiser,
     data: DataTerm,
-    sigmas: Sequence[float],
+    way: Splitting,
     mean: Tensor,
     variance: float,
     tell: Tell = lambda done, of: None,
-    trust: float = 1.0,
+    noise: Callable[[int], Tensor] | None = None,
 ) -> Anchor:
     """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
 
@@ -78,14 +44,16 @@ def fast(
     Args:
         denoise: the unconditional denoiser.
         data: the measurement; linear.
-        sigmas: of `levels`, decreasing.
+        way: of `splitting_for`.
         mean: (B, C, H, W), the prior's mean.
         variance: the prior's variance per pixel.
-        tell: called after every evaluation.
-        trust: the measurement's noise is taken for trust · s; 1 for an exact prior.
+        tell: called after every level.
+        noise: number of the level → unit noise in the shape of x, for a blind denoiser, which reads the level off its
+            input: it sees v with noise of that level added, and taken away, and the mean of both answers counts.
 
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
     """
+    sigmas, trust, last = way
     x = data.prox(mean, math.sqrt(variance) / trust)
     h, p = x, torch.zeros_like(x)
     least = torch.full((len(x),), math.inf, dtype=x.dtype)
@@ -97,7 +65,13 @@ def fast(
         q = r * (u - h)
         safe = fell_back.view(-1, *[1] * (x.ndim - 1))
         v = torch.where(safe, h, h - q / r)
-        x = denoise(v, sigma)
+        turned = FLIPS[(done - 1) % len(FLIPS)]
+        if noise is None or len(sigmas) == 1:
+            x = denoise(v.flip(turned), sigma).flip(turned)
+        else:
+            told = sigma * noise(done)
+            answers = [denoise((v + sign * told).flip(turned), sigma).flip(turned) for sign in (1, -1)]
+            x = (answers[0] + answers[1]) / 2
         p = torch.where(safe, torch.zeros_like(p), r * (v - x))
         gap = (h - x).square().flatten(1).mean(1).sqrt()
         grown = (gap > GROWTH * least) & (gap > WIDEST * sigma)
@@ -105,7 +79,7 @@ def fast(
         fell_back |= grown
         least = torch.minimum(least, gap)
         tell(done, len(sigmas))
-    return Anchor(x, fell_back)
+    return Anchor(data.prox(x, last, x) if last else x, fell_back)
 
 
 def paper(

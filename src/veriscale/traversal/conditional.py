@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.noise_field import NoiseField
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.diffusion.samplers import evaluations
-from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error
+from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error, predict_square
+from veriscale.traversal.calm import calmed, find_calm
 from veriscale.traversal.dial import Dial, find_table
 from veriscale.traversal.method import Work
 from veriscale.traversal.renoise import SAMPLER, STEPS, renoise
@@ -33,7 +34,7 @@ class Conditional:
         anchor: "mean", or "ensemble": the mean over the eight flips and rotations of the picture.
     """
 
-    prior: Prior
+    prior: TrainedPrior
     scale: int
     noise_std: float
     sampler: str = SAMPLER
@@ -43,6 +44,7 @@ class Conditional:
     name = "conditional"
     how = "conditionally"
     posterior = "conditional"
+    path = "interpolate"  # docs/results/photo_dial.json
     first_evaluations = 0
     pilots = 0, 0
     gradient = False
@@ -130,7 +132,7 @@ class ConditionalProblem:
             self.work.tell("sample", self.done, self.work.evaluations)
             return out
 
-        return renoise(
+        x = renoise(
             self.anchor,
             counted,
             start,
@@ -140,6 +142,12 @@ class ConditionalProblem:
             variance=lambda s: mode.variance_at(s, method.noise_std),
             fields=fields,
         )
+        calm = find_calm(method.prior.card, method.scale, method.noise_std)
+        return x if calm is None else calmed(self.anchor, x, self._square, calm)
+
+    @cached_property
+    def _square(self) -> Tensor:
+        return predict_square(self.method.prior, self.condition, self.method.scale, self.work.tile)
 
     def dial(self, full: Sequence[Tensor], partial: Callable[[float], Tensor] | None) -> Dial:
         """The table on the prior's card."""

@@ -82,6 +82,10 @@ class Method(Protocol):
         """The second stage's name."""
 
     @property
+    def path(self) -> str:
+        """How positions of the dial are reached, unless it is said."""
+
+    @property
     def sampler(self) -> str:
         """Of the second stage."""
 

@@ -8,12 +8,7 @@ from torch import Tensor
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.samplers import Denoiser, Variance, sample
 from veriscale.diffusion.schedule import karras
-from veriscale.physics.masked import Masked
-from veriscale.physics.operator import Operator
 
-# Where a full draw of a zero-shot restoration starts: the anchor holds what is coarser. Between the pixels of a mask
-# little is left open; what a blur or a thick pixel leaves is wider. docs/results/zeroshot_tuning.json
-FULL, FULL_MASKED = 2.0, 0.5
 SAMPLER, STEPS = "dpm-solver++", 8  # chosen by docs/results/photo_steps.json
 
 
@@ -51,11 +46,6 @@ def renoise(
     return sample(
         sampler, denoise, x, sigmas, variance, lambda step: unit_noise(fields, sampler, step, anchor.shape[-3:])
     )
-
-
-def full_level(operator: Operator) -> float:
-    """The noise level at which a full draw of a zero-shot restoration starts."""
-    return FULL_MASKED if isinstance(operator, Masked) else FULL
 
 
 def renoised(anchor: Tensor, sigma_0: float, fields: Sequence[tuple[NoiseField, int]]) -> Tensor:

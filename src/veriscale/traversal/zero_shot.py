@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,25 +11,26 @@ from torch import Tensor
 from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
-from veriscale.diffusion.samplers import evaluations
+from veriscale.diffusion.samplers import Denoiser, evaluations
 from veriscale.diffusion.schedule import karras
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
-from veriscale.physics.operator import Operator
+from veriscale.physics.operator import Operator, Shape
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal import anchor as anchors
-from veriscale.traversal.dial import Dial
+from veriscale.traversal.dial import Dial, best_path
 from veriscale.traversal.dps import dps
 from veriscale.traversal.method import Work
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Covariance, Proximal
 from veriscale.traversal.presets import DEFAULT, Preset
-from veriscale.traversal.renoise import full_level, renoise, renoised, unit_noise
+from veriscale.traversal.renoise import renoise, renoised, unit_noise
+from veriscale.traversal.splitting import splitting_evaluations, splitting_for
+from veriscale.traversal.start import PILOTS, full_level, pilot_starts
 
 # Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
 SAMPLER, STEPS = "dpm-solver++", 20
-PILOT_STARTS = (0.05, 0.1, 0.2, 0.4)  # σ₀ of the pilot draws on the path `renoise`
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ZeroShot:
     Attributes:
         prior: on its device.
         operator, noise: of the measurement; the operator bound to its grid.
+        shape: of the measurement, (C, H, W).
         anchor: "fast" or "paper".
         posterior: "proximal", "dps" or "covariance".
         knobs: settings of `paper` and `dps`.
@@ -48,6 +50,7 @@ class ZeroShot:
     prior: Prior
     operator: Operator
     noise: Noise
+    shape: Shape
     anchor: str = "fast"
     posterior: str = "proximal"
     knobs: Preset = DEFAULT
@@ -56,7 +59,7 @@ class ZeroShot:
 
     name = "zero-shot"
     scale = None
-    pilots = 2, len(PILOT_STARTS)
+    pilots = 2, len(PILOTS)
 
     @property
     def how(self) -> str:
@@ -64,14 +67,21 @@ class ZeroShot:
         return f"unconditionally (zero-shot, anchor {self.anchor})"
 
     @property
+    def path(self) -> str:
+        """The prior's better one for this operator."""
+        return best_path(self.prior.mode(0), self.operator)
+
+    @cached_property
     def sigma_max(self) -> float:
         """The noise level at which a full draw starts."""
-        return full_level(self.operator)
+        return min(full_level(self.operator, self.shape, self.posterior), self.prior.mode(0).sigma_max)
 
     @property
     def first_evaluations(self) -> int:
         """Evaluations of the denoiser in the first stage."""
-        return {"fast": anchors.STEPS, "paper": self.knobs.iterations}[self.anchor]
+        if self.anchor == "paper":
+            return self.knobs.iterations
+        return splitting_evaluations(self.operator, self.noise, self.operator.truth_shape(self.shape))
 
     @property
     def evaluations(self) -> int:
@@ -145,7 +155,8 @@ class ZeroShotProblem:
         """Learned from draws on this picture; without partial ones for the path `interpolate` alone."""
         if partial is None:
             return pilot(self.anchor, full, lambda start: full[0], (), self.method.sigma_max)
-        return pilot(self.anchor, full, partial, PILOT_STARTS, self.method.sigma_max)
+        starts = pilot_starts(self.method.operator, self.method.sigma_max)
+        return pilot(self.anchor, full, partial, starts, self.method.sigma_max)
 
     def predicted_error(self, threshold: Tensor) -> Tensor:
         """There is none."""
@@ -155,11 +166,7 @@ class ZeroShotProblem:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
         if method.anchor == "fast":
-            shape = data.operator.truth_shape(tuple(data.y.shape[1:]))
-            mean = torch.full((1, *shape), CENTRE)
-            sigmas = anchors.levels_for(data, shape, self.mode.trust, self.mode.high)
-            prior_variance = self.mode.sigma_data[0] ** 2
-            return anchors.fast(self._denoise, data, sigmas, mean, prior_variance, tell, self.mode.trust)
+            return fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell)
         preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])
@@ -188,6 +195,29 @@ class ZeroShotProblem:
         self.done += len(x)
         phase = "sample" if self.done > self.method.first_evaluations else "anchor"
         self.work.tell(phase, self.done, self.work.evaluations)
+
+
+def fast_anchor(
+    prior: Prior,
+    data: DataTerm,
+    denoise: Denoiser,
+    fields: Callable[[], Sequence[tuple[NoiseField, int]]],
+    tell: anchors.Tell = lambda done, of: None,
+) -> anchors.Anchor:
+    """The anchor `fast` of a batch of measurements, by what is on the prior's card.
+
+    Args:
+        prior: whose card it is.
+        data: the measurements; linear.
+        denoise: the prior's, over whole pictures.
+        fields: makes a noise for each, which a blind prior reads its level off.
+        tell: called after every level.
+    """
+    mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
+    mean = torch.full((len(data.y), *shape), CENTRE)
+    way = splitting_for(data, shape, mode, prior.blind)
+    noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
+    return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise)
 
 
 def seen_as_copies(noise: Noise, copies: int) -> Noise:

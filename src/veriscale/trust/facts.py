@@ -38,20 +38,19 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
 
     Attributes:
         prior: sha256 of its tensors.
-        card: sha256 of what its card says that decides pictures: `Card.deciding_sha256`.
         mode: "conditional" or "zero-shot".
         operator, scale, noise: as of all facts.
         operator_files: hashes of what the files hold that the operator names, as `Operator.contents`.
         anchor, consistent, dial: as of a request.
         runtime, dtype: what ran the networks, and in which numbers.
         guides: none so far.
+        card: sha256 of what the prior's card says that decides these pictures: `Card.deciding_sha256`.
         preset: the settings of the anchor "paper".
         posterior, sampler, steps, path, samples, seed: where the dial or the score asks for draws.
         predictor: sha256 of the predictor's tensors, where it gives the score.
     """
 
     prior: str
-    card: str
     mode: Literal["conditional", "zero-shot"]
     operator: str
     scale: Count | None
@@ -62,6 +61,7 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
     runtime: str
     dtype: Dtype
     guides: list[str]
+    card: str
     operator_files: str | UnsetType = UNSET
     preset: dict[str, int | float | None] | UnsetType = UNSET
     posterior: str | UnsetType = UNSET

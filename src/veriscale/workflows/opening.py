@@ -5,16 +5,19 @@ from pathlib import Path
 
 import torch
 
+from veriscale.diffusion.card import Card
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
+from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device, choose_device, choose_dtype
 from veriscale.settings import Settings, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
+from veriscale.workflows.factory import is_factory, made_by, own_operator
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
@@ -62,6 +65,10 @@ def agreed(given: Settings, certificate: Certificate | None, repeated: Settings 
         raise InputError(
             f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
         )
+    for setting in ("prior", "operator"):
+        told = getattr(v, setting)
+        if is_factory(told) and told != getattr(given, setting):
+            raise InputError(f"The run's `--{setting}` {told} is a program; if you trust it, give it as `--{setting}`.")
     if given.timeout is not None and (v.command is None or given.timeout <= 0):
         raise InputError("`--timeout` is the seconds that a `--command` may take, a number above 0.")
     if certificate is not None:
@@ -79,7 +86,9 @@ def opened(
     """
     if settings.command is None or certificate is None:
         loaded = load_certified(prior or settings.prior, certificate, device)
-        return PriorRestorer(loaded, settings, certificate, folder=folder)
+        own = own_operator(settings.operator)
+        operator = own if isinstance(own, Operator) else None
+        return PriorRestorer(loaded, settings, certificate, operator=operator, folder=folder)
     if prior is not None:
         raise InputError("A prior and a `--command` are two things to restore with; give one.")
     from veriscale.workflows.tools.tool_restorer import certified_tool
@@ -93,13 +102,17 @@ def load_prior(
     """A prior by name or path, ready to run.
 
     Args:
-        name: of a shipped or installed prior, or a file; a prior that is loaded is ready.
+        name: of a shipped or installed prior, a file, or `package.module:factory` of a function that makes one; a prior
+            that is loaded is ready.
         device: "auto", "cuda", "mps" or "cpu".
         dtype: of the networks; bfloat16 where the hardware has it by default.
 
     Raises:
         InputError: there is none, its file is not sound, or it is loaded on another device.
     """
+    if is_factory(str(name)):
+        made: Prior = made_by(str(name), Prior)
+        return made
     place = choose_device(device)
     if isinstance(name, Prior):
         if device != "auto" and place.type != name.device.type:
@@ -170,4 +183,9 @@ def certified_prior(certificate: Certificate) -> str:
             "with `--prior`."
         )
     # One with another card will be refused, with the words for it.
-    return next((path for path in fitting if cards[path].deciding_sha256 == facts.card), fitting[0])
+    return next((path for path in fitting if _decides(cards[path], facts) == facts.card), fitting[0])
+
+
+def _decides(card: Card, facts: PriorFacts) -> str:
+    scale = facts.scale if facts.mode == "conditional" and facts.scale in card.network.scales else 0
+    return card.deciding_sha256(int(scale or 0))

@@ -13,7 +13,7 @@ from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
 from veriscale.diffusion.checkpoint import load_checkpoint
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
@@ -112,7 +112,7 @@ def test_a_measurement_that_is_not_linear(tiny, skimage_data, output, tmp_path):
     (file,) = write_crops(tmp_path / "one", skimage_data, 1, side=16)
     settings = {"operator": "hdr:gain=2", "dial": 1, "steps": 2, "score": "gradient"}
     made = calibrate(tmp_path / "one", output, prior=tiny, **settings)
-    assert made.binding.restoration.posterior == "dps"
+    assert made.binding.restoration.posterior == "proximal"
     maps = in_use(file, made, tiny, tmp_path, "hdr:gain=2")
     assert_equal_units(made.staircases, [staircase(make_loss("area"), [maps], 1.0)])
 
@@ -160,7 +160,7 @@ def test_python_refuses_what_contradicts_a_certificate(tiny, few, output, settin
 
 def other_card(prior, **fields):
     card = msgspec.structs.replace(prior.card, **fields)
-    return Prior(card, prior.encoder, prior.denoiser, prior.predictor)
+    return TrainedPrior(card, prior.encoder, prior.denoiser, prior.predictor)
 
 
 def test_the_card_binds_where_it_decides_pictures(tiny, few, output):
@@ -321,5 +321,5 @@ def test_the_score_is_the_priors_own_where_it_has_one(tiny, few, output):
     assert usual(tiny) == "predictor"
     assert usual(tiny, tau=0.05) == "predictor:tau=0.05"
     assert usual(tiny, loss="sup") == "predictor:tau=0.15,context=0.25,smooth=2"
-    without = Prior(tiny.card, tiny.encoder, tiny.denoiser)
+    without = TrainedPrior(tiny.card, tiny.encoder, tiny.denoiser)
     assert usual(without, samples=2) == "variance:smooth=2"

@@ -10,7 +10,7 @@ from tests.workflows.measured import assert_equal_units, in_use, log_of
 
 import veriscale
 from veriscale.diffusion.card import Data
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
@@ -72,7 +72,7 @@ def test_tiles_are_units_of_any_size(tiny, few, output, tmp_path):
 def trained_on(prior, *files, unknown=0):
     each = [hashlib.sha256(f.read_bytes()).hexdigest()[:16] for f in files] + ["0" * 16] * unknown
     card = msgspec.structs.replace(prior.card, training=[Data("x", len(each), "0" * 64, "CC0", each)])
-    return Prior(card, prior.encoder, prior.denoiser, prior.predictor)
+    return TrainedPrior(card, prior.encoder, prior.denoiser, prior.predictor)
 
 
 def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):

@@ -13,7 +13,7 @@ from tests.workflows.photographs import write_crops, write_measurement
 
 import veriscale
 from veriscale.diffusion.card import Data
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import as_stored
@@ -128,7 +128,7 @@ def test_pictures_are_cut_to_the_unit(tiny, certificate, skimage_data, tmp_path)
 def test_pictures_that_were_trained_on_are_refused(tiny, certificate, others):
     each = [hashlib.sha256(others[2].read_bytes()).hexdigest()[:16]]
     card = msgspec.structs.replace(tiny.card, training=[Data("x", 1, "0" * 64, "CC0", each)])
-    restorer = certified_restorer(certificate, Prior(card, tiny.encoder, tiny.denoiser, tiny.predictor))
+    restorer = certified_restorer(certificate, TrainedPrior(card, tiny.encoder, tiny.denoiser, tiny.predictor))
     with pytest.raises(InputError, match=r"The prior was trained on .*02\.png"):
         evaluate_masks(others, restorer, certificate, LEVELS)
     assert evaluate_masks(others[:2], restorer, certificate, LEVELS).failed == []
@@ -136,7 +136,7 @@ def test_pictures_that_were_trained_on_are_refused(tiny, certificate, others):
 
 def test_another_prior_is_refused(tiny, certificate, others):
     card = msgspec.structs.replace(tiny.card, tensors_sha256="1" * 64)
-    other = Prior(card, tiny.encoder, tiny.denoiser, tiny.predictor)
+    other = TrainedPrior(card, tiny.encoder, tiny.denoiser, tiny.predictor)
     with pytest.raises(InputError, match=r"The certificate is for prior .* and this is 111111111111…"):
         evaluate_masks(others, certified_restorer(certificate, other), certificate, LEVELS)
 

@@ -24,10 +24,10 @@ def plan_facts(prior: Prior, plan: Plan, score: Score, dial: float) -> PriorFact
         kept["path"] = UNSET
     return PriorFacts(
         prior=prior.card.tensors_sha256,
-        card=prior.card.deciding_sha256,
+        card=prior.card.deciding_sha256(plan.method.scale or 0),
         scale=plan.scale,
         runtime="torch",
-        dtype=cast(Dtype, str(next(prior.encoder.parameters()).dtype).removeprefix("torch.")),
+        dtype=cast(Dtype, str(prior.dtype).removeprefix("torch.")),
         guides=[],
         preset=plan.method.settings or UNSET,
         predictor=prior.card.predictor_sha256 if score.needs == "predictor" else UNSET,

@@ -26,6 +26,7 @@ from veriscale.workflows.certifying.calibration_run import Promise, certify
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
+from veriscale.workflows.factory import own_operator
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.plan import known_scale
@@ -124,7 +125,7 @@ def calibrate(
     operator, noise = asked.get("operator"), asked.get("noise")
     found, model = find_measurement(
         None,
-        operator if isinstance(operator, Operator) else asked_for.operator,
+        operator if isinstance(operator, Operator) else own_operator(asked_for.operator),
         scale,
         noise if isinstance(noise, Noise) else asked_for.noise,
     )

@@ -14,7 +14,9 @@ from veriscale.physics.composition import Composition
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import LinearOperator, Operator
+from veriscale.physics.own_operator import check_own
 from veriscale.physics.registry import parse_operator
+from veriscale.workflows.factory import own_operator
 
 
 def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
@@ -22,7 +24,7 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
 
     Args:
         photo: the truth, cropped at the bottom and right to what the operator takes.
-        operator: such as "downsample:factor=4,kernel=bicubic".
+        operator: such as "downsample:factor=4,kernel=bicubic", an object, or `package.module:factory` of one.
         noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units.
         seed: of the noise, which depends on the photograph too.
 
@@ -33,7 +35,8 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
     Raises:
         InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
     """
-    a = parse_operator(operator) if isinstance(operator, str) else operator
+    stated = own_operator(operator)
+    a = parse_operator(stated) if isinstance(stated, str) else stated
     a = a.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
     model = noise if isinstance(noise, Noise) else parse_noise(str(noise))
     if not a.picture and not model.signed:
@@ -44,6 +47,7 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
     if not isinstance(a, LinearOperator) and photo.alpha is not None and float(photo.alpha.min()) < 1:
         raise InputError(f"A picture with transparency cannot be measured by {a}; flatten it first.")
     shape = (photo.channels, photo.height, photo.width)
+    check_own(a, shape)
     measured = a.measurement_shape(shape)
     height, width = a.truth_shape(measured)[-2:]
     truth = premultiplied(photo.pixels, photo.alpha)[:height, :width]

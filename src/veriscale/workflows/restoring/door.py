@@ -152,7 +152,7 @@ def restore(
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(
             restorer,
-            operator=operator if isinstance(operator, Operator) else None,
+            operator=operator if isinstance(operator, Operator) else restorer.operator,
             noise=noise if isinstance(noise, Noise) else None,
             own_score=score,
             tile=tile,

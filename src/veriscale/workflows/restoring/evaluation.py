@@ -25,7 +25,6 @@ from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, positions, settled
 from veriscale.traversal.method import Tell
-from veriscale.traversal.renoise import SAMPLER, STEPS
 from veriscale.workflows.batch import collect
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.opening import load_prior
@@ -125,14 +124,15 @@ def evaluate(
     items, _ = collect([Path(p) for p in given])
     loaded = load_prior(prior or "photo", device)
     scale = known_scale(loaded, v.scale)
-    v = replace(v, scale=scale, sampler=v.sampler or SAMPLER, steps=STEPS if v.steps is None else v.steps)
-    restorer = PriorRestorer(loaded, v, noise=model)
+    restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
+    run: dict[str, Any] = {}
     scores: list[Scores] = []
     failed: list[str] = []
     for k, item in enumerate(items):
         progress("pictures", k, len(items))
         try:
-            scores += _scored(read_photo(item.path), item.path.name, restorer, scale, model.std)
+            found, run = _scored(read_photo(item.path), item.path.name, restorer, scale, model.std)
+            scores += found
         except InputError as error:
             if len(items) == 1:
                 raise
@@ -143,14 +143,16 @@ def evaluate(
     settings = {
         "scale": scale,
         "noise_std": model.std,
-        **{k: getattr(v, k) for k in ("path", "sampler", "steps", "seed")},
+        **{k: run[k] for k in ("path", "sampler", "steps", "seed")},
     }
     facts = {"prior": loaded.card.name, "sha256": loaded.card.tensors_sha256, **settings}
     return Evaluation(scores, facts, failed)
 
 
-def _scored(truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_std: float) -> list[Scores]:
-    """Every dial position of one photograph and the bicubic baseline."""
+def _scored(
+    truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_std: float
+) -> tuple[list[Scores], dict[str, Any]]:
+    """Every dial position of one photograph and the bicubic baseline; the facts of the run."""
     samples = premultiplied(truth.pixels, truth.alpha)  # colours that nobody sees are not scored
     x = crop_to_multiple(as_channels(samples, restorer.prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, restorer.settings.seed or 0)
@@ -158,7 +160,7 @@ def _scored(truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_
     result = restorer.prepare(y).restore()
     pictures: dict[float | str, Any] = {"bicubic": resize(y.pixels, *x.shape[:2])}
     pictures |= {f: result.images[f].pixels for f in sorted(result.images)}
-    return [
+    scores = [
         Scores(
             name,
             dial,
@@ -171,6 +173,7 @@ def _scored(truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_
         )
         for dial, image in pictures.items()
     ]
+    return scores, result.run
 
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.diffusion.samplers import sampler
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
@@ -14,12 +14,13 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.noise_estimate import estimate_noise
-from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape
+from veriscale.physics.own_operator import check_own
 from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
 from veriscale.traversal import renoise, zero_shot
 from veriscale.traversal.conditional import Conditional
-from veriscale.traversal.dial import PATHS
+from veriscale.traversal.dial import PATHS, check_sigma_0
 from veriscale.traversal.method import Method, Work
 from veriscale.traversal.presets import find_preset
 from veriscale.traversal.zero_shot import ZeroShot
@@ -56,6 +57,7 @@ class Plan:
         shape: (H, W) of the result.
         score: which score to compute, for masks.
         scored_dial: of which picture.
+        sigma_0: noise level at which the second stage begins, where it was asked for in the place of a dial position.
     """
 
     operator: Operator
@@ -74,6 +76,12 @@ class Plan:
     shape: tuple[int, int]
     score: Score | None = None
     scored_dial: float = 0.0
+    sigma_0: float | None = None
+
+    @property
+    def start(self) -> float:
+        """The noise level at which a full draw starts."""
+        return self.method.sigma_max if self.sigma_0 is None else self.sigma_0
 
     @property
     def inner(self) -> list[float]:
@@ -115,6 +123,7 @@ class Plan:
             "posterior": method.posterior,
             "consistent": self.consistent,
             "dial": list(self.dials),
+            **({} if self.sigma_0 is None else {"sigma_0": self.sigma_0}),
             "path": self.path,
             "samples": self.samples,
             "sampler": method.sampler,
@@ -165,7 +174,7 @@ def make_plan(
     truth = _truth(a, photo)
     estimated = noise is None
     noise = _estimated(a, photo) if noise is None else noise
-    dials = tuple(sorted(positions(v.dial or "0")))
+    dials = tuple(sorted(positions(v.dial or "0"))) if v.sigma0 is None else (1.0 if v.sigma0 else 0.0,)
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
         raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")
@@ -177,12 +186,14 @@ def make_plan(
     method: Method
     if v.ensemble:
         _check_ensemble(scale, why, dials, v)
-    if scale:
+    if scale and isinstance(prior, TrainedPrior):
         steps = v.steps or renoise.STEPS
         anchor = "ensemble" if v.ensemble else "mean"
         method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
     else:
-        method = _zero_shot(prior, a, noise, v)
+        method = _zero_shot(prior, a, noise, (photo.channels, *photo.pixels.shape[:2]), v)
+    if v.sigma0 is not None:
+        _check_start(v.sigma0, v, method, score)
     plan = Plan(
         operator=a,
         operator_string=str(a),
@@ -194,12 +205,13 @@ def make_plan(
         why=why,
         consistent=bool(v.consistent),
         dials=dials,
-        path=v.path or "interpolate",
+        path=v.path or method.path,
         samples=v.samples or 0,
         seed=v.seed or 0,
         shape=truth,
         score=score,
         scored_dial=scored_dial,
+        sigma_0=v.sigma0,
     )
     if score is not None:
         check_score(score, scale is not None, plan.samples, prior.predictor is not None)
@@ -254,9 +266,14 @@ def known_scale(prior: Prior, scale: float | None) -> int:
         InputError: it does not.
     """
     scales = prior.card.network.scales
+    if not scales and (scale is None or scale != int(scale)):
+        raise InputError(
+            f"Prior {prior.card.name!r} has no encoder and no factor of its own; say `--operator`, such as "
+            "downsample:factor=2.5, or a whole `--scale`."
+        )
     if scale is None:
         return max(scales)
-    if scale not in scales:
+    if scales and scale not in scales:
         known = ", ".join(f"×{s}" for s in sorted(scales))
         raise InputError(
             f"Prior {prior.card.name!r} does not know scale ×{scale:g}; it knows {known}. Any other factor can be "
@@ -286,6 +303,7 @@ def _truth(operator: Operator, photo: Photo) -> tuple[int, int]:
     truth = operator.truth_shape(measured)
     if operator.measurement_shape(truth) != measured:
         raise InputError(f"A measurement of {width}×{height} cannot be of {operator}.")
+    check_own(operator, truth)
     operator.support(measured)  # masks of another size say so
     if min(truth[-2:]) < SMALLEST:
         raise InputError(f"A picture of {truth[-1]}×{truth[-2]} is too small; {SMALLEST} pixels a side are the least.")
@@ -318,8 +336,9 @@ def _by_encoder(
         return None, f"as {asked[0]!r} asks"
     if not known or scale is None:
         trained = ", ".join(f"×{s}" for s in sorted(scales))
-        _refuse_conditional(v, f"its encoder knows bicubic {trained} only, not {operator}")
-        return None, f"since its encoder knows bicubic {trained} only"
+        reason = f"its encoder knows bicubic {trained} only" if scales else "it has no encoder"
+        _refuse_conditional(v, f"{reason}, not {operator}" if scales else reason)
+        return None, f"since {reason}"
     if not isinstance(noise, GaussianNoise):
         _refuse_conditional(v, f"its encoder knows Gaussian noise only, not {noise}")
         return None, "since its encoder knows Gaussian noise only"
@@ -338,23 +357,35 @@ def _check_ensemble(scale: int | None, why: str, dials: tuple[float, ...], v: Se
         raise InputError(f"`--ensemble` is a mean of what the prior's encoder makes, and {reason}; leave it out.")
 
 
+def _check_start(start: float, v: Settings, method: Method, score: Score | None) -> None:
+    if v.dial is not None:
+        raise InputError("`--sigma0` and `--dial` both say how far to go; give one of them.")
+    if v.samples or score is not None:
+        raise InputError(
+            "`--sigma0` is for one picture; draws for a spread and masks are of `--dial`, so leave it out."
+        )
+    check_sigma_0(start, method.sigma_max)
+
+
 def _refuse_conditional(v: Settings, reason: str) -> None:
     asked = [n for n in (v.anchor, v.posterior) if n in ("mean", "conditional")]
     if asked:
         raise InputError(f"{asked[0]!r} cannot be had, since {reason}; leave it out.")
 
 
-def _zero_shot(prior: Prior, operator: Operator, noise: Noise, v: Settings) -> ZeroShot:
-    linear, preset = isinstance(operator, LinearOperator), find_preset(v.preset)
-    anchor = v.anchor or ("paper" if v.preset or not linear else "fast")
-    if anchor == "fast" and not linear:
-        raise InputError(f"Anchor 'fast' needs a linear operator, and {operator} is not; choose 'paper'.")
-    posterior = v.posterior or ("dps" if v.preset or not linear else "proximal")
-    if posterior != "dps" and not linear:
-        raise InputError(f"Posterior {posterior!r} needs a linear operator, and {operator} is not; choose 'dps'.")
+def _zero_shot(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
+    known, preset = isinstance(operator, ProximalOperator), find_preset(v.preset)
+    anchor = v.anchor or ("paper" if v.preset or not known else "fast")
+    if anchor == "fast" and not known:
+        raise InputError(f"Anchor 'fast' needs a proximal map, and {operator} has none; choose 'paper'.")
+    posterior = v.posterior or ("dps" if v.preset or not known else "proximal")
+    if posterior == "proximal" and not known:
+        raise InputError(f"Posterior 'proximal' needs a proximal map, and {operator} has none; choose 'dps'.")
+    if posterior == "covariance" and not isinstance(operator, LinearOperator):
+        raise InputError(f"Posterior 'covariance' needs a linear operator, and {operator} is not; choose another.")
     if posterior == "covariance" and not isinstance(noise, GaussianNoise):
         raise InputError(f"Posterior 'covariance' needs Gaussian noise, not {noise}; choose 'proximal' or 'dps'.")
     if posterior == "dps" and v.sampler is not None:
         raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
     steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
-    return ZeroShot(prior, operator, noise, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)
+    return ZeroShot(prior, operator, noise, shape, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)

@@ -88,7 +88,7 @@ class PriorRestorer:
             photo = photo.cut(v.crop, "the picture" if path is None else path.name)
         operator, noise = self._measurement(path)
         known = self.prior.card.network.scales
-        if operator is None and v.scale is not None and v.scale not in known:
+        if operator is None and v.scale is not None and known and v.scale not in known:
             return make_chain(photo, path, v, held, known, partial(self._step, noise))
         if v.crop is not None and operator is not None and not operator.divisible:
             raise InputError(
@@ -160,15 +160,15 @@ class PreparedByPrior:
         plan, v, card = self.plan, self.restorer.settings, self.restorer.prior.card
         known = ", ".join(f"×{s}" for s in sorted(card.network.scales))
         asked = v.scale or v.operator or plan.scale is None or v.certificate
-        chosen = "" if asked else f" (the prior knows {known})"
+        chosen = "" if asked or not known else f" (the prior knows {known})"
         name = "The picture" if self.path is None else self.path.name
         height, width, _ = self.photo.pixels.shape
         line = (
             f"{name}: {width}×{height} to {plan.shape[1]}×{plan.shape[0]}, {plan.operator_string}, "
             f"prior {card.name} used {plan.method.how}, {plan.why}{chosen}, noise {plan.noise_string}, "
-            f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
+            f"{_far(plan)}."
         )
-        notes = list(plan.operator.notes)
+        notes = [*self.restorer.prior.notes, *plan.operator.notes]
         # Of a certified picture the mask's warning says it.
         if self.photo.lossy and self.restorer.certificate is None and "jpeg" not in plan.operator_string:
             notes.append(f"it is {self.photo.lossy}, and what the compression left is taken for content")
@@ -229,7 +229,7 @@ class PreparedByPrior:
         pictures, draws = {0.0: problem.anchor}, list[Tensor]()
         if plan.dials != (0,) or plan.samples:
             method = plan.method
-            wanted = Walk(plan.dials, plan.path, plan.full_draws, method.sigma_max, method.gradient)
+            wanted = Walk(plan.dials, plan.path, plan.full_draws, plan.start, method.gradient)
             pictures, draws = walk(problem, wanted, self._field(), restorer.batch)
         if plan.consistent:
             pictures = {f: self._moved(x) for f, x in pictures.items()}
@@ -237,7 +237,8 @@ class PreparedByPrior:
         samples = [self._finished(x) for x in draws[: plan.samples]]
         mean, std = _moments([p.pixels for p in samples])
         agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
-        images = {f: self._finished(pictures[f]) for f in positions(restorer.settings.dial or "0")}
+        asked = positions(restorer.settings.dial or "0") if plan.sigma_0 is None else plan.dials
+        images = {f: self._finished(pictures[f]) for f in asked}
         score = None
         if plan.score is not None:
             score = self._scored(problem, pictures[plan.scored_dial], images[plan.scored_dial], samples)
@@ -303,17 +304,22 @@ class PreparedByPrior:
 
     def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
         plan, prior = self.plan, self.restorer.prior
-        weights = next(prior.encoder.parameters())
         return {
             "versions": dict(_VERSIONS),
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
             **plan.facts(),
-            "device": str(weights.device),
-            "dtype": str(weights.dtype).removeprefix("torch."),
+            "device": str(prior.device),
+            "dtype": str(prior.dtype).removeprefix("torch."),
             "seconds": {k: round(v, 3) for k, v in seconds.items()},
             "fell_back": fell_back,
             "consistency": {"value": agreement.value, "low": agreement.low, "high": agreement.high},
         }
+
+
+def _far(plan: Plan) -> str:
+    if plan.sigma_0 is not None:
+        return f"a draw from noise level {plan.sigma_0:g} on"
+    return f"dial {', '.join(f'{f:g}' for f in plan.dials)}"
 
 
 def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:

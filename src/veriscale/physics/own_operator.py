@@ -1,0 +1,210 @@
+"""Somebody's own linear operator: functions, checked before they are believed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from veriscale.errors import InputError
+from veriscale.physics.composition import Composition
+from veriscale.physics.cosine import cosine_transform
+from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.spectral_norm import spectral_norm
+
+APART = 1e-4  # relative difference at which two sides of an equation that hold in float32 do not
+ALIKE = 0.1  # what an operator may lack of being diagonal in the cosine transform to be preconditioned as if it were
+KEPT = 4  # shapes whose checks and preconditioners are remembered
+
+Function = Callable[[Tensor], Tensor]
+
+
+def same(shape: Shape) -> Shape:
+    """The shape itself."""
+    return shape
+
+
+@dataclass(frozen=True, eq=False)
+class OwnOperator(LinearOperator):
+    """A linear operator made of functions; `operator_from` makes it.
+
+    Attributes:
+        own_name, version: who states them; a certificate binds both.
+        function: x → Ax, differentiable where there is no `transpose`.
+        transpose: y → Aᵀy; by automatic differentiation when None.
+        measured, true: shapes (C, H, W) of y for x, and of x for y.
+        picture: whether y is one.
+    """
+
+    own_name: str
+    version: str
+    function: Function
+    transpose: Function | None = None
+    measured: Callable[[Shape], Shape] = same
+    true: Callable[[Shape], Shape] = same
+    picture: bool = True  # type: ignore[misc]  # of an object here
+    _diagonals: dict[Shape, Tensor | None] = field(default_factory=dict, init=False, repr=False)
+    _norms: dict[Shape, float] = field(default_factory=dict, init=False, repr=False)
+
+    name: ClassVar[str] = "own"
+    rcond: ClassVar[float] = 0.1  # of its spectrum nothing is known
+
+    @property
+    def divisible(self) -> bool:
+        """Not known, so not."""
+        return False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Ax, by the function, in float32."""
+        out = self._called(self.function, x, "forward")
+        self._expect(out, (len(x), *self.measurement_shape(tuple(x.shape[1:]))), "forward", x)
+        return out.to(x.dtype)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Aᵀy, by the function or by automatic differentiation, in float32."""
+        shape = len(y), *self.truth_shape(tuple(y.shape[1:]))
+        if self.transpose is not None:
+            out = self._called(self.transpose, y, "adjoint")
+        else:
+            with torch.enable_grad():
+                x = torch.zeros(shape, device=y.device, requires_grad=True)
+                image = self._called(self.function, x, "forward")
+                if not image.requires_grad:
+                    raise InputError(f"{self}: its function cannot be differentiated; give `adjoint` too.")
+                (out,) = torch.autograd.grad(image, x, y.to(image.dtype))
+        self._expect(out, shape, "adjoint", y)
+        return out.to(y.dtype)
+
+    def norm(self, shape: Shape) -> float:
+        """‖A‖ by Lanczos, to four digits."""
+        if shape not in self._norms:
+            gram: Function = lambda x: self.adjoint(self.forward(x))  # noqa: E731  # one line of algebra
+            self._norms[shape] = spectral_norm(gram, shape, APART)
+        return self._norms[shape]
+
+    def precondition(self, r: Tensor, rho: float, weight: Tensor) -> Tensor:
+        """The inverse of what AᵀA is in the cosine transform, where it is nearly diagonal there, as blurs are."""
+        shape = tuple(r.shape[1:])
+        if shape not in self._diagonals:
+            if len(self._diagonals) >= KEPT:
+                self._diagonals.clear()
+            self._diagonals[shape] = self._diagonal(r)
+        diagonal = self._diagonals[shape]
+        if diagonal is None:
+            return r
+        mean = weight.expand(r.shape).flatten(1).mean(1).view(-1, *[1] * (r.ndim - 1)) if weight.ndim else weight
+        return cosine_transform(cosine_transform(r) / (mean * diagonal + rho), inverse=True)
+
+    def _diagonal(self, like: Tensor) -> Tensor | None:
+        """AᵀA between cosines, from one random picture: exact where it is diagonal there; None where it is not."""
+        signs = torch.randint(0, 2, (1, *like.shape[1:]), generator=torch.Generator().manual_seed(0))
+        z = (2 * signs - 1).to(like)
+        found = cosine_transform(self.adjoint(self.forward(cosine_transform(z, inverse=True))))
+        diagonal = (found * z).clamp(min=0)
+        other = torch.randn(z.shape, generator=torch.Generator().manual_seed(1)).to(like)
+        image = cosine_transform(self.adjoint(self.forward(cosine_transform(other, inverse=True))))
+        off = float((image - diagonal * other).norm() / image.norm().clamp(min=1e-30))
+        return diagonal if off < ALIKE else None
+
+    def measurement_shape(self, shape: Shape) -> Shape:
+        """As it was stated."""
+        return tuple(self.measured(shape))
+
+    def truth_shape(self, shape: Shape) -> Shape:
+        """As it was stated."""
+        return tuple(self.true(shape))
+
+    def check(self, shape: Shape) -> None:
+        """Try the functions on random pictures of `shape`.
+
+        Raises:
+            InputError: they are not linear or not each other's adjoints, or fail.
+        """
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(2, *shape, generator=generator)
+        image = self.forward(x)
+        y = torch.randn(image.shape, generator=generator)
+        for what, out in (("forward", image), ("adjoint", back := self.adjoint(y))):
+            if not bool(torch.isfinite(out).all()):
+                raise InputError(f"{self}: its {what} gives values that are not finite.")
+        both = self.forward(x[:1] + 2 * x[1:])
+        off = float((both - image[:1] - 2 * image[1:]).norm() / both.norm().clamp(min=1e-30))
+        if off > APART:
+            raise InputError(f"{self} is not linear: A(x + 2x′) is off Ax + 2Ax′ by {off:.1g} of its size.")
+        scale = float(image.norm() * y.norm() + x.norm() * back.norm()) / 2
+        off = abs(float((image * y).sum() - (x * back).sum())) / max(scale, 1e-30)
+        if off > APART:
+            raise InputError(
+                f"{self}: its adjoint is none: ⟨Ax, y⟩ and ⟨x, Aᵀy⟩ differ by {off:.1g} of their size; leave `adjoint` "
+                "out to have it by differentiation."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name}:name={self.own_name},version={self.version}"
+
+    def _called(self, function: Function, argument: Tensor, what: str) -> Tensor:
+        try:
+            out = function(argument.float())
+        except InputError:
+            raise
+        except Exception as error:  # whatever a user's function raises
+            raise InputError(
+                f"{self}: its {what} fails for {tuple(argument.shape)} ({type(error).__name__}: {error})."
+            ) from error
+        if not isinstance(out, Tensor):
+            raise InputError(f"{self}: its {what} gives {type(out).__name__}, and a tensor is wanted.")
+        return out
+
+    def _expect(self, out: Tensor, shape: Shape, what: str, given: Tensor) -> None:
+        if tuple(out.shape) != tuple(shape):
+            raise InputError(
+                f"{self}: its {what} answers {tuple(given.shape)} with {tuple(out.shape)}; stated is {tuple(shape)}."
+            )
+
+
+def operator_from(
+    forward: Function,
+    *,
+    name: str,
+    version: str,
+    adjoint: Function | None = None,
+    measurement_shape: Callable[[Shape], Shape] = same,
+    truth_shape: Callable[[Shape], Shape] = same,
+    picture: bool = True,
+    shape: Shape | None = None,
+) -> OwnOperator:
+    """A linear operator from functions of torch tensors.
+
+    Whether they are linear and each other's adjoints is checked on random pictures, here for a `shape`, and before
+    every restoration for the picture's own.
+
+    Args:
+        forward: x, (B, C, H, W) float32 in [0, 1] → Ax. C is what the prior has: the same is done to each channel.
+        name, version: state what it is; certificates, run.json and sidecars have them.
+        adjoint: y → Aᵀy; by automatic differentiation of `forward` by default.
+        measurement_shape: (C, H, W) of x → that of y; the same by default.
+        truth_shape: (C, H, W) of y → that of x; the same by default.
+        picture: whether y is a picture that an 8-bit file can hold.
+        shape: (C, H, W) of an x to check with at once.
+
+    Raises:
+        InputError: a name or version that a string cannot hold, or the check fails.
+
+    Source: ours, docs/methods.md#operators.
+    """
+    for what, text in (("name", name), ("version", version)):
+        if not text or any(c in text for c in ",:+=\n") or text != text.strip():
+            raise InputError(f"An operator's {what} cannot be {text!r}; use letters, digits and dashes.")
+    made = OwnOperator(name, version, forward, adjoint, measurement_shape, truth_shape, picture)
+    if shape is not None:
+        made.check(shape)
+    return made
+
+
+def check_own(operator: Operator, shape: Shape) -> None:
+    """`OwnOperator.check` of an operator, or of the parts of a composition, for an x of `shape`."""
+    for part in operator.parts if isinstance(operator, Composition) else (operator,):
+        if isinstance(part, OwnOperator):
+            part.check(shape)
+        shape = part.measurement_shape(shape)

@@ -1,0 +1,106 @@
+"""How the anchor `fast` goes: its noise levels, how far it trusts the measurement, and its last step."""
+
+import math
+from typing import NamedTuple
+
+from veriscale.diffusion.card import Mode
+from veriscale.diffusion.schedule import geometric
+from veriscale.errors import InputError
+from veriscale.physics.data_term import DataTerm
+from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.operator import Operator, ProximalOperator, Shape
+
+STEPS = 16  # evaluations of the denoiser
+MASKED = 1.5  # the last level of a mask, in units of its noise
+
+
+class Rule(NamedTuple):
+    """What is a prior's own, for one kind of operator.
+
+    Attributes:
+        high: the first level.
+        low: the last one at least.
+        trust: the measurement's noise is taken for trust · s.
+    """
+
+    high: float
+    low: float = 0.0
+    trust: float = 1.0
+
+
+EXACT, EXACT_MASKED = Rule(0.9), Rule(0.5)
+"""For a denoiser that is an expectation under a log-concave prior, such as a Gaussian oracle's."""
+
+
+class Splitting(NamedTuple):
+    """What `anchor.fast` does with one measurement.
+
+    Attributes:
+        sigmas: one evaluation at each, decreasing.
+        trust: of the `Rule`.
+        last: the level of a last step to the data; 0 for none.
+    """
+
+    sigmas: list[float]
+    trust: float = 1.0
+    last: float = 0.0
+
+
+def splitting(noise_std: float, norm: float, masked: bool, rule: Rule | None = None, steps: int = STEPS) -> Splitting:
+    """Levels from what the prior leaves open to what the measurement leaves open.
+
+    With c = 1.5 for masks, whose modes are seen with precision 1/s² or not at all, and c = 1 else, the last level is
+    l = c·trust·s/√‖A‖. Where that is below `rule.low` the levels end there, since below it a learned denoiser leaves
+    holes as they are, and what the data still say is said by a last step with σ² = low² − l².
+
+    Args:
+        noise_std: s of the measurement.
+        norm: ‖A‖.
+        masked: whether y holds some coefficients of an orthonormal transform as they are.
+        rule: the prior's; that of an exact one when None.
+        steps: one evaluation each.
+
+    Source: ours, docs/methods.md#fast; after the shift parameters of Wachspress 1962 for alternating directions.
+    """
+    rule = rule or (EXACT_MASKED if masked else EXACT)
+    aim = (MASKED if masked else 1.0) * rule.trust * noise_std / math.sqrt(norm)
+    low = max(aim, rule.low)
+    high = max(rule.high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
+    return Splitting(geometric(high, low, steps)[:-1].tolist(), rule.trust, math.sqrt(low**2 - aim**2))
+
+
+def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind: bool = False) -> Splitting:
+    """`splitting` of a measurement of a picture of `shape` by the prior of a `mode`, an exact one when None.
+
+    A blind denoiser is asked twice a level, at half as many.
+
+    Where a whole picture is measured, with white noise, one evaluation at the level of that noise is the answer.
+
+    Raises:
+        InputError: its operator has no proximal map.
+    """
+    a = data.operator
+    if not isinstance(a, ProximalOperator):
+        raise InputError(f"The anchor 'fast' needs a proximal map, and {a} has none; choose 'paper'.")
+    if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
+        return Splitting([data.noise_std])
+    rule = None if mode is None else rule_of(mode, a.selects)
+    return splitting(data.noise_std, a.norm(shape), a.selects, rule, STEPS // 2 if blind else STEPS)
+
+
+def rule_of(mode: Mode, masked: bool) -> Rule:
+    """What a card says of one kind of operator."""
+    return Rule(mode.mask_high, mode.mask_low, mode.mask_trust) if masked else Rule(mode.high, mode.low, mode.trust)
+
+
+def splitting_evaluations(operator: Operator, noise: Noise, shape: Shape) -> int:
+    """Of the denoiser, for a picture of `shape`."""
+    whole = isinstance(operator, ProximalOperator) and _whole(operator, shape) and isinstance(noise, GaussianNoise)
+    return 1 if whole else STEPS
+
+
+def _whole(operator: ProximalOperator, shape: Shape) -> bool:
+    if not operator.selects:
+        return False
+    support = operator.support(operator.measurement_shape(shape))
+    return support is None or bool(support.all())

@@ -1,0 +1,73 @@
+"""A user's own Python, named as `package.module:factory`: what a function of theirs makes.
+
+It runs code, so that such a name is believed from the user alone, never from a run.json, a sidecar or a certificate.
+"""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from veriscale.errors import InputError
+from veriscale.physics.operator import Operator
+from veriscale.physics.registry import OPERATORS
+
+Stated = TypeVar("Stated")
+
+_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def is_factory(text: str | None) -> bool:
+    """Whether a text has the form `package.module:factory`."""
+    return text is not None and _NAME.fullmatch(text) is not None
+
+
+def made_by(text: str, kind: type) -> Any:
+    """What the function of a module gives when it is called without arguments.
+
+    Args:
+        text: `package.module:factory`; the module is looked for in the working folder first.
+        kind: what it must be.
+
+    Raises:
+        InputError: the module cannot be imported, has no such function, or it fails or makes something else.
+    """
+    module, _, name = text.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise InputError(f"{text}: the module has no {name!r}.") from error
+    except Exception as error:  # whatever a user's module raises while it is imported
+        raise InputError(
+            f"{text}: the module cannot be imported ({_told(error)}); it is looked for in {here}."
+        ) from error
+    finally:
+        sys.path.remove(here)
+    try:
+        made = found() if callable(found) else found
+    except InputError as error:
+        raise InputError(f"{text}: {error}") from error
+    except Exception as error:  # whatever a user's function raises
+        raise InputError(f"{text} failed: {_told(error)}.") from error
+    if not isinstance(made, kind):
+        raise InputError(f"{text} makes {type(made).__name__}, and a {kind.__name__} is wanted.")
+    return made
+
+
+def own_operator(stated: Stated) -> Stated | Operator:
+    """The operator that a function of the user's makes; what names none is given back.
+
+    Raises:
+        InputError: as `made_by`.
+    """
+    if isinstance(stated, str) and is_factory(stated) and stated.partition(":")[0] not in OPERATORS:
+        made: Operator = made_by(stated, Operator)
+        return made
+    return stated
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

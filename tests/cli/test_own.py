@@ -1,0 +1,170 @@
+"""A network and an operator of the user's own, through every door."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import veriscale as library
+from veriscale.errors import InputError
+
+MODULE = """
+import veriscale
+
+
+def shrink(x, sigma):
+    s = sigma.view(-1, 1, 1, 1) ** 2
+    return (x / s + 0.5 * 16) / (1 / s + 16)
+
+def prior():
+    return veriscale.prior_from(shrink, channels=3, version="1", name="grey")
+
+def smear(x):
+    return (x + x.roll(1, -1) + x.roll(2, -1)) / 3
+
+def operator():
+    return veriscale.operator_from(smear, name="smear", version="2")
+
+def broken():
+    raise ValueError("on purpose")
+
+wrong = 7
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "my_own.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    yield "my_own"
+    sys.modules.pop("my_own", None)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(0).random((32, 40, 3), np.float32) * 0.2 + 0.4
+    path = tmp_path / "x.png"
+    library.write_photo(library.Photo(pixels), path)
+    return path
+
+
+def test_dial_draws_report_and_run(module, picture, tmp_path):
+    prior = library.load_prior("my_own:prior")
+    result = library.restore(picture, prior, operator="my_own:operator", dial=[0, 0.5, 1], samples=2, seed=1)
+    assert (result.run["prior"]["name"], result.run["mode"]) == ("grey", "zero-shot")
+    assert result.run["prior"]["sha256"] == prior.card.tensors_sha256
+    assert result.run["operator"] == "own:name=smear,version=2"
+    assert len(result.images) == 3
+    assert result.std.mean() > 0
+    from veriscale.workflows.restoring.reporting import report_html
+
+    assert "own:name=smear" in report_html(result, "x")
+
+
+def test_a_factor_goes_without_an_encoder(module, picture):
+    prior = library.load_prior("my_own:prior")
+    assert library.restore(picture, prior, scale=2).image.pixels.shape == (64, 80, 3)
+    found = library.evaluate(picture, prior, scale=2)
+    assert found.settings["sampler"] == "dpm-solver++"
+    for call in (library.restore, library.evaluate):
+        with pytest.raises(InputError, match="has no encoder and no factor of its own"):
+            call(picture, prior)
+
+
+def test_the_command_line(module, picture, tmp_path, veriscale):
+    code, _, _ = veriscale("degrade", picture, "--operator", "my_own:operator", "-o", "y.png")
+    assert code == 0
+    assert "own:name=smear,version=2" in (tmp_path / "y.png.measurement.json").read_text()
+    code, _, err = veriscale("restore", "y.png", "--prior", "my_own:prior", "-o", "a.png")
+    assert code == 2
+    assert "made of somebody's own functions; give it as --operator" in err
+    asked = ("restore", "y.png", "--prior", "my_own:prior", "--operator", "my_own:operator", "-o")
+    assert veriscale(*asked, "a.png")[0] == 0
+    run = json.loads((tmp_path / "a.run.json").read_text())
+    assert run["prior"]["name"] == "grey"
+    code, _, err = veriscale("restore", "y.png", "--from", "a.run.json", "-o", "b.png")
+    assert code == 2
+    assert "is a program; if you trust it, give it as --prior" in err
+    given = ("--prior", "my_own:prior", "--operator", "my_own:operator")
+    assert veriscale("restore", "y.png", "--from", "a.run.json", *given, "-o", "b.png")[0] == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_run_that_names_a_program_does_not_start_it(module, picture, tmp_path, veriscale):
+    assert veriscale("restore", "x.png", "--prior", "my_own:prior", "--scale", "2", "-o", "a.png")[0] == 0
+    (tmp_path / "evil.py").write_text("open('ran', 'w').close()\n")
+    run = json.loads((tmp_path / "a.run.json").read_text())
+    for name in ("prior", "operator"):
+        run["arguments"] |= {"prior": "photo", "operator": None, name: "evil:run"}
+        (tmp_path / "run.json").write_text(json.dumps(run))
+        assert veriscale("restore", "x.png", "--from", "run.json", "-o", "b.png")[0] == 2
+    assert not (tmp_path / "ran").exists()
+
+
+def test_certificates_are_of_this_prior_and_operator(module, picture, tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        truth = library.Photo(rng.random((32, 32, 3), np.float32) * 0.2 + 0.4)
+        library.write_photo(truth, folder / f"{k}.png")
+    prior = library.load_prior("my_own:prior")
+    asked = {"operator": "my_own:operator", "noise": 0.02}
+    held = library.calibrate(folder, tmp_path / "c.json", prior=prior, score="gradient", tau=0.05, **asked)
+    y = library.degrade(library.read_photo(folder / "0.png"), "my_own:operator", 0.02)
+    assert library.restore(y, prior, certificate=held, alpha=0.3, **asked).trusted is not None
+    other = library.operator_from(lambda x: (x + x.roll(1, -1)) / 2, name="smear", version="3")
+    with pytest.raises(InputError, match=r"version=2"):
+        library.restore(y, prior, certificate=held, alpha=0.3, operator=other, noise=0.02)
+    with pytest.raises(InputError, match="somebody's own functions"):
+        library.restore(y, prior, certificate=held, alpha=0.3)
+
+
+def test_a_certificate_that_names_a_program_does_not_start_it(module, tmp_path):
+    (tmp_path / "evil.py").write_text("open('ran', 'w').close()\n")
+    from veriscale.physics.registry import parse_operator
+    from veriscale.workflows.degrading.measurement import find_measurement
+
+    for read in (parse_operator, lambda text: find_measurement(None, text, None, None)):
+        with pytest.raises(InputError, match="not of the form key=value"):
+            read("evil:run")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("no_such_module:prior", "cannot be imported"),
+        ("my_own:none", "has no 'none'"),
+        ("my_own:broken", "failed: ValueError: on purpose"),
+        ("my_own:wrong", "makes int, and a Prior is wanted"),
+        ("my_own:operator", "makes OwnOperator, and a Prior is wanted"),
+    ],
+)
+def test_bad_factories(module, name, words):
+    with pytest.raises(InputError, match=words):
+        library.load_prior(name)
+
+
+def test_measuring_a_prior(module, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        library.write_photo(library.Photo(rng.random((64, 72, 3), np.float32)), folder / f"{k}.png")
+    prior = library.load_prior("my_own:prior")
+    found = library.measure_prior(prior, folder, tmp_path / "card.json")
+    assert found.mode(0).sigma_data[0] == pytest.approx(12**-0.5, rel=0.02)  # of uniform numbers about ½
+    assert found.mode(0).variance_at(2.0, 0.0) > found.mode(0).variance_at(0.02, 0.0) > 0
+    assert found.card.validation[0].pattern == "pictures"
+    again = library.prior_from(
+        sys.modules["my_own"].shrink, channels=3, version="1", name="grey", card=tmp_path / "card.json"
+    )
+    assert again.card == found.card
+    with pytest.raises(InputError, match="exists"):
+        library.measure_prior(prior, folder, tmp_path / "card.json")
+    library.write_photo(library.Photo(rng.random((40, 72, 3), np.float32)), folder / "small.png")
+    with pytest.raises(InputError, match=r"small\.png has less than 64 pixels"):
+        library.measure_prior(prior, folder, tmp_path / "other.json")
+    assert not (tmp_path / "other.json").exists()

@@ -1,0 +1,247 @@
+"""Somebody's own denoiser: the same prior in every parametrisation, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from tests.traversal.problem import OPERATORS, SIDE, coloured_of, measured, posteriors, relative
+
+from veriscale.diffusion.adapters import ddpm_linear, sigmas_of, timestep_of
+from veriscale.diffusion.own_prior import Measured, prior_from, with_card
+from veriscale.errors import InputError
+from veriscale.physics.data_term import DataTerm
+from veriscale.runtime.networks import UnconditionalDenoiser
+from veriscale.traversal.anchor import fast
+from veriscale.traversal.splitting import splitting_for
+
+SCHEDULE = ddpm_linear()
+
+
+def plain(x, sigma):
+    """A picture is grey with a spread of 1/4: exact for white pictures."""
+    s = sigma.view(-1, 1, 1, 1)
+    return (x / s**2 + 0.5 * 16) / (1 / s**2 + 16)
+
+
+def level(t: torch.Tensor, halved: bool) -> torch.Tensor:
+    """The noise level of a timestep, with pictures in [0, 1]."""
+    logs = sigmas_of(SCHEDULE).log()
+    low = t.double().floor().long().clamp(max=len(logs) - 2)
+    sigma = torch.lerp(logs[low], logs[low + 1], t.double() - low).exp()
+    return (sigma / (2 if halved else 1)).float()
+
+
+def as_network(predicts: str, symmetric: bool):
+    """`plain` as a network of another kind: (x_t, t) → what it predicts, pictures in its own range."""
+
+    def network(x_t, t):
+        if predicts == "flow":
+            time = t.view(-1, 1, 1, 1)
+            sigma, seen = (t / (1 - t)), x_t / (1 - time)
+        else:
+            sigma = level(t, False)
+            seen = x_t * (1 + sigma.view(-1, 1, 1, 1) ** 2).sqrt()
+        x0 = 2 * plain((seen + 1) / 2, sigma / 2) - 1 if symmetric else plain(seen, sigma)
+        s = sigma.view(-1, 1, 1, 1)
+        noise, signal = (seen - x0) / s, (1 + s**2) ** -0.5
+        return {"x0": x0, "epsilon": noise, "v": signal * (noise - s * x0), "flow": noise - x0}[predicts]
+
+    return network
+
+
+@pytest.mark.parametrize("predicts", ["x0", "epsilon", "v", "flow"])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_every_parametrisation_is_the_same_prior(predicts, symmetric):
+    prior = prior_from(
+        as_network(predicts, symmetric),
+        channels=3,
+        range=(-1, 1) if symmetric else (0, 1),
+        predicts=predicts,
+        alphas_bar=None if predicts == "flow" else SCHEDULE,
+        version="1",
+    )
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for sigma in (0.02, 0.3, 2.0):
+        wanted = plain(x, torch.full((2,), sigma))
+        assert float((UnconditionalDenoiser(prior)(x, sigma) - wanted).abs().max()) < 1e-4
+
+
+def test_noise_without_a_schedule():
+    prior = prior_from(
+        lambda x, s: (x - plain(x, s)) / s.view(-1, 1, 1, 1), channels=1, predicts="epsilon", version="1"
+    )
+    x = torch.rand(1, 1, 16, 16)
+    assert torch.allclose(prior.denoise(x, 0.3), plain(x, torch.tensor([0.3])), atol=1e-6)
+
+
+def test_the_levels_it_knows_are_those_of_its_schedule():
+    for span, factor in (((0, 1), 1), ((-1, 1), 2)):
+        prior = prior_from(as_network("x0", factor == 2), channels=3, range=span, alphas_bar=SCHEDULE, version="1")
+        assert prior.mode(0).sigma_max == pytest.approx(float(sigmas_of(SCHEDULE)[-1]) / factor)
+    assert timestep_of(float(sigmas_of(SCHEDULE)[-1]), SCHEDULE) == pytest.approx(999)
+
+
+def test_a_learned_variance_is_left_out():
+    prior = prior_from(lambda x, s: torch.cat([plain(x, s), x], 1), channels=3, version="1")
+    x = torch.rand(1, 3, 16, 16)
+    assert torch.equal(prior.denoise(x, 0.3), plain(x, torch.tensor([0.3])))
+
+
+def test_whole_timesteps():
+    asked = []
+
+    def network(x_t, t):
+        asked.append(t)
+        return as_network("x0", False)(x_t, t)
+
+    prior_from(network, channels=3, alphas_bar=SCHEDULE, whole_timesteps=True, version="1").denoise(
+        torch.rand(1, 3, 8, 8), 0.123
+    )
+    assert all(float(t[0]) == int(t[0]) for t in asked)
+
+
+@pytest.mark.parametrize("name, within", [("box", 1e-4), ("half", 2e-3), ("smear", 1e-4)])
+def test_a_gaussian_denoiser_has_the_posterior_mean_as_its_anchor(name, within):
+    gaussians = {side: coloured_of(side) for side in (SIDE, 64)}
+
+    def exact(x, sigma):
+        return gaussians[x.shape[-1]].denoise(x.double(), float(sigma[0])).float()
+
+    prior = prior_from(exact, channels=1, version="1")
+    _, data = measured(gaussians[SIDE], OPERATORS[name])
+    wanted = posteriors(gaussians[SIDE], data)[0].mean[None]
+    data = DataTerm(data.operator, data.y.float(), data.noise)
+    way = splitting_for(data, (1, SIDE, SIDE), prior.mode(0))
+    found = fast(UnconditionalDenoiser(prior), data, way, torch.full((1, 1, SIDE, SIDE), 0.5), 1 / 16).x
+    assert relative(found.double(), wanted) < within
+
+
+class Net(torch.nn.Module):
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(gain))
+
+    def forward(self, x, sigma):
+        return plain(x, sigma) * self.gain
+
+    def denoised(self, x, sigma):
+        return self(x, sigma)
+
+
+def test_its_hash_is_that_of_parameters_and_of_what_was_stated():
+    def digest(function, **stated):
+        return prior_from(function, channels=3, **stated).card.tensors_sha256
+
+    net = Net()
+    same = [digest(net, name="a"), digest(Net(), name="a"), digest(net.denoised, name="a")]
+    assert len(set(same)) == 1
+    others = [
+        digest(Net(0.999), name="a"),
+        digest(net, name="b"),
+        digest(net, name="a", version="2"),
+        digest(as_network("x0", False), name="a", version="1", alphas_bar=SCHEDULE),
+        digest(as_network("x0", False), name="a", version="1", alphas_bar=SCHEDULE, whole_timesteps=True),
+    ]
+    assert len({*same, *others}) == 6
+
+
+def test_networks_that_a_function_refers_to_are_found():
+    net, other = Net(), Net(0.999)
+    one, two = (prior_from(lambda x, s, n=n: n(x, s), channels=3, module=n) for n in (net, other))
+    assert one.card.tensors_sha256 != two.card.tensors_sha256
+    assert (
+        prior_from(lambda x, s: net(x, s), channels=3, name="a").card.tensors_sha256
+        != prior_from(lambda x, s: other(x, s), channels=3, name="a").card.tensors_sha256
+    )
+
+
+def test_a_blind_denoiser_is_told_apart():
+    prior = prior_from(lambda x, s: x.mean((2, 3), keepdim=True).expand_as(x), channels=3, version="1")
+    assert "takes no noise level" in prior.notes[0]
+    assert prior_from(plain, channels=3, version="1").notes == ()
+
+
+def test_a_denoiser_that_leaves_noise_is_told():
+    prior = prior_from(lambda x, s: x + 0.01 * s.view(-1, 1, 1, 1) * torch.sign(x - 0.5), channels=3, version="1")
+    assert "leaves more than noise" in prior.notes[0]
+
+
+@pytest.mark.parametrize(
+    "function, stated, words",
+    [
+        (plain, {"channels": 2}, "for 1 or 3 channels, not 2"),
+        (plain, {"range": (0, 255)}, r"range \(0, 255\) is unknown"),
+        (plain, {"predicts": "x_0"}, "did you mean 'x0'"),
+        (plain, {"predicts": "v"}, "give `alphas_bar`"),
+        (plain, {"predicts": "flow", "alphas_bar": SCHEDULE}, "leave out `alphas_bar`"),
+        (plain, {"alphas_bar": [0.1, 0.9]}, "decreasing"),
+        (plain, {"alphas_bar": [0.9, 0.0]}, "between 0 and 1"),
+        (plain, {"sigmas": (1, 0.1)}, "give the least and the largest"),
+        (lambda x, s: x[:, :1], {}, r"\(1, 3, 64, 64\) with \(1, 1, 64, 64\)"),
+        (lambda x, s: x[..., ::2], {}, r"with \(1, 3, 64, 32\)"),
+        (lambda x, s: None, {}, "with NoneType"),
+        (lambda x, s: x * float("nan"), {}, "not finite"),
+        (lambda x, s: 255 * x, {}, "far outside"),
+        (plain, {"version": ""}, "give `module`.*or `version`"),
+    ],
+)
+def test_bad_denoisers(function, stated, words):
+    with pytest.raises(InputError, match=words):
+        prior_from(function, **{"channels": 3, "version": "1", **stated})
+
+
+def test_a_function_that_fails_says_what_it_was_given():
+    def function(x, sigma):
+        raise ValueError("no such thing")
+
+    with pytest.raises(InputError, match=r"fails for \(1, 3, 64, 64\).*no such thing"):
+        prior_from(function, channels=3, version="1")
+
+
+def test_gradients_that_there_are_not(tmp_path):
+    @torch.no_grad()
+    def still(x, sigma):
+        return plain(x, sigma)
+
+    prior = prior_from(still, channels=3, version="1")
+    with pytest.raises(InputError, match="gives no gradient; choose posterior proximal"):
+        UnconditionalDenoiser(prior).pullback(torch.rand(1, 3, 8, 8), 0.3)
+
+
+def test_a_card_of_another_denoiser_is_refused(tmp_path):
+    import msgspec
+
+    prior = prior_from(plain, channels=3, version="1")
+    path = tmp_path / "card.json"
+    facts = Measured(prior.card.tensors_sha256, prior.mode(0), [], tiny_data())
+    path.write_bytes(msgspec.json.encode(facts))
+    assert with_card(prior, path).card.validation == [tiny_data()]
+    assert prior_from(plain, channels=3, version="1", card=path).card.validation == [tiny_data()]
+    with pytest.raises(InputError, match="of another denoiser"):
+        prior_from(plain, channels=3, version="2", card=path)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="cannot be used"):
+        with_card(prior, path)
+    with pytest.raises(InputError, match="cannot be used"):
+        with_card(prior, tmp_path / "none.json")
+
+
+def tiny_data():
+    from veriscale.diffusion.card import Data
+
+    return Data("x", 1, "0" * 64, "CC0")
+
+
+def test_sides_that_do_not_fit_are_continued():
+    seen = []
+
+    def function(x, sigma):
+        seen.append(tuple(x.shape[-2:]))
+        return plain(x, sigma)
+
+    prior = prior_from(function, channels=1, version="1", stride=16)
+    x = torch.from_numpy(np.random.default_rng(0).random((1, 1, 21, 35), np.float32))
+    assert UnconditionalDenoiser(prior)(x, 0.1).shape == x.shape
+    assert seen[-1] == (32, 48)
+    tiled = prior_from(function, channels=1, version="1", stride=16, radius=16)
+    UnconditionalDenoiser(tiled, 32)(torch.rand(1, 1, 96, 96), 0.1)
+    assert max(seen[-1]) < 96

@@ -1,0 +1,147 @@
+"""Somebody's own operator: functions that are believed once they are linear and each other's adjoints."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from veriscale.errors import InputError
+from veriscale.physics.blur import Blur
+from veriscale.physics.composition import compose
+from veriscale.physics.cosine import cosine_transform
+from veriscale.physics.inpaint import Inpaint
+from veriscale.physics.own_operator import check_own, operator_from
+from veriscale.physics.registry import parse_operator
+
+SHAPE = (3, 24, 20)
+TAPS = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+
+
+def smooth(x):
+    """Five taps along both axes, half-sample symmetric."""
+    for axis, pad in ((-1, (2, 2, 0, 0)), (-2, (0, 0, 2, 2))):
+        x = torch.cat([x.narrow(axis, 0, 2).flip(axis), x, x.narrow(axis, x.shape[axis] - 2, 2).flip(axis)], axis)
+        x = sum(t * x.narrow(axis, k, x.shape[axis] - 4) for k, t in enumerate(TAPS))
+        assert pad
+    return x
+
+
+def halve(x):
+    return functional.avg_pool2d(x, 2)
+
+
+def own(forward=smooth, **stated):
+    return operator_from(forward, **{"name": "lens", "version": "1", **stated})
+
+
+def halved(**stated):
+    shapes = {
+        "measurement_shape": lambda s: (s[0], s[1] // 2, s[2] // 2),
+        "truth_shape": lambda s: (s[0], 2 * s[1], 2 * s[2]),
+    }
+    return own(halve, **{**shapes, **stated})
+
+
+@pytest.mark.parametrize("operator", [own(), halved()], ids=["blur", "halves"])
+def test_an_adjoint_by_differentiation(operator):
+    operator.check(SHAPE)
+    x = torch.randn(2, *SHAPE, dtype=torch.float64)
+    image = operator.forward(x)
+    y = torch.randn(image.shape, dtype=torch.float64)
+    assert float((image * y).sum()) == pytest.approx(float((x * operator.adjoint(y)).sum()), rel=1e-5)
+    assert image.dtype == torch.float64
+
+
+def test_it_is_the_registry_s_blur(tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "k.npy", (TAPS[:, None] * TAPS[None, :]).numpy())
+    known, mine = Blur(kernel=str(tmp_path / "k.npy"), boundary="reflect"), own()
+    x, y, v = torch.rand(3, 1, *SHAPE)
+    assert torch.allclose(known.forward(x), mine.forward(x), atol=1e-6)
+    assert torch.allclose(known.adjoint(y), mine.adjoint(y), atol=1e-6)
+    assert mine.norm(SHAPE) == pytest.approx(known.norm(SHAPE), rel=1e-3)
+    for rho in (1e-3, 1e-1):
+        assert float((known.prox(v, y, rho) - mine.prox(v, y, rho)).norm() / v.norm()) < 1e-4
+
+
+def steps(operator, monkeypatch, plain=False):
+    """How often the operator is applied in one solve, once it is known."""
+    y, v = torch.rand(2, 1, *SHAPE)
+    operator.prox(v, y, 1e-3)
+    count = 0
+    forward = type(operator).forward
+
+    def counted(self, x):
+        nonlocal count
+        count += 1
+        return forward(self, x)
+
+    monkeypatch.setattr(type(operator), "forward", counted)
+    if plain:
+        monkeypatch.setattr(type(operator), "precondition", lambda self, r, rho, w: r)
+    operator.prox(v, y, 1e-3)
+    monkeypatch.undo()
+    return count
+
+
+def test_a_blur_is_preconditioned_by_itself(monkeypatch):
+    assert steps(own(), monkeypatch) <= 4
+    assert steps(own(), monkeypatch, plain=True) > 30
+
+
+def test_what_is_not_diagonal_is_left_alone():
+    mask = torch.rand(1, *SHAPE[1:], generator=torch.Generator().manual_seed(0)) < 0.5
+    operator = own(lambda x: x * mask)
+    r = torch.rand(1, *SHAPE)
+    assert torch.equal(operator.precondition(r, 0.1, torch.ones(())), r)
+
+
+def test_cosines_are_an_orthonormal_basis():
+    x = torch.rand(2, 3, 9, 7, dtype=torch.float64)
+    z = cosine_transform(x)
+    assert torch.allclose(z.norm(), x.norm())
+    assert torch.allclose(cosine_transform(z, inverse=True), x)
+
+
+def test_weights_go_into_the_solution():
+    operator = own()
+    y, v = torch.rand(2, 1, *SHAPE, dtype=torch.float64)
+    w = torch.rand(1, *SHAPE, dtype=torch.float64) + 0.5
+    x = operator.prox(v, y, 0.1, w)
+    gradient = operator.adjoint(w * (operator.forward(x) - y)) + 0.1 * (x - v)
+    assert float(gradient.norm() / v.norm()) < 1e-4
+
+
+def test_in_a_composition():
+    both = compose([own(), Inpaint(keep=0.5)])
+    check_own(both, SHAPE)
+    assert str(both) == "own:name=lens,version=1 + inpaint:keep=0.5,seed=0"
+    with pytest.raises(InputError, match="adjoint is none"):
+        check_own(compose([own(adjoint=lambda y: 2 * smooth(y)), Inpaint(keep=0.5)]), SHAPE)
+
+
+def test_its_string_names_it_and_makes_none():
+    assert str(own()) == "own:name=lens,version=1"
+    with pytest.raises(InputError, match="'lens' is made of somebody's own functions"):
+        parse_operator(str(own()))
+
+
+@pytest.mark.parametrize(
+    "stated, words",
+    [
+        ({"adjoint": lambda y: 2 * smooth(y)}, "adjoint is none.*differ by"),
+        ({"adjoint": lambda y: y[..., 1:]}, r"adjoint answers \(2, 3, 24, 20\) with \(2, 3, 24, 19\)"),
+        ({"forward": lambda x: x + 1}, "is not linear"),
+        ({"forward": lambda x: x.clamp(0, 1)}, "is not linear"),
+        ({"forward": lambda x: x[..., 1:]}, "stated is"),
+        ({"forward": lambda x: x * float("nan")}, "not finite"),
+        ({"forward": lambda x: x.numpy()}, "gives ndarray"),
+        ({"forward": lambda x: x @ x}, "its forward fails for"),
+        ({"forward": torch.no_grad()(smooth)}, "cannot be differentiated; give `adjoint`"),
+        ({"name": "a,b"}, "name cannot be 'a,b'"),
+        ({"version": ""}, "version cannot be ''"),
+    ],
+)
+def test_bad_operators(stated, words):
+    with pytest.raises(InputError, match=words):
+        own(**{"shape": SHAPE, **stated})
