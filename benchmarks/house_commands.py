@@ -220,7 +220,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "noise": ("restore cat.png --noise much",),
         "anchor": ("restore cat.png --anchor fats",),
         "encoder-anchor": ("restore cat.png --operator inpaint:keep=0.5 --anchor mean",),
-        "posterior": ("restore cat.png --operator jpeg:quality=40 --posterior proximal",),
+        "posterior": ("restore cat.png --operator 'inpaint:keep=0.5 + hdr' --posterior proximal",),
         "preset": ("restore cat.png --preset map-rps",),
         "crop": ("restore cat.png --crop 1,2",),
         "crop-outside": ("restore cat.png --crop 20,10,12,12",),

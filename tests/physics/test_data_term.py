@@ -10,7 +10,6 @@ from torch.nn import functional
 from veriscale.errors import InputError
 from veriscale.physics.data_term import WEIGHTS, DataTerm
 from veriscale.physics.hdr import Clip
-from veriscale.physics.jpeg import Jpeg
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, PoissonNoise, RicianNoise
 from veriscale.physics.operator import LinearOperator, Operator, Shape
 from veriscale.physics.registry import parse_operator
@@ -239,8 +238,8 @@ def test_start():
 
 def test_an_operator_without_a_proximal_map_is_refused():
     x = truth(1, 3, 8, 8)
-    with pytest.raises(InputError, match="'jpeg:quality=40' has no proximal map"):
-        term(Jpeg(), GaussianNoise(0.05), x).prox(x, 0.1)
+    with pytest.raises(InputError, match="hdr:gain=2' has no proximal map"):
+        term(parse_operator("inpaint:keep=0.5 + hdr:gain=2"), GaussianNoise(0.05), x).prox(x, 0.1)
 
 
 def test_clipped_noise_of_a_dark_picture_is_no_reason_for_an_alarm():

@@ -11,13 +11,14 @@ from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.hdr import Clip
 from veriscale.physics.inpaint import Inpaint
-from veriscale.physics.jpeg import Jpeg
 from veriscale.physics.measurement_noise import GaussianNoise, PoissonNoise
+from veriscale.physics.registry import parse_operator
 from veriscale.traversal.anchor import FLIPS, WIDEST, Anchor, consistent_weight, fast, paper
 from veriscale.traversal.presets import DEFAULT, PRESETS, find_preset
 from veriscale.traversal.splitting import Rule, Splitting, splitting, splitting_evaluations, splitting_for
 
 PRIOR = coloured()
+CLIPPED_HOLES = parse_operator("inpaint:keep=0.5 + hdr:gain=2")  # without a proximal map
 WITHIN = {"box": 1e-5, "half": 2e-3, "smear": 1e-4}
 
 
@@ -221,7 +222,7 @@ def test_paper_mends_clipped_pictures():
 
 
 def test_fast_refuses_what_has_no_proximal_map():
-    data = DataTerm(Jpeg(), PRIOR.mean[None], GaussianNoise(0.05))
+    data = DataTerm(CLIPPED_HOLES, PRIOR.mean[None], GaussianNoise(0.05))
     with pytest.raises(InputError, match="no proximal map"):
         fast(PRIOR.denoise, data, Splitting([1.0, 0.1]), PRIOR.mean[None], 1 / 16)
 
@@ -248,7 +249,7 @@ def test_the_levels_of_a_measurement_are_those_of_its_operator():
     assert splitting_for(box, shape, mode).trust == mode.trust
     assert splitting_for(masked, shape, mode).trust == mode.mask_trust
     with pytest.raises(InputError, match="needs a proximal map"):
-        splitting_for(DataTerm(Jpeg(), PRIOR.mean[None], GaussianNoise(0.05)), shape)
+        splitting_for(DataTerm(CLIPPED_HOLES, PRIOR.mean[None], GaussianNoise(0.05)), shape)
 
 
 def test_presets_by_name():

@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from veriscale.errors import InputError
-from veriscale.physics.operator import Operator, Shape
+from veriscale.physics.jpeg_blocks import TO_RGB, TO_YCC, blocks, mixed, pad, unblocks
+from veriscale.physics.jpeg_prox import jpeg_prox
+from veriscale.physics.operator import ProximalOperator, Shape
 
 _LARGEST = 65_500  # libjpeg's limit for a side
 
@@ -36,17 +38,10 @@ _CHROMA = (
     (47, 66, 99, 99, 99, 99, 99, 99),
     *((99,) * 8,) * 4,
 )
-# ITU-T T.871: full-range BT.601, chroma without its offset of 128.
-_TO_YCC = (
-    (0.299, 0.587, 0.114),
-    (-0.168735891647856, -0.331264108352144, 0.5),
-    (0.5, -0.418687589158345, -0.081312410841655),
-)
-_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286201022, -0.714136286201022), (1.0, 1.772, 0.0))
 
 
 @dataclass(frozen=True)
-class Jpeg(Operator):
+class Jpeg(ProximalOperator):
     """Compression at a quality of libjpeg's, chroma at half the resolution (4:2:0).
 
     `forward` follows the codec step by step: colour transform, 2×2 means of chroma, 8×8 DCT, quantisation, back, and
@@ -78,9 +73,9 @@ class Jpeg(Operator):
         levels = _straight(255 * x, _eight_bits)
         luma_table, chroma_table = (self._table(base, x) for base in (_LUMA, _CHROMA))
         if x.shape[1] == 1:
-            coded = _code(_pad(levels, 8) - 128, luma_table) + 128
+            coded = _code(pad(levels, 8) - 128, luma_table) + 128
             return _straight(coded[..., :height, :width], _eight_bits) / 255
-        ycc = _mix(_TO_YCC, _pad(levels, 16))
+        ycc = mixed(TO_YCC, pad(levels, 16))
         luma = _straight(_code(_straight(ycc[:, :1], torch.round) - 128, luma_table) + 128, _eight_bits)
         chroma = functional.avg_pool2d(_straight(ycc[:, 1:], torch.round), 2)
         chroma = _straight(chroma, lambda u: _floor(u, 1 / 4, 2 / 4))
@@ -90,7 +85,7 @@ class Jpeg(Operator):
         chroma = functional.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
         chroma = _straight(chroma, lambda u: _floor(u, 8 / 16, 7 / 16))
         together = torch.cat([luma[..., :height, :width], chroma[..., :height, :width]], 1)
-        return _straight(_mix(_TO_RGB, together), _eight_bits) / 255
+        return _straight(mixed(TO_RGB, together), _eight_bits) / 255
 
     def surrogate(self, x: Tensor) -> Tensor:
         """The codec without its rounding: x itself for grey, with chroma at half the resolution for colour.
@@ -101,9 +96,28 @@ class Jpeg(Operator):
         if x.shape[1] == 1:
             return x
         height, width = x.shape[-2:]
-        ycc = _mix(_TO_YCC, _pad(x, 2))
+        ycc = mixed(TO_YCC, pad(x, 2))
         chroma = functional.interpolate(functional.avg_pool2d(ycc[:, 1:], 2), scale_factor=2, mode="bilinear")
-        return _mix(_TO_RGB, torch.cat([ycc[:, :1], chroma], 1))[..., :height, :width]
+        return mixed(TO_RGB, torch.cat([ycc[:, :1], chroma], 1))[..., :height, :width]
+
+    @property
+    def noise_std(self) -> float:
+        """Of its rounding: a step over √12, the mean over the lowest frequencies of luma, where pictures have most."""
+        return float(self._table(_LUMA, torch.zeros(()))[:3, :3].mean()) / (255 * 12**0.5)
+
+    def norm(self, shape: Shape) -> float:
+        """1: luma passes as it is."""
+        return 1.0
+
+    def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
+        """As `ProximalOperator.prox` but for the weights, which are those of the codec's steps: `jpeg_prox`.
+
+        Raises:
+            InputError: the noise has weights of its own.
+        """
+        if weight is not None:
+            raise InputError(f"{self} knows its own rounding and goes with Gaussian noise alone; leave out `--noise`.")
+        return jpeg_prox(v, y, rho, self._table(_LUMA, v), self._table(_CHROMA, v), self.noise_std)
 
     def measure(self, x: Tensor) -> Tensor:
         """What the codec makes of x rounded to 8 bits."""
@@ -142,31 +156,7 @@ class Jpeg(Operator):
 
 def _code(plane: Tensor, table: Tensor) -> Tensor:
     """Quantise the DCT of 8×8 blocks; plane (B, C, H, W) is centred at 0, its sides multiples of 8."""
-    dct = _dct(plane)
-    *outer, height, width = plane.shape
-    blocks = plane.reshape(*outer, height // 8, 8, width // 8, 8).transpose(-2, -3)
-    coefficients = dct @ blocks @ dct.T / table
-    blocks = dct.T @ (_straight(coefficients, torch.round) * table) @ dct
-    return blocks.transpose(-2, -3).reshape(plane.shape)
-
-
-def _dct(like: Tensor) -> Tensor:
-    """The orthonormal DCT-II of 8 values as a matrix: T.81 A.3.3."""
-    k = torch.arange(8, dtype=torch.float64)
-    rows = torch.cos(math.pi / 8 * k[:, None] * (k + 0.5)) / 2
-    rows[0] /= math.sqrt(2)
-    return rows.to(like)
-
-
-def _mix(matrix: tuple[tuple[float, ...], ...], x: Tensor) -> Tensor:
-    """A linear map of the channels."""
-    return torch.einsum("dc,bchw->bdhw", torch.tensor(matrix).to(x), x)
-
-
-def _pad(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column up to a multiple, as libjpeg does."""
-    height, width = x.shape[-2:]
-    return functional.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    return unblocks(_straight(blocks(plane) / table, torch.round) * table, plane.shape)
 
 
 def _eight_bits(levels: Tensor) -> Tensor:

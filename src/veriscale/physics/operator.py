@@ -82,6 +82,11 @@ class Operator(ABC):
         return ()
 
     @property
+    def noise_std(self) -> float:
+        """Standard deviation of what it does to y beyond `forward` without its rounding; noise is at least that."""
+        return 0.0
+
+    @property
     def divisible(self) -> bool:
         """Whether a part of a measurement is that of a part by the same string: holes are elsewhere there."""
         return self.local

@@ -85,6 +85,8 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
         return Splitting([data.noise_std])
     rule = None if mode is None else rule_of(mode, a.selects)
+    if rule is not None and a.noise_std:  # an operator that rounds says how far it can be trusted
+        rule = rule._replace(low=0.0)
     return splitting(data.noise_std, a.norm(shape), a.selects, rule, STEPS // 2 if blind else STEPS)
 
 

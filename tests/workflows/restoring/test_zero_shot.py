@@ -66,7 +66,7 @@ def test_nonlinear_operators_by_gradients(tiny, cat, operator):
     assert all(np.isfinite(p.pixels).all() for p in result.images.values())
 
 
-@pytest.mark.parametrize("operator", ["hdr:gain=2", "nonlinear-blur:seed=0"])
+@pytest.mark.parametrize("operator", NONLINEAR)
 def test_nonlinear_operators_by_their_proximal_maps(tiny, cat, operator):
     y = degrade(cat, operator, 0.02)
     result = restore(y, tiny, operator=operator, noise=0.02, dial=[0, 1])
@@ -109,8 +109,8 @@ def test_what_decides_between_conditional_and_zero_shot(tiny, cat, settings, met
 @pytest.mark.parametrize(
     "wrong, words",
     [
-        ({"operator": "jpeg:quality=40", "anchor": "fast"}, "choose 'paper'"),
-        ({"operator": "jpeg:quality=40", "posterior": "proximal"}, "choose 'dps'"),
+        ({"operator": "inpaint:keep=0.5 + hdr", "anchor": "fast"}, "choose 'paper'"),
+        ({"operator": "inpaint:keep=0.5 + hdr", "posterior": "proximal"}, "choose 'dps'"),
         ({"operator": "inpaint:keep=0.5", "anchor": "mean"}, "'mean' cannot be had"),
         ({"operator": "inpaint:keep=0.5", "posterior": "conditional"}, "'conditional' cannot be had"),
         ({"operator": "inpaint:keep=0.5", "posterior": "covariance", "noise": "poisson:peak=9"}, "Gaussian"),

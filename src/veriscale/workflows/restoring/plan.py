@@ -174,6 +174,8 @@ def make_plan(
     truth = _truth(a, photo)
     estimated = noise is None
     noise = _estimated(a, photo) if noise is None else noise
+    if isinstance(noise, GaussianNoise) and noise.std < a.noise_std:
+        noise = GaussianNoise(float(f"{a.noise_std:.4g}"))
     dials = tuple(sorted(positions(v.dial or "0"))) if v.sigma0 is None else (1.0 if v.sigma0 else 0.0,)
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
