@@ -7,11 +7,15 @@ from veriscale.diffusion.card import Mode
 from veriscale.diffusion.schedule import geometric
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
+from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.operator import Operator, ProximalOperator, Shape
+from veriscale.traversal.start import gap
 
 STEPS = 16  # evaluations of the denoiser
 MASKED = 1.5  # the last level of a mask, in units of its noise
+# Holes are wide from a mean gap of so many pixels on; there a learned denoiser that starts higher drifts.
+WIDE_GAP, WIDE_HIGH = 2.0, 0.2
 
 
 class Rule(NamedTuple):
@@ -85,6 +89,8 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
         return Splitting([data.noise_std])
     rule = None if mode is None else rule_of(mode, a.selects)
+    if rule is not None and isinstance(a, Masked) and a.picture and gap(a, tuple(data.y.shape[1:])) >= WIDE_GAP:
+        rule = rule._replace(high=min(rule.high, WIDE_HIGH))
     if rule is not None and a.noise_std:  # an operator that rounds says how far it can be trusted
         rule = rule._replace(low=0.0)
     return splitting(data.noise_std, a.norm(shape), a.selects, rule, STEPS // 2 if blind else STEPS)

@@ -15,12 +15,14 @@ from veriscale.diffusion.samplers import Denoiser, evaluations
 from veriscale.diffusion.schedule import karras
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
+from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
 from veriscale.physics.operator import Operator, Shape
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal.dial import Dial, best_path
 from veriscale.traversal.dps import dps
+from veriscale.traversal.fill import filled
 from veriscale.traversal.method import Work
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Covariance, Proximal
@@ -215,6 +217,9 @@ def fast_anchor(
     """
     mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
     mean = torch.full((len(data.y), *shape), CENTRE)
+    if isinstance(data.operator, Masked) and data.operator.picture:
+        seen = torch.from_numpy(data.operator.measured(tuple(data.y.shape[1:]))).to(data.y)
+        mean = filled(data.y, seen.reshape(1, 1, *shape[-2:]))
     way = splitting_for(data, shape, mode, prior.blind)
     noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
     return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise)
