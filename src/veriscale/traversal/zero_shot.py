@@ -218,7 +218,7 @@ def fast_anchor(
     mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
     mean = torch.full((len(data.y), *shape), CENTRE)
     if isinstance(data.operator, Masked) and data.operator.picture:
-        seen = torch.from_numpy(data.operator.measured(tuple(data.y.shape[1:]))).to(data.y)
+        seen = torch.tensor(data.operator.measured(tuple(data.y.shape[1:]))).to(data.y)
         mean = filled(data.y, seen.reshape(1, 1, *shape[-2:]))
     way = splitting_for(data, shape, mode, prior.blind)
     noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
