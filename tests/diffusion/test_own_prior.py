@@ -176,6 +176,10 @@ def test_a_denoiser_that_leaves_noise_is_told():
         (plain, {"alphas_bar": [0.1, 0.9]}, "decreasing"),
         (plain, {"alphas_bar": [0.9, 0.0]}, "between 0 and 1"),
         (plain, {"sigmas": (1, 0.1)}, "give the least and the largest"),
+        (plain, {"sigmas": (0.1, float("inf"))}, "give the least and the largest"),
+        (plain, {"stride": 0}, "are pixels"),
+        (plain, {"stride": 1.5}, "are pixels"),
+        (plain, {"radius": -1}, "are pixels"),
         (lambda x, s: x[:, :1], {}, r"\(1, 3, 64, 64\) with \(1, 1, 64, 64\)"),
         (lambda x, s: x[..., ::2], {}, r"with \(1, 3, 64, 32\)"),
         (lambda x, s: None, {}, "with NoneType"),
@@ -245,3 +249,34 @@ def test_sides_that_do_not_fit_are_continued():
     tiled = prior_from(function, channels=1, version="1", stride=16, radius=16)
     UnconditionalDenoiser(tiled, 32)(torch.rand(1, 1, 96, 96), 0.1)
     assert max(seen[-1]) < 96
+
+
+def test_a_halo_of_any_size_goes_with_any_stride():
+    prior = prior_from(plain, channels=1, version="1", stride=16, radius=40)
+    x = torch.rand(1, 1, 96, 160)
+    assert torch.equal(UnconditionalDenoiser(prior, 32)(x, 0.1), UnconditionalDenoiser(prior, 1024)(x, 0.1))
+
+
+def test_levels_beyond_those_it_knows_are_not_asked_for():
+    asked = []
+
+    def function(x, sigma):
+        asked.append(float(sigma[0]))
+        return plain(x, sigma)
+
+    prior = prior_from(function, channels=1, version="1", sigmas=(0.05, 0.3))
+    for sigma in (0.001, 0.1, 2.0):
+        prior.denoise(torch.rand(1, 1, 8, 8), sigma)
+    assert asked[-3:] == pytest.approx([0.05, 0.1, 0.3])
+
+
+def test_a_network_in_training_mode_is_refused():
+    network = torch.nn.Sequential(torch.nn.Dropout())
+    with pytest.raises(InputError, match=r"call its `eval\(\)`"):
+        prior_from(lambda x, s: network(x), channels=1, module=network)
+    prior_from(lambda x, s: network(x), channels=1, module=network.eval())
+
+
+def test_how_pictures_are_cut_is_part_of_its_hash():
+    digests = {prior_from(plain, channels=1, version="1", stride=s).card.tensors_sha256 for s in (1, 16)}
+    assert len(digests) == 2

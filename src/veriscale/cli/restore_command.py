@@ -19,7 +19,7 @@ def restore(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     device: str = "auto",
     format: str | None = None,
-    quality: int | None = None,
+    quality: Annotated[int | None, number("quality", int)] = None,
     strip: Annotated[bool, Parameter(negative="")] = False,
     report: Annotated[bool, Parameter(negative="")] = False,
     skip_existing: Annotated[bool, Parameter(negative="")] = False,

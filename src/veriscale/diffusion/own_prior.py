@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from veriscale.diffusion.adapters import (
     from_epsilon,
@@ -41,6 +42,7 @@ PREDICTS = "x0", "epsilon", "v", "flow"
 SIGMAS = 0.002, 10.0  # noise levels that a network of the variance-exploding kind knows, unless it is said
 SPREAD = 0.25  # of pictures about mid-grey, until it is measured
 PROBE, SIDE = (0.05, 0.5), 64  # noise levels and side of the picture that every new function is tried on
+_RESTLESS = nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd  # their common bases
 FAR = 1.0  # RMS from the truth at which an answer is none
 
 
@@ -91,7 +93,9 @@ class OwnPrior(Prior):
         Raises:
             InputError: a gradient is asked for, and the function gives none; or the answer is not finite.
         """
-        out = self.function(x.to(self.kind), sigma).to(x.dtype)
+        mode = self.mode(0)
+        told = min(max(sigma, mode.sigma_min), mode.sigma_max)  # beyond what it knows the nearest level it does
+        out = self.function(x.to(self.kind), told).to(x.dtype)
         if x.requires_grad and torch.is_grad_enabled() and not out.requires_grad:
             raise InputError(
                 f"Prior {self.card.name!r} gives no gradient; choose `--posterior` proximal, or a denoiser that does."
@@ -167,6 +171,8 @@ def prior_from(
         raise InputError(f"A network that predicts {predicts!r} is unknown; {closest(predicts, PREDICTS)}.")
     if channels not in (1, 3):
         raise InputError(f"A prior is for 1 or 3 channels, not {channels}.")
+    if not isinstance(stride, int) or stride < 1 or not (radius is None or (isinstance(radius, int) and radius >= 0)):
+        raise InputError(f"`stride` {stride!r} and `radius` {radius!r} are pixels: from 1 and from 0 on.")
     schedule = _schedule(alphas_bar, predicts)
     modules = _modules(function, module)
     if not modules and not version:
@@ -174,9 +180,11 @@ def prior_from(
             "The function has no parameters that can be found; give `module`, whose parameters are hashed, or "
             "`version`, a string that names this very denoiser."
         )
+    if any(part.training and isinstance(part, _RESTLESS) for m in modules.values() for part in m.modules()):
+        raise InputError("The network is in training mode, where it answers otherwise every time; call its `eval()`.")
     weights = [p for m in modules.values() for p in m.parameters()]
     name = name or str(getattr(function, "__name__", type(function).__name__))
-    stated = [name, version, channels, list(range), predicts, whole_timesteps, schedule and list(map(float, schedule))]
+    stated = [name, version, channels, list(range), predicts, whole_timesteps, schedule, stride, radius]
     denoise = _adapted(_of_shape(function, channels), predicts, schedule, whole_timesteps)
     symmetric = range == (-1, 1)
     if sigmas is None:
@@ -184,7 +192,7 @@ def prior_from(
         low, high = (s / 2 if symmetric and schedule is not None else s for s in known)
     else:
         low, high = sigmas
-    if not 0 <= low < high:
+    if not 0 <= low < high < math.inf:
         raise InputError(f"Noise levels from {low:g} to {high:g} are none; give the least and the largest it knows.")
     mode = Mode(0, [0.0], [SPREAD], max(low, SIGMAS[0]), high, mask_high=min(0.5, high), high=min(0.9, high))
     network = Network(channels, [], EncoderArguments(), DenoiserArguments())

@@ -1,5 +1,6 @@
 """One operator after another."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -119,6 +120,11 @@ class Composition(Operator):
     def divisible(self) -> bool:
         """Whether every part is."""
         return all(part.divisible for part in self.parts)
+
+    @property
+    def noise_std(self) -> float:
+        """Of all parts, as if the later ones passed it on whole."""
+        return math.hypot(*(part.noise_std for part in self.parts))
 
     @property
     def notes(self) -> tuple[str, ...]:

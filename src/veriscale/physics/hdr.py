@@ -29,6 +29,7 @@ class Clip(ProximalOperator):
     gain: float = 2.0
 
     name: ClassVar[str] = "hdr"
+    dependable: ClassVar[bool] = False  # docs/results/zeroshot.json
 
     def __post_init__(self) -> None:
         if not 0 < self.gain <= 100:

@@ -100,6 +100,8 @@ class Operator(ABC):
 class ProximalOperator(Operator):
     """y = A(x), linear or not, with a proximal map of ½‖A(x) − y‖²."""
 
+    dependable: ClassVar[bool] = True
+    """Whether `fast` and `proximal` are what a restoration takes where nothing else is asked for."""
     selects: ClassVar[bool] = False
     """Whether y holds some coefficients of an orthonormal transform of x as they are, and nothing of the others."""
 

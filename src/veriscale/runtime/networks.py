@@ -242,4 +242,5 @@ def _tiles(prior: Prior, x: Tensor, tile: int) -> Iterator[Tile]:
     if prior.receptive_radius is None:
         return iter(tiles(height, width, max(height, width), 0))
     size = max(prior.stride, tile // prior.stride * prior.stride)
-    return iter(tiles(height, width, size, prior.receptive_radius, prior.stride))
+    halo = -(-prior.receptive_radius // prior.stride) * prior.stride
+    return iter(tiles(height, width, size, halo, prior.stride))

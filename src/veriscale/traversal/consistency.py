@@ -9,7 +9,7 @@ from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.downsample import downsample_interior
 from veriscale.physics.inpaint import Inpaint
-from veriscale.physics.measurement_noise import GaussianNoise
+from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise
 from veriscale.physics.operator import Operator
 
 WHOLE_PIXELS = 1 << 21  # of the truth; above, consistency is that of so many in the middle
@@ -24,11 +24,13 @@ class Verdict:
     Attributes:
         value: ‖Ax̂ − y‖²/(n·s²) of the anchor.
         low, high: the central 95 % on the prior's validation photographs; None where the card has no such number.
+        stated: whether there was noise to be overstated, and not rounding alone.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
+    stated: bool = True
 
     @property
     def alarm(self) -> bool:
@@ -38,7 +40,7 @@ class Verdict:
     @property
     def overstated(self) -> bool:
         """Whether it is far below: less is left than the noise would leave. A little below is no sign of anything."""
-        return self.low is not None and FAR * self.value < self.low
+        return self.stated and self.low is not None and FAR * self.value < self.low
 
     def sentence(self) -> str:
         """One line for a person."""
@@ -100,7 +102,8 @@ def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: 
     kind = family(operator)
     for known in card.consistency:
         if (known.operator, known.anchor) == (kind, anchor):
-            return Verdict(value, *(known.at(noise_std, values) or (None, None)))
+            low, high = known.at(noise_std, values) or (None, None)
+            return Verdict(value, low, high, stated=noise_std > ROUNDING)
     return Verdict(value)
 
 

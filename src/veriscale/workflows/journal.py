@@ -54,7 +54,8 @@ def read_run(path: Path) -> Recorded:
         if isinstance(given, dict) and (unknown := [k for k in given if k not in known]):
             raise msgspec.ValidationError(f"Object contains unknown field `{unknown[0]}` - at `$.arguments`")
         run = msgspec.convert(document, _Run)
-        if empty := [k for k in usual() if run.arguments.get(k, 0) is None]:
+        started = run.arguments.get("sigma0") is not None  # in the place of a dial position
+        if empty := [k for k in usual() if run.arguments.get(k, 0) is None and not (started and k == "dial")]:
             raise msgspec.ValidationError(f"Expected a value, got `null` - at `$.arguments.{empty[0]}`")
         settings = msgspec.convert({**run.arguments, "command": None}, Settings)
     except OSError as error:

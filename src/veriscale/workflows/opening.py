@@ -110,10 +110,10 @@ def load_prior(
     Raises:
         InputError: there is none, its file is not sound, or it is loaded on another device.
     """
-    if is_factory(str(name)):
-        made: Prior = made_by(str(name), Prior)
-        return made
     place = choose_device(device)
+    if isinstance(name, str) and is_factory(name):
+        made: Prior = made_by(name, Prior)
+        return load_prior(made, device)
     if isinstance(name, Prior):
         if device != "auto" and place.type != name.device.type:
             raise InputError(f"The prior is loaded on {name.device}; load it with load_prior(name, {place.type!r}).")

@@ -112,7 +112,7 @@ def test_a_measurement_that_is_not_linear(tiny, skimage_data, output, tmp_path):
     (file,) = write_crops(tmp_path / "one", skimage_data, 1, side=16)
     settings = {"operator": "hdr:gain=2", "dial": 1, "steps": 2, "score": "gradient"}
     made = calibrate(tmp_path / "one", output, prior=tiny, **settings)
-    assert made.binding.restoration.posterior == "proximal"
+    assert made.binding.restoration.posterior == "dps"
     maps = in_use(file, made, tiny, tmp_path, "hdr:gain=2")
     assert_equal_units(made.staircases, [staircase(make_loss("area"), [maps], 1.0)])
 

@@ -53,3 +53,16 @@ def test_a_start_out_of_range_says_how_far_it_goes(tiny, picture, start):
 def test_what_it_does_not_go_with(tiny, picture, settings, words):
     with pytest.raises(InputError, match=words):
         veriscale.restore(picture, tiny, scale=4, sigma0=0.2, **settings)
+
+
+def test_its_run_is_repeated(tiny_file, picture, tmp_path):
+    veriscale.write_photo(veriscale.Photo(picture), tmp_path / "x.png")
+    veriscale.restore_files(tmp_path / "x.png", tmp_path / "a", tiny_file, scale=4, sigma0=0.1)
+    again = veriscale.restore_files([], tmp_path / "b", tiny_file, repeat=tmp_path / "a" / "x_x4.run.json")
+    assert again[0]["sigma_0"] == 0.1
+    assert (tmp_path / "a" / "x_x4.png").read_bytes() == (tmp_path / "b" / "x_x4.png").read_bytes()
+
+
+def test_a_chain_has_none(tiny, picture):
+    with pytest.raises(InputError, match="sigma0"):
+        veriscale.restore(picture, tiny, scale=8, sigma0=0.1)

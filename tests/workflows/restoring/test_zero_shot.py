@@ -12,6 +12,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
+from veriscale.physics.jpeg import Jpeg
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.physics.registry import OPERATORS, parse_operator
 from veriscale.settings import Settings, settled
@@ -69,7 +70,8 @@ def test_nonlinear_operators_by_gradients(tiny, cat, operator):
 @pytest.mark.parametrize("operator", NONLINEAR)
 def test_nonlinear_operators_by_their_proximal_maps(tiny, cat, operator):
     y = degrade(cat, operator, 0.02)
-    result = restore(y, tiny, operator=operator, noise=0.02, dial=[0, 1])
+    asked = {} if "jpeg" in operator else {"anchor": "fast", "posterior": "proximal"}
+    result = restore(y, tiny, operator=operator, noise=0.02, dial=[0, 1], **asked)
     assert (result.run["anchor"], result.run["posterior"]) == ("fast", "proximal")
     assert all(np.isfinite(p.pixels).all() for p in result.images.values())
 
@@ -294,3 +296,12 @@ def test_covariance_works_with_the_shipped_prior(skimage_data):
         for p in ("covariance", "proximal")
     ]
     assert errors[0] < 1.1 * errors[1] < 0.01
+
+
+@pytest.mark.parametrize("operator", ["jpeg:quality=10", "downsample:factor=2 + jpeg:quality=10"])
+def test_the_rounding_of_a_codec_is_assumed_and_not_stated(tiny, cat, operator):
+    """What is stated is what a certificate binds and a degradation adds."""
+    y = degrade(cat, operator)
+    run = plan_of(tiny, y, Settings(operator=operator)).facts()
+    assert run["noise"] == "gaussian:0"
+    assert run["noise_std"] == pytest.approx(Jpeg(10).noise_std)

@@ -23,7 +23,7 @@ from veriscale.workflows.restoring.restorer import Prepared
 Step = Callable[[Photo, int, bool], Prepared]
 """(picture, scale, whether it is the measurement itself) -> the picture, prepared at a scale that the encoder knows."""
 
-_OF_ONE_STEP = ("samples", "anchor", "posterior", "preset", "consistent", "certificate")
+_OF_ONE_STEP = ("sigma0", "samples", "anchor", "posterior", "preset", "consistent", "certificate")
 
 
 def scales_to(scale: float, known: Sequence[int]) -> tuple[int, ...]:

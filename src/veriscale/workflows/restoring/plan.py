@@ -44,8 +44,8 @@ class Plan:
         operator: what made the measurement, bound to its grid.
         operator_string: its string.
         scale: its factor, where it is plain downsampling by an integer.
-        noise: its noise, as given or estimated.
-        noise_string: its string.
+        noise: its noise, as given or estimated, and at least what the operator's own rounding makes.
+        noise_string: as it was given or estimated.
         noise_std: s, its standard deviation.
         method: how the prior restores it.
         why: a phrase that says what decided that.
@@ -174,8 +174,6 @@ def make_plan(
     truth = _truth(a, photo)
     estimated = noise is None
     noise = _estimated(a, photo) if noise is None else noise
-    if isinstance(noise, GaussianNoise) and noise.std < a.noise_std:
-        noise = GaussianNoise(float(f"{a.noise_std:.4g}"))
     dials = tuple(sorted(positions(v.dial or "0"))) if v.sigma0 is None else (1.0 if v.sigma0 else 0.0,)
     _check_values(v)
     if v.consistent and not isinstance(a, LinearOperator):
@@ -184,6 +182,9 @@ def make_plan(
     scale, why = _by_encoder(prior, a, factor, noise, v, estimated)
     if scale and estimated and isinstance(noise, GaussianNoise):
         noise = GaussianNoise(min(noise.std, prior.mode(scale).noise_std[-1]))
+    stated = str(noise)
+    if isinstance(noise, GaussianNoise):
+        noise = GaussianNoise(max(noise.std, a.noise_std))
     noise_std = noise.std if isinstance(noise, GaussianNoise) else _typical_std(a, photo, noise)
     method: Method
     if v.ensemble:
@@ -201,7 +202,7 @@ def make_plan(
         operator_string=str(a),
         scale=factor,
         noise=noise,
-        noise_string=str(noise),
+        noise_string=stated,
         noise_std=noise_std,
         method=method,
         why=why,
@@ -377,10 +378,11 @@ def _refuse_conditional(v: Settings, reason: str) -> None:
 
 def _zero_shot(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
     known, preset = isinstance(operator, ProximalOperator), find_preset(v.preset)
-    anchor = v.anchor or ("paper" if v.preset or not known else "fast")
+    usual = isinstance(operator, ProximalOperator) and operator.dependable
+    anchor = v.anchor or ("paper" if v.preset or not usual else "fast")
     if anchor == "fast" and not known:
         raise InputError(f"Anchor 'fast' needs a proximal map, and {operator} has none; choose 'paper'.")
-    posterior = v.posterior or ("dps" if v.preset or not known else "proximal")
+    posterior = v.posterior or ("dps" if v.preset or not usual else "proximal")
     if posterior == "proximal" and not known:
         raise InputError(f"Posterior 'proximal' needs a proximal map, and {operator} has none; choose 'dps'.")
     if posterior == "covariance" and not isinstance(operator, LinearOperator):
