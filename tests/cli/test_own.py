@@ -62,6 +62,13 @@ def test_dial_draws_report_and_run(module, picture, tmp_path):
     assert "own:name=smear" in report_html(result, "x")
 
 
+def test_files_take_an_operator_as_an_object(module, picture, tmp_path):
+    operator = library.operator_from(lambda x: (x + x.roll(1, -1)) / 2, name="pair", version="1")
+    prior = library.load_prior("my_own:prior")
+    (run,) = library.restore_files(picture, tmp_path / "out", prior, operator=operator)
+    assert run["operator"] == "own:name=pair,version=1"
+
+
 def test_a_factor_goes_without_an_encoder(module, picture):
     prior = library.load_prior("my_own:prior")
     assert library.restore(picture, prior, scale=2).image.pixels.shape == (64, 80, 3)

@@ -18,6 +18,7 @@ from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits, unread
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_quality
+from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, takes_asked
 from veriscale.traversal.method import Tell
@@ -351,6 +352,9 @@ def restore_files(
         force=force,
         skip_existing=skip_existing,
     )
+    operator = asked.get("operator")
+    if isinstance(operator, Operator) and isinstance(batch.restorer, PriorRestorer):
+        batch = replace(batch, restorer=replace(batch.restorer, operator=operator))
     return list(batch.run_all(jobs, lambda failure: say(str(failure)), progress))
 
 
