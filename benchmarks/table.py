@@ -23,6 +23,7 @@ PARTS = {
     "photo": "Photographs the encoder knows",
     "zeroshot": "Any other measurement",
     "trust": "What can be trusted",
+    "door": "A denoiser or an operator of one's own",
     "input": "Picture files, in and out",
     "house": "The code itself, before and after its restructuring",
     "": "Laws, oracles and time",
