@@ -127,8 +127,8 @@ def main() -> None:
         f"Wrapped: a centre crop of {SIDE}² of a validation photograph, float32, s = {NOISE}, 50 % of the pixels and "
         "box ×4, with the levels and trust of `photo`'s own card, ending at the lowest level that the wrapping knows; "
         "DDPM's linear schedule of 1,000 timesteps, asked between whole ones. Gaussian: "
-        f"{GAUSSIAN_SIDE}² pixels as in oracle_anchor.json, {PICTURES} measurements, through `restore`, float32, stated "
-        "defaults: the worst relative error. The card is measured on 20 photographs."
+        f"{GAUSSIAN_SIDE}² pixels as in oracle_anchor.json, {PICTURES} measurements, through `restore`, float32, "
+        "stated defaults: the worst relative error. The card is measured on 20 photographs."
     )
     print(write_results("door_denoiser", rows, notes, time.perf_counter() - begun))
 
