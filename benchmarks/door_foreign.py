@@ -182,8 +182,8 @@ def main() -> None:
         "measured on 8 other pictures of that set by `measure_prior`. Total variation and the authors' sampler "
         "(Kadkhodaie, Simoncelli 2021, algorithm 2, A⁺A for the projector) have their settings chosen for each "
         f"network, task and noise on {TUNING} crops of {TUNING_SIDE}² of those, by going up and down from a start "
-        f"until nothing gains (the authors' step and share are at most 1); at most {MOST} evaluations. Both networks are blind: `fast` shows them noise of the "
-        "level it is at and its negative, at 8 levels. faces_gray was trained on faces alone."
+        f"until nothing gains (the authors' step and share are at most 1); at most {MOST} evaluations. "
+        "Both networks are blind: `fast` shows them noise of the level it is at and its negative, at 8 levels. faces_gray was trained on faces alone."
     )
     print(write_results("door_foreign", rows, notes, time.monotonic() - begun))
 

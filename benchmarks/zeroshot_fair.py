@@ -32,7 +32,7 @@ FIRST: dict[str, tuple[Settings, Settings]] = {
     "dps": ({"zeta": 2.0, "start": 2.0}, {"zeta": 2, "start": 2}),
     "diffpir": ({"scale": 0.5, "zeta": 0.25, "start": 2.0}, {"scale": 2, "zeta": 2, "start": 2}),
 }
-# Others are free. The prior knows levels up to 10; beyond 1 a step overshoots and noise taken is put back with interest.
+# Others are free. The prior knows levels up to 10; beyond 1 a step overshoots.
 RANGES = {"start": (0.125, 8.0), "zeta": (1e-3, 64.0), "step": (1e-3, 1.0), "inject": (1e-3, 1.0)}
 
 

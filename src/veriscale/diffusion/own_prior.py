@@ -98,7 +98,8 @@ class OwnPrior(Prior):
         out = self.function(x.to(self.kind), told).to(x.dtype)
         if x.requires_grad and torch.is_grad_enabled() and not out.requires_grad:
             raise InputError(
-                f"Prior {self.card.name!r} gives no gradient; choose `--posterior` proximal, or a denoiser that does."
+                f"Prior {self.card.name!r} gives no gradient; choose `--anchor` fast and `--posterior` proximal, "
+                "or a denoiser that does."
             )
         if not bool(torch.isfinite(out).all()):
             raise InputError(f"Prior {self.card.name!r} answers noise {sigma:.3g} with values that are not finite.")

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from veriscale.errors import InputError
 from veriscale.physics.inpaint import Inpaint
-from veriscale.physics.operator import LinearOperator, Operator, Shape
+from veriscale.physics.jpeg import Jpeg
+from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape
 from veriscale.physics.spectral_norm import spectral_norm
 
 _NOTHING = 1e-12  # relative to the largest value of a random picture's measurement: rounding
@@ -166,6 +167,36 @@ class LinearComposition(Composition, LinearOperator):
         return None if bool(reached.all()) else reached
 
 
+@dataclass(frozen=True)
+class Compressed(Composition, ProximalOperator):
+    """`A + jpeg`: to the proximal map the codec is noise, of its `noise_std`, on y = A(x)."""
+
+    if not TYPE_CHECKING:
+
+        @property
+        def dependable(self) -> bool:
+            """As A."""
+            return self.before.dependable
+
+    @property
+    def before(self) -> ProximalOperator:
+        """A."""
+        before = compose(self.parts[:-1])
+        assert isinstance(before, ProximalOperator)
+        return before
+
+    def norm(self, shape: Shape) -> float:
+        """That of A."""
+        return self.before.norm(shape)
+
+    def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
+        """Of the codec's coefficients after A where that is linear, or else that of A."""
+        jpeg, before = self.parts[-1], self.before
+        if isinstance(before, LinearOperator) and isinstance(jpeg, Jpeg):
+            return jpeg.prox_after(before, v, y, rho, weight)
+        return before.prox(v, y, rho, weight)
+
+
 def compose(parts: Sequence[Operator]) -> Operator:
     """The operator that applies `parts` in turn; linear when all of them are.
 
@@ -180,8 +211,10 @@ def compose(parts: Sequence[Operator]) -> Operator:
             raise InputError(f"'{part}' does not give a picture, so that no operator can follow it; put it last.")
     if len(flat) == 1:
         return flat[0]
-    linear = tuple(part for part in flat if isinstance(part, LinearOperator))
-    return LinearComposition(linear) if len(linear) == len(flat) else Composition(tuple(flat))
+    if all(isinstance(part, LinearOperator) for part in flat):
+        return LinearComposition(tuple(part for part in flat if isinstance(part, LinearOperator)))
+    compressed = isinstance(flat[-1], Jpeg) and isinstance(compose(flat[:-1]), ProximalOperator)
+    return (Compressed if compressed else Composition)(tuple(flat))
 
 
 def _within(error: InputError) -> str:

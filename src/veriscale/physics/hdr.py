@@ -29,7 +29,7 @@ class Clip(ProximalOperator):
     gain: float = 2.0
 
     name: ClassVar[str] = "hdr"
-    dependable: ClassVar[bool] = False  # docs/results/zeroshot.json
+    dependable: ClassVar[bool] = False  # at the limit, where most is left open
 
     def __post_init__(self) -> None:
         if not 0 < self.gain <= 100:
@@ -45,10 +45,16 @@ class Clip(ProximalOperator):
 
     def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
         """As `ProximalOperator.prox`, exact: where y is at an end and v beyond it, v itself."""
-        w = 1.0 if weight is None else weight
-        pulled = v + w * self.gain * (y.clamp(0, 1) - self.gain * (v - 0.5) - 0.5) / (w * self.gain**2 + rho)
-        seen = self.gain * (v - 0.5) + 0.5
-        return torch.where(((y >= 1) & (seen >= 1)) | ((y <= 0) & (seen <= 0)), v, pulled)
+        w, half = 1.0 if weight is None else weight, 0.5 / self.gain
+        low, high = 0.5 - half, 0.5 + half  # of what is not clipped
+
+        def cost(x: Tensor) -> Tensor:
+            return w * (self.forward(x) - y).square() + rho * (x - v).square()
+
+        inside = (v + w * self.gain * (y - self.gain * (v - 0.5) - 0.5) / (w * self.gain**2 + rho)).clamp(low, high)
+        ways = torch.stack([inside, v.clamp(min=high), v.clamp(max=low)])
+        best = torch.stack([cost(x) for x in ways]).argmin(0, keepdim=True)
+        return ways.gather(0, best)[0]
 
     def __str__(self) -> str:
         return f"{self.name}:gain={shortest(self.gain)}"

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from veriscale.errors import InputError
 from veriscale.physics.jpeg_blocks import TO_RGB, TO_YCC, blocks, mixed, pad, unblocks
-from veriscale.physics.jpeg_prox import jpeg_prox
-from veriscale.physics.operator import ProximalOperator, Shape
+from veriscale.physics.jpeg_prox import compressed_prox, jpeg_prox
+from veriscale.physics.operator import LinearOperator, ProximalOperator, Shape
 
 _LARGEST = 65_500  # libjpeg's limit for a side
 
@@ -115,9 +115,15 @@ class Jpeg(ProximalOperator):
         Raises:
             InputError: the noise has weights of its own.
         """
-        if weight is not None:
-            raise InputError(f"{self} knows its own rounding and goes with Gaussian noise alone; leave out `--noise`.")
+        self._own_weights(weight)
         return jpeg_prox(v, y, rho, self._table(_LUMA, v), self._table(_CHROMA, v), self.noise_std)
+
+    def prox_after(
+        self, before: LinearOperator, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None
+    ) -> Tensor:
+        """As `prox`, of y = jpeg(Ax) with A `before`."""
+        self._own_weights(weight)
+        return compressed_prox(v, y, rho, self._table(_LUMA, v), self._table(_CHROMA, v), self.noise_std, before)
 
     def measure(self, x: Tensor) -> Tensor:
         """What the codec makes of x rounded to 8 bits."""
@@ -140,6 +146,10 @@ class Jpeg(ProximalOperator):
 
     def __str__(self) -> str:
         return f"{self.name}:quality={self.quality}"
+
+    def _own_weights(self, weight: Tensor | None) -> None:
+        if weight is not None:
+            raise InputError(f"{self} knows its own rounding and goes with Gaussian noise alone; leave out `--noise`.")
 
     def _table(self, base: tuple[tuple[int, ...], ...], like: Tensor) -> Tensor:
         # jpeg_quality_scaling and jpeg_add_quant_table, in integers as there

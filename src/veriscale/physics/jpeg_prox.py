@@ -1,4 +1,6 @@
-"""The proximal map of JPEG: every coefficient lies in its step, so its error has the variance of a step, q²/12."""
+"""Proximal maps of JPEG, alone and after an operator: a coefficient's error has the variance of its step, q²/12."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -6,6 +8,7 @@ from torch.nn import functional
 
 from veriscale.physics.conjugate_gradient import conjugate_gradient
 from veriscale.physics.jpeg_blocks import TO_RGB, TO_YCC, blocks, mixed, pad, unblocks
+from veriscale.physics.operator import LinearOperator
 
 TOLERANCE = 1e-3  # of the conjugate gradients; five iterations
 _OFFSET = 128 / 255  # of luma before its transform
@@ -70,6 +73,39 @@ def jpeg_prox(v: Tensor, y: Tensor, rho: float, luma: Tensor, chroma: Tensor, st
     a, b = coefficients(v)
     x = v + conjugate_gradient(gram, transposed(w * (held - a), wc * (held_chroma - b)), near_inverse, TOLERANCE)
     return x[..., :height, :width]
+
+
+def compressed_prox(
+    v: Tensor, y: Tensor, rho: float, luma: Tensor, chroma: Tensor, std: float, before: LinearOperator
+) -> Tensor:
+    """As `jpeg_prox` of what `before` makes of x: argmin over x of ½Σ (12·std²/q²)·(c(Ax) − c(y))² + ½ρ‖x − v‖²."""
+    size = 8 if y.shape[1] == 1 else 16
+    steps = (luma / 255,) if y.shape[1] == 1 else (luma / 255, chroma / 255)
+    y = pad(y, size)
+    ycc = y if y.shape[1] == 1 else mixed(TO_YCC, y)
+    held = [(blocks(ycc[:, :1] - _OFFSET) / steps[0]).round() * steps[0] + blocks(torch.full_like(ycc[:, :1], _OFFSET))]
+    if len(steps) == 2:
+        held.append((blocks(_coarse(ycc[:, 1:])) / steps[1]).round() * steps[1])
+
+    def scaled(parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat([(12**0.5 * std / q * c).flatten(1) for q, c in zip(steps, parts, strict=True)], 1)
+
+    def seen(x: Tensor) -> Tensor:
+        """(B, N): coefficients in units of their own error, times std."""
+        z = pad(before.forward(x), size)
+        if z.shape[1] == 1:
+            return scaled([blocks(z)])
+        z = mixed(TO_YCC, z)
+        return scaled([blocks(z[:, :1]), blocks(functional.avg_pool2d(z[:, 1:], 2))])
+
+    image, pull = torch.func.vjp(seen, v)[:2]
+    one = torch.ones((), dtype=v.dtype)
+    return v + conjugate_gradient(
+        lambda u: pull(seen(u))[0] + rho * u,
+        pull(scaled(held) - image)[0],
+        lambda r: before.precondition(r, rho, one),
+        TOLERANCE,
+    )
 
 
 def _coarse(chroma: Tensor) -> Tensor:

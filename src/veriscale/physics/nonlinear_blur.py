@@ -37,7 +37,6 @@ class NonlinearBlur(ProximalOperator):
     seed: int = 0
 
     name: ClassVar[str] = "nonlinear-blur"
-    dependable: ClassVar[bool] = False  # docs/results/zeroshot.json
 
     def __post_init__(self) -> None:
         if self.seed < 0:

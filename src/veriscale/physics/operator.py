@@ -101,7 +101,7 @@ class ProximalOperator(Operator):
     """y = A(x), linear or not, with a proximal map of ½‖A(x) − y‖²."""
 
     dependable: ClassVar[bool] = True
-    """Whether `fast` and `proximal` are what a restoration takes where nothing else is asked for."""
+    """Whether the most probable picture is near the mean: else the anchor is a mean of draws, by `dps`."""
     selects: ClassVar[bool] = False
     """Whether y holds some coefficients of an orthonormal transform of x as they are, and nothing of the others."""
 

@@ -33,6 +33,7 @@ from veriscale.traversal.start import PILOTS, full_level, pilot_starts
 
 # Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
 SAMPLER, STEPS = "dpm-solver++", 20
+MEAN_OF = 4
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ZeroShot:
         prior: on its device.
         operator, noise: of the measurement; the operator bound to its grid.
         shape: of the measurement, (C, H, W).
-        anchor: "fast" or "paper".
+        anchor: "fast", "paper", or "draws": the mean of `MEAN_OF` draws by `dps` from `fast`.
         posterior: "proximal", "dps" or "covariance".
         knobs: settings of `paper` and `dps`.
         sampler, steps: of the second stage.
@@ -83,7 +84,8 @@ class ZeroShot:
         """Evaluations of the denoiser in the first stage."""
         if self.anchor == "paper":
             return self.knobs.iterations
-        return splitting_evaluations(self.operator, self.noise, self.operator.truth_shape(self.shape))
+        fast = splitting_evaluations(self.operator, self.noise, self.operator.truth_shape(self.shape))
+        return fast + MEAN_OF * self.knobs.steps if self.anchor == "draws" else fast
 
     @property
     def evaluations(self) -> int:
@@ -98,7 +100,7 @@ class ZeroShot:
     @property
     def settings(self) -> dict[str, Any]:
         """The knobs, where the first stage reads them."""
-        return asdict(self.knobs) if self.anchor == "paper" else {}
+        return {} if self.anchor == "fast" else asdict(self.knobs)
 
     def check_dial(self) -> None:
         """Every position can be reached."""
@@ -131,13 +133,9 @@ class ZeroShotProblem:
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         """Draws from `start`, (B, C, H, W), one per field."""
         method, mode = self.method, self.mode
-        data = DataTerm(self.data.operator, self.data.y.expand(len(fields), *self.data.y.shape[1:]), self.data.noise)
         if method.posterior == "dps":
-            x = renoised(self.anchor, start, fields)
-            sigmas = karras(start, min(mode.sigma_min, start / 2), method.steps)
-            shape = self.anchor.shape[-3:]
-            noise = partial(unit_noise, fields, "dps", shape=shape)
-            return dps(self._pullback, data, x, sigmas, method.knobs.zeta, noise)
+            return self._dps(renoised(self.anchor, start, fields), fields, start, method.steps, "dps")
+        data = self._data(len(fields))
         if method.posterior == "covariance":
             posterior: Callable[[Tensor, float], Tensor] = Covariance(self._pullback, data)
         else:
@@ -167,8 +165,9 @@ class ZeroShotProblem:
     def _anchor(self, noise: Callable[[], NoiseField]) -> anchors.Anchor:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
-        if method.anchor == "fast":
-            return fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell)
+        if method.anchor in ("fast", "draws"):
+            found = fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell)
+            return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))
         preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
         shape = tuple(data.start().shape[1:])
@@ -182,6 +181,24 @@ class ZeroShotProblem:
             noise=partial(unit_noise, [(noise(), 0)], "anchor", shape=shape),
             tell=tell,
         )
+
+    def _mean(self, fast: Tensor, field: NoiseField) -> Tensor:
+        """Of draws, one after the other."""
+        method = self.method
+        start = min(full_level(method.operator, method.shape, "dps"), self.mode.sigma_max)
+        total = torch.zeros_like(fast)
+        for k in range(MEAN_OF):
+            x = fast + start * unit_noise([(field, k)], "anchor", method.knobs.steps, fast.shape[-3:])
+            total += self._dps(x, [(field, k)], start, method.knobs.steps, "anchor")
+        return total / MEAN_OF
+
+    def _dps(self, x: Tensor, fields: Sequence[tuple[NoiseField, int]], start: float, steps: int, stage: str) -> Tensor:
+        sigmas = karras(start, min(self.mode.sigma_min, start / 2), steps)
+        noise = partial(unit_noise, fields, stage, shape=x.shape[-3:])
+        return dps(self._pullback, self._data(len(fields)), x, sigmas, self.method.knobs.zeta, noise)
+
+    def _data(self, copies: int) -> DataTerm:
+        return DataTerm(self.data.operator, self.data.y.expand(copies, *self.data.y.shape[1:]), self.data.noise)
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         out = self.network(x, sigma)

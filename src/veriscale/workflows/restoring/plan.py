@@ -27,7 +27,7 @@ from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.trust.scores.registry import check_score
 from veriscale.trust.scores.score import Score
 
-ANCHORS = ("mean", "fast", "paper")
+ANCHORS = ("mean", "fast", "draws", "paper")
 POSTERIORS = ("conditional", "proximal", "dps", "covariance")
 NOISELESS = GaussianNoise(0.0)
 SMALLEST = 8  # measurement pixels a side
@@ -135,7 +135,7 @@ class Plan:
     @property
     def tile_memory(self) -> int:
         """Bytes for the networks and the activations of a tile, at most."""
-        graph = self.method.gradient and self.chains > 0
+        graph = (self.method.gradient and self.chains > 0) or self.method.anchor == "draws"
         return GRADIENT_BYTES * min(TILE**2, self.shape[0] * self.shape[1]) if graph else TILE_BYTES
 
     def memory(self, channels: int) -> int:
@@ -379,9 +379,9 @@ def _refuse_conditional(v: Settings, reason: str) -> None:
 def _zero_shot(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
     known, preset = isinstance(operator, ProximalOperator), find_preset(v.preset)
     usual = isinstance(operator, ProximalOperator) and operator.dependable
-    anchor = v.anchor or ("paper" if v.preset or not usual else "fast")
-    if anchor == "fast" and not known:
-        raise InputError(f"Anchor 'fast' needs a proximal map, and {operator} has none; choose 'paper'.")
+    anchor = v.anchor or ("paper" if v.preset or not known else "fast" if usual else "draws")
+    if anchor in ("fast", "draws") and not known:
+        raise InputError(f"Anchor {anchor!r} needs a proximal map, and {operator} has none; choose 'paper'.")
     posterior = v.posterior or ("dps" if v.preset or not usual else "proximal")
     if posterior == "proximal" and not known:
         raise InputError(f"Posterior 'proximal' needs a proximal map, and {operator} has none; choose 'dps'.")
