@@ -1,12 +1,16 @@
 """Somebody's own denoiser: the same prior in every parametrisation, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from tests.traversal.problem import OPERATORS, SIDE, coloured_of, measured, posteriors, relative
 
 from veriscale.diffusion.adapters import ddpm_linear, sigmas_of, timestep_of
-from veriscale.diffusion.own_prior import Measured, prior_from, with_card
+from veriscale.diffusion.card import Consistency
+from veriscale.diffusion.own_card import Measured
+from veriscale.diffusion.own_prior import prior_from, with_card
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.runtime.networks import UnconditionalDenoiser
@@ -177,9 +181,36 @@ def test_a_denoiser_that_leaves_noise_is_told():
         (plain, {"alphas_bar": [0.9, 0.0]}, "between 0 and 1"),
         (plain, {"sigmas": (1, 0.1)}, "give the least and the largest"),
         (plain, {"sigmas": (0.1, float("inf"))}, "give the least and the largest"),
-        (plain, {"stride": 0}, "are pixels"),
-        (plain, {"stride": 1.5}, "are pixels"),
-        (plain, {"radius": -1}, "are pixels"),
+        (plain, {"sigmas": 3}, "`sigmas` 3 are no noise levels"),
+        (plain, {"sigmas": "01"}, "`sigmas` '01' are no noise levels"),
+        (plain, {"sigmas": (float("nan"), 1)}, "give the least and the largest"),
+        (plain, {"sigmas": (0.1, 0.5, 1)}, "give the least and the largest"),
+        (plain, {"stride": 0}, "`stride` 0 is no number of pixels"),
+        (plain, {"stride": 1.5}, "`stride` 1.5 is no"),
+        (plain, {"stride": 10**6}, "from 1 to 1024"),
+        (plain, {"radius": -1}, "`radius` -1 is no number of pixels from 0 on"),
+        (plain, {"radius": "8"}, "`radius` '8' is no"),
+        (plain, {"channels": "3"}, "1 or 3 channels, not '3'"),
+        (plain, {"channels": 2.5}, "1 or 3 channels, not 2.5"),
+        (plain, {"channels": True}, "1 or 3 channels, not True"),
+        (plain, {"channels": 0}, "1 or 3 channels, not 0"),
+        (plain, {"range": 1}, "range 1 is unknown"),
+        (plain, {"range": np.zeros((2, 2))}, "is unknown; known"),
+        (plain, {"range": (-1, 1, 1)}, "is unknown"),
+        (plain, {"predicts": None}, "predicts None is unknown"),
+        (plain, {"predicts": ["x0"]}, r"predicts \['x0'\] is unknown"),
+        (plain, {"alphas_bar": "abc"}, "not 'abc'"),
+        (plain, {"alphas_bar": [0.9, None]}, r"not \[0.9, None\]"),
+        (plain, {"alphas_bar": [[0.9], [0.1]]}, r"these, \(2, 1\), are none"),
+        (plain, {"alphas_bar": [0.9, float("nan"), 0.1]}, "one row of decreasing"),
+        (plain, {"alphas_bar": 0.5}, "one row of decreasing"),
+        (plain, {"whole_timesteps": "no"}, "True or False, not 'no'"),
+        (plain, {"name": 2}, "`name` is a line of text, not 2"),
+        (plain, {"name": "two\nlines"}, "`name` is a line of text"),
+        (plain, {"version": 1}, "`version` is a line of text, not 1"),
+        (plain, {"module": "net"}, "`module` is a torch.nn.Module, not 'net'"),
+        (plain, {"card": 7}, "Card 7 cannot be used"),
+        ("denoise", {}, "is a function .* not 'denoise'"),
         (lambda x, s: x[:, :1], {}, r"\(1, 3, 64, 64\) with \(1, 1, 64, 64\)"),
         (lambda x, s: x[..., ::2], {}, r"with \(1, 3, 64, 32\)"),
         (lambda x, s: None, {}, "with NoneType"),
@@ -191,6 +222,19 @@ def test_a_denoiser_that_leaves_noise_is_told():
 def test_bad_denoisers(function, stated, words):
     with pytest.raises(InputError, match=words):
         prior_from(function, **{"channels": 3, "version": "1", **stated})
+
+
+def test_numbers_of_numpy_and_lists_are_as_good():
+    given = {"channels": np.int64(3), "stride": np.int64(2), "range": np.array([-1.0, 1.0]), "sigmas": [0.01, 1]}
+    usual = {"channels": 3, "stride": 2, "range": (-1, 1), "sigmas": (0.01, 1)}
+    one, two = (prior_from(plain, version="1", **stated) for stated in (given, usual))
+    assert one.card == two.card
+
+
+def test_a_schedule_s_highest_level_can_be_asked_for():
+    network = as_network("epsilon", True)
+    prior = prior_from(network, channels=3, range=(-1, 1), predicts="epsilon", alphas_bar=SCHEDULE, version="1")
+    assert prior.denoise(torch.rand(1, 3, 8, 8), prior.mode(0).sigma_max).shape == (1, 3, 8, 8)
 
 
 def test_a_function_that_fails_says_what_it_was_given():
@@ -227,6 +271,63 @@ def test_a_card_of_another_denoiser_is_refused(tmp_path):
         with_card(prior, path)
     with pytest.raises(InputError, match="cannot be used"):
         with_card(prior, tmp_path / "none.json")
+
+
+def full_card(prior):
+    """What `measure_prior` writes, as JSON has it."""
+    import msgspec
+
+    mode = msgspec.structs.replace(prior.mode(0), sigma=[0.01, 1.0], variance=[[0.0001, 0.05]])
+    usual = Consistency("blur", "fast", [0.0, 0.1], [0.5, 0.6], [1.5, 1.4], 100)
+    return msgspec.to_builtins(Measured(prior.card.tensors_sha256, mode, [usual], tiny_data()))
+
+
+@pytest.mark.parametrize(
+    "where, value, words",
+    [
+        ("mode trust", -1, "trust is -1, and a number above 0"),
+        ("mode high", 0, "high is 0, and a number above 0"),
+        ("mode mask_low", -0.1, "mask_low is -0.1, and a number from 0 on"),
+        ("mode trust", "high", "Expected `float`, got `str`"),
+        ("mode sigma_data", [0.2, 0.3], "one sigma_data"),
+        ("mode sigma_data", [-0.2], "sigma_data is -0.2"),
+        ("mode scale", 4, "not the unconditional one"),
+        ("mode path", "straight", "path is 'straight'; known: renoise, interpolate"),
+        ("mode sigma", [1.0, 0.1], "that increase"),
+        ("mode sigma", [0.1], "one row of 1 numbers"),
+        ("mode variance", [[0.1, -1]], "variance numbers above 0"),
+        ("mode variance", [], "one row of 2 numbers"),
+        ("mode sigma_max", 3, "measured with noise levels from 0.002 to 3, and these are 0.002 to 10"),
+        ("mode better", 1, "unknown field `better`"),
+        ("trusted", 1, "unknown field `trusted`"),
+        ("consistency 0 low", [0.5], "as many low and high as noise_std"),
+        ("consistency 0 low", [0.5, 2], "between a low and a high"),
+        ("consistency 0 noise_std", [0.1, 0.1], "from 0 on that increase"),
+        ("consistency 0 values", 0, "at least one of `values`"),
+        ("pictures files", "many", "Expected `int`, got `str`"),
+    ],
+)
+def test_a_card_with_odd_numbers_is_refused(tmp_path, where, value, words):
+    prior = prior_from(plain, channels=3, version="1")
+    facts, path = full_card(prior), tmp_path / "card.json"
+    path.write_text(json.dumps(facts))
+    with_card(prior, path)
+    *inside, last = where.split()
+    part = facts
+    for key in inside:
+        part = part[int(key) if key.isdigit() else key]
+    part[last] = value
+    path.write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=words):
+        with_card(prior, path)
+
+
+@pytest.mark.parametrize("text", ["[" * 9999, '{"prior": NaN}', '{"prior": 1e999}', "\udcff"])
+def test_a_card_that_is_no_json_is_refused(tmp_path, text):
+    path = tmp_path / "card.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match="cannot be used"):
+        with_card(prior_from(plain, channels=3, version="1"), path)
 
 
 def tiny_data():

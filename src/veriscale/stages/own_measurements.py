@@ -8,7 +8,8 @@ import msgspec
 import torch
 
 from veriscale.diffusion.encoder import CENTRE
-from veriscale.diffusion.own_prior import Measured, OwnPrior, measured
+from veriscale.diffusion.own_card import Measured
+from veriscale.diffusion.own_prior import OwnPrior, measured
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.stages.anchor_rule import measure_anchor_rule

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from veriscale.diffusion.card import PATHS
 from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.diffusion.samplers import sampler
 from veriscale.errors import InputError, closest
@@ -20,7 +21,7 @@ from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
 from veriscale.traversal import renoise, zero_shot
 from veriscale.traversal.conditional import Conditional
-from veriscale.traversal.dial import PATHS, check_sigma_0
+from veriscale.traversal.dial import check_sigma_0
 from veriscale.traversal.method import Method, Work
 from veriscale.traversal.presets import find_preset
 from veriscale.traversal.zero_shot import ZeroShot
