@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import veriscale as library
 from veriscale.errors import InputError
@@ -60,6 +61,33 @@ def test_dial_draws_report_and_run(module, picture, tmp_path):
     from veriscale.workflows.restoring.reporting import report_html
 
     assert "own:name=smear" in report_html(result, "x")
+
+
+def test_a_network_that_was_trained_on_is_refused(picture, tmp_path):
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x, sigma):
+            return 0.5 + (x - 0.5) * self.gain / (1 + 16 * sigma.view(-1, 1, 1, 1) ** 2)
+
+    network = Scaled()
+    prior = library.prior_from(network, channels=3)
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
+    library.restore(picture, prior, **asked)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    network(torch.rand(1, 3, 8, 8), torch.ones(1)).sum().backward()
+    optimizer.step()
+    calls = (
+        lambda: library.restore(picture, prior, **asked),
+        lambda: library.calibrate(tmp_path, tmp_path / "c.json", prior=prior, score="gradient", tau=0.05, **asked),
+        lambda: library.measure_prior(prior, tmp_path, tmp_path / "card.json"),
+        lambda: library.evaluate(picture, prior, scale=2),
+    )
+    for call in calls:
+        with pytest.raises(InputError, match="parameters of prior 'Scaled' have changed"):
+            call()
 
 
 def test_files_take_an_operator_as_an_object(module, picture, tmp_path):

@@ -16,6 +16,7 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal.anchor import fast
 from veriscale.traversal.splitting import splitting_for
+from veriscale.workflows.opening import load_prior
 
 SCHEDULE = ddpm_linear()
 
@@ -162,6 +163,68 @@ def test_a_blind_denoiser_is_told_apart():
     prior = prior_from(lambda x, s: x.mean((2, 3), keepdim=True).expand_as(x), channels=3, version="1")
     assert "takes no noise level" in prior.notes[0]
     assert prior_from(plain, channels=3, version="1").notes == ()
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"alphas_bar": SCHEDULE},
+        {"alphas_bar": SCHEDULE, "predicts": "epsilon", "range": (-1, 1)},
+        {"alphas_bar": SCHEDULE, "predicts": "v"},
+        {"predicts": "flow"},
+        {"predicts": "epsilon"},
+        {"sigmas": (0.6, 0.8)},
+    ],
+)
+def test_blindness_is_told_through_every_wrapping(stated):
+    def blind(x, t):
+        return x - x.mean((2, 3), keepdim=True)
+
+    def told(x, t):
+        return blind(x, t) * t.view(-1, 1, 1, 1) / 1000
+
+    assert prior_from(blind, channels=3, version="1", **stated).blind
+    assert not prior_from(told, channels=3, version="1", **stated).blind
+
+
+def bounded(low):
+    """Exact for plain pictures of any tone from `low` to 1."""
+
+    def denoise(x, sigma):
+        return x.mean((2, 3), keepdim=True).clamp(low, 1).expand_as(x) + 1e-3 * sigma.view(-1, 1, 1, 1) * x
+
+    return denoise
+
+
+def test_a_wrong_range_is_told_where_dark_pictures_are_none_to_it():
+    (note,) = prior_from(bounded(0), channels=3, version="1", range=(-1, 1)).notes
+    assert "is its `range` the one that was stated" in note
+    assert prior_from(bounded(0), channels=3, version="1").notes == ()
+    assert prior_from(bounded(-1), channels=3, version="1", range=(-1, 1)).notes == ()
+
+
+def test_the_shipped_prior_is_told_of_in_its_wrong_range_alone():
+    photo = load_prior("photo", "cpu", torch.float32)
+
+    def network(x, t):
+        return photo.denoise(x, float(t[0]))
+
+    stated = {"channels": 3, "version": "1"}
+    assert prior_from(network, **stated).notes == ()
+    assert len(prior_from(network, range=(-1, 1), **stated).notes) == 1
+    symmetric = lambda x, t: 2 * photo.denoise((x + 1) / 2, float(t[0]) / 2) - 1  # noqa: E731
+    assert prior_from(symmetric, range=(-1, 1), **stated).notes == ()
+
+
+def test_parameters_that_change_afterwards_are_noticed():
+    network = Net()
+    prior = prior_from(network, channels=3)
+    prior.check_unchanged()
+    with torch.no_grad():
+        network.gain.data.mul_(0.9)
+    with pytest.raises(InputError, match="parameters of prior 'Net' have changed since"):
+        prior.check_unchanged()
+    prior_from(network, channels=3).check_unchanged()
 
 
 def test_a_denoiser_that_leaves_noise_is_told():

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import torch
@@ -26,16 +27,12 @@ from veriscale.diffusion.card import (
 from veriscale.diffusion.own_arguments import SIGMAS, OwnArguments, own_arguments
 from veriscale.diffusion.own_card import Measured, read_measured
 from veriscale.diffusion.own_networks import networks_of, networks_sha256
+from veriscale.diffusion.own_trial import Function, tried
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
 
-Function = Callable[[Tensor, Tensor], Tensor]
-"""(x, sigma) or (x_t, t) → what it predicts; the second argument is (B,)."""
-
 SPREAD = 0.25  # of pictures about mid-grey, until it is measured
-PROBE, SIDE = (0.05, 0.5), 64  # noise levels and side of the picture that every new function is tried on
-FAR = 1.0  # RMS from the truth at which an answer is none
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,7 @@ class OwnPrior(Prior):
 
     Attributes:
         function: (x, sigma) → E[x0 | x0 + sigma·n = x], pictures in [0, 1].
+        digest: its hash as it is now.
         place, kind: device and type of its parameters.
         multiple: what both sides of a picture must be multiples of.
         radius: how far around a pixel it looks; None where it sees whole pictures.
@@ -52,6 +50,7 @@ class OwnPrior(Prior):
     """
 
     function: Denoiser
+    digest: Callable[[], str]
     place: torch.device
     kind: torch.dtype
     multiple: int = 1
@@ -78,6 +77,14 @@ class OwnPrior(Prior):
     def receptive_radius(self) -> int | None:
         """As it was stated."""
         return self.radius
+
+    def check_unchanged(self) -> None:
+        """As `Prior.check_unchanged`: a network can be trained on, or be given other weights."""
+        if self.digest() != self.card.tensors_sha256:
+            raise InputError(
+                f"The parameters of prior {self.card.name!r} have changed since `prior_from` made it; make it again, "
+                "and its card."
+            )
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """As `Prior.denoise`.
@@ -162,20 +169,21 @@ def prior_from(
             "`version`, a string that names this very denoiser."
         )
     weights = [p for m in networks.values() for p in m.parameters()]
-    denoise = _adapted(_of_shape(function, said.channels), said)
+    shaped, wrapped = _of_shape(function, said.channels), partial(_adapted, said=said)
     low, high = said.sigmas
     mode = Mode(0, [0.0], [SPREAD], max(low, SIGMAS[0]), high, mask_high=min(0.5, high), high=min(0.9, high))
     network = Network(said.channels, [], EncoderArguments(), DenoiserArguments())
-    digest = networks_sha256(said.stated(), networks)
+    digest = partial(networks_sha256, said.stated(), networks)
     prior = OwnPrior(
-        Card(said.name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), tensors_sha256=digest),
-        denoise,
+        Card(said.name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), tensors_sha256=digest()),
+        wrapped(shaped),
+        digest,
         weights[0].device if weights else torch.device("cpu"),
         weights[0].dtype if weights else torch.float32,
         said.stride,
         said.radius,
     )
-    notes, blind = _tried(prior)
+    notes, blind = tried(prior, shaped, wrapped)
     prior = replace(prior, notes=notes, blind=blind)
     return prior if card is None else with_card(prior, card)
 
@@ -233,34 +241,3 @@ def _of_shape(function: Function, channels: int) -> Function:
         return out[:, :channels]
 
     return checked
-
-
-@torch.no_grad()
-def _tried(prior: OwnPrior) -> tuple[tuple[str, ...], bool]:
-    """What one noisy picture tells of a denoiser, and whether it is blind; raises `InputError` where it is none."""
-    side = -(-SIDE // prior.stride) * prior.stride
-    ramp = torch.linspace(0.2, 0.8, side)
-    x = (ramp[:, None] + ramp[None, :]).mul(0.5).expand(1, prior.card.network.channels, side, side).to(prior.device)
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(prior.device)
-    levels = [min(max(s, prior.mode(0).sigma_min), prior.mode(0).sigma_max) for s in PROBE]
-    answers = [prior.denoise(x + s * noise, s) for s in levels]
-    for level, answer in zip(levels, answers, strict=True):
-        off = float((answer - x).square().mean().sqrt())
-        if off > FAR:
-            raise InputError(
-                f"The denoiser's answer to a picture with noise {level:.2g} is off by {off:.2g} (root mean square), "
-                "far outside of [0, 1]; look at `range`, `predicts` and `alphas_bar`."
-            )
-    left = float((answers[-1] - x).square().mean().sqrt())
-    notes = []
-    if left > levels[-1]:
-        notes.append(
-            f"It leaves more than noise {levels[-1]:.2g} of noise {levels[-1]:.2g}: is it told what it expects"
-        )
-    blind = torch.equal(prior.denoise(x + levels[0] * noise, levels[-1]), answers[0])
-    if blind:
-        notes.append(
-            "It takes no noise level and judges it by the picture, so that it cannot be told how far to trust one: "
-            "where little noise is left, and where the input is no picture with white noise, it may judge wrong"
-        )
-    return tuple(notes), blind

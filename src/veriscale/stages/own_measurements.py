@@ -44,8 +44,10 @@ def measure_prior(
         The prior with its card.
 
     Raises:
-        InputError: a picture is too small or cannot be read, there is none, or the file exists.
+        InputError: a picture is too small or cannot be read, there is none, the file exists, or the prior has changed
+            since it was made.
     """
+    prior.check_unchanged()
     channels = prior.card.network.channels
     found = load([os.fspath(Path(folder).absolute())], Path(folder), channels, torch.device("cpu"), "unknown", "")
     used = msgspec.structs.replace(found.facts, pattern=Path(folder).name)

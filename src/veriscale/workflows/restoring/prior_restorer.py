@@ -84,6 +84,7 @@ class PriorRestorer:
     def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByPrior | Chain":
         """Check a picture; arguments and errors as `Restorer.prepare`."""
         v, held = self.settings, self.certificate
+        self.prior.check_unchanged()
         if v.crop is not None:
             photo = photo.cut(v.crop, "the picture" if path is None else path.name)
         operator, noise = self._measurement(path)
