@@ -415,6 +415,27 @@ def test_sides_that_do_not_fit_are_continued():
     assert max(seen[-1]) < 96
 
 
+@pytest.mark.parametrize("shape", [(21, 35), (5, 3), (1, 1), (2, 40)])
+def test_sides_far_below_the_stride_are_continued_too(shape):
+    seen = []
+
+    def function(x, sigma):
+        seen.append(x.detach())
+        return x.sigmoid() * x.roll(1, -1) / (1 + sigma.view(-1, 1, 1, 1))
+
+    denoise = UnconditionalDenoiser(prior_from(function, channels=1, version="1", stride=16))
+    generator = torch.Generator().manual_seed(0)
+    x, v, g = torch.rand(3, 1, 1, *shape, generator=generator)
+    out, pull = denoise.pullback(x, 0.5)
+    padded = seen[-1][0, 0].numpy()
+    wide = [(0, -side % 16) for side in shape]
+    assert np.array_equal(padded, np.pad(x[0, 0].numpy(), wide, mode="reflect"))
+    assert torch.equal(out, denoise(x, 0.5))
+    step = 1e-2
+    slope = (denoise(x + step * v, 0.5) - denoise(x - step * v, 0.5)) / (2 * step)
+    assert float((g * slope).sum()) == pytest.approx(float((pull(g) * v).sum()), rel=1e-2)
+
+
 def test_a_halo_of_any_size_goes_with_any_stride():
     prior = prior_from(plain, channels=1, version="1", stride=16, radius=40)
     x = torch.rand(1, 1, 96, 160)
