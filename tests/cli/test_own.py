@@ -2,7 +2,9 @@
 
 import json
 import sys
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,17 @@ def test_a_network_that_was_trained_on_is_refused(picture, tmp_path):
     for call in calls:
         with pytest.raises(InputError, match="parameters of prior 'Scaled' have changed"):
             call()
+
+
+def test_a_sampler_asks_for_a_variance_that_was_measured(module, picture):
+    prior = library.load_prior("my_own:prior")
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02, "sampler": "ancestral"}
+    with pytest.raises(InputError, match=r"needs v\(sigma\), which is not on the card of prior 'grey'.*measure_prior"):
+        library.restore(picture, prior, dial=1, **asked)
+    library.restore(picture, prior, **asked)
+    mode = msgspec.structs.replace(prior.mode(0), sigma=[0.01, 1.0], variance=[[1e-4, 0.05]])
+    known = replace(prior, card=msgspec.structs.replace(prior.card, modes=[mode]))
+    assert library.restore(picture, known, dial=1, **asked).run["sampler"] == "ancestral"
 
 
 def test_files_take_an_operator_as_an_object(module, picture, tmp_path):

@@ -8,7 +8,7 @@ import torch
 
 from veriscale.diffusion.card import PATHS
 from veriscale.diffusion.prior import Prior, TrainedPrior
-from veriscale.diffusion.samplers import sampler
+from veriscale.diffusion.samplers import check_variance, sampler
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
@@ -223,6 +223,8 @@ def make_plan(
             raise InputError(f"The score is of dial {scored_dial:g}, which is not among the positions asked for.")
     if any(0 < f < 1 for f in dials):
         method.check_dial()
+    if plan.chains:
+        check_variance(method.sampler, prior.mode(scale or 0), prior.card.name)
     return plan
 
 
