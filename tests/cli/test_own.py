@@ -103,6 +103,29 @@ def test_a_sampler_asks_for_a_variance_that_was_measured(module, picture):
     assert library.restore(picture, known, dial=1, **asked).run["sampler"] == "ancestral"
 
 
+def test_the_name_of_a_shipped_prior_is_not_taken_for_it(picture, tmp_path):
+    grey = lambda x, sigma: 0.5 + (x - 0.5) / (1 + 16 * sigma.view(-1, 1, 1, 1) ** 2)  # noqa: E731
+    own = library.prior_from(grey, channels=3, version="1", name="photo")
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
+    (run,) = library.restore_files(picture, tmp_path / "a", own, **asked)
+    assert run["prior"] == {"name": "photo", "sha256": own.card.tensors_sha256}
+    repeat = tmp_path / "a" / "x_restored.run.json"
+    with pytest.raises(InputError, match="prior 'photo' is somebody's own denoiser; give it as prior"):
+        library.restore_files(picture, tmp_path / "b", repeat=repeat)
+    (again,) = library.restore_files(picture, tmp_path / "c", own, repeat=repeat)
+    assert again["prior"] == run["prior"]
+    assert (tmp_path / "a" / "x_restored.png").read_bytes() == (tmp_path / "c" / "x_restored.png").read_bytes()
+
+
+def test_an_object_takes_the_place_of_a_repeated_prior(module, picture, tmp_path):
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
+    library.restore_files(picture, tmp_path / "a", "my_own:prior", **asked)
+    own = library.load_prior("my_own:prior")
+    library.restore_files(picture, tmp_path / "b", own, repeat=tmp_path / "a" / "x_restored.run.json")
+    run = json.loads((tmp_path / "b" / "x_restored.run.json").read_text())
+    assert run["arguments"]["prior"] == "own:name=grey"
+
+
 def test_files_take_an_operator_as_an_object(module, picture, tmp_path):
     operator = library.operator_from(lambda x: (x + x.roll(1, -1)) / 2, name="pair", version="1")
     prior = library.load_prior("my_own:prior")

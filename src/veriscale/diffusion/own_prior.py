@@ -32,6 +32,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
 
+MARK = "own:name="  # before the name of what no file holds, as of operators
 SPREAD = 0.25  # of pictures about mid-grey, until it is measured
 
 
@@ -57,6 +58,11 @@ class OwnPrior(Prior):
     radius: int | None = None
     notes: tuple[str, ...] = ()
     blind: bool = False
+
+    @property
+    def named(self) -> str:
+        """Its name, marked: a prior that is installed under the same one is another."""
+        return f"{MARK}{self.card.name}"
 
     @property
     def device(self) -> torch.device:

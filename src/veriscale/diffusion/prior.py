@@ -88,6 +88,11 @@ class Prior(ABC):
         return ()
 
     @property
+    def named(self) -> str:
+        """How run.json names it where nobody named a file."""
+        return self.card.name
+
+    @property
     def blind(self) -> bool:
         """Whether its denoiser takes no noise level, and reads it off the picture."""
         return False

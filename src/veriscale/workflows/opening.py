@@ -8,6 +8,7 @@ import torch
 from veriscale.diffusion.card import Card
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior, folders, known_priors
+from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
 from veriscale.physics.operator import Operator
@@ -114,6 +115,11 @@ def load_prior(
     if isinstance(name, str) and is_factory(name):
         made: Prior = made_by(name, Prior)
         return load_prior(made, device)
+    if isinstance(name, str) and name.startswith(MARK):
+        raise InputError(
+            f"The prior {name.removeprefix(MARK)!r} is somebody's own denoiser; give it as `--prior` "
+            "package.module:factory, or in Python as an object."
+        )
     if isinstance(name, Prior):
         if device != "auto" and place.type != name.device.type:
             raise InputError(f"The prior is loaded on {name.device}; load it with load_prior(name, {place.type!r}).")

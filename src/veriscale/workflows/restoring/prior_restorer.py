@@ -190,7 +190,7 @@ class PreparedByPrior:
         """What was found out beyond the settings."""
         plan, restorer = self.plan, self.restorer
         return {
-            "prior": restorer.settings.prior or restorer.prior.card.name,
+            "prior": restorer.settings.prior or restorer.prior.named,
             "noise": plan.noise_string,
             "scale": plan.scale,
             "operator": None if plan.method.scale else str(plan.operator.beside(results)),
