@@ -462,6 +462,20 @@ def test_a_network_in_training_mode_is_refused():
     prior_from(lambda x, s: network(x), channels=1, module=network.eval())
 
 
+def test_a_network_that_was_trained_on_in_training_mode_is_refused():
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(1)).eval()
+    prior = prior_from(lambda x, s: network(x), channels=1, module=network)
+    network.train()
+    with pytest.raises(InputError, match=r"call its `eval\(\)`"):
+        prior.check_unchanged()
+
+
+@pytest.mark.parametrize("network", [torch.nn.Conv2d(1, 1, 1, device="meta"), torch.nn.LazyConv2d(1, 1)])
+def test_a_network_without_weights_is_refused(network):
+    with pytest.raises(InputError, match=r"cannot be hashed; load its weights first"):
+        prior_from(lambda x, s: network(x), channels=1, module=network)
+
+
 def test_how_pictures_are_cut_is_part_of_its_hash():
     digests = {prior_from(plain, channels=1, version="1", stride=s).card.tensors_sha256 for s in (1, 16)}
     assert len(digests) == 2

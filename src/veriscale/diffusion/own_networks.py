@@ -30,13 +30,18 @@ def networks_sha256(stated: list[object], networks: dict[str, torch.nn.Module]) 
     """Sha256 of what was stated and of every parameter and buffer.
 
     Raises:
-        InputError: a network is in training mode.
+        InputError: a network is in training mode, or keeps what is no tensor or has no values yet.
     """
     if any(part.training and isinstance(part, _RESTLESS) for m in networks.values() for part in m.modules()):
         raise InputError("The network is in training mode, where it answers otherwise every time; call its `eval()`.")
     digest = hashlib.sha256(json.dumps(stated).encode())
     for name, network in networks.items():
         for key, value in sorted(network.state_dict().items()):
-            digest.update(f"{name}.{key} {value.dtype} {tuple(value.shape)}\n".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            try:
+                digest.update(f"{name}.{key} {value.dtype} {tuple(value.shape)}\n".encode())
+                digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            except (AttributeError, TypeError, ValueError, RuntimeError) as error:  # no tensor, or one without values
+                raise InputError(
+                    f"The network's {key!r} has no values and cannot be hashed; load its weights first."
+                ) from error
     return digest.hexdigest()
