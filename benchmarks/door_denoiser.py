@@ -16,7 +16,8 @@ from exact import Problem, prior
 from pictures import DATA, centre, files
 from results import Row, write_results
 from veriscale.diffusion.adapters import ddpm_linear, sigmas_of
-from veriscale.diffusion.own_prior import Measured, OwnPrior, measured
+from veriscale.diffusion.own_card import Measured
+from veriscale.diffusion.own_prior import OwnPrior, measured
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 

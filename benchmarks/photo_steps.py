@@ -12,13 +12,13 @@ import numpy as np
 from cache import measured
 from pictures import centre, files, measurement, truth
 from results import Row, write_results
+from veriscale.diffusion.card import PATHS
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import evaluations
 from veriscale.metrics.bootstrap import interval, paired_interval, ratio_interval
 from veriscale.metrics.distortion import mse
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.metrics.uncertainty import SpreadSums, spread_skill, spread_sums
-from veriscale.traversal.dial import PATHS
 from veriscale.traversal.renoise import SAMPLER as SAMPLER_DEFAULT
 from veriscale.traversal.renoise import STEPS as STEPS_DEFAULT
 from veriscale.workflows.opening import load_prior

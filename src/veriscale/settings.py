@@ -38,8 +38,8 @@ class Settings:
     operator: str | None = _setting(
         "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
         "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; a TOML file; or "
-        "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself.",
-        commands=("restore", "calibrate"),
+        "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself. For evaluate only "
+        "where a certificate is for one of your own.",
     )
     noise: str | None = _setting(
         "Standard deviation of the measurement's noise in [0, 1] units; 0 by default. For restore and calibrate also "

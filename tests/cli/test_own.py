@@ -2,12 +2,17 @@
 
 import json
 import sys
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
+import torch
 
 import veriscale as library
 from veriscale.errors import InputError
+from veriscale.physics.composition import compose
+from veriscale.physics.registry import parse_operator
 
 MODULE = """
 import veriscale
@@ -25,6 +30,9 @@ def smear(x):
 
 def operator():
     return veriscale.operator_from(smear, name="smear", version="2")
+
+def shipped():
+    return veriscale.load_prior("photo", "cpu")
 
 def broken():
     raise ValueError("on purpose")
@@ -60,6 +68,67 @@ def test_dial_draws_report_and_run(module, picture, tmp_path):
     from veriscale.workflows.restoring.reporting import report_html
 
     assert "own:name=smear" in report_html(result, "x")
+
+
+def test_a_network_that_was_trained_on_is_refused(picture, tmp_path):
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x, sigma):
+            return 0.5 + (x - 0.5) * self.gain / (1 + 16 * sigma.view(-1, 1, 1, 1) ** 2)
+
+    network = Scaled()
+    prior = library.prior_from(network, channels=3)
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
+    library.restore(picture, prior, **asked)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    network(torch.rand(1, 3, 8, 8), torch.ones(1)).sum().backward()
+    optimizer.step()
+    calls = (
+        lambda: library.restore(picture, prior, **asked),
+        lambda: library.calibrate(tmp_path, tmp_path / "c.json", prior=prior, score="gradient", tau=0.05, **asked),
+        lambda: library.measure_prior(prior, tmp_path, tmp_path / "card.json"),
+        lambda: library.evaluate(picture, prior, scale=2),
+    )
+    for call in calls:
+        with pytest.raises(InputError, match="parameters of prior 'Scaled' have changed"):
+            call()
+
+
+def test_a_sampler_asks_for_a_variance_that_was_measured(module, picture):
+    prior = library.load_prior("my_own:prior")
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02, "sampler": "ancestral"}
+    with pytest.raises(InputError, match=r"needs v\(sigma\), which is not on the card of prior 'grey'.*measure_prior"):
+        library.restore(picture, prior, dial=1, **asked)
+    library.restore(picture, prior, **asked)
+    mode = msgspec.structs.replace(prior.mode(0), sigma=[0.01, 1.0], variance=[[1e-4, 0.05]])
+    known = replace(prior, card=msgspec.structs.replace(prior.card, modes=[mode]))
+    assert library.restore(picture, known, dial=1, **asked).run["sampler"] == "ancestral"
+
+
+def test_the_name_of_a_shipped_prior_is_not_taken_for_it(picture, tmp_path):
+    grey = lambda x, sigma: 0.5 + (x - 0.5) / (1 + 16 * sigma.view(-1, 1, 1, 1) ** 2)  # noqa: E731
+    own = library.prior_from(grey, channels=3, version="1", name="photo")
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
+    (run,) = library.restore_files(picture, tmp_path / "a", own, **asked)
+    assert run["prior"] == {"name": "photo", "sha256": own.card.tensors_sha256}
+    repeat = tmp_path / "a" / "x_restored.run.json"
+    with pytest.raises(InputError, match="prior 'photo' is somebody's own denoiser; give it as prior"):
+        library.restore_files(picture, tmp_path / "b", repeat=repeat)
+    (again,) = library.restore_files(picture, tmp_path / "c", own, repeat=repeat)
+    assert again["prior"] == run["prior"]
+    assert (tmp_path / "a" / "x_restored.png").read_bytes() == (tmp_path / "c" / "x_restored.png").read_bytes()
+
+
+def test_an_object_takes_the_place_of_a_repeated_prior(module, picture, tmp_path):
+    asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
+    library.restore_files(picture, tmp_path / "a", "my_own:prior", **asked)
+    own = library.load_prior("my_own:prior")
+    library.restore_files(picture, tmp_path / "b", own, repeat=tmp_path / "a" / "x_restored.run.json")
+    run = json.loads((tmp_path / "b" / "x_restored.run.json").read_text())
+    assert run["arguments"]["prior"] == "own:name=grey"
 
 
 def test_files_take_an_operator_as_an_object(module, picture, tmp_path):
@@ -128,9 +197,78 @@ def test_certificates_are_of_this_prior_and_operator(module, picture, tmp_path):
         library.restore(y, prior, certificate=held, alpha=0.3)
 
 
+def test_a_certificate_of_one_s_own_operator_is_evaluated(module, tmp_path, veriscale):
+    rng = np.random.default_rng(0)
+    for name in ("in", "other"):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            truth = library.Photo(rng.random((32, 32, 3), np.float32) * 0.2 + 0.4)
+            library.write_photo(truth, tmp_path / name / f"{k}.png")
+    both = "my_own:operator + inpaint:keep=0.5"
+    for text in ("my_own:operator", both):
+        stated = ("--prior", "my_own:prior", "--operator", text)
+        made = ("--noise", 0.02, "--score", "gradient", "--tau", 0.05, "-o", "c.json", "--force", "--quiet")
+        assert veriscale("calibrate", "in", *stated, *made)[0] == 0
+        asked = ("evaluate", "other", "--certificate", "c.json", "--alpha", 0.3, "--json", "--quiet")
+        code, out, _ = veriscale(*asked, *stated)
+        assert (code, len(json.loads(out)["pictures"])) == (0, 3)
+    code, _, err = veriscale(*asked, "--prior", "my_own:prior")
+    assert code == 2
+    assert "'smear' is made of somebody's own functions; give it as --operator" in err
+    code, _, err = veriscale(*asked, "--prior", "my_own:prior", "--operator", "my_own:operator")
+    assert code == 2
+    assert "--operator own:name=smear,version=2 is fixed by the certificate as own:name=smear,version=2 + inp" in err
+    code, _, err = veriscale("evaluate", "other", "--prior", "my_own:prior", "--scale", 2, "--operator", both)
+    assert code == 2
+    assert "--operator is no setting of an evaluation" in err
+
+
+def test_own_operators_are_parts_of_others(module, picture, tmp_path, veriscale):
+    text = "my_own:operator + downsample:factor=2,kernel=box"
+    assert veriscale("degrade", picture, "--operator", text, "--noise", 0.02, "-o", "y.png")[0] == 0
+    asked = ("restore", "y.png", "--prior", "my_own:prior", "--noise", 0.02, "-o", "a.png")
+    assert veriscale(*asked, "--operator", text)[0] == 0
+    run = json.loads((tmp_path / "a.run.json").read_text())
+    assert run["operator"].startswith("own:name=smear,version=2 + downsample:factor=2")
+    given = library.operator_from(lambda x: (x + x.roll(1, -1) + x.roll(2, -1)) / 3, name="smear", version="2")
+    y = library.read_photo(tmp_path / "y.png")
+    both = compose([given, parse_operator("downsample:factor=2,kernel=box")])
+    wanted = library.restore(y, "my_own:prior", operator=both, noise=0.02).image
+    assert np.abs(library.read_photo(tmp_path / "a.png").pixels - wanted.pixels).max() <= 0.5 / 255 + 1e-6
+    code, _, err = veriscale(*asked, "--force", "--operator", "my_own:operator + blur:kernel=gaussian,std=none")
+    assert code == 2
+    assert "std=none is not a number" in err
+
+
+@pytest.mark.parametrize("name", ["evil:run + blur:kernel=gaussian,std=1", "blur:kernel=gaussian,std=1 + evil:run"])
+def test_a_run_that_names_a_program_within_a_composition_does_not_start_it(module, picture, tmp_path, veriscale, name):
+    assert veriscale("restore", "x.png", "--prior", "my_own:prior", "--scale", "2", "-o", "a.png")[0] == 0
+    (tmp_path / "evil.py").write_text("open('ran', 'w').close()\n")
+    run = json.loads((tmp_path / "a.run.json").read_text())
+    run["arguments"] |= {"prior": "photo", "scale": None, "operator": name}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    code, _, err = veriscale("restore", "x.png", "--from", "run.json", "-o", "b.png")
+    assert code == 2
+    assert "is a program; if you trust it, give it as --operator" in err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_its_card_is_shown(module, tmp_path, veriscale):
+    code, out, _ = veriscale("priors", "my_own:prior")
+    assert code == 0
+    sha256 = library.load_prior("my_own:prior").card.tensors_sha256
+    for words in ("grey  (my_own:prior)", "from 0.002 to 10", "veriscale.measure_prior measures it", sha256):
+        assert words in out
+    code, out, _ = veriscale("priors", "my_own:prior", "--json")
+    assert (code, json.loads(out)["tensors_sha256"]) == (0, sha256)
+    assert veriscale("priors", "my_own:shipped")[1].startswith("photo  (my_own:shipped)")
+    code, _, err = veriscale("priors", "my_own:operator")
+    assert code == 2
+    assert "makes OwnOperator, and a Prior is wanted" in err
+
+
 def test_a_certificate_that_names_a_program_does_not_start_it(module, tmp_path):
     (tmp_path / "evil.py").write_text("open('ran', 'w').close()\n")
-    from veriscale.physics.registry import parse_operator
     from veriscale.workflows.degrading.measurement import find_measurement
 
     for read in (parse_operator, lambda text: find_measurement(None, text, None, None)):

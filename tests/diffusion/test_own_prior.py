@@ -1,17 +1,22 @@
 """Somebody's own denoiser: the same prior in every parametrisation, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from tests.traversal.problem import OPERATORS, SIDE, coloured_of, measured, posteriors, relative
 
 from veriscale.diffusion.adapters import ddpm_linear, sigmas_of, timestep_of
-from veriscale.diffusion.own_prior import Measured, prior_from, with_card
+from veriscale.diffusion.card import Consistency
+from veriscale.diffusion.own_card import Measured
+from veriscale.diffusion.own_prior import prior_from, with_card
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal.anchor import fast
 from veriscale.traversal.splitting import splitting_for
+from veriscale.workflows.opening import load_prior
 
 SCHEDULE = ddpm_linear()
 
@@ -160,6 +165,68 @@ def test_a_blind_denoiser_is_told_apart():
     assert prior_from(plain, channels=3, version="1").notes == ()
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"alphas_bar": SCHEDULE},
+        {"alphas_bar": SCHEDULE, "predicts": "epsilon", "range": (-1, 1)},
+        {"alphas_bar": SCHEDULE, "predicts": "v"},
+        {"predicts": "flow"},
+        {"predicts": "epsilon"},
+        {"sigmas": (0.6, 0.8)},
+    ],
+)
+def test_blindness_is_told_through_every_wrapping(stated):
+    def blind(x, t):
+        return x - x.mean((2, 3), keepdim=True)
+
+    def told(x, t):
+        return blind(x, t) * t.view(-1, 1, 1, 1) / 1000
+
+    assert prior_from(blind, channels=3, version="1", **stated).blind
+    assert not prior_from(told, channels=3, version="1", **stated).blind
+
+
+def bounded(low):
+    """Exact for plain pictures of any tone from `low` to 1."""
+
+    def denoise(x, sigma):
+        return x.mean((2, 3), keepdim=True).clamp(low, 1).expand_as(x) + 1e-3 * sigma.view(-1, 1, 1, 1) * x
+
+    return denoise
+
+
+def test_a_wrong_range_is_told_where_dark_pictures_are_none_to_it():
+    (note,) = prior_from(bounded(0), channels=3, version="1", range=(-1, 1)).notes
+    assert "is its `range` the one that was stated" in note
+    assert prior_from(bounded(0), channels=3, version="1").notes == ()
+    assert prior_from(bounded(-1), channels=3, version="1", range=(-1, 1)).notes == ()
+
+
+def test_the_shipped_prior_is_told_of_in_its_wrong_range_alone():
+    photo = load_prior("photo", "cpu", torch.float32)
+
+    def network(x, t):
+        return photo.denoise(x, float(t[0]))
+
+    stated = {"channels": 3, "version": "1"}
+    assert prior_from(network, **stated).notes == ()
+    assert len(prior_from(network, range=(-1, 1), **stated).notes) == 1
+    symmetric = lambda x, t: 2 * photo.denoise((x + 1) / 2, float(t[0]) / 2) - 1  # noqa: E731
+    assert prior_from(symmetric, range=(-1, 1), **stated).notes == ()
+
+
+def test_parameters_that_change_afterwards_are_noticed():
+    network = Net()
+    prior = prior_from(network, channels=3)
+    prior.check_unchanged()
+    with torch.no_grad():
+        network.gain.data.mul_(0.9)
+    with pytest.raises(InputError, match="parameters of prior 'Net' have changed since"):
+        prior.check_unchanged()
+    prior_from(network, channels=3).check_unchanged()
+
+
 def test_a_denoiser_that_leaves_noise_is_told():
     prior = prior_from(lambda x, s: x + 0.01 * s.view(-1, 1, 1, 1) * torch.sign(x - 0.5), channels=3, version="1")
     assert "leaves more than noise" in prior.notes[0]
@@ -177,9 +244,36 @@ def test_a_denoiser_that_leaves_noise_is_told():
         (plain, {"alphas_bar": [0.9, 0.0]}, "between 0 and 1"),
         (plain, {"sigmas": (1, 0.1)}, "give the least and the largest"),
         (plain, {"sigmas": (0.1, float("inf"))}, "give the least and the largest"),
-        (plain, {"stride": 0}, "are pixels"),
-        (plain, {"stride": 1.5}, "are pixels"),
-        (plain, {"radius": -1}, "are pixels"),
+        (plain, {"sigmas": 3}, "`sigmas` 3 are no noise levels"),
+        (plain, {"sigmas": "01"}, "`sigmas` '01' are no noise levels"),
+        (plain, {"sigmas": (float("nan"), 1)}, "give the least and the largest"),
+        (plain, {"sigmas": (0.1, 0.5, 1)}, "give the least and the largest"),
+        (plain, {"stride": 0}, "`stride` 0 is no number of pixels"),
+        (plain, {"stride": 1.5}, "`stride` 1.5 is no"),
+        (plain, {"stride": 10**6}, "from 1 to 1024"),
+        (plain, {"radius": -1}, "`radius` -1 is no number of pixels from 0 on"),
+        (plain, {"radius": "8"}, "`radius` '8' is no"),
+        (plain, {"channels": "3"}, "1 or 3 channels, not '3'"),
+        (plain, {"channels": 2.5}, "1 or 3 channels, not 2.5"),
+        (plain, {"channels": True}, "1 or 3 channels, not True"),
+        (plain, {"channels": 0}, "1 or 3 channels, not 0"),
+        (plain, {"range": 1}, "range 1 is unknown"),
+        (plain, {"range": np.zeros((2, 2))}, "is unknown; known"),
+        (plain, {"range": (-1, 1, 1)}, "is unknown"),
+        (plain, {"predicts": None}, "predicts None is unknown"),
+        (plain, {"predicts": ["x0"]}, r"predicts \['x0'\] is unknown"),
+        (plain, {"alphas_bar": "abc"}, "not 'abc'"),
+        (plain, {"alphas_bar": [0.9, None]}, r"not \[0.9, None\]"),
+        (plain, {"alphas_bar": [[0.9], [0.1]]}, r"these, \(2, 1\), are none"),
+        (plain, {"alphas_bar": [0.9, float("nan"), 0.1]}, "one row of decreasing"),
+        (plain, {"alphas_bar": 0.5}, "one row of decreasing"),
+        (plain, {"whole_timesteps": "no"}, "True or False, not 'no'"),
+        (plain, {"name": 2}, "`name` is a line of text, not 2"),
+        (plain, {"name": "two\nlines"}, "`name` is a line of text"),
+        (plain, {"version": 1}, "`version` is a line of text, not 1"),
+        (plain, {"module": "net"}, "`module` is a torch.nn.Module, not 'net'"),
+        (plain, {"card": 7}, "Card 7 cannot be used"),
+        ("denoise", {}, "is a function .* not 'denoise'"),
         (lambda x, s: x[:, :1], {}, r"\(1, 3, 64, 64\) with \(1, 1, 64, 64\)"),
         (lambda x, s: x[..., ::2], {}, r"with \(1, 3, 64, 32\)"),
         (lambda x, s: None, {}, "with NoneType"),
@@ -191,6 +285,19 @@ def test_a_denoiser_that_leaves_noise_is_told():
 def test_bad_denoisers(function, stated, words):
     with pytest.raises(InputError, match=words):
         prior_from(function, **{"channels": 3, "version": "1", **stated})
+
+
+def test_numbers_of_numpy_and_lists_are_as_good():
+    given = {"channels": np.int64(3), "stride": np.int64(2), "range": np.array([-1.0, 1.0]), "sigmas": [0.01, 1]}
+    usual = {"channels": 3, "stride": 2, "range": (-1, 1), "sigmas": (0.01, 1)}
+    one, two = (prior_from(plain, version="1", **stated) for stated in (given, usual))
+    assert one.card == two.card
+
+
+def test_a_schedule_s_highest_level_can_be_asked_for():
+    network = as_network("epsilon", True)
+    prior = prior_from(network, channels=3, range=(-1, 1), predicts="epsilon", alphas_bar=SCHEDULE, version="1")
+    assert prior.denoise(torch.rand(1, 3, 8, 8), prior.mode(0).sigma_max).shape == (1, 3, 8, 8)
 
 
 def test_a_function_that_fails_says_what_it_was_given():
@@ -229,6 +336,63 @@ def test_a_card_of_another_denoiser_is_refused(tmp_path):
         with_card(prior, tmp_path / "none.json")
 
 
+def full_card(prior):
+    """What `measure_prior` writes, as JSON has it."""
+    import msgspec
+
+    mode = msgspec.structs.replace(prior.mode(0), sigma=[0.01, 1.0], variance=[[0.0001, 0.05]])
+    usual = Consistency("blur", "fast", [0.0, 0.1], [0.5, 0.6], [1.5, 1.4], 100)
+    return msgspec.to_builtins(Measured(prior.card.tensors_sha256, mode, [usual], tiny_data()))
+
+
+@pytest.mark.parametrize(
+    "where, value, words",
+    [
+        ("mode trust", -1, "trust is -1, and a number above 0"),
+        ("mode high", 0, "high is 0, and a number above 0"),
+        ("mode mask_low", -0.1, "mask_low is -0.1, and a number from 0 on"),
+        ("mode trust", "high", "Expected `float`, got `str`"),
+        ("mode sigma_data", [0.2, 0.3], "one sigma_data"),
+        ("mode sigma_data", [-0.2], "sigma_data is -0.2"),
+        ("mode scale", 4, "not the unconditional one"),
+        ("mode path", "straight", "path is 'straight'; known: renoise, interpolate"),
+        ("mode sigma", [1.0, 0.1], "that increase"),
+        ("mode sigma", [0.1], "one row of 1 numbers"),
+        ("mode variance", [[0.1, -1]], "variance numbers above 0"),
+        ("mode variance", [], "one row of 2 numbers"),
+        ("mode sigma_max", 3, "measured with noise levels from 0.002 to 3, and these are 0.002 to 10"),
+        ("mode better", 1, "unknown field `better`"),
+        ("trusted", 1, "unknown field `trusted`"),
+        ("consistency 0 low", [0.5], "as many low and high as noise_std"),
+        ("consistency 0 low", [0.5, 2], "between a low and a high"),
+        ("consistency 0 noise_std", [0.1, 0.1], "from 0 on that increase"),
+        ("consistency 0 values", 0, "at least one of `values`"),
+        ("pictures files", "many", "Expected `int`, got `str`"),
+    ],
+)
+def test_a_card_with_odd_numbers_is_refused(tmp_path, where, value, words):
+    prior = prior_from(plain, channels=3, version="1")
+    facts, path = full_card(prior), tmp_path / "card.json"
+    path.write_text(json.dumps(facts))
+    with_card(prior, path)
+    *inside, last = where.split()
+    part = facts
+    for key in inside:
+        part = part[int(key) if key.isdigit() else key]
+    part[last] = value
+    path.write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=words):
+        with_card(prior, path)
+
+
+@pytest.mark.parametrize("text", ["[" * 9999, '{"prior": NaN}', '{"prior": 1e999}', "\udcff"])
+def test_a_card_that_is_no_json_is_refused(tmp_path, text):
+    path = tmp_path / "card.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match="cannot be used"):
+        with_card(prior_from(plain, channels=3, version="1"), path)
+
+
 def tiny_data():
     from veriscale.diffusion.card import Data
 
@@ -249,6 +413,27 @@ def test_sides_that_do_not_fit_are_continued():
     tiled = prior_from(function, channels=1, version="1", stride=16, radius=16)
     UnconditionalDenoiser(tiled, 32)(torch.rand(1, 1, 96, 96), 0.1)
     assert max(seen[-1]) < 96
+
+
+@pytest.mark.parametrize("shape", [(21, 35), (5, 3), (1, 1), (2, 40)])
+def test_sides_far_below_the_stride_are_continued_too(shape):
+    seen = []
+
+    def function(x, sigma):
+        seen.append(x.detach())
+        return x.sigmoid() * x.roll(1, -1) / (1 + sigma.view(-1, 1, 1, 1))
+
+    denoise = UnconditionalDenoiser(prior_from(function, channels=1, version="1", stride=16))
+    generator = torch.Generator().manual_seed(0)
+    x, v, g = torch.rand(3, 1, 1, *shape, generator=generator)
+    out, pull = denoise.pullback(x, 0.5)
+    padded = seen[-1][0, 0].numpy()
+    wide = [(0, -side % 16) for side in shape]
+    assert np.array_equal(padded, np.pad(x[0, 0].numpy(), wide, mode="reflect"))
+    assert torch.equal(out, denoise(x, 0.5))
+    step = 1e-2
+    slope = (denoise(x + step * v, 0.5) - denoise(x - step * v, 0.5)) / (2 * step)
+    assert float((g * slope).sum()) == pytest.approx(float((pull(g) * v).sum()), rel=1e-2)
 
 
 def test_a_halo_of_any_size_goes_with_any_stride():
@@ -275,6 +460,20 @@ def test_a_network_in_training_mode_is_refused():
     with pytest.raises(InputError, match=r"call its `eval\(\)`"):
         prior_from(lambda x, s: network(x), channels=1, module=network)
     prior_from(lambda x, s: network(x), channels=1, module=network.eval())
+
+
+def test_a_network_that_was_trained_on_in_training_mode_is_refused():
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(1)).eval()
+    prior = prior_from(lambda x, s: network(x), channels=1, module=network)
+    network.train()
+    with pytest.raises(InputError, match=r"call its `eval\(\)`"):
+        prior.check_unchanged()
+
+
+@pytest.mark.parametrize("network", [torch.nn.Conv2d(1, 1, 1, device="meta"), torch.nn.LazyConv2d(1, 1)])
+def test_a_network_without_weights_is_refused(network):
+    with pytest.raises(InputError, match=r"cannot be hashed; load its weights first"):
+        prior_from(lambda x, s: network(x), channels=1, module=network)
 
 
 def test_how_pictures_are_cut_is_part_of_its_hash():

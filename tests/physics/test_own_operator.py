@@ -140,6 +140,18 @@ def test_its_string_names_it_and_makes_none():
         ({"forward": torch.no_grad()(smooth)}, "cannot be differentiated; give `adjoint`"),
         ({"name": "a,b"}, "name cannot be 'a,b'"),
         ({"version": ""}, "version cannot be ''"),
+        ({"name": 7}, "name cannot be 7"),
+        ({"version": None}, "version cannot be None"),
+        ({"forward": 3}, "`forward` is a function, not 3"),
+        ({"adjoint": "lens"}, "`adjoint` is a function, not 'lens'"),
+        ({"truth_shape": (3, 8, 8)}, r"truth_shape` is a function, not \(3, 8, 8\)"),
+        ({"picture": None}, "`picture` is True or False, not None"),
+        ({"shape": 3}, r"`shape` is \(C, H, W\).*not 3"),
+        ({"shape": (3, 0, 8)}, r"`shape` is \(C, H, W\).*not \(3, 0, 8\)"),
+        ({"measurement_shape": lambda s: 1 // 0}, r"shape` fails for \(3, 24, 20\).*ZeroDivisionError"),
+        ({"measurement_shape": lambda s: "wide"}, r"answers \(3, 24, 20\) with 'wide'"),
+        ({"measurement_shape": lambda s: (3, 2.5, 20)}, r"with \(3, 2\.5, 20\); \(C, H, W\) of whole"),
+        ({"truth_shape": lambda s: s[1:]}, r"answers \(3, 24, 20\) with \(24, 20\)"),
     ],
 )
 def test_bad_operators(stated, words):

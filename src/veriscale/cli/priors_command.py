@@ -1,11 +1,15 @@
 """`veriscale priors`."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from veriscale.cli.console import complain
+
+if TYPE_CHECKING:
+    from veriscale.diffusion.card import Card
+    from veriscale.diffusion.own_prior import OwnPrior
 
 
 def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
@@ -14,7 +18,8 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     Parameters
     ----------
     name
-        A name or a file, of a prior or a certificate; without it all are listed.
+        A name or a file, of a prior or a certificate, or package.module:factory of your own prior, which runs it;
+        without it all are listed.
     as_json
         The whole card as JSON.
     """
@@ -22,8 +27,10 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
 
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior, folders, known_priors
+    from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.errors import InputError
-    from veriscale.workflows.opening import known_certificates
+    from veriscale.workflows.factory import is_factory
+    from veriscale.workflows.opening import known_certificates, load_prior
 
     if name is None:
         found = known_priors()
@@ -53,13 +60,41 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         return 0
     if name in known_certificates() or name.endswith(".json"):
         return _show_certificate(name, as_json)
-    path = find_prior(name)
-    card = read_card(path)
+    if is_factory(name):
+        made = load_prior(name)
+        card, where = made.card, name
+    else:
+        path = find_prior(name)
+        card, where = read_card(path), f"{path}, {path.stat().st_size / 1e6:.1f} MB"
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
-        return 0
+    elif is_factory(name) and isinstance(made, OwnPrior):
+        _show_own(made, where)
+    else:
+        _show(card, where)
+    return 0
+
+
+def _show_own(prior: "OwnPrior", where: str) -> None:
+    """What is known of somebody's own denoiser."""
+    card, mode = prior.card, prior.mode(0)
+    print(f"{card.name}  ({where})")
+    print(f"  channels   {card.network.channels}")
+    print("  scales     unconditional, without an encoder")
+    print(f"  noise      levels from {mode.sigma_min:g} to {mode.sigma_max:g}")
+    for d in card.validation:
+        print(f"  {'measured on':<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    if not card.validation:
+        print("  measured   not yet: stated defaults, and no alarm; veriscale.measure_prior measures it")
+    for line in (*prior.notes, *_certificates(card.tensors_sha256)):
+        print(f"  {line}")
+    print(f"  hash       sha256 {card.tensors_sha256}")
+
+
+def _show(card: "Card", where: str) -> None:
+    """The card of a trained prior."""
     network = card.network
-    print(f"{card.name}  ({path}, {path.stat().st_size / 1e6:.1f} MB)")
+    print(f"{card.name}  ({where})")
     print(f"  channels   {network.channels}")
     print(f"  scales     {', '.join(f'×{s}' for s in network.scales)}, and unconditional")
     print(f"  noise std  0 to {max(m.noise_std[-1] for m in card.modes):g}")
@@ -82,7 +117,6 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         print(f"  {line}")
     print(f"  lineage    {ancestors or 'trained from nothing but the data above'}")
     print(f"  tensors    sha256 {card.tensors_sha256}")
-    return 0
 
 
 def _show_certificate(name: str, as_json: bool) -> int:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 FORMAT_VERSION = 1
+PATHS = ("renoise", "interpolate")  # of the dial
 KEPT_DIGITS = 16  # of the hash of each training file
 
 

@@ -1,17 +1,13 @@
 """Somebody's own denoiser as a prior: any callable that takes noise away, in its own parametrisation."""
 
-import hashlib
-import inspect
-import json
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from veriscale.diffusion.adapters import (
     from_epsilon,
@@ -19,31 +15,25 @@ from veriscale.diffusion.adapters import (
     from_v,
     from_x0,
     in_symmetric_range,
-    sigmas_of,
 )
 from veriscale.diffusion.card import (
     Budget,
     Card,
-    Consistency,
-    Data,
     DenoiserArguments,
     EncoderArguments,
     Mode,
     Network,
 )
+from veriscale.diffusion.own_arguments import SIGMAS, OwnArguments, own_arguments
+from veriscale.diffusion.own_card import Measured, read_measured
+from veriscale.diffusion.own_networks import networks_of, networks_sha256
+from veriscale.diffusion.own_trial import Function, tried
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
-from veriscale.errors import InputError, closest
+from veriscale.errors import InputError
 
-Function = Callable[[Tensor, Tensor], Tensor]
-"""(x, sigma) or (x_t, t) → what it predicts; the second argument is (B,)."""
-
-PREDICTS = "x0", "epsilon", "v", "flow"
-SIGMAS = 0.002, 10.0  # noise levels that a network of the variance-exploding kind knows, unless it is said
+MARK = "own:name="  # before the name of what no file holds, as of operators
 SPREAD = 0.25  # of pictures about mid-grey, until it is measured
-PROBE, SIDE = (0.05, 0.5), 64  # noise levels and side of the picture that every new function is tried on
-_RESTLESS = nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd  # their common bases
-FAR = 1.0  # RMS from the truth at which an answer is none
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,7 @@ class OwnPrior(Prior):
 
     Attributes:
         function: (x, sigma) → E[x0 | x0 + sigma·n = x], pictures in [0, 1].
+        digest: its hash as it is now.
         place, kind: device and type of its parameters.
         multiple: what both sides of a picture must be multiples of.
         radius: how far around a pixel it looks; None where it sees whole pictures.
@@ -60,12 +51,18 @@ class OwnPrior(Prior):
     """
 
     function: Denoiser
+    digest: Callable[[], str]
     place: torch.device
     kind: torch.dtype
     multiple: int = 1
     radius: int | None = None
     notes: tuple[str, ...] = ()
     blind: bool = False
+
+    @property
+    def named(self) -> str:
+        """Its name, marked: a prior that is installed under the same one is another."""
+        return f"{MARK}{self.card.name}"
 
     @property
     def device(self) -> torch.device:
@@ -87,6 +84,14 @@ class OwnPrior(Prior):
         """As it was stated."""
         return self.radius
 
+    def check_unchanged(self) -> None:
+        """As `Prior.check_unchanged`: a network can be trained on, or be given other weights."""
+        if self.digest() != self.card.tensors_sha256:
+            raise InputError(
+                f"The parameters of prior {self.card.name!r} have changed since `prior_from` made it; make it again, "
+                "and its card."
+            )
+
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """As `Prior.denoise`.
 
@@ -104,22 +109,6 @@ class OwnPrior(Prior):
         if not bool(torch.isfinite(out).all()):
             raise InputError(f"Prior {self.card.name!r} answers noise {sigma:.3g} with values that are not finite.")
         return out
-
-
-class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was measured of somebody's own prior on pictures of theirs: a small file.
-
-    Attributes:
-        prior: its hash.
-        mode: with sigma_data, v(sigma), and the first level and trust of the anchor `fast`.
-        consistency: what is usual for that anchor.
-        pictures: on which.
-    """
-
-    prior: str
-    mode: Mode
-    consistency: list[Consistency]
-    pictures: Data
 
 
 def prior_from(
@@ -166,64 +155,53 @@ def prior_from(
 
     Source: design and parametrisations as in docs/own-denoiser.md; the adapters name theirs.
     """
-    if range not in ((0, 1), (-1, 1)):
-        raise InputError(f"The range {range!r} is unknown; known: (0, 1), (-1, 1).")
-    if predicts not in PREDICTS:
-        raise InputError(f"A network that predicts {predicts!r} is unknown; {closest(predicts, PREDICTS)}.")
-    if channels not in (1, 3):
-        raise InputError(f"A prior is for 1 or 3 channels, not {channels}.")
-    if not isinstance(stride, int) or stride < 1 or not (radius is None or (isinstance(radius, int) and radius >= 0)):
-        raise InputError(f"`stride` {stride!r} and `radius` {radius!r} are pixels: from 1 and from 0 on.")
-    schedule = _schedule(alphas_bar, predicts)
-    modules = _modules(function, module)
-    if not modules and not version:
+    said = own_arguments(
+        function,
+        channels=channels,
+        range=range,
+        predicts=predicts,
+        alphas_bar=alphas_bar,
+        whole_timesteps=whole_timesteps,
+        sigmas=sigmas,
+        module=module,
+        version=version,
+        name=name,
+        stride=stride,
+        radius=radius,
+    )
+    networks = networks_of(function, module)
+    if not networks and not said.version:
         raise InputError(
             "The function has no parameters that can be found; give `module`, whose parameters are hashed, or "
             "`version`, a string that names this very denoiser."
         )
-    if any(part.training and isinstance(part, _RESTLESS) for m in modules.values() for part in m.modules()):
-        raise InputError("The network is in training mode, where it answers otherwise every time; call its `eval()`.")
-    weights = [p for m in modules.values() for p in m.parameters()]
-    name = name or str(getattr(function, "__name__", type(function).__name__))
-    stated = [name, version, channels, list(range), predicts, whole_timesteps, schedule, stride, radius]
-    denoise = _adapted(_of_shape(function, channels), predicts, schedule, whole_timesteps)
-    symmetric = range == (-1, 1)
-    if sigmas is None:
-        known = SIGMAS if schedule is None else (float(s) for s in sigmas_of(torch.tensor(schedule))[[0, -1]])
-        low, high = (s / 2 if symmetric and schedule is not None else s for s in known)
-    else:
-        low, high = sigmas
-    if not 0 <= low < high < math.inf:
-        raise InputError(f"Noise levels from {low:g} to {high:g} are none; give the least and the largest it knows.")
+    weights = [p for m in networks.values() for p in m.parameters()]
+    shaped, wrapped = _of_shape(function, said.channels), partial(_adapted, said=said)
+    low, high = said.sigmas
     mode = Mode(0, [0.0], [SPREAD], max(low, SIGMAS[0]), high, mask_high=min(0.5, high), high=min(0.9, high))
-    network = Network(channels, [], EncoderArguments(), DenoiserArguments())
-    digest = _digest(stated, modules)
+    network = Network(said.channels, [], EncoderArguments(), DenoiserArguments())
+    digest = partial(networks_sha256, said.stated(), networks)
     prior = OwnPrior(
-        Card(name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), tensors_sha256=digest),
-        in_symmetric_range(denoise) if symmetric else denoise,
+        Card(said.name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), tensors_sha256=digest()),
+        wrapped(shaped),
+        digest,
         weights[0].device if weights else torch.device("cpu"),
         weights[0].dtype if weights else torch.float32,
-        stride,
-        radius,
+        said.stride,
+        said.radius,
     )
-    notes, blind = _tried(prior)
+    notes, blind = tried(prior, shaped, wrapped)
     prior = replace(prior, notes=notes, blind=blind)
-    return prior if card is None else with_card(prior, Path(card))
+    return prior if card is None else with_card(prior, card)
 
 
-def with_card(prior: OwnPrior, path: Path) -> OwnPrior:
+def with_card(prior: OwnPrior, path: str | os.PathLike[str]) -> OwnPrior:
     """The prior with what was measured of it.
 
     Raises:
-        InputError: the file cannot be read, is no such card, or is of another denoiser.
+        InputError: the file cannot be read, is no such card, or is of another denoiser or other noise levels.
     """
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=Measured)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InputError(f"Card {path} cannot be used: {error}; measure the prior again.") from error
-    if found.prior != prior.card.tensors_sha256:
-        raise InputError(f"Card {path} is of another denoiser than {prior.card.name!r}; measure this one.")
-    return measured(prior, found)
+    return measured(prior, read_measured(path, prior.card))
 
 
 def measured(prior: OwnPrior, found: Measured) -> OwnPrior:
@@ -234,31 +212,22 @@ def measured(prior: OwnPrior, found: Measured) -> OwnPrior:
     return replace(prior, card=card)
 
 
-def _schedule(alphas_bar: Sequence[float] | Tensor | None, predicts: str) -> list[float] | None:
-    if alphas_bar is None:
-        if predicts == "v":
-            raise InputError("A network that predicts v needs the schedule it was trained with; give `alphas_bar`.")
-        return None
-    if predicts == "flow":
-        raise InputError("A flow's time is its schedule; leave out `alphas_bar`.")
-    values = torch.as_tensor(alphas_bar, dtype=torch.float64)
-    if values.ndim != 1 or len(values) < 2 or not bool((values.diff() < 0).all()):
-        raise InputError("`alphas_bar` must be one row of decreasing numbers.")
-    if not 1 > float(values[0]) > float(values[-1]) > 0:
-        raise InputError("`alphas_bar` must lie between 0 and 1; leave out a last timestep without signal.")
-    return [float(v) for v in values]
+def _adapted(network: Function, said: OwnArguments) -> Denoiser:
+    """The function as (x, sigma) → E[x0 | x0 + sigma·n = x], pictures in [0, 1]."""
+    denoise = _in_its_range(network, said)
+    return in_symmetric_range(denoise) if said.symmetric else denoise
 
 
-def _adapted(network: Function, predicts: str, schedule: list[float] | None, whole: bool) -> Denoiser:
-    if predicts == "flow":
+def _in_its_range(network: Function, said: OwnArguments) -> Denoiser:
+    if said.predicts == "flow":
         return from_flow(network)
-    if schedule is not None:
-        adapter = {"x0": from_x0, "epsilon": from_epsilon, "v": from_v}[predicts]
-        return adapter(network, torch.tensor(schedule, dtype=torch.float64), whole)
+    if said.schedule is not None:
+        adapter = {"x0": from_x0, "epsilon": from_epsilon, "v": from_v}[said.predicts]
+        return adapter(network, torch.tensor(said.schedule, dtype=torch.float64), said.whole_timesteps)
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         out = network(x, torch.full((len(x),), sigma, device=x.device, dtype=torch.float32))
-        return x - sigma * out if predicts == "epsilon" else out
+        return x - sigma * out if said.predicts == "epsilon" else out
 
     return denoise
 
@@ -279,57 +248,3 @@ def _of_shape(function: Function, channels: int) -> Function:
         return out[:, :channels]
 
     return checked
-
-
-def _modules(function: Function, module: torch.nn.Module | None) -> dict[str, torch.nn.Module]:
-    """The networks that a function is made of, by name."""
-    if module is not None:
-        return {"": module}
-    for whole in (function, getattr(function, "__self__", None)):
-        if isinstance(whole, torch.nn.Module):
-            return {"": whole}
-    if not inspect.isfunction(function):
-        return {}
-    seen = inspect.getclosurevars(function)
-    return {k: v for k, v in sorted({**seen.globals, **seen.nonlocals}.items()) if isinstance(v, torch.nn.Module)}
-
-
-def _digest(stated: list[object], modules: dict[str, torch.nn.Module]) -> str:
-    """Sha256 of what was stated and of every parameter and buffer."""
-    digest = hashlib.sha256(json.dumps(stated).encode())
-    for name, module in modules.items():
-        for key, value in sorted(module.state_dict().items()):
-            digest.update(f"{name}.{key} {value.dtype} {tuple(value.shape)}\n".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-@torch.no_grad()
-def _tried(prior: OwnPrior) -> tuple[tuple[str, ...], bool]:
-    """What one noisy picture tells of a denoiser, and whether it is blind; raises `InputError` where it is none."""
-    side = -(-SIDE // prior.stride) * prior.stride
-    ramp = torch.linspace(0.2, 0.8, side)
-    x = (ramp[:, None] + ramp[None, :]).mul(0.5).expand(1, prior.card.network.channels, side, side).to(prior.device)
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(prior.device)
-    levels = [min(max(s, prior.mode(0).sigma_min), prior.mode(0).sigma_max) for s in PROBE]
-    answers = [prior.denoise(x + s * noise, s) for s in levels]
-    for level, answer in zip(levels, answers, strict=True):
-        off = float((answer - x).square().mean().sqrt())
-        if off > FAR:
-            raise InputError(
-                f"The denoiser's answer to a picture with noise {level:.2g} is off by {off:.2g} (root mean square), "
-                "far outside of [0, 1]; look at `range`, `predicts` and `alphas_bar`."
-            )
-    left = float((answers[-1] - x).square().mean().sqrt())
-    notes = []
-    if left > levels[-1]:
-        notes.append(
-            f"It leaves more than noise {levels[-1]:.2g} of noise {levels[-1]:.2g}: is it told what it expects"
-        )
-    blind = torch.equal(prior.denoise(x + levels[0] * noise, levels[-1]), answers[0])
-    if blind:
-        notes.append(
-            "It takes no noise level and judges it by the picture, so that it cannot be told how far to trust one: "
-            "where little noise is left, and where the input is no picture with white noise, it may judge wrong"
-        )
-    return tuple(notes), blind

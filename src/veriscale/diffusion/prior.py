@@ -88,6 +88,11 @@ class Prior(ABC):
         return ()
 
     @property
+    def named(self) -> str:
+        """How run.json names it where nobody named a file."""
+        return self.card.name
+
+    @property
     def blind(self) -> bool:
         """Whether its denoiser takes no noise level, and reads it off the picture."""
         return False
@@ -115,6 +120,9 @@ class Prior(ABC):
     @abstractmethod
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x0 + sigma·n = x] without a condition, (B, C, H, W) on the device, differentiable in x."""
+
+    def check_unchanged(self) -> None:  # noqa: B027  # of most there is nothing to check
+        """Raise `InputError` where it is no longer the one that its card speaks of."""
 
     def mode(self, scale: int) -> Mode:
         """Noise levels and statistics of a scale, 0 for the unconditional mode."""

@@ -10,6 +10,7 @@ from math import log
 
 from torch import Tensor
 
+from veriscale.diffusion.card import Mode
 from veriscale.errors import InputError, closest
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -95,6 +96,7 @@ class Sampler:
     run: Callable[[Denoiser, Tensor, Tensor, Variance, NoiseSource], Tensor]
     evaluations: Callable[[int], int]
     """Steps → network evaluations."""
+    needs_variance: bool = False
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -106,7 +108,7 @@ SAMPLERS: dict[str, Sampler] = {
         run=lambda denoise, x, sigmas, variance, noise: dpm_solver_pp(denoise, x, sigmas),
         evaluations=lambda steps: steps,
     ),
-    "ancestral": Sampler(run=ancestral, evaluations=lambda steps: steps),
+    "ancestral": Sampler(run=ancestral, evaluations=lambda steps: steps, needs_variance=True),
 }
 
 
@@ -137,3 +139,12 @@ def sampler(name: str) -> Sampler:
     if name not in SAMPLERS:
         raise InputError(f"no sampler is called {name!r}; {closest(name, SAMPLERS)}")
     return SAMPLERS[name]
+
+
+def check_variance(name: str, mode: Mode, prior: str) -> None:
+    """Raise `InputError` where a sampler asks for a variance that nobody measured of this mode of a prior."""
+    if sampler(name).needs_variance and not mode.sigma:
+        raise InputError(
+            f"The sampler {name!r} needs v(sigma), which is not on the card of prior {prior!r}: "
+            "veriscale.measure_prior measures it, or choose `--sampler` heun."
+        )

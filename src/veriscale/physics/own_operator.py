@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from numbers import Integral
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -109,11 +110,11 @@ class OwnOperator(LinearOperator):
 
     def measurement_shape(self, shape: Shape) -> Shape:
         """As it was stated."""
-        return tuple(self.measured(shape))
+        return self._shape(self.measured, shape, "measurement_shape")
 
     def truth_shape(self, shape: Shape) -> Shape:
         """As it was stated."""
-        return tuple(self.true(shape))
+        return self._shape(self.true, shape, "truth_shape")
 
     def check(self, shape: Shape) -> None:
         """Try the functions on random pictures of `shape`.
@@ -156,6 +157,17 @@ class OwnOperator(LinearOperator):
             raise InputError(f"{self}: its {what} gives {type(out).__name__}, and a tensor is wanted.")
         return out
 
+    def _shape(self, function: Callable[[Shape], Shape], shape: Shape, what: str) -> Shape:
+        try:
+            found = function(shape)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a user's function raises
+            raise InputError(f"{self}: `{what}` fails for {shape} ({type(error).__name__}: {error}).") from error
+        if not _is_shape(found) or len(found) != len(shape):
+            raise InputError(f"{self}: `{what}` answers {shape} with {found!r}; (C, H, W) of whole numbers is wanted.")
+        return tuple(int(n) for n in found)
+
     def _expect(self, out: Tensor, shape: Shape, what: str, given: Tensor) -> None:
         if tuple(out.shape) != tuple(shape):
             raise InputError(
@@ -189,17 +201,30 @@ def operator_from(
         shape: (C, H, W) of an x to check with at once.
 
     Raises:
-        InputError: a name or version that a string cannot hold, or the check fails.
+        InputError: an argument is of another kind, a name or version that a string cannot hold, or the check fails.
 
     Source: ours, docs/methods.md#operators.
     """
+    functions = {"forward": forward, "measurement_shape": measurement_shape, "truth_shape": truth_shape}
+    for what, function in {**functions, **({} if adjoint is None else {"adjoint": adjoint})}.items():
+        if not callable(function):
+            raise InputError(f"An operator's `{what}` is a function, not {function!r}.")
+    if not isinstance(picture, bool):
+        raise InputError(f"`picture` is True or False, not {picture!r}.")
+    if shape is not None and (not _is_shape(shape) or len(shape) != 3):
+        raise InputError(f"`shape` is (C, H, W), three whole numbers from 1 on, not {shape!r}.")
     for what, text in (("name", name), ("version", version)):
-        if not text or any(c in text for c in ",:+=\n") or text != text.strip():
+        if not isinstance(text, str) or not text or any(c in text for c in ",:+=\n") or text != text.strip():
             raise InputError(f"An operator's {what} cannot be {text!r}; use letters, digits and dashes.")
     made = OwnOperator(name, version, forward, adjoint, measurement_shape, truth_shape, picture)
     if shape is not None:
-        made.check(shape)
+        made.check(tuple(shape))
     return made
+
+
+def _is_shape(given: Any) -> bool:
+    """Whether it is a row of whole numbers from 1 on."""
+    return isinstance(given, tuple | list) and all(isinstance(n, Integral) and int(n) >= 1 for n in given)
 
 
 def check_own(operator: Operator, shape: Shape) -> None:

@@ -221,20 +221,25 @@ class UnconditionalDenoiser:
 
     def _padded(self, x: Tensor) -> Tensor:
         stride = self.prior.stride
-        rows, columns = -x.shape[-2] % stride, -x.shape[-1] % stride
-        return F.pad(x, (0, columns, 0, rows), mode="reflect") if rows or columns else x
+        height, width = x.shape[-2:]
+        rows, columns = -height % stride, -width % stride
+        if not rows and not columns:
+            return x
+        return x[..., _reflected(height, height + rows)[:, None], _reflected(width, width + columns)]
+
+
+def _reflected(size: int, wide: int) -> Tensor:
+    """Which of `size` pixels each of `wide` is, when they are continued by reflection, as often as it takes."""
+    period = max(1, 2 * (size - 1))
+    k = torch.arange(wide) % period
+    return torch.minimum(k, period - k)
 
 
 def _folded(g: Tensor, height: int, width: int) -> Tensor:
     """The transpose of continuing a picture of (height, width) by reflection at its bottom and right."""
-    rows, columns = g.shape[-2] - height, g.shape[-1] - width
-    if rows:
-        g, below = g[..., :height, :].clone(), g[..., height:, :]
-        g[..., height - 1 - rows : height - 1, :] += below.flip(-2)
-    if columns:
-        g, right = g[..., :width].clone(), g[..., width:]
-        g[..., width - 1 - columns : width - 1] += right.flip(-1)
-    return g
+    rows, columns = _reflected(height, g.shape[-2]), _reflected(width, g.shape[-1])
+    g = g.new_zeros(*g.shape[:-2], height, g.shape[-1]).index_add_(-2, rows, g)
+    return g.new_zeros(*g.shape[:-1], width).index_add_(-1, columns, g)
 
 
 def _tiles(prior: Prior, x: Tensor, tile: int) -> Iterator[Tile]:

@@ -8,7 +8,8 @@ import msgspec
 import torch
 
 from veriscale.diffusion.encoder import CENTRE
-from veriscale.diffusion.own_prior import Measured, OwnPrior, measured
+from veriscale.diffusion.own_card import Measured
+from veriscale.diffusion.own_prior import OwnPrior, measured
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.stages.anchor_rule import measure_anchor_rule
@@ -43,8 +44,10 @@ def measure_prior(
         The prior with its card.
 
     Raises:
-        InputError: a picture is too small or cannot be read, there is none, or the file exists.
+        InputError: a picture is too small or cannot be read, there is none, the file exists, or the prior has changed
+            since it was made.
     """
+    prior.check_unchanged()
     channels = prior.card.network.channels
     found = load([os.fspath(Path(folder).absolute())], Path(folder), channels, torch.device("cpu"), "unknown", "")
     used = msgspec.structs.replace(found.facts, pattern=Path(folder).name)

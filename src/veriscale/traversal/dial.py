@@ -10,7 +10,6 @@ from veriscale.errors import InputError
 from veriscale.physics.masked import Masked
 from veriscale.physics.operator import Operator
 
-PATHS = ("renoise", "interpolate")
 LEAST = 0.01  # share below which the dial fades into the anchor
 
 

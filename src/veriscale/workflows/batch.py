@@ -271,6 +271,8 @@ def open_batch(
         held = find_certificate(repeated.certificate, beside)
         if (beside / repeated.certificate).is_file():
             repeated = replace(repeated, certificate=str(beside / repeated.certificate))
+    if repeated is not None and prior is not None:
+        repeated = replace(repeated, prior=None)  # another one, loaded, in its place
     settings = agreed(given, held, repeated)
     if run is not None and run.input.name == "-" and not inputs:
         raise InputError("The repeated run took its picture from standard input; give the picture again.")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from veriscale.errors import InputError
+from veriscale.physics.composition import compose
 from veriscale.physics.operator import Operator
-from veriscale.physics.registry import OPERATORS
+from veriscale.physics.registry import OPERATORS, parse_operator
 
 Stated = TypeVar("Stated")
 
@@ -57,16 +58,34 @@ def made_by(text: str, kind: type) -> Any:
     return made
 
 
-def own_operator(stated: Stated) -> Stated | Operator:
-    """The operator that a function of the user's makes; what names none is given back.
+def runs_code(operator: str | None) -> bool:
+    """Whether an operator's text, or a part of its `A + B`, is `package.module:factory`."""
+    return operator is not None and any(map(_is_own, _parts(operator)))
+
+
+def own_operator(stated: Stated, folder: Path = Path()) -> Stated | Operator:
+    """The operator that a function of the user's makes, alone or within `A + B`; what names none is given back.
+
+    Args:
+        stated: an operator's string, or anything else.
+        folder: what paths in the other parts start from.
 
     Raises:
-        InputError: as `made_by`.
+        InputError: as `made_by` and `parse_operator`.
     """
-    if isinstance(stated, str) and is_factory(stated) and stated.partition(":")[0] not in OPERATORS:
-        made: Operator = made_by(stated, Operator)
-        return made
-    return stated
+    if not isinstance(stated, str) or not runs_code(stated):
+        return stated
+    return compose(
+        [made_by(part, Operator) if _is_own(part) else parse_operator(part, folder) for part in _parts(stated)]
+    )
+
+
+def _parts(operator: str) -> list[str]:
+    return [part.strip() for part in operator.split(" + ")]
+
+
+def _is_own(part: str) -> bool:
+    return is_factory(part) and part.partition(":")[0] not in OPERATORS
 
 
 def _told(error: Exception) -> str:

@@ -8,6 +8,7 @@ import torch
 from veriscale.diffusion.card import Card
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior, folders, known_priors
+from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
 from veriscale.physics.operator import Operator
@@ -17,7 +18,7 @@ from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
-from veriscale.workflows.factory import is_factory, made_by, own_operator
+from veriscale.workflows.factory import is_factory, made_by, own_operator, runs_code
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
@@ -65,9 +66,9 @@ def agreed(given: Settings, certificate: Certificate | None, repeated: Settings 
         raise InputError(
             f"The certificate is for the tool {certificate.command!r}; if you trust it, give it as `--command`."
         )
-    for setting in ("prior", "operator"):
+    for setting, is_program in (("prior", is_factory), ("operator", runs_code)):
         told = getattr(v, setting)
-        if is_factory(told) and told != getattr(given, setting):
+        if is_program(told) and told != getattr(given, setting):
             raise InputError(f"The run's `--{setting}` {told} is a program; if you trust it, give it as `--{setting}`.")
     if given.timeout is not None and (v.command is None or given.timeout <= 0):
         raise InputError("`--timeout` is the seconds that a `--command` may take, a number above 0.")
@@ -86,7 +87,7 @@ def opened(
     """
     if settings.command is None or certificate is None:
         loaded = load_certified(prior or settings.prior, certificate, device)
-        own = own_operator(settings.operator)
+        own = own_operator(settings.operator, folder)
         operator = own if isinstance(own, Operator) else None
         return PriorRestorer(loaded, settings, certificate, operator=operator, folder=folder)
     if prior is not None:
@@ -114,6 +115,11 @@ def load_prior(
     if isinstance(name, str) and is_factory(name):
         made: Prior = made_by(name, Prior)
         return load_prior(made, device)
+    if isinstance(name, str) and name.startswith(MARK):
+        raise InputError(
+            f"The prior {name.removeprefix(MARK)!r} is somebody's own denoiser; give it as `--prior` "
+            "package.module:factory, or in Python as an object."
+        )
     if isinstance(name, Prior):
         if device != "auto" and place.type != name.device.type:
             raise InputError(f"The prior is loaded on {name.device}; load it with load_prior(name, {place.type!r}).")

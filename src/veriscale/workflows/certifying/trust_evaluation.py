@@ -14,6 +14,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.metrics.bootstrap import interval
 from veriscale.physics.measurement_noise import parse_noise
+from veriscale.physics.operator import Operator
 from veriscale.physics.registry import parse_operator
 from veriscale.report.trust_figure import TrustCurves, trust_figure
 from veriscale.runtime.device import Device
@@ -32,6 +33,7 @@ from veriscale.workflows.certifying.certified_settings import certified_facts, c
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
+from veriscale.workflows.factory import own_operator
 from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -135,13 +137,29 @@ class TrustEvaluation:
         }
 
 
-def certified_restorer(certificate: Certificate, prior: Prior, score_files: str | None = None) -> PriorRestorer:
-    """A prior with everything a certificate fixes, the measurement included."""
+def certified_restorer(
+    certificate: Certificate, prior: Prior, score_files: str | None = None, operator: str | Operator | None = None
+) -> PriorRestorer:
+    """A prior with everything a certificate fixes, the measurement included.
+
+    Args:
+        certificate: of a prior.
+        prior: loaded.
+        score_files: pattern of the user's own maps.
+        operator: of the user's own functions, where the certificate is for one: it has their name and version alone.
+
+    Raises:
+        InputError: the certificate is for a tool, or for another operator.
+    """
     facts = certified_facts(certificate)
     score = parse_score(certificate.binding.score)
     check_pattern(score, score_files)
     given = Settings(operator=facts.operator, noise=facts.noise, score_files=score_files)
-    return PriorRestorer(prior, settled(given, certified_settings(certificate)), score=score)
+    stated = own_operator(facts.operator if operator is None else operator)
+    found = parse_operator(stated) if isinstance(stated, str) else stated
+    if str(found) != facts.operator:
+        raise InputError(f"`--operator` {found} is fixed by the certificate as {facts.operator}; leave it out.")
+    return PriorRestorer(prior, settled(given, certified_settings(certificate)), score=score, operator=found)
 
 
 def evaluate_certificate(
@@ -165,7 +183,8 @@ def evaluate_certificate(
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture.
         tell: told in words which pictures cannot be scored.
-        asked: of the settings of `restore` the tool's `command` with its `timeout`, `score_files`, and `seed`.
+        asked: of the settings of `restore` the tool's `command` with its `timeout`, `score_files`, `seed`, and the
+            `operator` of a certificate that is for one of your own.
 
     Raises:
         InputError: as `evaluate_masks`, or a setting is fixed by the certificate.
@@ -175,7 +194,8 @@ def evaluate_certificate(
         raise InputError(f"`--seed` {v.seed} is below 0; give 0 or more.")
     if v.alpha is not None:
         raise InputError("alpha is the level of one mask; give those of an evaluation as alphas.")
-    if given := [k for k in v.said if k not in ("command", "timeout", "score_files", "seed")]:
+    open_still = ("command", "timeout", "score_files", "seed", *(() if v.command else ("operator",)))
+    if given := [k for k in v.said if k not in open_still]:
         raise InputError(f"`--{given[0].replace('_', '-')}` is fixed by the certificate; leave it out.")
     held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
     asked_for = levels(() if alphas is None else alphas) or tuple(held.binding.declared) or ALPHAS
@@ -185,7 +205,10 @@ def evaluate_certificate(
         restorer = replace(certified_tool(settled(replace(v, seed=None)), held), certificate=None)
     else:
         loaded = load_certified(prior, held, device)
-        restorer = certified_restorer(held, loaded, v.score_files)
+        operator = asked.get("operator")
+        restorer = certified_restorer(
+            held, loaded, v.score_files, operator if isinstance(operator, Operator) else v.operator
+        )
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     files = [i.path for i in collect([Path(p) for p in several], say=tell)[0]]
     return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
@@ -223,7 +246,7 @@ def evaluate_masks(
     discrepancy = parse_discrepancy(certificate.binding.discrepancy)
     facts = certificate.binding.restoration
     measuring = Measuring(
-        parse_operator(facts.operator),
+        (isinstance(restorer, PriorRestorer) and restorer.operator) or parse_operator(facts.operator),
         parse_noise(facts.noise),
         3 if unit.colour == "RGB" else 1,
         None if unit.width is None or unit.height is None else Size(unit.width, unit.height),

@@ -32,7 +32,7 @@ from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.plan import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
-_WITH_A_CERTIFICATE = ("certificate", "alpha", "command", "score_files", "timeout")
+_WITH_A_CERTIFICATE = ("operator", "certificate", "alpha", "command", "score_files", "timeout")
 
 
 def crop_to_multiple(samples: NDArray[np.float32], factor: int) -> NDArray[np.float32]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from veriscale.diffusion.card import PATHS
 from veriscale.diffusion.prior import Prior, TrainedPrior
-from veriscale.diffusion.samplers import sampler
+from veriscale.diffusion.samplers import check_variance, sampler
 from veriscale.errors import InputError, closest
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
@@ -20,7 +21,7 @@ from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
 from veriscale.traversal import renoise, zero_shot
 from veriscale.traversal.conditional import Conditional
-from veriscale.traversal.dial import PATHS, check_sigma_0
+from veriscale.traversal.dial import check_sigma_0
 from veriscale.traversal.method import Method, Work
 from veriscale.traversal.presets import find_preset
 from veriscale.traversal.zero_shot import ZeroShot
@@ -222,6 +223,8 @@ def make_plan(
             raise InputError(f"The score is of dial {scored_dial:g}, which is not among the positions asked for.")
     if any(0 < f < 1 for f in dials):
         method.check_dial()
+    if plan.chains:
+        check_variance(method.sampler, prior.mode(scale or 0), prior.card.name)
     return plan
 
 

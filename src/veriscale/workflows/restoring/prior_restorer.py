@@ -84,6 +84,7 @@ class PriorRestorer:
     def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByPrior | Chain":
         """Check a picture; arguments and errors as `Restorer.prepare`."""
         v, held = self.settings, self.certificate
+        self.prior.check_unchanged()
         if v.crop is not None:
             photo = photo.cut(v.crop, "the picture" if path is None else path.name)
         operator, noise = self._measurement(path)
@@ -189,7 +190,7 @@ class PreparedByPrior:
         """What was found out beyond the settings."""
         plan, restorer = self.plan, self.restorer
         return {
-            "prior": restorer.settings.prior or restorer.prior.card.name,
+            "prior": restorer.settings.prior or restorer.prior.named,
             "noise": plan.noise_string,
             "scale": plan.scale,
             "operator": None if plan.method.scale else str(plan.operator.beside(results)),
