@@ -18,7 +18,7 @@ from veriscale.imaging.photo import Photo, from_array
 def read(path: Path, max_pixels: int) -> Photo:
     """Read 8-bit grey and colour; of a multi-picture file (phones, stereo cameras) the main picture."""
     image, array, _ = decoded(JpegImagePlugin.JpegImageFile, "JPEG", path, max_pixels)
-    info, tables = image.info, image.quantization  # without loss there are no tables
+    info = image.info
     orientation, dpi = exif.parse(info.get("exif", b""))
     per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
     if per_inch is not None:
@@ -30,7 +30,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         dpi=dpi,
         exif=exif.kept(info.get("exif", b"")),
         format="jpeg",
-        lossy=f"a JPEG of quality about {_quality(tables)}" if tables else None,
+        lossy=said_of(image.quantization),
     )
     return exif.upright(photo, orientation)
 
@@ -44,6 +44,11 @@ def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
     quality = 95 if beside.quality is None else beside.quality
     Image.fromarray(pixels).save(encoded, "JPEG", quality=quality, subsampling=0, icc_profile=beside.icc, **kept)
     file.write(encoded.getbuffer())
+
+
+def said_of(tables: dict[int, list[int]]) -> str | None:
+    """What is said of a JPEG with such tables; None without, as where nothing was lost."""
+    return f"a JPEG of quality about {_quality(tables)}" if tables else None
 
 
 def _quality(tables: dict[int, list[int]]) -> int:
