@@ -128,6 +128,13 @@ def test_lossy_input_is_said_in_one_line(veriscale, shot, tmp_path):
     assert not said_of(veriscale("restore", tmp_path / "b.webp", *FAST)[2], "compression")
 
 
+@pytest.mark.parametrize("scale", [8, 2.5])
+def test_it_is_said_once_of_several_steps_too(veriscale, shot, scale):
+    _, _, err = veriscale("restore", shot, *FAST[:-1], scale)
+    line = f"{shot}: it is a JPEG of quality about 90, and what the compression left is taken for content."
+    assert said_of(err, "compression") == [line]
+
+
 def test_compression_that_is_named_is_not_taken_for_content(veriscale, shot):
     options = ("--prior", "tiny", "--device", "cpu", "--operator", "jpeg:quality=90", "--dry-run")
     assert not said_of(veriscale("restore", shot, *options)[2], "taken for content")
