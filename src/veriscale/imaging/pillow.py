@@ -19,7 +19,7 @@ _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "F")
 def from_pil(image: Image.Image) -> Photo:
     """A photograph of a picture of Pillow's, turned upright, with its transparency, profile, resolution and EXIF.
 
-    Of a JPEG that `Image.open` gave, it says that it is one, and of which quality; what was made of that no longer does.
+    Of what `Image.open` gave, it says whether it is a JPEG, and of which quality; what was made of that says nothing.
 
     Raises:
         InputError: its mode holds no grey or colour that we know, or its file is damaged.

@@ -115,9 +115,16 @@ class Jpeg(ProximalOperator):
         Raises:
             InputError: the noise has weights of its own.
         """
-        if weight is not None:
-            raise InputError(f"{self} knows its own rounding and goes with Gaussian noise alone; leave out `--noise`.")
+        self.check_noise(gaussian=weight is None)
         return jpeg_prox(v, y, rho, self._table(_LUMA, v), self._table(_CHROMA, v), self.noise_std)
+
+    def check_noise(self, gaussian: bool) -> None:
+        """Raise `InputError` for noise that is not: the weights are taken."""
+        if not gaussian:
+            raise InputError(
+                f"{self} knows its own rounding, and its proximal map goes with Gaussian noise alone; leave out "
+                "`--noise`, or choose `--anchor` paper and `--posterior` dps."
+            )
 
     def measure(self, x: Tensor) -> Tensor:
         """What the codec makes of x rounded to 8 bits."""

@@ -123,6 +123,9 @@ class ProximalOperator(Operator):
             InputError: conjugate gradients did not converge.
         """
 
+    def check_noise(self, gaussian: bool) -> None:
+        """Raise `InputError` where `prox` cannot weigh values as noise that is not Gaussian needs it."""
+
 
 class LinearOperator(ProximalOperator):
     """y = Ax with an adjoint, a proximal map and a pseudo-inverse."""

@@ -222,6 +222,10 @@ def make_plan(
             raise InputError(f"The score is of dial {scored_dial:g}, which is not among the positions asked for.")
     if any(0 < f < 1 for f in dials):
         method.check_dial()
+    if isinstance(a, ProximalOperator) and (
+        method.anchor == "fast" or (method.posterior == "proximal" and plan.chains)
+    ):
+        a.check_noise(isinstance(noise, GaussianNoise))
     return plan
 
 
