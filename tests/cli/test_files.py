@@ -156,6 +156,21 @@ def test_a_folder_says_what_it_leaves_out(veriscale, shot):
         assert (code, said_of(err, "left out")) == (0, [line])
 
 
+def test_other_names_of_kinds_that_are_read(veriscale, shot, tmp_path):
+    for name in ("b.JFIF", "c.jpe", "d.jif"):
+        shot.with_name(name).write_bytes(shot.read_bytes())
+    SMOOTH.save(tmp_path / "e.jp2")
+    (tmp_path / "e.jp2").rename(tmp_path / "e.jpc")
+    for name in ("f.hif", "g.avifs", "h.apng"):
+        shot.with_name(name).write_bytes(b"?")
+    code, _, err = veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out")
+    assert (code, said_of(err, "left out")) == (
+        0,
+        [f"Folder {tmp_path}: 3 files of kinds that cannot be read are left out: 1 .apng, 1 .avifs, 1 .hif."],
+    )
+    assert {p.stem for p in (tmp_path / "out").glob("*.png")} == {f"{s}_x2" for s in ("shot", "b", "c", "d", "e")}
+
+
 def test_an_error_names_its_file(veriscale, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

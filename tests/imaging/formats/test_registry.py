@@ -71,7 +71,7 @@ def test_sentences_list_a_new_format(tmp_path):
         write_photo(Photo(np.zeros((1, 10, 1), np.float32)), tmp_path / "b.raw")
     with pytest.raises(InputError, match=r"holds no image; known: \.png.*\.raw"):
         collect([tmp_path])
-    with pytest.raises(InputError, match="known: keep, jpeg, jpg, npy, png, raw, tif, tiff, webp"):
+    with pytest.raises(InputError, match="known: keep, jfif, jif, jpe, jpeg, jpg, npy, png, raw, tif, tiff, webp"):
         suffix_of("gif", Photo(np.zeros((1, 1, 1), np.float32)))
 
 

@@ -64,7 +64,7 @@ LONGEST_EXIF = 65_527  # of a segment, less the prefix
 JPEG = Format(
     "jpeg",
     "JPEG",
-    (".jpg", ".jpeg"),
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
     rb"\xff\xd8\xff",
     read,
     write,
