@@ -17,7 +17,7 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import EXTENSIONS, format_of, is_picture, keeps_8_bits, unread
 from veriscale.imaging.read import MAX_PIXELS, read_photo
-from veriscale.imaging.write import check_quality
+from veriscale.imaging.write import check_graded, check_quality
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, takes_asked
@@ -152,6 +152,9 @@ class Batch:
     say: Callable[[Remark], None] = lambda remark: None
     repeated: str | None = None
 
+    def __post_init__(self) -> None:
+        check_quality(self.quality)
+
     def run(self, job: Job, tell: Tell = lambda phase, done, of: None) -> dict[str, Any]:
         """Restore one input; returns the content of its run.json and the files written.
 
@@ -164,7 +167,7 @@ class Batch:
         work = self.restorer.prepare(photo, job.path)
         stem = job.file.stem if job.file is not None else f"{job.name}_{work.suffix}"
         suffix = result_suffix(job.file, self.format, photo)
-        check_quality(self.quality, Path(f"{stem}{suffix}"))
+        check_graded(self.quality, Path(f"{stem}{suffix}"))
         masked = self.restorer.settings.certificate is not None
         if masked and (self.quality is not None or not keeps_8_bits(Path(f"result{suffix}"))):
             raise InputError(
