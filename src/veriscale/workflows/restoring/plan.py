@@ -57,7 +57,7 @@ class Plan:
         shape: (H, W) of the result.
         score: which score to compute, for masks.
         scored_dial: of which picture.
-        sigma_0: noise level at which the second stage begins, where it was asked for in the place of a dial position.
+        sigma0: noise level at which the second stage begins, where it was asked for in the place of a dial position.
     """
 
     operator: Operator
@@ -76,12 +76,12 @@ class Plan:
     shape: tuple[int, int]
     score: Score | None = None
     scored_dial: float = 0.0
-    sigma_0: float | None = None
+    sigma0: float | None = None
 
     @property
     def start(self) -> float:
         """The noise level at which a full draw starts."""
-        return self.method.sigma_max if self.sigma_0 is None else self.sigma_0
+        return self.method.sigma_max if self.sigma0 is None else self.sigma0
 
     @property
     def inner(self) -> list[float]:
@@ -122,8 +122,7 @@ class Plan:
             "anchor": method.anchor,
             "posterior": method.posterior,
             "consistent": self.consistent,
-            "dial": list(self.dials),
-            **({} if self.sigma_0 is None else {"sigma_0": self.sigma_0}),
+            **({"dial": list(self.dials)} if self.sigma0 is None else {"sigma0": self.sigma0}),
             "path": self.path,
             "samples": self.samples,
             "sampler": method.sampler,
@@ -214,7 +213,7 @@ def make_plan(
         shape=truth,
         score=score,
         scored_dial=scored_dial,
-        sigma_0=v.sigma0,
+        sigma0=v.sigma0,
     )
     if score is not None:
         check_score(score, scale is not None, plan.samples, prior.predictor is not None)
