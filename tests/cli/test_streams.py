@@ -114,6 +114,37 @@ def test_a_pattern_stands_for_the_files_it_matches(veriscale, small, tmp_path):
     assert read_photo(tmp_path / "one.png").width == 32
 
 
+def test_a_pattern_takes_what_a_folder_takes(veriscale, small, tmp_path):
+    (tmp_path / "fold" / "deep").mkdir(parents=True)
+    for name in ("a.png", "deep/a.png", "notes.txt", "deep/raw.heic", "deep/README"):
+        (tmp_path / "fold" / name).write_bytes(small.read_bytes())
+    command = ("restore", tmp_path / "fold" / "**", *TINY, "--scale", 2, "-o", tmp_path / "fold" / "out")
+    for _ in range(2):  # the second time, the results lie among what the pattern matches
+        code, out, err = veriscale(*command, "--force")
+        assert (code, err.splitlines()[0]) == (
+            0,
+            (
+                f"Pattern {command[1]}: 3 files of kinds that cannot be read are left out: 1 .heic, 1 .txt, 1 without "
+                "extension."
+            ),
+        )
+        made = [line.rsplit("/out/")[1] for line in out.splitlines() if line.endswith("png")]
+        assert made == ["a_x2.png", "deep/a_x2.png"]
+    assert veriscale("restore", tmp_path / "fold", *TINY, "--scale", 2)[0] == 0
+    assert veriscale(*command, "--skip-existing")[:2] == (0, "")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "raw.heic", "a_x2.png"])
+def test_a_pattern_without_a_picture_says_so(veriscale, refused, small, tmp_path, name):
+    if name == "a_x2.png":
+        small.rename(tmp_path / "a.png")
+        veriscale("restore", tmp_path / "a.png", *TINY, "--scale", 2)
+    else:
+        (tmp_path / name).write_bytes(small.read_bytes())
+    sentence = refused("restore", tmp_path / f"{name[:3]}*", *TINY, "--scale", 2)
+    assert "is no picture, or a result of an earlier run; known: .png" in sentence
+
+
 def test_a_file_of_that_name_comes_before_the_pattern(veriscale, small, tmp_path):
     (tmp_path / "[s]mall.png").write_bytes(small.read_bytes())
     _, out, _ = veriscale("restore", tmp_path / "[s]mall.png", *TINY, "--scale", 2, "-o", tmp_path / "out")

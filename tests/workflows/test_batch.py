@@ -12,8 +12,8 @@ import veriscale
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import as_stored
-from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.inputs import collect
 
 
 @pytest.fixture

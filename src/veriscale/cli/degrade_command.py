@@ -55,10 +55,10 @@ def degrade(
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator, read_operator_file
-    from veriscale.workflows.batch import collect
     from veriscale.workflows.degrading.degradation import degrade as make_measurement
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
     from veriscale.workflows.factory import own_operator
+    from veriscale.workflows.inputs import collect
     from veriscale.workflows.remark import Remark
     from veriscale.workflows.restoring.restoration import result_suffix
 

@@ -53,7 +53,8 @@ def restore(
     report
         Write a self-contained HTML page too.
     skip_existing
-        Leave inputs alone whose results are all there; what no earlier run made is not replaced.
+        Leave inputs alone whose results are all there; what no earlier run made of them with these settings is not
+        replaced.
     force
         Replace existing results.
     dry_run
@@ -71,7 +72,7 @@ def restore(
     from veriscale.errors import InputError
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
-    from veriscale.workflows.batch import open_batch
+    from veriscale.workflows.batch_door import open_batch
 
     remarks = Remarks(quiet, plans=dry_run)
     done: list[dict[str, Any]] = []

@@ -14,7 +14,8 @@ from veriscale.settings import positions
 from veriscale.workflows.remark import Remark
 
 if TYPE_CHECKING:
-    from veriscale.workflows.batch import Batch, Job
+    from veriscale.workflows.batch import Batch
+    from veriscale.workflows.jobs import Job
 
 STREAM = Path("-")
 

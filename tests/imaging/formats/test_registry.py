@@ -13,7 +13,7 @@ from veriscale.imaging.formats.format import Beside, Format
 from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.workflows.batch import collect
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.restoring.restoration import suffix_of
 
 

@@ -25,8 +25,8 @@ from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, positions, settled
 from veriscale.traversal.method import Tell
-from veriscale.workflows.batch import collect
 from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.plan import known_scale
