@@ -106,8 +106,8 @@ def restore(
             jobs = ways.checked(batch, jobs)
             for facts in batch.run_all(jobs, lambda failure: remarks.fail(ways.named(failure)), tell):
                 done.append(facts)
-                if ways.writes:
-                    ways.deliver(facts)
+                for picture in facts["outputs"][:1] if ways.writes else []:
+                    ways.deliver(picture)
                 for file in facts["outputs"] if listed and not ways.writes else []:
                     print(file)
     if as_json:
