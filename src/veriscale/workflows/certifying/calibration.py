@@ -29,7 +29,7 @@ from veriscale.workflows.factory import own_operator
 from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
-from veriscale.workflows.restoring.plan import known_scale
+from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer

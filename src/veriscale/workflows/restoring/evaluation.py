@@ -29,7 +29,7 @@ from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
-from veriscale.workflows.restoring.plan import known_scale
+from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 _WITH_A_CERTIFICATE = ("certificate", "alpha", "command", "score_files", "timeout")
