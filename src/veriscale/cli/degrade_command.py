@@ -82,8 +82,8 @@ def degrade(
         items, many = collect(ways.inputs, ways.output, lambda line: say(line, quiet))
         ways.check_one(len(items), {})
         remarks.of = len(items)
-        single = not many and not ways.writes
-        one_file = ways.output if single and ways.output and ways.output.suffix and not ways.output.is_dir() else None
+        to = ways.output
+        one_file = to if to is not None and not many and to.suffix and not to.is_dir() else None
         for item in items:
             try:
                 photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
@@ -91,8 +91,8 @@ def degrade(
                 if one_file is not None:
                     target = one_file
                 else:
-                    folder = item.path.parent if ways.output is None else ways.output / item.folder
-                    stem = item.stem if ways.output is not None else f"{item.stem}{MEASURED}"
+                    folder = item.path.parent if to is None else to / item.folder
+                    stem = item.stem if to is not None else f"{item.stem}{MEASURED}"
                     target = folder / f"{stem}{suffix}"
                 if target.exists() and target.samefile(item.path):
                     raise InputError(f"{target} is the input itself; choose another name.")
