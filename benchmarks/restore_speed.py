@@ -19,7 +19,7 @@ from results import Row, write_results
 from veriscale.imaging.photo import from_array
 from veriscale.imaging.write import write_photo
 from veriscale.runtime.device import choose_dtype
-from veriscale.workflows.batch import restore_files
+from veriscale.workflows.batch_door import restore_files
 from veriscale.workflows.opening import load_prior
 
 THREADS = 2

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from veriscale.stages.training import train as train
     from veriscale.trust.certificate import Certificate as Certificate
     from veriscale.trust.certificate_file import read_certificate as read_certificate
-    from veriscale.workflows.batch import restore_files as restore_files
+    from veriscale.workflows.batch_door import restore_files as restore_files
     from veriscale.workflows.certifying.calibration import calibrate as calibrate
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate as evaluate_certificate
     from veriscale.workflows.degrading.degradation import degrade as degrade
@@ -52,7 +52,7 @@ _HOMES = {
     "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
     "restore": "workflows.restoring.door",
-    "restore_files": "workflows.batch",
+    "restore_files": "workflows.batch_door",
     "train": "stages.training",
     "write_photo": "imaging.write",
 }

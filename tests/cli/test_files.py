@@ -115,6 +115,39 @@ def test_what_a_run_made_is_made_again_where_some_is_missing(veriscale, shot):
     assert made.read_bytes() == before
 
 
+def test_what_was_made_otherwise_is_neither_replaced_nor_skipped(veriscale, refused, shot, tiny_file):
+    veriscale("restore", shot, *FAST)
+    made = shot.with_name("shot_x2.png")
+    before = made.read_bytes()
+    again = ("restore", shot, *FAST, "--skip-existing", "--quiet")
+    assert f"{made} was made with another --dial; add --force" in refused(*again, "--dial", 1, "--steps", 1)
+    assert "was made with another --crop" in refused(*again, "--crop", "0,0,9,9", "--report")
+    copy = tiny_file.with_name("tiny_copy.safetensors")
+    copy.write_bytes(tiny_file.read_bytes())
+    code, out, _ = veriscale(
+        "restore", shot, "--prior", copy, *FAST[2:], "--skip-existing"
+    )  # the same prior by another name
+    copy.unlink()
+    assert (code, out) == (0, "")
+    SMOOTH.rotate(180).save(shot)
+    assert f"{made} was made of another picture than {shot} is; add --force" in refused(*again)
+    assert made.read_bytes() == before
+    run = json.loads(made.with_name("shot_x2.run.json").read_text())
+    made.with_name("shot_x2.run.json").write_text(json.dumps({"outputs": run["outputs"]}))
+    assert f"{made} was made of something that shot_x2.run.json does not say" in refused(*again)
+    assert veriscale(*again, "--force")[0] == 0
+    assert made.read_bytes() != before
+    code, out, _ = veriscale(*again, "--force")  # the one of this picture is not made again
+    assert (code, out) == (0, "")
+
+
+def test_a_result_of_another_prior_is_not_skipped(veriscale, refused, shot):
+    veriscale("restore", shot, *FAST)
+    run = shot.with_name("shot_x2.run.json")
+    run.write_text(run.read_text().replace(json.loads(run.read_text())["prior"]["sha256"], "0" * 64))
+    assert "was made with another --prior" in refused("restore", shot, *FAST, "--skip-existing", "--quiet")
+
+
 # ---- what is said
 
 
@@ -126,6 +159,13 @@ def test_lossy_input_is_said_in_one_line(veriscale, shot, tmp_path):
     assert len(said_of(veriscale("restore", tmp_path / "a.webp", *FAST)[2], "it is a lossy WebP")) == 1
     SMOOTH.save(tmp_path / "b.webp", lossless=True)
     assert not said_of(veriscale("restore", tmp_path / "b.webp", *FAST)[2], "compression")
+
+
+@pytest.mark.parametrize("scale", [8, 2.5])
+def test_it_is_said_once_of_several_steps_too(veriscale, shot, scale):
+    _, _, err = veriscale("restore", shot, *FAST[:-1], scale)
+    line = f"{shot}: it is a JPEG of quality about 90, and what the compression left is taken for content."
+    assert said_of(err, "compression") == [line]
 
 
 def test_compression_that_is_named_is_not_taken_for_content(veriscale, shot):
@@ -147,6 +187,21 @@ def test_a_folder_says_what_it_leaves_out(veriscale, shot):
     for options in (("restore", *FAST), ("degrade", "--operator", "downsample:factor=2")):
         code, _, err = veriscale(options[0], shot.parent, *options[1:], "-o", shot.parent / options[0])
         assert (code, said_of(err, "left out")) == (0, [line])
+
+
+def test_other_names_of_kinds_that_are_read(veriscale, shot, tmp_path):
+    for name in ("b.JFIF", "c.jpe", "d.jif"):
+        shot.with_name(name).write_bytes(shot.read_bytes())
+    SMOOTH.save(tmp_path / "e.jp2")
+    (tmp_path / "e.jp2").rename(tmp_path / "e.jpc")
+    for name in ("f.hif", "g.avifs", "h.apng"):
+        shot.with_name(name).write_bytes(b"?")
+    code, _, err = veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out")
+    assert (code, said_of(err, "left out")) == (
+        0,
+        [f"Folder {tmp_path}: 3 files of kinds that cannot be read are left out: 1 .apng, 1 .avifs, 1 .hif."],
+    )
+    assert {p.stem for p in (tmp_path / "out").glob("*.png")} == {f"{s}_x2" for s in ("shot", "b", "c", "d", "e")}
 
 
 def test_an_error_names_its_file(veriscale, tmp_path):
@@ -207,7 +262,8 @@ def test_twenty_files_are_said_one_by_one(veriscale, album, tmp_path):
     assert code == 2
     assert len(said_of(err, "prior tiny used")) == 16
     assert len(said_of(err, "taken for content")) == 4
-    assert err.splitlines()[-1].startswith("veriscale: 4 of 20 inputs failed: ")
+    assert len(said_of(err, "torn1.png")) == 1
+    assert err.splitlines()[-1] == "veriscale: 4 of 20 inputs failed."
 
 
 def test_on_a_terminal_many_results_are_not_listed(veriscale, album, tmp_path, monkeypatch):

@@ -251,3 +251,21 @@ def test_out_of_memory_says_which_setting_to_lower(refused, cat, monkeypatch):
     assert "--crop" in refused("restore", cat, *arguments)
     monkeypatch.setattr(UnconditionalDenoiser, "__call__", full)
     assert "--crop" in refused("restore", cat, "--operator", "inpaint:keep=0.5", *FAST)
+
+
+def test_noise_that_jpeg_cannot_weigh_is_refused_before_any_work(veriscale, refused, cat):
+    options = (
+        "restore",
+        cat,
+        *FAST[:2],
+        "--device",
+        "cpu",
+        "--operator",
+        "jpeg:quality=40",
+        "--noise",
+        "poisson:peak=30",
+    )
+    words = "its proximal map goes with Gaussian noise alone; leave out --noise, or choose --anchor paper and"
+    assert words in refused(*options, "--dry-run")
+    assert words in refused(*options, "--anchor", "paper", "--dial", 1, "--dry-run")
+    assert veriscale(*options, "--anchor", "paper", "--posterior", "dps", "--dial", 1, "--steps", 1)[0] == 0

@@ -11,10 +11,15 @@ def test_evaluate_goes_on_past_a_bad_file(veriscale, skimage_data, tmp_path):
     (tmp_path / "in").mkdir()
     write_photo(photo.with_pixels(photo.pixels[100:196, 100:228]), tmp_path / "in" / "a.png")
     write_photo(photo.with_pixels(photo.pixels[:6, :6]), tmp_path / "in" / "tiny.png")
+    (tmp_path / "in" / "b.heic").touch()
     code, out, err = veriscale("evaluate", tmp_path / "in", "--prior", "tiny", "-o", tmp_path / "out", "--json")
     assert code == 2
-    assert "tiny.png" in err
+    left, failed = err.splitlines()
+    assert left == f"Folder {tmp_path / 'in'}: 1 files of kinds that cannot be read are left out: 1 .heic."
+    assert failed.startswith(f"veriscale: {tmp_path / 'in' / 'tiny.png'}")
     assert [r["dial"] for r in json.loads(out)] == ["bicubic", 0.0]
+    code, _, err = veriscale("evaluate", tmp_path / "in", "--prior", "tiny", "--quiet")
+    assert (code, err.splitlines()) == (2, [failed, "veriscale: 1 of 2 inputs failed."])
     content = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert content["pictures"][0]["picture"] == "a.png"
 

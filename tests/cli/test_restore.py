@@ -59,7 +59,7 @@ def test_folders_with_sub_folders_go_on_past_a_bad_file(veriscale, cat, tmp_path
     code, _, err = veriscale("restore", tmp_path / "in", *FAST, "-o", tmp_path / "out")
     assert code == 2
     assert (tmp_path / "out" / "deep" / "cat_x4.png").exists()
-    assert "broken.jpg" in err.splitlines()[-1]
+    assert sum("broken.jpg" in line for line in err.splitlines()) == 1
     assert not list((tmp_path / "out").glob("broken*"))
 
 

@@ -100,6 +100,58 @@ def test_what_is_no_picture_is_called_by_its_name(refused, piped, content, words
     assert words in sentence
 
 
+# ---- measurements
+
+HALF = ("--operator", "downsample:factor=2")
+
+
+def test_a_measurement_goes_through_a_pipe(small, tmp_path):
+    command = [sys.executable, "-m", "veriscale", "degrade", "-", *HALF, "-o", "-", "--format", "tiff"]
+    done = subprocess.run(command, stdin=small.open("rb"), capture_output=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    made = Image.open(io.BytesIO(done.stdout))
+    assert (made.format, made.size) == ("TIFF", (8, 6))
+    assert [p.name for p in tmp_path.iterdir()] == ["small.png"]
+
+
+def test_what_is_piped_is_measured_as_its_file(veriscale, piped, small, tmp_path):
+    noisy = (*HALF, "--noise", 0.1)
+    assert veriscale("degrade", "-", *noisy, "-o", tmp_path / "piped.png")[0] == 0
+    assert veriscale("degrade", small, *noisy, "-o", tmp_path / "file.png")[0] == 0
+    for end in ("", ".measurement.json"):
+        assert (tmp_path / f"piped.png{end}").read_bytes() == (tmp_path / f"file.png{end}").read_bytes()
+
+
+def test_a_file_is_measured_to_stdout(small, tmp_path):
+    command = [sys.executable, "-m", "veriscale", "degrade", "small.png", "--operator", "sensing:ratio=0.5", "-o", "-"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert np.load(io.BytesIO(done.stdout)).dtype == np.float32
+    assert [p.name for p in tmp_path.iterdir()] == ["small.png"]
+
+
+@pytest.mark.parametrize(
+    "ways, words",
+    [
+        (("-",), "What comes from standard input has no name; say --output"),
+        (("-", "other.png", "-o", "-"), "Standard input is one picture; give - alone"),
+        ((".", "-o", "-"), "Standard output takes one picture; leave out folders"),
+        (("*.png", "-o", "-"), "leave out all inputs but one"),
+    ],
+)
+def test_what_of_measurements_does_not_go_through_a_pipe(refused, piped, small, tmp_path, monkeypatch, ways, words):
+    monkeypatch.chdir(tmp_path)
+    small.with_name("b.png").write_bytes(small.read_bytes())
+    assert words in refused("degrade", *ways, *HALF)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.png", "small.png"]
+
+
+def test_what_is_no_picture_is_not_measured(refused, piped):
+    piped(b"prose")
+    sentence = refused("degrade", "-", *HALF, "-o", "-")
+    assert sentence.startswith("veriscale: standard input is not an image of a known kind")
+
+
 # ---- patterns that no shell has expanded
 
 
@@ -112,6 +164,37 @@ def test_a_pattern_stands_for_the_files_it_matches(veriscale, small, tmp_path):
     one, _, _ = veriscale("restore", tmp_path / "s*.png", *TINY, "--scale", 2, "-o", tmp_path / "one.png")
     assert one == 0
     assert read_photo(tmp_path / "one.png").width == 32
+
+
+def test_a_pattern_takes_what_a_folder_takes(veriscale, small, tmp_path):
+    (tmp_path / "fold" / "deep").mkdir(parents=True)
+    for name in ("a.png", "deep/a.png", "notes.txt", "deep/raw.heic", "deep/README"):
+        (tmp_path / "fold" / name).write_bytes(small.read_bytes())
+    command = ("restore", tmp_path / "fold" / "**", *TINY, "--scale", 2, "-o", tmp_path / "fold" / "out")
+    for _ in range(2):  # the second time, the results lie among what the pattern matches
+        code, out, err = veriscale(*command, "--force")
+        assert (code, err.splitlines()[0]) == (
+            0,
+            (
+                f"Pattern {command[1]}: 3 files of kinds that cannot be read are left out: 1 .heic, 1 .txt, 1 without "
+                "extension."
+            ),
+        )
+        made = [line.rsplit("/out/")[1] for line in out.splitlines() if line.endswith("png")]
+        assert made == ["a_x2.png", "deep/a_x2.png"]
+    assert veriscale("restore", tmp_path / "fold", *TINY, "--scale", 2)[0] == 0
+    assert veriscale(*command, "--skip-existing")[:2] == (0, "")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "raw.heic", "a_x2.png"])
+def test_a_pattern_without_a_picture_says_so(veriscale, refused, small, tmp_path, name):
+    if name == "a_x2.png":
+        small.rename(tmp_path / "a.png")
+        veriscale("restore", tmp_path / "a.png", *TINY, "--scale", 2)
+    else:
+        (tmp_path / name).write_bytes(small.read_bytes())
+    sentence = refused("restore", tmp_path / f"{name[:3]}*", *TINY, "--scale", 2)
+    assert "is no picture, or a result of an earlier run; known: .png" in sentence
 
 
 def test_a_file_of_that_name_comes_before_the_pattern(veriscale, small, tmp_path):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo, from_array
@@ -30,13 +30,39 @@ def test_a_picture_is_read_as_its_file(mode, tmp_path):
         assert a is None or np.array_equal(a, b)
 
 
-def test_what_a_file_says_survives():
-    exif = Image.Exif()
-    exif[274] = 6  # lying on its side
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_what_a_file_says_is_what_its_picture_says(name, tmp_path):
+    block = Image.Exif()
+    block[271], block[274] = "Canon", 6  # lying on its side
+    block.get_ifd(34853).update({1: "N", 2: (47.0, 22.0, 1.5)})
+    colours = np.random.default_rng(0).integers(0, 255, (8, 12, 3)).astype(np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    lossless = {"lossless": True} if name == "a.webp" else {}
+    Image.fromarray(colours).save(tmp_path / name, exif=block, dpi=(72, 300), icc_profile=profile, **lossless)
+    expected, found = read_photo(tmp_path / name), from_pil(Image.open(tmp_path / name))
+    assert np.array_equal(found.pixels, expected.pixels)
+    assert found.pixels.shape == (12, 8, 3)
+    assert found.exif is not None
+    assert b"Canon" in found.exif
+    if name != "a.tif":  # there Pillow writes the block anew
+        assert found.exif == expected.exif
+    if name not in ("a.webp", "a.tif"):  # Pillow says no resolution, or does not turn it with the pixels
+        assert found.dpi == pytest.approx(expected.dpi, rel=1e-3)
+    assert (found.lossy, found.icc) == (expected.lossy, profile)
+    assert (found.lossy is not None, found.format == "jpeg") == (name == "a.jpg",) * 2
+
+
+def test_a_damaged_exif_block_does_no_harm():
     file = io.BytesIO()
-    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(file, "JPEG", exif=exif, dpi=(72, 72))
-    photo = from_pil(Image.open(file))
-    assert (photo.height, photo.width, photo.format, photo.dpi) == (12, 8, "jpeg", (72.0, 72.0))
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(file, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert from_pil(Image.open(file)).exif is None
+
+
+def test_a_torn_file_is_said_to_be_one():
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(file, "JPEG")
+    with pytest.raises(InputError, match="image cannot be read: the JPEG file is damaged or truncated"):
+        from_pil(Image.open(io.BytesIO(file.getvalue()[:-400])))
 
 
 def test_transparency_by_colour_is_transparency():

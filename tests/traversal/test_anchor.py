@@ -223,7 +223,7 @@ def test_paper_mends_clipped_pictures():
 
 def test_fast_refuses_what_has_no_proximal_map():
     data = DataTerm(CLIPPED_HOLES, PRIOR.mean[None], GaussianNoise(0.05))
-    with pytest.raises(InputError, match="no proximal map"):
+    with pytest.raises(InputError, match="needs a proximal map"):
         fast(PRIOR.denoise, data, Splitting([1.0, 0.1]), PRIOR.mean[None], 1 / 16)
 
 

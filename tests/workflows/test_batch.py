@@ -12,8 +12,8 @@ import veriscale
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import as_stored
-from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.inputs import collect
 
 
 @pytest.fixture
@@ -104,6 +104,15 @@ def test_one_of_several_that_cannot_be_used_is_told_and_an_only_one_raises(tiny,
     with pytest.raises(InputError, match=r"torn\.png"):
         veriscale.restore_files(folder / "torn.png", tmp_path / "alone", tiny)
     assert not (tmp_path / "alone").exists()
+
+
+@pytest.mark.parametrize("quality", [50.5, True, "50", 0, 101, float("nan")])
+def test_a_quality_that_is_none_is_refused_once_and_for_all(tiny, folder, tmp_path, quality):
+    with pytest.raises(InputError, match=f"quality {quality!r} is not a whole number from 1 to 100"):
+        veriscale.restore_files(folder, tmp_path / "out", tiny, format="jpeg", quality=quality)
+    with pytest.raises(InputError, match="is not a whole number from 1 to 100"):
+        veriscale.write_photo(read_photo(folder / "a.png"), tmp_path / "x.jpg", quality=quality)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_there_is_kept_replaced_or_refused_in_pythons_words(tiny, folder, tmp_path):

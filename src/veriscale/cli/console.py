@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,16 +12,15 @@ PATIENCE = 2.0  # seconds without progress shown
 INTERVAL = 10.0  # seconds between plain lines
 
 
-def complain(sentence: str) -> str:
-    """One line on stderr; returns the sentence."""
+def complain(sentence: str) -> None:
+    """One line on stderr."""
     print(f"veriscale: {' '.join(sentence.split())}", file=sys.stderr)
-    return sentence
 
 
-def summary(failed: Sequence[str], of: int) -> int:
-    """What failed of so many inputs, on stderr at the end; returns the exit code."""
+def summary(failed: int, of: int, end: str = ".") -> int:
+    """How many inputs failed of how many, on stderr; returns the exit code."""
     if failed:
-        complain(f"{len(failed)} of {of} inputs failed: " + " | ".join(failed))
+        complain(f"{failed} of {of} inputs failed{end}")
     return 2 if failed else 0
 
 

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from veriscale.cli.console import say
 from veriscale.cli.options import number
+from veriscale.cli.streams import streams
 
 
 def degrade(
@@ -25,7 +26,7 @@ def degrade(
     Parameters
     ----------
     inputs
-        Image files, folders of them, or patterns in quotes such as 'photos/*.jpg'.
+        Image files, folders of them, patterns in quotes such as 'photos/*.jpg', or - for standard input.
     operator
         Such as downsample:factor=4,kernel=bicubic, blur:kernel=gaussian,std=3, inpaint:keep=0.5, sensing:ratio=0.5,
         fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',
@@ -34,7 +35,8 @@ def degrade(
         0.02 or gaussian:0.02 (a standard deviation in [0, 1] units), poisson:peak=30, rician:0.05; 0 by
         default, or what the TOML file says.
     output
-        A file for one input, else a folder; `<stem>_degraded.png` beside the input by default.
+        A file for one input, else a folder; `<stem>_degraded.png` beside the input by default. - for standard output,
+        where one measurement is made; it has no sidecar.
     seed
         Of the noise.
     format
@@ -55,10 +57,10 @@ def degrade(
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator, read_operator_file
-    from veriscale.workflows.batch import collect
     from veriscale.workflows.degrading.degradation import degrade as make_measurement
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
     from veriscale.workflows.factory import own_operator
+    from veriscale.workflows.inputs import collect
     from veriscale.workflows.remark import Remark
     from veriscale.workflows.restoring.restoration import result_suffix
 
@@ -76,33 +78,39 @@ def degrade(
     for note in a.notes:
         say(f"{note}.", quiet)
     remarks = Remarks(quiet)
-    items, many = collect(inputs, output, lambda line: say(line, quiet))
-    remarks.of = len(items)
-    one_file = output if output is not None and not many and output.suffix and not output.is_dir() else None
-    for item in items:
-        try:
-            photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
-            suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
-            if one_file is not None:
-                target = one_file
-            else:
-                folder = item.path.parent if output is None else output / item.folder
-                stem = item.stem if output is not None else f"{item.stem}{MEASURED}"
-                target = folder / f"{stem}{suffix}"
-            if target.exists() and target.samefile(item.path):
-                raise InputError(f"{target} is the input itself; choose another name.")
-            if not a.picture and not keeps_floats(target):
-                raise InputError(
-                    f"{target.name} cannot hold a measurement by {a}, whose values are not in [0, 1]; use .npy."
-                )
-            measurement = make_measurement(photo, a, model, seed)
-            make_folder(target.parent)
-            for note in write_photo(measurement, target, force):
-                remarks.hear(Remark(f"{note}.", item.path))
-            write_sidecar(target, a, model, seed)
-            print(target)
-        except InputError as error:
-            if not many:
-                raise
-            remarks.fail(Remark(str(error), item.path))
+    with streams(inputs, output) as ways:
+        items, many = collect(ways.inputs, ways.output, lambda line: say(line, quiet))
+        ways.check_one(len(items), {})
+        remarks.of = len(items)
+        to = ways.output
+        one_file = to if to is not None and not many and to.suffix and not to.is_dir() else None
+        for item in items:
+            try:
+                photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
+                suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
+                if one_file is not None:
+                    target = one_file
+                else:
+                    folder = item.path.parent if to is None else to / item.folder
+                    stem = item.stem if to is not None else f"{item.stem}{MEASURED}"
+                    target = folder / f"{stem}{suffix}"
+                if target.exists() and target.samefile(item.path):
+                    raise InputError(f"{target} is the input itself; choose another name.")
+                if not a.picture and not keeps_floats(target):
+                    raise InputError(
+                        f"{target.name} cannot hold a measurement by {a}, whose values are not in [0, 1]; use .npy."
+                    )
+                measurement = make_measurement(photo, a, model, seed)
+                make_folder(target.parent)
+                for note in write_photo(measurement, target, force):
+                    remarks.hear(ways.named(Remark(f"{note}.", item.path)))
+                if ways.writes:
+                    ways.deliver(target)
+                else:
+                    write_sidecar(target, a, model, seed)
+                    print(target)
+            except InputError as error:
+                if not many:
+                    raise
+                remarks.fail(ways.named(Remark(str(error), item.path)))
     return remarks.close()

@@ -63,7 +63,6 @@ def evaluate(
             refuse_existing(path, force)
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
-    failed: list[str] = []
     with meter(quiet) as shown:
         if certificate is None:
             found = score(
@@ -71,7 +70,8 @@ def evaluate(
                 prior,
                 device=device,
                 progress=shown,
-                tell=lambda line: failed.append(complain(line)),
+                tell=complain,
+                say=lambda line: say(line, quiet),
                 **given,
             )
         else:
@@ -91,8 +91,8 @@ def evaluate(
             write_json(found.as_dict(), target, force)
         _print_scores(found, as_json)
         if not as_json:
-            return summary(failed, len(failed) + found.pictures)
-        return 2 if failed else 0
+            return summary(len(found.failed), len(found.failed) + found.pictures)
+        return 2 if found.failed else 0
     if target is not None and figure is not None:
         make_folder(target.parent)
         write_json(kept.as_dict(), target, force)

@@ -48,13 +48,10 @@ class Remarks:
             say(_together(alike, _NAMED), self.quiet)
         if count is not None and self.of > 1:
             say(count, self.quiet)
-        if not self.many:
-            return summary([str(f) for f in self.failed], self.of)
-        if self.failed:
-            complain(f"{len(self.failed)} of {self.of} inputs failed:")
-        for alike in grouped(self.failed):
+        code = summary(len(self.failed), self.of, ":" if self.many else ".")
+        for alike in grouped(self.failed) if self.many else []:
             complain(_together(alike, len(alike)))
-        return 2 if self.failed else 0
+        return code
 
 
 def grouped(remarks: Sequence[Remark]) -> list[list[Remark]]:

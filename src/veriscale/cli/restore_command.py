@@ -53,7 +53,8 @@ def restore(
     report
         Write a self-contained HTML page too.
     skip_existing
-        Leave inputs alone whose results are all there; what no earlier run made is not replaced.
+        Leave inputs alone whose results are all there; what no earlier run made of them with these settings is not
+        replaced.
     force
         Replace existing results.
     dry_run
@@ -71,7 +72,7 @@ def restore(
     from veriscale.errors import InputError
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
-    from veriscale.workflows.batch import open_batch
+    from veriscale.workflows.batch_door import open_batch
 
     remarks = Remarks(quiet, plans=dry_run)
     done: list[dict[str, Any]] = []
@@ -105,8 +106,8 @@ def restore(
             jobs = ways.checked(batch, jobs)
             for facts in batch.run_all(jobs, lambda failure: remarks.fail(ways.named(failure)), tell):
                 done.append(facts)
-                if ways.writes:
-                    ways.deliver(facts)
+                for picture in facts["outputs"][:1] if ways.writes else []:
+                    ways.deliver(picture)
                 for file in facts["outputs"] if listed and not ways.writes else []:
                     print(file)
     if as_json:

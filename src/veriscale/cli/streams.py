@@ -3,18 +3,19 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from veriscale.errors import InputError
 from veriscale.settings import positions
 from veriscale.workflows.remark import Remark
 
 if TYPE_CHECKING:
-    from veriscale.workflows.batch import Batch, Job
+    from veriscale.workflows.batch import Batch
+    from veriscale.workflows.jobs import Job
 
 STREAM = Path("-")
 
@@ -41,31 +42,38 @@ class Streams:
     def checked(self, batch: "Batch", jobs: "list[Job]") -> "list[Job]":
         """The jobs, where they suit the streams; `InputError` where more than one picture would be written."""
         v = batch.restorer.settings
-        if self.writes:
-            more = {
-                "folders": any(path.is_dir() for path in self.inputs),
-                "all inputs but one": len(jobs) > 1,
-                "all positions of `--dial` but one": len(positions(v.dial or "0")) > 1,
-                "`--samples`": v.samples,
-                "`--certificate`": v.certificate,
-                "`--report`": batch.report,
-            }
-            if asked := [what for what, is_asked in more.items() if is_asked]:
-                raise InputError(f"Standard output takes one picture; leave out {asked[0]}, or name a folder.")
+        more = {
+            "all positions of `--dial` but one": len(positions(v.dial or "0")) > 1,
+            "`--samples`": v.samples,
+            "`--certificate`": v.certificate,
+            "`--report`": batch.report,
+        }
+        self.check_one(len(jobs), more)
         if self.reads and (v.scale, v.operator, v.certificate) == (None, None, None):
             raise InputError("Standard input has no sidecar that tells what it is; say `--scale` or `--operator`.")
         return [replace(job, piped=self.reads) for job in jobs]
+
+    def check_one(self, files: int, more: Mapping[str, object]) -> None:
+        """Raise `InputError` where more than one picture would go to standard output: of several files, or what else.
+
+        Args:
+            files: how many are taken for input.
+            more: what makes more than one picture of a file, and whether it is asked for.
+        """
+        folder = any(path.is_dir() for path in self.inputs)
+        every = {"folders": folder, "all inputs but one": files > 1, **more}
+        if asked := [what for what, is_asked in every.items() if self.writes and is_asked]:
+            raise InputError(f"Standard output takes one picture; leave out {asked[0]}, or name a folder.")
 
     def named(self, remark: Remark) -> Remark:
         """A remark as it is said: standard input has a file for a while, and no folder."""
         return replace(remark, file=Path(remark.file.name)) if self.reads and remark.file else remark
 
-    def deliver(self, facts: dict[str, Any]) -> None:
-        """Write the picture of a restoration to standard output."""
-        for picture in facts["outputs"][:1]:
-            with open(picture, "rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+    def deliver(self, picture: str | Path) -> None:
+        """Write a picture's file to standard output."""
+        with open(picture, "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Writing photographs."""
 
 import os
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,8 @@ def write_photo(
     """
     file = Path(path)
     kind = format_of(file)
-    check_quality(quality, file)
+    check_quality(quality)
+    check_graded(quality, file)
     refuse_existing(file, force)  # before the work of encoding
     _check_sides(photo, kind, file)
     depth = next((d for d in kind.depths if d >= photo.bit_depth), kind.depths[-1])
@@ -53,13 +56,16 @@ def write_photo(
     return notes
 
 
-def check_quality(quality: int | None, file: Path) -> None:
-    """Raise `InputError` for a quality that is none, or that the format of a file's name does not have."""
-    if quality is None:
-        return
-    if not 1 <= quality <= 100:
-        raise InputError(f"`--quality` {quality} is not a whole number from 1 to 100.")
-    if not format_of(file).graded:
+def check_quality(quality: Any) -> None:
+    """Raise `InputError` for a quality that is none."""
+    whole = isinstance(quality, Integral) and not isinstance(quality, bool)
+    if quality is not None and not (whole and 1 <= quality <= 100):
+        raise InputError(f"`--quality` {quality!r} is not a whole number from 1 to 100.")
+
+
+def check_graded(quality: int | None, file: Path) -> None:
+    """Raise `InputError` where a quality is asked for that the format of a file's name does not have."""
+    if quality is not None and not format_of(file).graded:
         graded = " and ".join(f.title for f in FORMATS.values() if f.graded)
         raise InputError(
             f"`--quality` is for {graded}, and {file.name} is neither; leave it out, or choose one of them."

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from veriscale.errors import InputError
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.jpeg import Jpeg
-from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape
+from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape, proximal
 from veriscale.physics.spectral_norm import spectral_norm
 
 _NOTHING = 1e-12  # relative to the largest value of a random picture's measurement: rounding
@@ -178,22 +178,29 @@ class Compressed(Composition, ProximalOperator):
             """As A."""
             return self.before.dependable
 
-    @property
+    @cached_property
     def before(self) -> ProximalOperator:
         """A."""
-        before = compose(self.parts[:-1])
-        assert isinstance(before, ProximalOperator)
-        return before
+        return proximal(compose(self.parts[:-1]), "A JPEG of a measurement", "another")
+
+    @property
+    def codec(self) -> Jpeg:
+        """What comes after it."""
+        return cast(Jpeg, self.parts[-1])
 
     def norm(self, shape: Shape) -> float:
         """That of A."""
         return self.before.norm(shape)
 
+    def check_noise(self, gaussian: bool) -> None:
+        """As the codec, where its coefficients are seen."""
+        (self.codec if isinstance(self.before, LinearOperator) else self.before).check_noise(gaussian)
+
     def prox(self, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None) -> Tensor:
         """Of the codec's coefficients after A where that is linear, or else that of A."""
-        jpeg, before = self.parts[-1], self.before
-        if isinstance(before, LinearOperator) and isinstance(jpeg, Jpeg):
-            return jpeg.prox_after(before, v, y, rho, weight)
+        before = self.before
+        if isinstance(before, LinearOperator):
+            return self.codec.prox_after(before, v, y, rho, weight)
         return before.prox(v, y, rho, weight)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from veriscale.errors import InputError
 from veriscale.imaging.resize import resize
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
-from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator
+from veriscale.physics.operator import LinearOperator, Operator, proximal
 
 WEIGHTS = 0.01, 100.0
 """Range of W: an estimate that is 0 by mistake must not make a value certain, nor spoil the solver's condition."""
@@ -70,15 +70,12 @@ class DataTerm:
         Raises:
             InputError: the operator has none, or conjugate gradients did not converge.
         """
-        if not isinstance(self.operator, ProximalOperator):
-            raise InputError(
-                f"Operator {str(self.operator)!r} has no proximal map; use the anchor 'paper' and the posterior 'dps'."
-            )
+        a = proximal(self.operator, "This way to the data", "the anchor 'paper' and the posterior 'dps'")
         rho = (self.noise_std / sigma) ** 2
         if isinstance(self.noise, GaussianNoise):  # spares an A(v), and lets closed forms be used
-            return self.operator.prox(v, self.y, rho)
-        clean = self.operator.forward(v if estimate is None else estimate)
-        return self.operator.prox(v, self._target(clean), rho, self._weight(clean))
+            return a.prox(v, self.y, rho)
+        clean = a.forward(v if estimate is None else estimate)
+        return a.prox(v, self._target(clean), rho, self._weight(clean))
 
     def residual(self, x: Tensor) -> Tensor:
         """A(x) − y′ where there are measured values and 0 elsewhere: (B, C, …), differentiable, y′ held at A(x)."""

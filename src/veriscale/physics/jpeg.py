@@ -115,15 +115,23 @@ class Jpeg(ProximalOperator):
         Raises:
             InputError: the noise has weights of its own.
         """
-        self._own_weights(weight)
+        self.check_noise(gaussian=weight is None)
         return jpeg_prox(v, y, rho, self._table(_LUMA, v), self._table(_CHROMA, v), self.noise_std)
 
     def prox_after(
         self, before: LinearOperator, v: Tensor, y: Tensor, rho: float, weight: Tensor | None = None
     ) -> Tensor:
         """As `prox`, of y = jpeg(Ax) with A `before`."""
-        self._own_weights(weight)
+        self.check_noise(gaussian=weight is None)
         return compressed_prox(v, y, rho, self._table(_LUMA, v), self._table(_CHROMA, v), self.noise_std, before)
+
+    def check_noise(self, gaussian: bool) -> None:
+        """Raise `InputError` for noise that is not: the weights are taken."""
+        if not gaussian:
+            raise InputError(
+                f"{self} knows its own rounding, and its proximal map goes with Gaussian noise alone; leave out "
+                "`--noise`, or choose `--anchor` paper and `--posterior` dps."
+            )
 
     def measure(self, x: Tensor) -> Tensor:
         """What the codec makes of x rounded to 8 bits."""
@@ -146,10 +154,6 @@ class Jpeg(ProximalOperator):
 
     def __str__(self) -> str:
         return f"{self.name}:quality={self.quality}"
-
-    def _own_weights(self, weight: Tensor | None) -> None:
-        if weight is not None:
-            raise InputError(f"{self} knows its own rounding and goes with Gaussian noise alone; leave out `--noise`.")
 
     def _table(self, base: tuple[tuple[int, ...], ...], like: Tensor) -> Tensor:
         # jpeg_quality_scaling and jpeg_add_quant_table, in integers as there

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from veriscale.errors import InputError
 from veriscale.physics.conjugate_gradient import conjugate_gradient
 
 Shape = tuple[int, ...]
@@ -122,6 +123,25 @@ class ProximalOperator(Operator):
         Raises:
             InputError: conjugate gradients did not converge.
         """
+
+    def check_noise(self, gaussian: bool) -> None:
+        """Raise `InputError` where `prox` cannot weigh values as noise that is not Gaussian needs it."""
+
+
+def proximal(operator: Operator, what: str, instead: str) -> ProximalOperator:
+    """An operator that has a proximal map.
+
+    Args:
+        operator: any.
+        what: needs the map, in words.
+        instead: what would do without, in words.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not isinstance(operator, ProximalOperator):
+        raise InputError(f"{what} needs a proximal map, and {operator} has none; choose {instead}.")
+    return operator
 
 
 class LinearOperator(ProximalOperator):

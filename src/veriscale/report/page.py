@@ -61,7 +61,7 @@ class Report:
         facts: (label, value) rows about the run.
         notes: sentences about this run, put before the standing ones.
         trust: the mask of what can be trusted.
-        sigma_0: noise level at which the picture's draw began, where that was asked for instead of a dial position.
+        sigma0: noise level at which the picture's draw began, where that was asked for instead of a dial position.
     """
 
     title: str
@@ -74,7 +74,7 @@ class Report:
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
     trust: TrustView | None = None
-    sigma_0: float | None = None
+    sigma0: float | None = None
 
 
 def render_report(report: Report) -> str:
@@ -92,7 +92,7 @@ def render_report(report: Report) -> str:
     masked = [] if report.trust is None else [overlay(report.trust.picture, report.trust.trusted)]
     uris, encoding = embed_pictures([*(image for _, image in dials), report.measurement, *masked, *report.draws])
     positions = [
-        View(f"dial-{dial:g}", *_dial_caption(dial, report.sigma_0), uri, dial=dial)
+        View(f"dial-{dial:g}", *_dial_caption(dial, report.sigma0), uri, dial=dial)
         for (dial, _), uri in zip(dials, uris[: len(dials)], strict=True)
     ]
     views = _companions(report, iter(uris[len(dials) :]), lowest=dials[0][0])
@@ -159,11 +159,11 @@ def _trust_caption(trust: TrustView) -> str:
     return f"{told} The mask belongs to the picture at dial {trust.dial:g} and to no other."
 
 
-def _dial_caption(dial: float, sigma_0: float | None) -> tuple[str, str]:
+def _dial_caption(dial: float, sigma0: float | None) -> tuple[str, str]:
     title = f"Dial {dial:g}"
-    if sigma_0:
+    if sigma0:
         return (
-            f"σ₀ = {sigma_0:g}",
+            f"σ₀ = {sigma0:g}",
             "The draw began at this noise level: the higher, the more of it is plausible detail.",
         )
     if dial == 0:

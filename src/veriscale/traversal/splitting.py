@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 from veriscale.diffusion.card import Mode
 from veriscale.diffusion.schedule import geometric
-from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
-from veriscale.physics.operator import Operator, ProximalOperator, Shape
+from veriscale.physics.operator import Operator, ProximalOperator, Shape, proximal
 from veriscale.traversal.start import gap
 
 STEPS = 16  # evaluations of the denoiser
@@ -83,9 +82,7 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     Raises:
         InputError: its operator has no proximal map.
     """
-    a = data.operator
-    if not isinstance(a, ProximalOperator):
-        raise InputError(f"The anchor 'fast' needs a proximal map, and {a} has none; choose 'paper'.")
+    a = proximal(data.operator, "Anchor 'fast'", "'paper'")
     if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
         return Splitting([data.noise_std])
     rule = None if mode is None else rule_of(mode, a.selects)

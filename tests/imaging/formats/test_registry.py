@@ -13,7 +13,7 @@ from veriscale.imaging.formats.format import Beside, Format
 from veriscale.imaging.photo import Photo, from_array
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
-from veriscale.workflows.batch import collect
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.restoring.restoration import suffix_of
 
 
@@ -71,7 +71,7 @@ def test_sentences_list_a_new_format(tmp_path):
         write_photo(Photo(np.zeros((1, 10, 1), np.float32)), tmp_path / "b.raw")
     with pytest.raises(InputError, match=r"holds no image; known: \.png.*\.raw"):
         collect([tmp_path])
-    with pytest.raises(InputError, match="known: keep, jpeg, jpg, npy, png, raw, tif, tiff, webp"):
+    with pytest.raises(InputError, match="known: keep, jfif, jif, jpe, jpeg, jpg, npy, png, raw, tif, tiff, webp"):
         suffix_of("gif", Photo(np.zeros((1, 1, 1), np.float32)))
 
 

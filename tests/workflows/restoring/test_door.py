@@ -20,7 +20,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.settings import Asked, Settings
-from veriscale.workflows.batch import restore_files
+from veriscale.workflows.batch_door import restore_files
 from veriscale.workflows.certifying.calibration import calibrate
 from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
 from veriscale.workflows.restoring.door import as_photo, as_settings, restore

@@ -19,7 +19,7 @@ def test_its_ends_are_those_of_the_dial(tiny, picture):
     for start, dial in ((0, 0.0), (top, 1.0)):
         started = veriscale.restore(picture, tiny, scale=4, sigma0=start)
         assert np.array_equal(started.image.pixels, ends[dial].pixels)
-        assert started.run["sigma_0"] == start
+        assert (started.run["sigma0"], "dial" in started.run) == (start, False)
     between = veriscale.restore(picture, tiny, scale=4, sigma0=top / 4).image.pixels
     steps = [float(np.square(x - ends[0].pixels).mean()) for x in (between, ends[1].pixels)]
     assert 0 < steps[0] < steps[1]
@@ -59,7 +59,7 @@ def test_its_run_is_repeated(tiny_file, picture, tmp_path):
     veriscale.write_photo(veriscale.Photo(picture), tmp_path / "x.png")
     veriscale.restore_files(tmp_path / "x.png", tmp_path / "a", tiny_file, scale=4, sigma0=0.1)
     again = veriscale.restore_files([], tmp_path / "b", tiny_file, repeat=tmp_path / "a" / "x_x4.run.json")
-    assert again[0]["sigma_0"] == 0.1
+    assert (again[0]["sigma0"], again[0]["arguments"]["sigma0"]) == (0.1, 0.1)
     assert (tmp_path / "a" / "x_x4.png").read_bytes() == (tmp_path / "b" / "x_x4.png").read_bytes()
 
 

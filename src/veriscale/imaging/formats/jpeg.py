@@ -18,7 +18,7 @@ from veriscale.imaging.photo import Photo, from_array
 def read(path: Path, max_pixels: int) -> Photo:
     """Read 8-bit grey and colour; of a multi-picture file (phones, stereo cameras) the main picture."""
     image, array, _ = decoded(JpegImagePlugin.JpegImageFile, "JPEG", path, max_pixels)
-    info, tables = image.info, image.quantization  # without loss there are no tables
+    info = image.info
     orientation, dpi = exif.parse(info.get("exif", b""))
     per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
     if per_inch is not None:
@@ -30,7 +30,7 @@ def read(path: Path, max_pixels: int) -> Photo:
         dpi=dpi,
         exif=exif.kept(info.get("exif", b"")),
         format="jpeg",
-        lossy=f"a JPEG of quality about {_quality(tables)}" if tables else None,
+        lossy=said_of(image.quantization),
     )
     return exif.upright(photo, orientation)
 
@@ -46,6 +46,11 @@ def write(pixels: NDArray[Any], beside: Beside, file: IO[bytes]) -> None:
     file.write(encoded.getbuffer())
 
 
+def said_of(tables: dict[int, list[int]]) -> str | None:
+    """What is said of a JPEG with such tables; None without, as where nothing was lost."""
+    return f"a JPEG of quality about {_quality(tables)}" if tables else None
+
+
 def _quality(tables: dict[int, list[int]]) -> int:
     """What libjpeg would have been asked for, by the table for brightness: its sum, or its least where it is cut."""
     table = tables[min(tables)]
@@ -59,7 +64,7 @@ LONGEST_EXIF = 65_527  # of a segment, less the prefix
 JPEG = Format(
     "jpeg",
     "JPEG",
-    (".jpg", ".jpeg"),
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
     rb"\xff\xd8\xff",
     read,
     write,

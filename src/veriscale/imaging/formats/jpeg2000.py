@@ -40,5 +40,9 @@ def read(path: Path, max_pixels: int) -> Photo:
 
 
 JPEG2000 = Format(
-    "jp2", "JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx"), rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", read
+    "jp2",
+    "JPEG 2000",
+    (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+    rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+    read,
 )

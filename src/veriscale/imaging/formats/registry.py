@@ -19,7 +19,9 @@ from veriscale.imaging.formats.webp import WEBP
 FORMATS: dict[str, Format] = {f.name: f for f in (PNG, JPEG, TIFF, WEBP, NPY, BMP, GIF, AVIF, JPEG2000)}
 EXTENSIONS: dict[str, Format] = {extension: f for f in FORMATS.values() for extension in f.extensions}
 _UNREAD = re.compile(
-    r"\.(heic|heif|jxl|psd|svg|ico|eps|tga|p[bgpn]m|exr|hdr|dng|cr[23]|nef|arw|orf|rw2|raf)", re.IGNORECASE
+    r"\.(hei[cf]|hif|avifs|apng|jxl|jxr|jp[hm]|qoi|psd|xcf|svg|ico|eps|tga|p[abgpnf]m|exr|hdr|"
+    r"dng|cr[23]|nef|arw|orf|rw2|raf|pef|srw)",
+    re.IGNORECASE,
 )
 
 

@@ -21,15 +21,15 @@ from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import make_loss
 from veriscale.trust.risk_level import levels
 from veriscale.trust.scores.registry import parse_score
-from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.calibration_run import Promise, certify
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.factory import own_operator
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
-from veriscale.workflows.restoring.plan import known_scale
+from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer

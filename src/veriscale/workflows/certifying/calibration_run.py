@@ -23,10 +23,10 @@ from veriscale.trust.losses.registry import staircase
 from veriscale.trust.measurement_statistics import statistics
 from veriscale.trust.modes import MODES, Guarantee
 from veriscale.trust.risk_level import exact
-from veriscale.workflows.batch import Item
 from veriscale.workflows.certifying.calibration_log import CalibrationLog, UnitRecord
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.units import Measuring
+from veriscale.workflows.inputs import Item
 from veriscale.workflows.restoring.restorer import Restorer
 from veriscale.workflows.tools.black_box import ToolError
 

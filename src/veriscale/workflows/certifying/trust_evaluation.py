@@ -27,13 +27,13 @@ from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.risk_level import exact, levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
-from veriscale.workflows.batch import collect
 from veriscale.workflows.certifying.calibration_run import trained_on
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
 from veriscale.workflows.factory import own_operator
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer

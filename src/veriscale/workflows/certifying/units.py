@@ -17,7 +17,7 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.workflows.degrading.degradation import degrade
-from veriscale.workflows.restoring.plan import SMALLEST
+from veriscale.workflows.restoring.measured_picture import SMALLEST
 
 Array = NDArray[np.float32]
 

@@ -94,12 +94,14 @@ class Chain:
     def lines(self) -> list[str]:
         """What will be done, in words."""
         name, first = "The picture" if self.path is None else self.path.name, self.scales[0]
+        begun, *notes = self.steps[0].lines()
         why = f"no measurement tells what lies below ×{first}'s pixels" if len(self.scales) > 1 else ""
         why = why or f"what is known of the prior's errors is known at ×{first}"
         return [
             f"{name}: {self.photo.width}×{self.photo.height} to {self.shape[1]}×{self.shape[0]}, ×{self.scale:g}: "
             f"{self.how}; {why}, so no spread, mask or certificate.",
-            *(f"  First: {line}" for line in self.steps[0].lines()),
+            f"  First: {begun}",
+            *notes,
         ]
 
     def costs(self) -> list[str]:
@@ -138,7 +140,8 @@ class Chain:
     @property
     def _bare(self) -> Photo:
         """The measurement without its transparency, which the result gets from it at once."""
-        return Photo(self.photo.planes().transpose(1, 2, 0), bit_depth=self.photo.bit_depth)
+        photo = self.photo
+        return Photo(photo.planes().transpose(1, 2, 0), bit_depth=photo.bit_depth, lossy=photo.lossy)
 
     @cached_property
     def steps(self) -> list[Prepared]:

@@ -25,11 +25,11 @@ from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, positions, settled
 from veriscale.traversal.method import Tell
-from veriscale.workflows.batch import collect
 from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
-from veriscale.workflows.restoring.plan import known_scale
+from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 _WITH_A_CERTIFICATE = ("operator", "certificate", "alpha", "command", "score_files", "timeout")
@@ -97,6 +97,7 @@ def evaluate(
     device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
 ) -> Evaluation:
     """Score a prior on photographs that serve as truth: each is degraded to 8 bits, restored and compared.
@@ -107,6 +108,7 @@ def evaluate(
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture.
         tell: told in words which pictures cannot be scored; the only one that is raises instead.
+        say: told what a folder leaves out.
         asked: settings as of `restore`: scale, noise (a standard deviation), dial, path, sampler, steps and seed.
 
     Raises:
@@ -121,7 +123,7 @@ def evaluate(
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
     given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
-    items, _ = collect([Path(p) for p in given])
+    items, _ = collect([Path(p) for p in given], say=say)
     loaded = load_prior(prior or "photo", device)
     scale = known_scale(loaded, v.scale)
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)

@@ -238,7 +238,7 @@ class PreparedByPrior:
         samples = [self._finished(x) for x in draws[: plan.samples]]
         mean, std = _moments([p.pixels for p in samples])
         agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
-        asked = positions(restorer.settings.dial or "0") if plan.sigma_0 is None else plan.dials
+        asked = positions(restorer.settings.dial or "0") if plan.sigma0 is None else plan.dials
         images = {f: self._finished(pictures[f]) for f in asked}
         score = None
         if plan.score is not None:
@@ -318,8 +318,8 @@ class PreparedByPrior:
 
 
 def _far(plan: Plan) -> str:
-    if plan.sigma_0 is not None:
-        return f"a draw from noise level {plan.sigma_0:g} on"
+    if plan.sigma0 is not None:
+        return f"a draw from noise level {plan.sigma0:g} on"
     return f"dial {', '.join(f'{f:g}' for f in plan.dials)}"
 
 

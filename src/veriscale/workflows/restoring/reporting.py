@@ -40,7 +40,7 @@ def report_html(restoration: Restoration, title: str) -> str:
             facts=_facts(restoration),
             trust=None if restoration.mask is None else _trust(restoration, restoration.mask),
             notes=_notes(run),
-            sigma_0=run.get("sigma_0"),
+            sigma0=run.get("sigma0"),
         )
     )
 
@@ -76,7 +76,7 @@ def _facts(restoration: Restoration) -> list[tuple[str, str]]:
 
 
 def _notes(run: dict[str, Any]) -> list[str]:
-    return [] if run["mode"] == "tool" or "sigma_0" in run else [MEASURED if run["mode"] == "conditional" else PILOTED]
+    return [] if run["mode"] == "tool" or "sigma0" in run else [MEASURED if run["mode"] == "conditional" else PILOTED]
 
 
 def _trust(restoration: Restoration, mask: Mask) -> TrustView:

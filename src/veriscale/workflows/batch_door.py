@@ -1,0 +1,150 @@
+"""The way in to many files: what is given becomes a batch and its jobs."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.physics.operator import Operator
+from veriscale.runtime.device import Device
+from veriscale.settings import Asked, Settings, takes_asked
+from veriscale.traversal.method import Tell
+from veriscale.workflows.batch import Batch
+from veriscale.workflows.jobs import Job, jobs_of
+from veriscale.workflows.journal import read_run
+from veriscale.workflows.opening import agreed, find_certificate, opened
+from veriscale.workflows.remark import Remark
+from veriscale.workflows.restoring.door import as_settings
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+
+
+def open_batch(
+    given: Settings,
+    inputs: Sequence[str | Path],
+    output: Path | None,
+    *,
+    prior: Prior | None = None,
+    repeat: Path | None = None,
+    device: Device = "auto",
+    say: Callable[[Remark], None] = lambda remark: None,
+    **ways: Any,
+) -> tuple[Batch, list[Job]]:
+    """From what is given to a batch: given over certificate over repeated run over default.
+
+    Args:
+        given: settings.
+        inputs: files and folders; that of the repeated run where there are none.
+        output: a file for one input, else a folder; beside the inputs where there is none.
+        prior: loaded.
+        repeat: a run.json.
+        device: "auto", "cuda", "mps" or "cpu".
+        say: told remarks.
+        ways: the other fields of `Batch`.
+
+    Returns:
+        The batch and its jobs.
+
+    Raises:
+        InputError: the run.json, an input or the output cannot be used, or as `open_restorer`.
+    """
+    run = None if repeat is None else read_run(repeat)
+    # Files named by an operator or a certificate are looked for from where they were written down.
+    beside = Path() if repeat is None else repeat.parent
+    held, repeated = None, None if run is None else run.settings
+    if given.certificate is not None:
+        held = find_certificate(given.certificate)
+    elif repeated is not None and repeated.certificate is not None:
+        held = find_certificate(repeated.certificate, beside)
+        if (beside / repeated.certificate).is_file():
+            repeated = replace(repeated, certificate=str(beside / repeated.certificate))
+    if repeated is not None and prior is not None:
+        repeated = replace(repeated, prior=None)  # another one, loaded, in its place
+    settings = agreed(given, held, repeated)
+    if run is not None and run.input.name == "-" and not inputs:
+        raise InputError("The repeated run took its picture from standard input; give the picture again.")
+    jobs = jobs_of(inputs or ([] if run is None else [run.input]), output, lambda line: say(Remark(line)))
+    if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
+        raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
+    restorer = opened(settings, held, prior, device, beside if given.operator is None else Path())
+    now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
+    if run is not None and now is not None and run.prior_sha256 not in (None, now):
+        say(Remark("The prior is not the one of the repeated run: the result will differ."))
+    for line in restorer.remarks:
+        say(Remark(line))
+    batch = Batch(restorer, say=say, repeated=None if run is None else run.input_sha256, **ways)
+    return batch, jobs
+
+
+@takes_asked
+def restore_files(
+    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    prior: Prior | str | os.PathLike[str] | None = None,
+    *,
+    certificate: str | os.PathLike[str] | None = None,
+    repeat: str | os.PathLike[str] | None = None,
+    device: Device = "auto",
+    format: str | None = None,
+    quality: int | None = None,
+    strip: bool = False,
+    report: bool = False,
+    force: bool = False,
+    skip_existing: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Tell = lambda phase, done, of: None,
+    **asked: Unpack[Asked],
+) -> list[dict[str, Any]]:
+    """Restore files, or folders with their sub-folders, as the command does; results are written as it names them.
+
+    Args:
+        inputs: files, folders and patterns such as "photos/*.jpg"; where `repeat` is given, none stands for the input
+            of that run.
+        output: a file for one input, else a folder; beside the input by default.
+        prior: name, path or a loaded prior.
+        certificate: a file of `calibrate` or a name.
+        repeat: the run.json of an earlier run, whose settings are taken.
+        device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
+        format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind ("png" where that is only read); by
+            default as the output's name says, else "png".
+        quality: of JPEG and WebP results, 1 to 100; 95 and lossless by default.
+        strip: leave out EXIF: camera, date, place.
+        report: write a self-contained HTML page too.
+        force: replace existing results.
+        skip_existing: leave inputs alone whose results are all there; what no earlier run made of them with these
+            settings is not replaced.
+        say: told remarks, and of several inputs the sentence about one that cannot be used.
+        progress: told after every evaluation of a network over a picture.
+        asked: settings as of `restore`.
+
+    Returns:
+        The content of every run.json, with the files that were written.
+
+    Raises:
+        InputError: a setting cannot be used, or the only input.
+    """
+    given = replace(as_settings(asked), certificate=None if certificate is None else os.fspath(certificate))
+    if isinstance(prior, str | os.PathLike):
+        given = replace(given, prior=os.fspath(prior))
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    batch, jobs = open_batch(
+        given,
+        [Path(p) for p in several],
+        None if output is None else Path(output),
+        prior=prior if isinstance(prior, Prior) else None,
+        repeat=None if repeat is None else Path(repeat),
+        device=device,
+        say=lambda remark: say(str(remark)),
+        format=format,
+        quality=quality,
+        strip=strip,
+        report=report,
+        force=force,
+        skip_existing=skip_existing,
+    )
+    operator = asked.get("operator")
+    if isinstance(operator, Operator) and isinstance(batch.restorer, PriorRestorer):
+        batch = replace(batch, restorer=replace(batch.restorer, operator=operator))
+    return list(batch.run_all(jobs, lambda failure: say(str(failure)), progress))

@@ -1,0 +1,83 @@
+"""What earlier runs left, by their run.json: results that are no inputs, and that need not be made again."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veriscale.errors import InputError
+from veriscale.workflows.restoring.restoration import Names
+
+_WITHOUT_A_SAY = ("prior", "timeout")  # a prior is known by its hash, and a result does not depend on a time limit
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a result is made of.
+
+    Attributes:
+        path: the input.
+        input_sha256: its hash.
+        prior_sha256: of the prior's tensors; a tool has none.
+        arguments: settings, as run.json holds them.
+    """
+
+    path: Path
+    input_sha256: str
+    prior_sha256: str | None
+    arguments: dict[str, Any]
+
+    def other(self, run: dict[str, Any]) -> str | None:
+        """A phrase that says in what the origin of a run.json is another; None where it is this one."""
+        if run["input"]["sha256"] != self.input_sha256:
+            return f"of another picture than {self.path} is"
+        if self.prior_sha256 is not None and run["prior"]["sha256"] != self.prior_sha256:
+            return "with another `--prior`"
+        now, then = json.loads(json.dumps(self.arguments)), run["arguments"]
+        changed = [k for k in now if k not in _WITHOUT_A_SAY and now[k] != then.get(k, now[k])]
+        return f"with another `--{changed[0].replace('_', '-')}`" if changed else None
+
+
+def made_beside(files: Iterable[Path]) -> set[Path]:
+    """What earlier runs wrote into the folders of files."""
+    return {path for folder in {f.parent for f in files} for run in folder.glob("*.run.json") for path in _made(run)}
+
+
+def all_made(names: Names, report: bool, force: bool, origin: Origin) -> bool:
+    """Whether an earlier run of this origin has left everything here.
+
+    Raises:
+        InputError: something is here that none, or one of another origin has left, and `force` is not set.
+    """
+    made, files = _made(names.run), names.all(report)
+    there = [p for p in files if p.exists()]
+    foreign = [p for p in there if p not in made]
+    if foreign and not force:
+        raise InputError(
+            f"{foreign[0]} exists already, and {names.run.name} does not say that veriscale made it; add `--force` "
+            "(force=True) to replace it, or choose another name"
+        )
+    if not there or foreign:
+        return False
+    other = _other(names.run, origin)
+    if other is not None and not force:
+        raise InputError(
+            f"{there[0]} was made {other}; add `--force` (force=True) to replace it, or choose another folder"
+        )
+    return len(there) == len(files) and other is None
+
+
+def _made(run: Path) -> set[Path]:
+    """What the run of a run.json wrote; nothing where there is none of ours."""
+    try:
+        return {run.parent / str(name) for name in json.loads(run.read_text(encoding="utf-8"))["outputs"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()  # not one of ours: it claims nothing
+
+
+def _other(run: Path, origin: Origin) -> str | None:
+    try:
+        return origin.other(json.loads(run.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"of something that {run.name} does not say"

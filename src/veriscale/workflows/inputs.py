@@ -1,0 +1,118 @@
+"""Which files are taken for input, of files, folders and patterns."""
+
+import glob
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from veriscale.errors import InputError
+from veriscale.imaging.formats.registry import EXTENSIONS, is_picture, unread
+from veriscale.workflows.earlier_results import made_beside
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file, where its results go below the output folder, and the stem of their names."""
+
+    path: Path
+    folder: Path
+    stem: str
+
+
+def collect(
+    inputs: Sequence[str | Path], output: Path | None = None, say: Say = lambda line: None
+) -> tuple[list[Item], bool]:
+    """The image files among the inputs; folders are searched with their sub-folders, but not for earlier results.
+
+    Two files of one folder that differ in extension alone get it into their stem, as in cat_jpg.
+
+    Args:
+        inputs: files, folders, and patterns with *, ? or [ for names that a shell has left as they are: a pattern takes
+            what a folder takes, and with ** keeps sub-folders too.
+        output: where results go; what lies in it is not taken for input.
+        say: told what a folder or a pattern leaves out.
+
+    Returns:
+        The items, and whether there is more than a single file.
+
+    Raises:
+        InputError: there is no input, one does not exist, a folder or a pattern holds no image, or two would have one
+            result.
+    """
+    if not inputs:
+        raise InputError("No input is given; name a picture or a folder.")
+    found: dict[Path, Path] = {}
+    several = len(inputs) > 1
+    for given in map(Path, inputs):
+        if given.is_dir():
+            several = True
+            if not (pictures := _of_folder(given, output, say)):
+                raise InputError(f"Folder {given} holds no image; known: {', '.join(EXTENSIONS)}.")
+            found |= pictures
+        elif given.exists():
+            found[given] = Path()
+        elif glob.has_magic(str(given)):
+            found |= _of_pattern(given, output, say)
+        else:
+            raise InputError(f"{given} does not exist.")
+
+    def place(path: Path) -> Path:
+        return path.parent if output is None else found[path]
+
+    shared = Counter((place(p), p.stem) for p in found)
+    items = [
+        Item(p, f, p.stem if shared[place(p), p.stem] == 1 else p.name.replace(".", "_")) for p, f in found.items()
+    ]
+    names = Counter((place(i.path), i.stem) for i in items)
+    for item in items:
+        if names[place(item.path), item.stem] > 1:
+            raise InputError(f"{item.path} and another input would have the same result; restore them one by one.")
+    return items, several or len(items) > 1
+
+
+def _of_folder(folder: Path, output: Path | None, say: Say) -> dict[Path, Path]:
+    """The pictures of a folder, each with the sub-folder it lies in."""
+    files = [f for f in sorted(folder.rglob("*")) if (is_picture(f) or unread(f)) and f.is_file()]
+    taken = _pictures(files, output, folder, lambda left: say(f"Folder {folder}: {left}"))
+    return {f: f.parent.relative_to(folder) for f in taken}
+
+
+def _of_pattern(pattern: Path, output: Path | None, say: Say) -> dict[Path, Path]:
+    """The pictures that a pattern stands for, those of folders among them; with ** each with its sub-folder."""
+    if not (matches := sorted(map(Path, glob.glob(str(pattern), recursive=True)))):
+        raise InputError(f"No file matches {pattern}; check the folder and the pattern.")
+    base, found = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts)), dict[Path, Path]()
+    recursive = "**" in pattern.parts
+    for folder in [m for m in matches if m.is_dir() and not recursive]:
+        found |= _of_folder(folder, output, say)
+    files = [m for m in matches if m.is_file()]
+    for f in _pictures(files, output, base, lambda left: say(f"Pattern {pattern}: {left}")):
+        found[f] = f.parent.relative_to(base) if recursive else Path()
+    if not found:
+        raise InputError(
+            f"What matches {pattern} is no picture, or a result of an earlier run; known: {', '.join(EXTENSIONS)}."
+        )
+    return found
+
+
+def _pictures(files: Iterable[Path], output: Path | None, given: Path, say: Say) -> list[Path]:
+    """Without what lies in the output or earlier runs have made; what cannot be read is said."""
+    theirs = [f for f in files if not _inside(f, output, given)]
+    made = made_beside(theirs)
+    theirs = [f for f in theirs if f not in made]
+    if left := Counter(f.suffix.lower() or "without extension" for f in theirs if not is_picture(f)):
+        kinds = ", ".join(f"{n} {suffix}" for suffix, n in sorted(left.items()))
+        say(f"{left.total()} files of kinds that cannot be read are left out: {kinds}.")
+    return [f for f in theirs if is_picture(f)]
+
+
+def _inside(path: Path, output: Path | None, given: Path) -> bool:
+    # An output folder below the input holds results; the input folder itself may be named as output.
+    below = (
+        output is not None and output.resolve() != given.resolve() and output.resolve().is_relative_to(given.resolve())
+    )
+    return below and output is not None and path.resolve().is_relative_to(output.resolve())

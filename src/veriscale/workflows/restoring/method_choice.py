@@ -1,0 +1,143 @@
+"""Which method restores a measurement, by what is asked and what the prior knows."""
+
+from veriscale.diffusion.card import PATHS
+from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.samplers import sampler
+from veriscale.errors import InputError, closest
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape, proximal
+from veriscale.settings import Settings
+from veriscale.traversal import zero_shot
+from veriscale.traversal.dial import check_sigma_0
+from veriscale.traversal.method import Method
+from veriscale.traversal.presets import find_preset
+from veriscale.traversal.zero_shot import ZeroShot
+from veriscale.trust.scores.score import Score
+
+ANCHORS = ("mean", "fast", "draws", "paper")
+POSTERIORS = ("conditional", "proximal", "dps", "covariance")
+
+
+def check_values(v: Settings) -> None:
+    """Raise `InputError` for what no prior and no picture can be asked for."""
+    if v.path not in (None, *PATHS):
+        raise InputError(f"Unknown path {v.path!r}; {closest(v.path or '', PATHS)}.")
+    if v.sampler is not None:
+        sampler(v.sampler)
+    for name, given, known in (("anchor", v.anchor, ANCHORS), ("posterior", v.posterior, POSTERIORS)):
+        if given is not None and given not in known:
+            raise InputError(f"Unknown {name} {given!r}; {closest(given, known)}.")
+    samples, seed = v.samples or 0, v.seed or 0
+    if (v.steps is not None and v.steps < 1) or samples < 0 or seed < 0:
+        raise InputError(
+            f"steps {v.steps}, samples {samples}, seed {seed}: steps must be at least 1, the others at least 0."
+        )
+    if samples == 1:
+        raise InputError("samples is 1, and one draw has no spread; ask for at least 2, or for `--dial` 1.")
+
+
+def known_scale(prior: Prior, scale: float | None) -> int:
+    """The scale, or the largest, that the prior's encoder knows.
+
+    Raises:
+        InputError: it does not.
+    """
+    scales = prior.card.network.scales
+    if not scales and (scale is None or scale != int(scale)):
+        raise InputError(
+            f"Prior {prior.card.name!r} has no encoder and no factor of its own; say `--operator`, such as "
+            "downsample:factor=2.5, or a whole `--scale`."
+        )
+    if scale is None:
+        return max(scales)
+    if scales and scale not in scales:
+        known = ", ".join(f"×{s}" for s in sorted(scales))
+        raise InputError(
+            f"Prior {prior.card.name!r} does not know scale ×{scale:g}; it knows {known}. Any other factor can be "
+            f"restored without the encoder, as `--operator` downsample:factor={scale:g}."
+        )
+    return int(scale)
+
+
+def by_encoder(
+    prior: Prior, operator: Operator, factor: int | None, noise: Noise, v: Settings, estimated: bool
+) -> tuple[int | None, str]:
+    """The scale at which the prior's encoder knows a measurement, None where it does not, and the phrase that says why.
+
+    Raises:
+        InputError: an anchor or posterior was asked for that only the encoder has, and it cannot be used.
+    """
+    scales = prior.card.network.scales
+    scale = factor if isinstance(operator, Downsample) and operator.kernel == "bicubic" else None
+    known = scale in scales
+    asked = [n for n in (v.anchor, v.posterior) if n not in (None, "mean", "conditional")]
+    if v.preset:
+        asked.append(v.preset)
+    if known and asked:
+        _refuse_conditional(v, f"{asked[0]!r} asks for the unconditional prior")
+        return None, f"as {asked[0]!r} asks"
+    if not known or scale is None:
+        trained = ", ".join(f"×{s}" for s in sorted(scales))
+        reason = f"its encoder knows bicubic {trained} only" if scales else "it has no encoder"
+        _refuse_conditional(v, f"{reason}, not {operator}" if scales else reason)
+        return None, f"since {reason}"
+    if not isinstance(noise, GaussianNoise):
+        _refuse_conditional(v, f"its encoder knows Gaussian noise only, not {noise}")
+        return None, "since its encoder knows Gaussian noise only"
+    largest = prior.mode(scale).noise_std[-1]
+    if noise.std > largest and not estimated:
+        _refuse_conditional(v, f"its encoder knows noise up to {largest:g}, not {noise.std:g}")
+        return None, f"since its encoder knows noise up to {largest:g} only"
+    return scale, f"since it knows bicubic ×{scale}"
+
+
+def _refuse_conditional(v: Settings, reason: str) -> None:
+    asked = [n for n in (v.anchor, v.posterior) if n in ("mean", "conditional")]
+    if asked:
+        raise InputError(f"{asked[0]!r} cannot be had, since {reason}; leave it out.")
+
+
+def check_ensemble(scale: int | None, why: str, dials: tuple[float, ...], v: Settings) -> None:
+    """Raise `InputError` where a mean over flips and rotations is not what comes of the plan."""
+    reason = "draws are asked for" if v.samples else None if scale else f"the prior is used without it, {why}"
+    if dials != (0,):
+        reason = "a dial position above 0 is asked for"
+    if reason:
+        raise InputError(f"`--ensemble` is a mean of what the prior's encoder makes, and {reason}; leave it out.")
+
+
+def check_start(start: float, v: Settings, method: Method, score: Score | None) -> None:
+    """Raise `InputError` for a start of the second stage that is none, or goes with nothing else that is asked."""
+    if v.dial is not None:
+        raise InputError("`--sigma0` and `--dial` both say how far to go; give one of them.")
+    if v.samples or score is not None:
+        raise InputError(
+            "`--sigma0` is for one picture; draws for a spread and masks are of `--dial`, so leave it out."
+        )
+    check_sigma_0(start, method.sigma_max)
+
+
+def by_denoiser(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
+    """The method of a prior without its encoder, in the anchor and the posterior that are asked for or fit.
+
+    Raises:
+        InputError: they do not go with operator, noise or sampler.
+    """
+    preset = find_preset(v.preset)
+    usual = isinstance(operator, ProximalOperator) and operator.dependable
+    first = "paper" if v.preset or not isinstance(operator, ProximalOperator) else "fast" if usual else "draws"
+    anchor = v.anchor or first
+    if anchor in ("fast", "draws"):
+        proximal(operator, f"Anchor {anchor!r}", "'paper'")
+    posterior = v.posterior or ("dps" if v.preset or not usual else "proximal")
+    if posterior == "proximal":
+        proximal(operator, "Posterior 'proximal'", "'dps'")
+    if posterior == "covariance" and not isinstance(operator, LinearOperator):
+        raise InputError(f"Posterior 'covariance' needs a linear operator, and {operator} is not; choose another.")
+    if posterior == "covariance" and not isinstance(noise, GaussianNoise):
+        raise InputError(f"Posterior 'covariance' needs Gaussian noise, not {noise}; choose 'proximal' or 'dps'.")
+    if posterior == "dps" and v.sampler is not None:
+        raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
+    steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
+    return ZeroShot(prior, operator, noise, shape, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)
