@@ -209,6 +209,21 @@ def test_jpeg_gradients_are_of_the_codec_without_its_rounding(channels):
     assert float((a.surrogate(smooth) - Jpeg(100).forward(smooth)).abs().max()) < 8 / 255
 
 
+def test_a_clipped_value_is_explained_by_the_cheaper_of_clipping_and_noise():
+    """Against every x on a grid; y just below an end is clipped where v is beyond it."""
+    operator, rho = Clip(2.0), 0.3
+    v, y = (t.flatten() for t in torch.meshgrid(torch.linspace(-0.2, 1.2, 29), torch.linspace(-0.1, 1.1, 25), indexing="ij"))
+    x = operator.prox(v.view(1, 1, 1, -1), y.view(1, 1, 1, -1), rho).flatten()
+    grid = torch.linspace(-0.5, 1.5, 4001)[:, None]
+
+    def cost(u):
+        return (operator.forward(u) - y).square() + rho * (u - v).square()
+
+    assert float((cost(x) - cost(grid).min(0).values).max()) < 1e-6
+    bright = operator.prox(torch.full((1, 1, 1, 1), 0.9), torch.full((1, 1, 1, 1), 0.97), rho)
+    assert float(bright) == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("operator", [Clip(), Clip(3.5), NonlinearBlur()], ids=str)
 def test_the_proximal_map_is_a_stationary_point(operator, weighted):
