@@ -37,6 +37,7 @@ class NonlinearBlur(ProximalOperator):
     seed: int = 0
 
     name: ClassVar[str] = "nonlinear-blur"
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:

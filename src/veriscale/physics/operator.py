@@ -103,6 +103,8 @@ class ProximalOperator(Operator):
 
     dependable: ClassVar[bool] = True
     """Whether the most probable picture is near the mean: else the anchor is a mean of draws, by `dps`."""
+    exact: ClassVar[bool] = True
+    """Whether `prox` is that minimum, and not only near it."""
     selects: ClassVar[bool] = False
     """Whether y holds some coefficients of an orthonormal transform of x as they are, and nothing of the others."""
 
