@@ -254,6 +254,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "calibrate-torn": ("calibrate bad/mixed_truths -o c.json",),
         "evaluate-alpha": ("evaluate --directory others --alpha 0.1",),
         "evaluate-fixed": (f"evaluate others --certificate {SHIPPED[0]} --dial 1",),
+        "evaluate-operator": (f"evaluate others --certificate {SHIPPED[0]} --operator hdr",),
         "evaluate-noise": ("evaluate others --noise poisson:peak=10",),
         "evaluate-known": ("evaluate pictures --certificate prior.json", "calibrate"),
         "degrade-operator": ("degrade cat.png --operator downsample:ratio=2",),

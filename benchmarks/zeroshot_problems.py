@@ -39,12 +39,14 @@ def crops(name: str, count: int = COUNT) -> Tensor:
 
 
 def problem(x: Tensor, operator: str, noise_std: float = NOISE, seed: int = 0) -> DataTerm:
-    """A noisy measurement of every picture, as floats."""
+    """A noisy measurement of every picture, as floats; a picture without noise as a file of 8 bits holds it."""
     a = parse_operator(operator)
     noise = GaussianNoise(noise_std)
     clean = a.forward(x)
     support = a.support(tuple(clean.shape[1:]))
     y = noise.sample(clean, np.random.default_rng([seed, 9]))
+    if noise_std == 0 and a.picture:
+        y = (255 * y.clamp(0, 1)).round() / 255
     return DataTerm(a, y if support is None else y * support, noise)
 
 

@@ -314,7 +314,7 @@ def test_gradients_that_there_are_not(tmp_path):
         return plain(x, sigma)
 
     prior = prior_from(still, channels=3, version="1")
-    with pytest.raises(InputError, match="gives no gradient; choose posterior proximal"):
+    with pytest.raises(InputError, match="choose anchor fast and posterior proximal"):
         UnconditionalDenoiser(prior).pullback(torch.rand(1, 3, 8, 8), 0.3)
 
 

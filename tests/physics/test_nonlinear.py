@@ -212,7 +212,9 @@ def test_jpeg_gradients_are_of_the_codec_without_its_rounding(channels):
 def test_a_clipped_value_is_explained_by_the_cheaper_of_clipping_and_noise():
     """Against every x on a grid; y just below an end is clipped where v is beyond it."""
     operator, rho = Clip(2.0), 0.3
-    v, y = (t.flatten() for t in torch.meshgrid(torch.linspace(-0.2, 1.2, 29), torch.linspace(-0.1, 1.1, 25), indexing="ij"))
+    v, y = (
+        t.flatten() for t in torch.meshgrid(torch.linspace(-0.2, 1.2, 29), torch.linspace(-0.1, 1.1, 25), indexing="ij")
+    )
     x = operator.prox(v.view(1, 1, 1, -1), y.view(1, 1, 1, -1), rho).flatten()
     grid = torch.linspace(-0.5, 1.5, 4001)[:, None]
 

@@ -84,7 +84,8 @@ class Operator(ABC):
 
     @property
     def noise_std(self) -> float:
-        """Standard deviation of what it does to y beyond `forward` without its rounding; noise is at least that."""
+        """Standard deviation of what it does to y beyond `forward` without its rounding, or of what `prox`
+        leaves; noise is at least that."""
         return 0.0
 
     @property

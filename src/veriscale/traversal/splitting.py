@@ -15,7 +15,6 @@ STEPS = 16  # evaluations of the denoiser
 MASKED = 1.5  # the last level of a mask, in units of its noise
 # Holes are wide from a mean gap of so many pixels on; there a learned denoiser that starts higher drifts.
 WIDE_GAP, WIDE_HIGH = 2.0, 0.2
-INEXACT_LOW = 0.01  # the lowest level at most, of operators whose proximal map is not exact
 
 
 class Rule(NamedTuple):
@@ -89,10 +88,10 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     rule = None if mode is None else rule_of(mode, a.selects)
     if rule is not None and isinstance(a, Masked) and a.picture and gap(a, tuple(data.y.shape[1:])) >= WIDE_GAP:
         rule = rule._replace(high=min(rule.high, WIDE_HIGH))
-    if rule is not None and a.noise_std:  # an operator that rounds says how far it can be trusted
+    if rule is not None and a.noise_std:  # an operator that rounds or errs says how far it can be trusted
         rule = rule._replace(low=0.0)
     if rule is not None and not a.exact:  # data trusted beyond their noise are followed where the map errs
-        rule = rule._replace(low=min(rule.low, INEXACT_LOW), trust=max(rule.trust, 1.0))
+        rule = rule._replace(trust=max(rule.trust, 1.0))
     return splitting(data.noise_std, a.norm(shape), a.selects, rule, STEPS // 2 if blind else STEPS)
 
 
