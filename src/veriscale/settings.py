@@ -81,7 +81,7 @@ class Settings:
         "Seconds a tool may take for one run; those of the certificate, else 600, by default."
     )
     anchor: str | None = _setting(
-        "First stage: mean (the prior's encoder), fast or paper; what fits the measurement by default.",
+        "First stage: mean (the prior's encoder), fast, draws or paper; what fits the measurement by default.",
         commands=("restore",),
     )
     posterior: str | None = _setting(
