@@ -26,7 +26,7 @@ def renoise(
     """Pictures at dial positions above 0.
 
     Args:
-        anchor: (1, C, H, W) or one per item of the batch.
+        anchor: (1, C, H, W) or one per item of the batch; of a volume (1, C, X, Y, Z).
         denoise: the posterior denoiser, (x, sigma) -> E[x0 | x, y].
         sigma_0: noise level of the start.
         sigma_min: the last level before 0.
@@ -44,16 +44,20 @@ def renoise(
     # Levels below sigma_min are left out: from there one step to 0 is within a fraction of an 8-bit step.
     sigmas = karras(sigma_0, min(sigma_min, sigma_0 / 2), steps)
     return sample(
-        sampler, denoise, x, sigmas, variance, lambda step: unit_noise(fields, sampler, step, anchor.shape[-3:])
+        sampler, denoise, x, sigmas, variance, lambda step: unit_noise(fields, sampler, step, anchor.shape[1:])
     )
 
 
 def renoised(anchor: Tensor, sigma_0: float, fields: Sequence[tuple[NoiseField, int]]) -> Tensor:
     """The start of the second stage: the anchor and noise of level sigma_0, (B, C, H, W)."""
-    return anchor + sigma_0 * unit_noise(fields, "renoise", 0, anchor.shape[-3:])
+    return anchor + sigma_0 * unit_noise(fields, "renoise", 0, anchor.shape[1:])
 
 
 def unit_noise(fields: Sequence[tuple[NoiseField, int]], stage: str, step: int, shape: Sequence[int]) -> Tensor:
-    """Unit noise of whole pictures of `shape` (C, H, W), one item per field: (B, C, H, W)."""
+    """Unit noise of whole pictures (C, H, W) or volumes (C, X, Y, Z), one item per field: (B, *shape)."""
+    if len(shape) == 4:
+        channels, planes, *plane = shape
+        parts = [unit_noise(fields, f"{stage}, plane {i}", step, (channels, *plane)) for i in range(planes)]
+        return torch.stack(parts, 2)
     channels, height, width = shape
     return torch.stack([f.window(stage, k, step, 0, 0, height, width, channels) for f, k in fields])

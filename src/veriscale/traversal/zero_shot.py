@@ -18,7 +18,9 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
 from veriscale.physics.operator import Operator, Shape
+from veriscale.physics.slice_profile import SliceProfile
 from veriscale.runtime.networks import UnconditionalDenoiser
+from veriscale.runtime.two_way import TwoWayDenoiser
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal.dial import Dial, best_path
 from veriscale.traversal.dps import dps
@@ -43,7 +45,7 @@ class ZeroShot:
     Attributes:
         prior: on its device.
         operator, noise: of the measurement; the operator bound to its grid.
-        shape: of the measurement, (C, H, W).
+        shape: of the measurement, (C, H, W), or (C, X, Y, Z) of a volume, whose slices are thick.
         anchor: "fast", "paper", or "draws": the mean of `MEAN_OF` draws by `dps` from `fast`.
         posterior: "proximal", "dps" or "covariance".
         knobs: settings of `paper` and `dps`.
@@ -127,6 +129,9 @@ class ZeroShotProblem:
         self.method, self.data, self.work, self.done = method, data, work, 0
         self.mode = method.prior.mode(0)
         self.network = UnconditionalDenoiser(method.prior, work.tile)
+        self.denoiser: Denoiser = self.network
+        if isinstance(method.operator, SliceProfile) and len(method.shape) == 4:
+            self.denoiser = TwoWayDenoiser(self.network, method.operator.axis)
         found = self._anchor(noise)
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
 
@@ -188,20 +193,20 @@ class ZeroShotProblem:
         start = min(full_level(method.operator, method.shape, "dps"), self.mode.sigma_max)
         total = torch.zeros_like(fast)
         for k in range(MEAN_OF):
-            x = fast + start * unit_noise([(field, k)], "anchor", method.knobs.steps, fast.shape[-3:])
+            x = fast + start * unit_noise([(field, k)], "anchor", method.knobs.steps, fast.shape[1:])
             total += self._dps(x, [(field, k)], start, method.knobs.steps, "anchor")
         return total / MEAN_OF
 
     def _dps(self, x: Tensor, fields: Sequence[tuple[NoiseField, int]], start: float, steps: int, stage: str) -> Tensor:
         sigmas = karras(start, min(self.mode.sigma_min, start / 2), steps)
-        noise = partial(unit_noise, fields, stage, shape=x.shape[-3:])
+        noise = partial(unit_noise, fields, stage, shape=x.shape[1:])
         return dps(self._pullback, self._data(len(fields)), x, sigmas, self.method.knobs.zeta, noise)
 
     def _data(self, copies: int) -> DataTerm:
         return DataTerm(self.data.operator, self.data.y.expand(copies, *self.data.y.shape[1:]), self.data.noise)
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        out = self.network(x, sigma)
+        out = self.denoiser(x, sigma)
         self._count(x)
         return out
 
