@@ -1,0 +1,1 @@
+"""Restoring scans: volumes in plane and through the plane."""

@@ -1,0 +1,158 @@
+"""Scans in plane: each slice is restored as a picture, and the results lie where the scan lay."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.imaging.geometry import Grid, finer
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.volume import Volume
+from veriscale.physics.downsample import Downsample
+from veriscale.traversal.method import Tell
+from veriscale.workflows.restoring.prior_restorer import PreparedByPrior, PriorRestorer
+from veriscale.workflows.scans.kept_state import KeptState
+from veriscale.workflows.scans.scan_restoration import ScanRestoration
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSlices:
+    """One scan, checked and ready: every slice with the plan of the middle one.
+
+    Attributes:
+        restorer: of its slices; its operator is in voxels of a slice.
+        volume: the measurement.
+        middle: the slice in the middle, prepared.
+    """
+
+    restorer: PriorRestorer
+    volume: Volume
+    middle: PreparedByPrior
+
+    @property
+    def dials(self) -> Sequence[float]:
+        """Positions of the results."""
+        return self.middle.dials
+
+    @property
+    def samples(self) -> int:
+        """Draws among the results."""
+        return self.middle.samples
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Of the results."""
+        x, y, z = self._of_slices(self.middle.plan.shape, self.volume.shape[self.volume.slice_axis])
+        factors = [new / old for new, old in zip((x, y, z), self.volume.shape, strict=True)]
+        return Grid(finer(self.volume.affine, factors), (x, y, z))
+
+    def lines(self) -> list[str]:
+        """What will be done, in words, and nothing that tells whose scan it is."""
+        plan, prior = self.middle.plan, self.restorer.prior
+        count = self.volume.shape[self.volume.slice_axis]
+        line = (
+            f"{count} slices of {_size(self.middle.photo.pixels.shape)} to {_size(plan.shape)}, {spaced(self.volume)} to "
+            f"{spaced(self.grid)} mm, {plan.operator_string} in plane, prior {prior.card.name} used {plan.method.how}, "
+            f"{plan.why}, noise {plan.noise_string}, dial {', '.join(f'{f:g}' for f in plan.dials)}."
+        )
+        return [line, *(f"{note}." for note in (*prior.notes, *plan.operator.notes))]
+
+    def costs(self) -> list[str]:
+        """What it takes, in words."""
+        plan, count = self.middle.plan, self.volume.shape[self.volume.slice_axis]
+        first, _ = plan.method.costs()
+        held = 4 * float(np.prod(self.grid.shape)) * len(self._outputs)
+        memory = plan.memory(self.restorer.prior.card.network.channels)
+        return [
+            f"of each of {count} slices {plan.work.evaluations - plan.method.first_evaluations} evaluations of the "
+            f"denoiser after {first}; about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at "
+            f"most for the networks and a tile, and {held / 1e6:.0f} MB of results in files until they are written."
+        ]
+
+    def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
+        """Slice by slice; slices that an earlier run has left are taken.
+
+        Args:
+            tell: told after every slice.
+            kept: where finished slices lie.
+        """
+        begun, axis = time.perf_counter(), self.volume.slice_axis
+        count = self.volume.shape[axis]
+        arrays = kept.arrays(dict.fromkeys(self._outputs, self.grid.shape))
+        for k in kept.parts(count):
+            result = replace(self.middle, photo=slice_of(self.volume, k)).restore()
+            pictures = {f"dial-{f:g}": photo.pixels for f, photo in result.images.items()}
+            pictures |= {f"draw-{i}": photo.pixels for i, photo in enumerate(result.samples)}
+            if result.mean is not None and result.std is not None:
+                pictures |= {"mean": result.mean.pixels, "std": result.std}
+            for name, pixels in pictures.items():
+                np.moveaxis(arrays[name], axis, 0)[k] = pixels[..., 0]
+            tell("slice", k + 1, count)
+        results = {name: self.volume.like(values[None], self.grid.affine) for name, values in arrays.items()}
+        return ScanRestoration(
+            images={f: results[f"dial-{f:g}"] for f in self.middle.dials},
+            measurement=self.volume,
+            samples=[results[f"draw-{i}"] for i in range(self.samples)],
+            mean=results.get("mean"),
+            std=results.get("std"),
+            run=self._facts(time.perf_counter() - begun),
+        )
+
+    @property
+    def _outputs(self) -> list[str]:
+        spread = ["mean", "std"] if self.samples else []
+        draws = [f"draw-{i}" for i in range(self.samples)]
+        return [*(f"dial-{f:g}" for f in self.dials), *draws, *spread]
+
+    def _of_slices(self, plane: Sequence[int], count: int) -> tuple[int, int, int]:
+        shape = list(plane)
+        shape.insert(self.volume.slice_axis, count)
+        x, y, z = shape
+        return x, y, z
+
+    def _facts(self, seconds: float) -> dict[str, Any]:
+        plan, prior = self.middle.plan, self.restorer.prior
+        return {
+            "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
+            **plan.facts(),
+            "device": str(prior.device),
+            "dtype": str(prior.dtype).removeprefix("torch."),
+            "slices": self.volume.shape[self.volume.slice_axis],
+            "spacing": [round(s, 6) for s in self.volume.spacing],
+            "seconds": {"slices": round(seconds, 3)},
+        }
+
+
+def prepare_slices(restorer: PriorRestorer, volume: Volume, factor: float) -> PreparedSlices:
+    """Check a scan and what is asked of its slices.
+
+    Raises:
+        InputError: as `PriorRestorer.prepare`.
+    """
+    by_slices = replace(restorer, operator=Downsample(factor))
+    middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
+    if not isinstance(middle, PreparedByPrior):
+        raise TypeError("a slice with an operator is one problem")
+    return PreparedSlices(by_slices, volume, middle)
+
+
+def slice_of(volume: Volume, k: int) -> Photo:
+    """One slice as a picture of floating point, whose rows and columns are the other two axes in their order."""
+    pixels = np.moveaxis(volume.samples, volume.slice_axis, 0)[k]
+    return Photo(np.ascontiguousarray(pixels[..., None]), bit_depth=32, format="npy")
+
+
+def spaced(grid: Volume | Grid) -> str:
+    """Millimetres along each axis, in words."""
+    affine = grid.affine[:3, :3]
+    return "×".join(f"{s:.3g}" for s in np.linalg.norm(affine, axis=0))
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[1]}×{shape[0]}"

@@ -1,0 +1,79 @@
+"""What a restored scan is, and the files it becomes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.imaging.atomic import refuse_existing
+from veriscale.imaging.nifti.write import write_volume
+from veriscale.imaging.volume import Volume
+from veriscale.workflows.restoring.restoration import write_json
+from veriscale.workflows.scans.scan_names import ScanNames
+
+
+@dataclass(frozen=True, eq=False)
+class ScanRestoration:
+    """What comes back of a scan.
+
+    Attributes:
+        images: a volume per dial position.
+        measurement: what was restored.
+        samples: draws at dial 1.
+        mean, std: of the samples, per voxel; None without samples. `std` is in the volumes' normalised numbers.
+        run: what was done.
+    """
+
+    images: dict[float, Volume]
+    measurement: Volume
+    samples: list[Volume]
+    mean: Volume | None
+    std: Volume | None
+    run: dict[str, Any]
+
+    @property
+    def image(self) -> Volume:
+        """The volume at the first dial position asked for."""
+        return next(iter(self.images.values()))
+
+    def spread(self) -> NDArray[np.float64] | None:
+        """(X, Y, Z), the standard deviation of the draws in the scan's own units; None without draws."""
+        return None if self.std is None else self.std.samples.astype(np.float64) * self.std.levels.width
+
+    def write(self, names: ScanNames, force: bool = False) -> tuple[list[Path], list[str]]:
+        """Write the volumes and run.json.
+
+        Args:
+            names: of the files.
+            force: replace what is there.
+
+        Returns:
+            The files, and a sentence for everything they do not keep.
+
+        Raises:
+            InputError: a file exists and `force` is not set, or cannot be written.
+        """
+        refuse_existing_of(names, force)
+        notes: dict[str, None] = {}
+
+        def put(volume: Volume, path: Path) -> None:
+            notes.update(dict.fromkeys(f"{n}." for n in write_volume(volume, path, force)))
+
+        for f, path in names.images.items():
+            put(self.images[f], path)
+        for volume, path in zip(self.samples, names.draws, strict=True):
+            put(volume, path)
+        if self.mean is not None and self.std is not None:
+            put(self.mean, names.mean)
+            put(self.std, names.std)
+        endings = [p.name.removeprefix(names.run.name.removesuffix(".run.json")) for p in names.all()]
+        write_json({**self.run, "outputs": endings}, names.run, force)
+        return names.all(), list(notes)
+
+
+def refuse_existing_of(names: ScanNames, force: bool) -> None:
+    """Raise `InputError` before any work where a result would be overwritten."""
+    for target in names.all():
+        refuse_existing(target, force)
