@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from veriscale.errors import InputError
+from veriscale.imaging.formats.guard import first_bytes
 from veriscale.imaging.formats.registry import FORMATS, format_beginning
 from veriscale.imaging.photo import Photo
 
@@ -24,24 +25,8 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
             CMYK, alpha without colour, NaN, too large, or samples of another type than 8 or 16 bits or floating point.
     """
     file = Path(path)
-    kind = format_beginning(_head(file))
+    kind = format_beginning(first_bytes(file, 16, "an image file"))
     if kind is None:
         known = ", ".join(f.title for f in FORMATS.values())
         raise InputError(f"{file} is not an image of a known kind; known: {known}")
     return kind.read(file, max_pixels)
-
-
-def _head(file: Path) -> bytes:
-    try:
-        if not file.exists():
-            raise InputError(f"{file} does not exist; check the name")
-        if not file.is_file():  # a pipe would be waited for, a device never ends
-            raise InputError(f"{file} is {'a folder' if file.is_dir() else 'a device'}, not an image file")
-        with file.open("rb") as stream:
-            head = stream.read(16)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{file} cannot be opened: {reason}") from error
-    if not head:
-        raise InputError(f"{file} is empty: it has no bytes")
-    return head

@@ -14,6 +14,32 @@ _QUIET = threading.RLock()
 _LOGS = [logging.getLogger(name) for name in ("tifffile", "imagecodecs")]
 
 
+def first_bytes(file: Path, count: int, kind: str) -> bytes:
+    """The beginning of a file, at least one byte.
+
+    Args:
+        file: of any name.
+        count: how many bytes at most.
+        kind: what it should be, in words, such as 'an image file'.
+
+    Raises:
+        InputError: there is none, it is a folder or a device, cannot be opened, or is empty.
+    """
+    try:
+        if not file.exists():
+            raise InputError(f"{file} does not exist; check the name")
+        if not file.is_file():  # a pipe would be waited for, a device never ends
+            raise InputError(f"{file} is {'a folder' if file.is_dir() else 'a device'}, not {kind}")
+        with file.open("rb") as stream:
+            head = stream.read(count)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file} cannot be opened: {reason}") from error
+    if not head:
+        raise InputError(f"{file} is empty: it has no bytes")
+    return head
+
+
 @contextmanager
 def decoding(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a decoder raises on a damaged file into an `InputError`.

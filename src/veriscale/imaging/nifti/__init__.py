@@ -1,0 +1,1 @@
+"""NIfTI scans: a checked header, reading, and writing like the file that was read."""

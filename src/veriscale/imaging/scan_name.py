@@ -1,0 +1,18 @@
+"""Names of scans' files, in which `.nii.gz` is one extension."""
+
+import os
+from pathlib import Path
+
+EXTENSIONS = (".nii.gz", ".nii")
+
+
+def split_scan_name(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Stem and extension of a file's name, as written: `sub-01_T1w` and `.nii.gz`."""
+    name = Path(path).name
+    extension = next((e for e in EXTENSIONS if name.lower().endswith(e)), Path(path).suffix)
+    return name[: len(name) - len(extension)], name[len(name) - len(extension) :]
+
+
+def is_scan(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's name says that it is a scan in one file."""
+    return split_scan_name(path)[1].lower() in EXTENSIONS
