@@ -31,6 +31,8 @@ class SliceProfile(Separable):
         step: from slice to slice, in mm; at least the fine grid's spacing.
         axis: spatial axis of the array as stored: 0, 1 or 2, which is tensor axis 2 + axis.
         spacing: mm from voxel to voxel along that axis; set by `bind`, no key of the string.
+        centred: whether both grids have one middle, as where the fine one was laid over the slices; else slice 0 begins
+            where the fine grid does. No key of the string.
 
     Raises:
         InputError: a value out of range, or a step below the spacing.
@@ -42,6 +44,7 @@ class SliceProfile(Separable):
     step: float
     axis: int = 2
     spacing: float | None = field(default=None, metadata={"key": False})
+    centred: bool = field(default=False, metadata={"key": False})
 
     name: ClassVar[str] = "slice"
 
@@ -88,7 +91,8 @@ class SliceProfile(Separable):
         n_out = self.measurement_shape(shape)[place]
         spacing = self.spacing or 1.0
         std = self.fwhm / sqrt(8 * log(2)) / spacing
-        return {place - len(shape): _resampling(shape[place], n_out, self.factor, std)}
+        shift = (shape[place] - n_out * self.factor) / 2 if self.centred else 0.0
+        return {place - len(shape): _resampling(shape[place], n_out, self.factor, std, shift)}
 
     def measurement_shape(self, shape: Shape) -> Shape:
         """The axis divided by the factor.
@@ -120,12 +124,12 @@ class SliceProfile(Separable):
 
 
 @lru_cache(maxsize=32)
-def _resampling(n_in: int, n_out: int, factor: float, std: float) -> Resampling:
-    return Resampling(_taps(n_in, n_out, factor, std), n_in)
+def _resampling(n_in: int, n_out: int, factor: float, std: float, shift: float) -> Resampling:
+    return Resampling(_taps(n_in, n_out, factor, std, shift), n_in)
 
 
-def _taps(n_in: int, n_out: int, factor: float, std: float) -> Taps:
-    centre = (np.arange(n_out) + 0.5) * factor - 0.5
+def _taps(n_in: int, n_out: int, factor: float, std: float, shift: float) -> Taps:
+    centre = (np.arange(n_out) + 0.5) * factor - 0.5 + shift
     radius = max(1, ceil(_CUT * std))
     index = np.floor(centre).astype(np.int64)[:, None] + np.arange(-radius, radius + 2)
     exponent = -0.5 * ((index - centre[:, None]) / std) ** 2

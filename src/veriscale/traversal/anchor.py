@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,16 @@ GROWTH, WIDEST = 1.5, 3.0  # `fast` falls back where its two maps' gap is above 
 
 Tell = Callable[[int, int], None]
 """(evaluations done, of)."""
+
+
+class Kept(Protocol):
+    """Where a stage that takes long leaves its state, so that a run that was cut off goes on to the same bytes."""
+
+    def taken(self, stage: str) -> dict[str, Tensor] | None:
+        """What was left of a stage; None where nothing was."""
+
+    def put(self, stage: str, state: dict[str, Tensor]) -> None:
+        """Leave it, in the place of what was left before."""
 
 
 class Anchor(NamedTuple):
@@ -33,6 +43,7 @@ def fast(
     variance: float,
     tell: Tell = lambda done, of: None,
     noise: Callable[[int], Tensor] | None = None,
+    kept: Kept | None = None,
 ) -> Anchor:
     """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
 
@@ -50,15 +61,22 @@ def fast(
         tell: called after every level.
         noise: number of the level → unit noise in the shape of x, for a blind denoiser, which reads the level off its
             input: it sees v with noise of that level added, and taken away, and the mean of both answers counts.
+        kept: where the state is left after every level, and taken from.
 
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
     """
     sigmas, trust, last = way
-    x = data.prox(mean, math.sqrt(variance) / trust)
-    h, p = x, torch.zeros_like(x)
-    least = torch.full((len(x),), math.inf, dtype=x.dtype)
-    fell_back = torch.zeros(len(x), dtype=torch.bool)
+    left = None if kept is None else kept.taken("anchor")
+    if left is None:
+        x = data.prox(mean, math.sqrt(variance) / trust)
+        h, p = x, torch.zeros_like(x)
+        least = torch.full((len(x),), math.inf, dtype=x.dtype)
+        fell_back = torch.zeros(len(x), dtype=torch.bool)
+    else:
+        h, x, p, least, fell_back = (left[name] for name in ("h", "x", "p", "least", "fell_back"))
     for done, sigma in enumerate(sigmas, start=1):
+        if left is not None and done <= int(left["done"]):
+            continue
         r = sigma**-2
         u = x - p / r
         h = data.prox(u, sigma / trust, h)  # weights of Poisson noise at h: the denoiser's x swings on the way
@@ -78,6 +96,9 @@ def fast(
         p[grown & ~fell_back] = 0  # the splitting variable of a way that is left
         fell_back |= grown
         least = torch.minimum(least, gap)
+        if kept is not None:
+            state = {"h": h, "x": x, "p": p, "least": least, "fell_back": fell_back, "done": torch.tensor(done)}
+            kept.put("anchor", state)
         tell(done, len(sigmas))
     return Anchor(data.prox(x, last, x) if last else x, fell_back)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.runtime.networks import TILE
+from veriscale.traversal.anchor import Kept
 from veriscale.traversal.dial import Dial
 
 Tell = Callable[[str, int, int], None]
@@ -23,12 +24,14 @@ class Work:
         evaluations: of the denoiser, in all.
         tile: side of a network's tile in output pixels.
         tell: told after every evaluation.
+        kept: where an anchor leaves its state, if it does.
     """
 
     features: bool
     evaluations: int
     tile: int = TILE
     tell: Tell = lambda phase, done, of: None
+    kept: Kept | None = None
 
 
 class Problem(Protocol):

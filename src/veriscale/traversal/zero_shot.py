@@ -171,7 +171,7 @@ class ZeroShotProblem:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
         if method.anchor in ("fast", "draws"):
-            found = fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell)
+            found = fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell, self.work.kept)
             return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))
         preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
@@ -227,6 +227,7 @@ def fast_anchor(
     denoise: Denoiser,
     fields: Callable[[], Sequence[tuple[NoiseField, int]]],
     tell: anchors.Tell = lambda done, of: None,
+    kept: anchors.Kept | None = None,
 ) -> anchors.Anchor:
     """The anchor `fast` of a batch of measurements, by what is on the prior's card.
 
@@ -236,6 +237,7 @@ def fast_anchor(
         denoise: the prior's, over whole pictures.
         fields: makes a noise for each, which a blind prior reads its level off.
         tell: called after every level.
+        kept: where the state is left.
     """
     mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
     mean = torch.full((len(data.y), *shape), CENTRE)
@@ -244,7 +246,7 @@ def fast_anchor(
         mean = filled(data.y, seen.reshape(1, 1, *shape[-2:]))
     way = splitting_for(data, shape, mode, prior.blind)
     noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
-    return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise)
+    return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise, kept)
 
 
 def seen_as_copies(noise: Noise, copies: int) -> Noise:

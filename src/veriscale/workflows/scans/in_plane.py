@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.imaging.geometry import Grid, finer
+from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.volume import Volume
 from veriscale.physics.downsample import Downsample
 from veriscale.traversal.method import Tell
+from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PreparedByPrior, PriorRestorer
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
@@ -57,9 +59,9 @@ class PreparedSlices:
         plan, prior = self.middle.plan, self.restorer.prior
         count = self.volume.shape[self.volume.slice_axis]
         line = (
-            f"{count} slices of {_size(self.middle.photo.pixels.shape)} to {_size(plan.shape)}, {spaced(self.volume)} to "
-            f"{spaced(self.grid)} mm, {plan.operator_string} in plane, prior {prior.card.name} used {plan.method.how}, "
-            f"{plan.why}, noise {plan.noise_string}, dial {', '.join(f'{f:g}' for f in plan.dials)}."
+            f"{count} slices of {_size(self.middle.photo.pixels.shape)} to {_size(plan.shape)}, "
+            f"{spaced(self.volume)} to {spaced(self.grid)} mm, {plan.operator_string} in plane, "
+            f"prior {prior.card.name} used {plan.method.how}, {plan.why}, noise {plan.noise_string}, dial {', '.join(f'{f:g}' for f in plan.dials)}."
         )
         return [line, *(f"{note}." for note in (*prior.notes, *plan.operator.notes))]
 
@@ -71,8 +73,8 @@ class PreparedSlices:
         memory = plan.memory(self.restorer.prior.card.network.channels)
         return [
             f"of each of {count} slices {plan.work.evaluations - plan.method.first_evaluations} evaluations of the "
-            f"denoiser after {first}; about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at "
-            f"most for the networks and a tile, and {held / 1e6:.0f} MB of results in files until they are written."
+            f"denoiser after {first}; about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB "
+            f"at most for the networks and a tile, and {held / 1e6:.0f} MB of results in files until they are written."
         ]
 
     def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
@@ -95,13 +97,15 @@ class PreparedSlices:
                 np.moveaxis(arrays[name], axis, 0)[k] = pixels[..., 0]
             tell("slice", k + 1, count)
         results = {name: self.volume.like(values[None], self.grid.affine) for name, values in arrays.items()}
+        if "std" in results:
+            results["std"] = replace(results["std"], levels=Levels(0.0, self.volume.levels.width))
         return ScanRestoration(
             images={f: results[f"dial-{f:g}"] for f in self.middle.dials},
             measurement=self.volume,
             samples=[results[f"draw-{i}"] for i in range(self.samples)],
             mean=results.get("mean"),
             std=results.get("std"),
-            run=self._facts(time.perf_counter() - begun),
+            run={**self.facts(), "seconds": {"slices": round(time.perf_counter() - begun, 3)}},
         )
 
     @property
@@ -116,7 +120,8 @@ class PreparedSlices:
         x, y, z = shape
         return x, y, z
 
-    def _facts(self, seconds: float) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
+        """What is done, for run.json and for a run that goes on."""
         plan, prior = self.middle.plan, self.restorer.prior
         return {
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
@@ -125,17 +130,19 @@ class PreparedSlices:
             "dtype": str(prior.dtype).removeprefix("torch."),
             "slices": self.volume.shape[self.volume.slice_axis],
             "spacing": [round(s, 6) for s in self.volume.spacing],
-            "seconds": {"slices": round(seconds, 3)},
         }
 
 
-def prepare_slices(restorer: PriorRestorer, volume: Volume, factor: float) -> PreparedSlices:
-    """Check a scan and what is asked of its slices.
+def prepare_slices(restorer: PriorRestorer, volume: Volume) -> PreparedSlices:
+    """Check a scan and what is asked of its slices: `--scale`, the prior's largest by default, or `--operator`.
 
     Raises:
         InputError: as `PriorRestorer.prepare`.
     """
-    by_slices = replace(restorer, operator=Downsample(factor))
+    v, operator = restorer.settings, restorer.operator
+    if operator is None and v.operator is None:
+        operator = Downsample(v.scale or known_scale(restorer.prior, None))
+    by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None))
     middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
     if not isinstance(middle, PreparedByPrior):
         raise TypeError("a slice with an operator is one problem")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from veriscale.imaging.atomic import make_folder, replacing
 
@@ -43,6 +45,16 @@ class KeptState:
             yield part
             with replacing(self._count, force=True) as temporary:
                 temporary.write_text(str(part + 1), encoding="utf-8")
+
+    def taken(self, stage: str) -> dict[str, Tensor] | None:
+        """As `traversal.anchor.Kept`."""
+        path = self.folder / f"{stage}.safetensors"
+        return load_file(path) if path.is_file() else None
+
+    def put(self, stage: str, state: dict[str, Tensor]) -> None:
+        """As `traversal.anchor.Kept`."""
+        with replacing(self.folder / f"{stage}.safetensors", force=True) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
 
     def remove(self) -> None:
         """Forget it."""

@@ -26,9 +26,7 @@ class ScanNames:
         return [*self.images.values(), *([*self.draws, self.mean, self.std] if self.draws else []), self.run]
 
 
-def scan_names(
-    folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION
-) -> ScanNames:
+def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION) -> ScanNames:
     """The names for a stem such as `scan_restored`: `scan_restored.nii.gz`, of several dials `…_dial-0.50.nii.gz`."""
 
     def name(what: str = "") -> Path:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from veriscale.imaging.atomic import refuse_existing
 from veriscale.imaging.nifti.write import write_volume
+from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume
 from veriscale.workflows.restoring.restoration import write_json
 from veriscale.workflows.scans.scan_names import ScanNames
@@ -22,7 +22,7 @@ class ScanRestoration:
         images: a volume per dial position.
         measurement: what was restored.
         samples: draws at dial 1.
-        mean, std: of the samples, per voxel; None without samples. `std` is in the volumes' normalised numbers.
+        mean, std: of the samples, per voxel; None without samples.
         run: what was done.
     """
 
@@ -37,10 +37,6 @@ class ScanRestoration:
     def image(self) -> Volume:
         """The volume at the first dial position asked for."""
         return next(iter(self.images.values()))
-
-    def spread(self) -> NDArray[np.float64] | None:
-        """(X, Y, Z), the standard deviation of the draws in the scan's own units; None without draws."""
-        return None if self.std is None else self.std.samples.astype(np.float64) * self.std.levels.width
 
     def write(self, names: ScanNames, force: bool = False) -> tuple[list[Path], list[str]]:
         """Write the volumes and run.json.
@@ -58,8 +54,8 @@ class ScanRestoration:
         refuse_existing_of(names, force)
         notes: dict[str, None] = {}
 
-        def put(volume: Volume, path: Path) -> None:
-            notes.update(dict.fromkeys(f"{n}." for n in write_volume(volume, path, force)))
+        def put(volume: Volume, path: Path, stored: StoredNumbers | None = None) -> None:
+            notes.update(dict.fromkeys(f"{n}." for n in write_volume(volume, path, force, stored=stored)))
 
         for f, path in names.images.items():
             put(self.images[f], path)
@@ -67,7 +63,7 @@ class ScanRestoration:
             put(volume, path)
         if self.mean is not None and self.std is not None:
             put(self.mean, names.mean)
-            put(self.std, names.std)
+            put(self.std, names.std, StoredNumbers(np.dtype(np.float32)))
         endings = [p.name.removeprefix(names.run.name.removesuffix(".run.json")) for p in names.all()]
         write_json({**self.run, "outputs": endings}, names.run, force)
         return names.all(), list(notes)

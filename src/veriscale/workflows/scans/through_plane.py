@@ -1,0 +1,184 @@
+"""Scans through the plane: thin slices from thick ones, by the denoiser of pictures in both directions across them."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from veriscale.diffusion.noise_field import NoiseField
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.imaging.geometry import Grid, spacing_of
+from veriscale.imaging.moments import moments
+from veriscale.imaging.normalisation import Levels
+from veriscale.imaging.volume import Volume
+from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
+from veriscale.physics.slice_profile import SliceProfile
+from veriscale.settings import Settings, positions
+from veriscale.traversal.method import Tell, Work
+from veriscale.traversal.walk import Walk, walk
+from veriscale.traversal.zero_shot import ZeroShot
+from veriscale.workflows.restoring.method_choice import by_denoiser, check_values
+from veriscale.workflows.scans.in_plane import spaced
+from veriscale.workflows.scans.kept_state import KeptState
+from veriscale.workflows.scans.scan_restoration import ScanRestoration
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedThrough:
+    """One scan of thick slices, checked and ready.
+
+    Attributes:
+        prior: on its device.
+        settings: settled.
+        volume: the measurement.
+        grid: of the results.
+        method: how they are made.
+        dials: positions of the results.
+    """
+
+    prior: Prior
+    settings: Settings
+    volume: Volume
+    grid: Grid
+    method: ZeroShot
+    dials: Sequence[float]
+
+    @property
+    def samples(self) -> int:
+        """Draws among the results."""
+        return self.settings.samples or 0
+
+    @property
+    def full_draws(self) -> int:
+        """Runs of the sampler."""
+        inner = any(0 < f < 1 for f in self.dials)
+        return max(self.samples, 1 if 1 in self.dials else 0, self.method.pilots[0] if inner else 0)
+
+    @property
+    def evaluations(self) -> int:
+        """Of the denoiser in all, each of the whole volume in both directions."""
+        return self.method.first_evaluations + self.full_draws * self.method.evaluations
+
+    def lines(self) -> list[str]:
+        """What will be done, in words, and nothing that tells whose scan it is."""
+        v, method = self.volume, self.method
+        line = (
+            f"{_size(v.shape)} voxels of {spaced(v)} mm to {_size(self.grid.shape)} of {spaced(self.grid)}, "
+            f"{method.operator}, prior {self.prior.card.name} used {method.how} in both directions across the slices, "
+            f"noise {method.noise}, dial {', '.join(f'{f:g}' for f in self.dials)}."
+        )
+        return [line, *(f"{note}." for note in (*self.prior.notes, *method.operator.notes))]
+
+    def costs(self) -> list[str]:
+        """What it takes, in words."""
+        voxels = math.prod(self.grid.shape)
+        channels = self.prior.card.network.channels
+        memory = self.method.memory(voxels, channels, 2 + self.full_draws + len(self.dials), False)
+        return [
+            f"{self.evaluations - self.method.first_evaluations} evaluations of the denoiser after "
+            f"{self.method.first_evaluations} for the anchor, each of {2 * voxels / 1e6:.1f} megapixels; about "
+            f"{memory / 1e6:.0f} MB of volumes beside the networks."
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """What is done, for run.json and for a run that goes on."""
+        method = self.method
+        return {
+            "prior": {"name": self.prior.card.name, "sha256": self.prior.card.tensors_sha256},
+            "mode": method.name,
+            "operator": str(method.operator),
+            "noise": str(method.noise),
+            "anchor": method.anchor,
+            "posterior": method.posterior,
+            "dial": list(self.dials),
+            "path": "interpolate",
+            "samples": self.samples,
+            "sampler": method.sampler,
+            "steps": method.steps,
+            "evaluations": self.evaluations,
+            "seed": self.settings.seed or 0,
+            "device": str(self.prior.device),
+            "dtype": str(self.prior.dtype).removeprefix("torch."),
+            "spacing": [round(s, 6) for s in self.volume.spacing],
+        }
+
+    def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
+        """The anchor, then draws.
+
+        Args:
+            tell: told after every evaluation.
+            kept: where the anchor's state lies.
+        """
+        begun, channels = time.perf_counter(), self.prior.card.network.channels
+        field = NoiseField(self.settings.seed or 0, self.volume.content())
+        y = torch.from_numpy(self.volume.planes(channels))[None]
+        kept.arrays({})
+        problem = self.method.begin(y, channels, lambda: field, Work(False, self.evaluations, tell=tell, kept=kept))
+        pictures, draws = {0.0: problem.anchor}, list[torch.Tensor]()
+        if self.full_draws:
+            wanted = Walk(self.dials, "interpolate", self.full_draws, self.method.sigma_max, one_by_one=True)
+            pictures, draws = walk(problem, wanted, field)
+        samples = [self._volume(x) for x in draws[: self.samples]]
+        mean = std = None
+        if samples:
+            count, middle, squares = moments([s.samples for s in samples])
+            mean = replace(samples[0], samples=middle.astype("float32"))
+            spread = (squares / (count - 1)) ** 0.5
+            std = replace(samples[0], samples=spread.astype("float32"), levels=Levels(0.0, self.volume.levels.width))
+        return ScanRestoration(
+            images={f: self._volume(pictures[f]) for f in self.dials},
+            measurement=self.volume,
+            samples=samples,
+            mean=mean,
+            std=std,
+            run={
+                **self.facts(),
+                "fell_back": problem.fell_back,
+                "seconds": {"volume": round(time.perf_counter() - begun, 3)},
+            },
+        )
+
+    def _volume(self, x: torch.Tensor) -> Volume:
+        return self.volume.like(x[0].numpy(), self.grid.affine)
+
+
+def prepare_through(
+    prior: Prior, settings: Settings, volume: Volume, grid: Grid, thickness: float, noise: Noise | None = None
+) -> PreparedThrough:
+    """Check a scan of thick slices and what is asked of it.
+
+    Args:
+        prior: on its device.
+        settings: settled.
+        volume: the measurement.
+        grid: of the results: finer along the scan's slice axis alone.
+        thickness: full width at half maximum of the slices' profile, in millimetres.
+        noise: of the measurement; that of the settings by default, else none.
+
+    Raises:
+        InputError: what is asked does not go with volumes, or as `make_plan`.
+    """
+    v, axis = settings, volume.slice_axis
+    check_values(v)
+    if v.posterior not in (None, "proximal") or v.anchor not in (None, "fast"):
+        raise InputError(
+            "Through the plane the anchor is fast and the posterior proximal; leave out `--anchor` and `--posterior`."
+        )
+    if v.path not in (None, "interpolate"):
+        raise InputError("Through the plane the dial's path is interpolate; leave out `--path`.")
+    stated = parse_noise(v.noise) if noise is None and v.noise is not None else noise or GaussianNoise(0.0)
+    fine = float(spacing_of(grid.affine)[axis])
+    operator = SliceProfile(thickness, volume.spacing[axis], axis, fine, centred=True)
+    shape = (1, *volume.shape)
+    if operator.truth_shape(shape)[1:] != grid.shape:
+        raise InputError(f"The grid {grid.shape} is not finer along the slices alone.")
+    method = by_denoiser(prior, operator, stated, shape, v)
+    return PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))))
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
