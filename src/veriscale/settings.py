@@ -99,6 +99,15 @@ class Settings:
     sampler: str | None = _setting("heun, dpm-solver++ or ancestral.")
     steps: int | None = _setting("Steps of the sampler.")
     seed: int | None = _setting("Of all noise; 0 by default.", usual=0)
+    spacing: str | None = _setting(
+        "Of a scan: millimetres from voxel to voxel of the result along the file's axes, as 1,1,1 or -,-,1; - keeps an "
+        "axis. Where slices come nearer, their thickness is known from the DICOM series or the JSON file beside the "
+        "scan, or said by --thickness.",
+        commands=("restore",),
+    )
+    thickness: float | None = _setting(
+        "Of a scan: thickness of its slices in millimetres, where no file says it.", commands=("restore",)
+    )
     crop: str | None = _setting("Restore a part only: X,Y,W,H in pixels of the input.", commands=("restore",))
 
     ensemble: bool | None = _setting(
@@ -138,6 +147,8 @@ class Asked(TypedDict, total=False):
     sampler: str | None
     steps: int | None
     seed: int | None
+    spacing: str | None
+    thickness: float | None
     crop: str | None
     ensemble: bool | None
 

@@ -45,13 +45,16 @@ KERNELS: dict[str, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], f
 }
 
 
-def taps(n_in: int, n_out: int, kernel: str = "bicubic") -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def taps(
+    n_in: int, n_out: int, kernel: str = "bicubic", step: float | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Which input samples make each output sample, and with what weight.
 
     Args:
         n_in: length of the input axis.
         n_out: length of the output axis; it covers the same extent.
         kernel: a name in `KERNELS`.
+        step: input samples from one output sample to the next, where it is not n_in/n_out; both have one middle.
 
     Returns:
         Indices and weights, both (n_out, taps); each row of weights sums to one.
@@ -64,9 +67,10 @@ def taps(n_in: int, n_out: int, kernel: str = "bicubic") -> tuple[NDArray[np.int
     if kernel not in KERNELS:
         raise InputError(f"Unknown resampling kernel {kernel!r}; {closest(kernel, KERNELS)}.")
     function, radius = KERNELS[kernel]
-    step = n_in / n_out
+    middle = 0.0 if step is None else (n_in - n_out * step) / 2
+    step = step or n_in / n_out
     stretch = max(step, 1.0)
-    centre = (np.arange(n_out) + 0.5) * step - 0.5
+    centre = (np.arange(n_out) + 0.5) * step - 0.5 + middle
     first = np.floor(centre - radius * stretch).astype(np.int64)
     index = first[:, None] + np.arange(int(np.ceil(2 * radius * stretch)) + 2)
     weight = function((centre[:, None] - index) / stretch)

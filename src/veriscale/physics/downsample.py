@@ -1,6 +1,6 @@
 """The operator behind super-resolution: antialiased downsampling."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import ClassVar
 
@@ -26,6 +26,8 @@ class Downsample(Separable):
     Args:
         factor: of rows and columns, in [1, 64]; one number stands for both, `4x1` for rows by columns.
         kernel: a name in `imaging.resize.KERNELS`.
+        centred: whether a pixel is exactly `factor` of the truth's and both grids have one middle, as where a spacing
+            was asked for; else both cover the same extent. No key of the string.
 
     Raises:
         InputError: a factor out of range, or an unknown kernel.
@@ -35,6 +37,7 @@ class Downsample(Separable):
 
     factor: float | tuple[float, float]
     kernel: str = "bicubic"
+    centred: bool = field(default=False, metadata={"key": False})
 
     name: ClassVar[str] = "downsample"
 
@@ -63,7 +66,11 @@ class Downsample(Separable):
     def resamplings(self, shape: Shape) -> dict[int, Resampling]:
         """Of rows and columns."""
         *_, height, width = self.measurement_shape(shape)
-        return {-2: _resampling(shape[-2], height, self.kernel), -1: _resampling(shape[-1], width, self.kernel)}
+        rows, columns = self.factors if self.centred else (None, None)
+        return {
+            -2: _resampling(shape[-2], height, self.kernel, rows),
+            -1: _resampling(shape[-1], width, self.kernel, columns),
+        }
 
     def measurement_shape(self, shape: Shape) -> Shape:
         """(…, H, W) → (…, h, w).
@@ -85,8 +92,8 @@ class Downsample(Separable):
 
 
 @lru_cache(maxsize=32)
-def _resampling(n_in: int, n_out: int, kernel: str) -> Resampling:
-    return Resampling(resize.taps(n_in, n_out, kernel), n_in)
+def _resampling(n_in: int, n_out: int, kernel: str, step: float | None = None) -> Resampling:
+    return Resampling(resize.taps(n_in, n_out, kernel, step), n_in)
 
 
 @lru_cache(maxsize=32)

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from veriscale.imaging.geometry import Grid, finer
+from veriscale.imaging.geometry import Grid, finer, spacing_of
 from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.volume import Volume
@@ -31,11 +30,13 @@ class PreparedSlices:
         restorer: of its slices; its operator is in voxels of a slice.
         volume: the measurement.
         middle: the slice in the middle, prepared.
+        grid: of the results.
     """
 
     restorer: PriorRestorer
     volume: Volume
     middle: PreparedByPrior
+    grid: Grid
 
     @property
     def dials(self) -> Sequence[float]:
@@ -47,13 +48,6 @@ class PreparedSlices:
         """Draws among the results."""
         return self.middle.samples
 
-    @cached_property
-    def grid(self) -> Grid:
-        """Of the results."""
-        x, y, z = self._of_slices(self.middle.plan.shape, self.volume.shape[self.volume.slice_axis])
-        factors = [new / old for new, old in zip((x, y, z), self.volume.shape, strict=True)]
-        return Grid(finer(self.volume.affine, factors), (x, y, z))
-
     def lines(self) -> list[str]:
         """What will be done, in words, and nothing that tells whose scan it is."""
         plan, prior = self.middle.plan, self.restorer.prior
@@ -61,7 +55,8 @@ class PreparedSlices:
         line = (
             f"{count} slices of {_size(self.middle.photo.pixels.shape)} to {_size(plan.shape)}, "
             f"{spaced(self.volume)} to {spaced(self.grid)} mm, {plan.operator_string} in plane, "
-            f"prior {prior.card.name} used {plan.method.how}, {plan.why}, noise {plan.noise_string}, dial {', '.join(f'{f:g}' for f in plan.dials)}."
+            f"prior {prior.card.name} used {plan.method.how}, {plan.why}, noise {plan.noise_string}, "
+            f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
         )
         return [line, *(f"{note}." for note in (*prior.notes, *plan.operator.notes))]
 
@@ -114,12 +109,6 @@ class PreparedSlices:
         draws = [f"draw-{i}" for i in range(self.samples)]
         return [*(f"dial-{f:g}" for f in self.dials), *draws, *spread]
 
-    def _of_slices(self, plane: Sequence[int], count: int) -> tuple[int, int, int]:
-        shape = list(plane)
-        shape.insert(self.volume.slice_axis, count)
-        x, y, z = shape
-        return x, y, z
-
     def facts(self) -> dict[str, Any]:
         """What is done, for run.json and for a run that goes on."""
         plan, prior = self.middle.plan, self.restorer.prior
@@ -133,20 +122,38 @@ class PreparedSlices:
         }
 
 
-def prepare_slices(restorer: PriorRestorer, volume: Volume) -> PreparedSlices:
+def prepare_slices(restorer: PriorRestorer, volume: Volume, grid: Grid | None = None) -> PreparedSlices:
     """Check a scan and what is asked of its slices: `--scale`, the prior's largest by default, or `--operator`.
+
+    Args:
+        restorer: by a prior.
+        volume: the measurement.
+        grid: of the result, finer in plane alone, in the place of all these.
 
     Raises:
         InputError: as `PriorRestorer.prepare`.
     """
     v, operator = restorer.settings, restorer.operator
-    if operator is None and v.operator is None:
+    if grid is not None:
+        ratio = spacing_of(volume.affine) / spacing_of(grid.affine)
+        rows, columns = (float(ratio[k]) for k in range(3) if k != volume.slice_axis)
+        operator = Downsample((rows, columns), centred=True)
+    elif operator is None and v.operator is None:
         operator = Downsample(v.scale or known_scale(restorer.prior, None))
     by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None))
     middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
     if not isinstance(middle, PreparedByPrior):
         raise TypeError("a slice with an operator is one problem")
-    return PreparedSlices(by_slices, volume, middle)
+    return PreparedSlices(by_slices, volume, middle, grid or _finer(volume, middle.plan.shape))
+
+
+def _finer(volume: Volume, plane: Sequence[int]) -> Grid:
+    """The grid of slices of another size over the same extent."""
+    shape = list(plane)
+    shape.insert(volume.slice_axis, volume.shape[volume.slice_axis])
+    x, y, z = shape
+    factors = [new / old for new, old in zip(shape, volume.shape, strict=True)]
+    return Grid(finer(volume.affine, factors), (x, y, z))
 
 
 def slice_of(volume: Volume, k: int) -> Photo:

@@ -1,19 +1,132 @@
-"""One scan of a batch: read, restored, written."""
+"""One scan of a batch: read, restored in plane and through it, written."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.geometry import Grid, respaced, spacing_of
 from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.slice_thickness import thickness_of
+from veriscale.imaging.volume import Volume
+from veriscale.settings import positions
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.scans.in_plane import prepare_slices
+from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_names import result_of, scan_names
 from veriscale.workflows.scans.scan_restoration import refuse_existing_of
+from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
+
+Prepared = PreparedSlices | PreparedThrough
+
+
+@dataclass(frozen=True, eq=False)
+class ScanJob:
+    """One scan with what is asked of it.
+
+    Attributes:
+        restorer: by a prior.
+        volume: the measurement.
+        grid: of the result, where a spacing is asked for; else None, and the slices are restored by the settings.
+        thickness: of the slices in millimetres, where it is known.
+    """
+
+    restorer: PriorRestorer
+    volume: Volume
+    grid: Grid | None
+    thickness: float | None
+
+    def __post_init__(self) -> None:
+        v = self.restorer.settings
+        for name in ("certificate", "command", "crop", "ensemble"):
+            if getattr(v, name):
+                raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
+        if self.grid is not None and (v.scale is not None or v.operator is not None):
+            raise InputError("`--spacing` says the result's grid, and so would `--scale` or `--operator`; give one.")
+        if self._through and self.thickness is None:
+            raise InputError(
+                "How thick the scan's slices are is not known: no JSON file beside it says its SliceThickness; "
+                "give `--thickness` in mm."
+            )
+        if self.grid is not None and not self._through and self._plane is None:
+            raise InputError("`--spacing` is that of the scan itself: there is nothing to do; give a finer one.")
+
+    @property
+    def _through(self) -> bool:
+        return self.grid is not None and self.grid.shape[self._axis] != self.volume.shape[self._axis]
+
+    @property
+    def _axis(self) -> int:
+        return self.volume.slice_axis
+
+    @property
+    def _plane(self) -> Grid | None:
+        """Of the slices as they are and their pixels as they are to be; None where a spacing keeps them."""
+        if self.grid is None:
+            return None
+        wanted: list[float | None] = list(spacing_of(self.grid.affine))
+        wanted[self._axis] = None
+        plane = respaced(self.volume.grid, wanted)
+        return None if plane.shape == self.volume.shape else plane
+
+    def steps(self) -> list[Callable[[Volume], Prepared]]:
+        """Preparations, in turn: in plane first, where there is something to do, then through it.
+
+        Of two the first is at dial 0: its draws would be those of a picture that the second never sees.
+        """
+        found: list[Callable[[Volume], Prepared]] = []
+        by = self.restorer
+        if self.grid is None or self._plane is not None:
+            first = replace(by, settings=replace(by.settings, dial="0", samples=0)) if self._through else by
+            found.append(lambda volume: prepare_slices(first, volume, self._plane))
+        if self.grid is not None and self._through and self.thickness is not None:
+            grid, thickness = self.grid, self.thickness
+            found.append(lambda volume: prepare_through(by.prior, by.settings, volume, grid, thickness, by.noise))
+        return found
+
+
+def scan_job(restorer: PriorRestorer, path: Path, index: int | None = None) -> ScanJob:
+    """Read a scan and what is asked of it.
+
+    Args:
+        restorer: by a prior.
+        path: the scan.
+        index: which volume of a file of several.
+
+    Raises:
+        InputError: something about the scan or the settings.
+    """
+    volume, v = read_volume(path, index), restorer.settings
+    asked = None if v.spacing is None else spacings(v.spacing)
+    stated = v.thickness
+    if stated is not None and not 0 < stated < 1000:
+        raise InputError(f"`--thickness` {stated:g} is no thickness; give millimetres above 0.")
+    told = thickness_of(path, volume.spacing[volume.slice_axis])
+    if None not in (stated, told) and stated != told:
+        raise InputError(f"`--thickness` is {stated:g} mm, and the JSON file beside the scan says {told:g}; which?")
+    inside = None if asked is None else [asked[stored] for stored in volume.origin.orientation.axes]
+    grid = None if inside is None else respaced(volume.grid, inside)
+    return ScanJob(restorer, volume, grid, stated if told is None else told)
+
+
+def spacings(text: str) -> list[float | None]:
+    """The three of `1,1,1` or `-,-,1`.
+
+    Raises:
+        InputError: they are not.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        if len(parts) != 3:
+            raise ValueError(parts)
+        return [None if part == "-" else float(part) for part in parts]
+    except ValueError as error:
+        raise InputError(f"`--spacing` {text} is not three numbers in mm, such as 1,1,1 or -,-,1.") from error
 
 
 def restore_scan(
@@ -42,24 +155,29 @@ def restore_scan(
     Raises:
         InputError: something about the scan, the settings or the results.
     """
-    volume = read_volume(path, index)
-    work = prepare_slices(restorer, volume)
+    job = scan_job(restorer, path, index)
+    steps = job.steps()
+    work, v = steps[0](job.volume), restorer.settings
     folder, stem, extension = result_of(path, output)
-    names = scan_names(folder, stem, work.dials, work.samples, extension)
+    names = scan_names(folder, stem, sorted(positions(v.dial or "0")), v.samples or 0, extension)
     refuse_existing_of(names, force)
     for line in [*work.lines(), *(work.costs() if dry_run else [])]:
         say(line)
     if dry_run:
         return {"input": {}, "dry_run": True, "outputs": []}
     make_folder(folder)
-    arguments = asdict(restorer.settings)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    facts = {"input": digest, "volume": index, "arguments": arguments, **work.facts()}
-    kept = KeptState(names.kept, facts)
-    result = work.restore(tell, kept)
-    result.run.update(arguments=arguments, input={"sha256": digest, "volume": index})
+    told = {"arguments": asdict(v), "input": {"sha256": digest, "volume": index}}
+    result = work.restore(tell, KeptState(names.kept / "0", {**told, **work.facts()}))
+    for number, step in enumerate(steps[1:], start=1):
+        work, before = step(result.image), result.run
+        for line in work.lines():
+            say(line)
+        result = work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()}))
+        result.run["before"] = before
+    result.run.update(told)
     files, notes = result.write(names, force)
-    kept.remove()
+    shutil.rmtree(names.kept, ignore_errors=True)
     for line in notes:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
