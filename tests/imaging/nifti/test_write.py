@@ -340,6 +340,17 @@ def test_quaternions_near_180_degrees_are_kept(tmp_path):
     assert max(remade_errors) > 1e-3
 
 
+def test_a_qform_that_is_none_beside_a_sound_sform_is_dropped(tmp_path):
+    array = numbers()
+    for broken in ({"quatern_b": 2}, {"qoffset_x": np.nan}):
+        volume = read_volume(write(tmp_path / "a.nii", array, header_for(array, **broken)))
+        notes = write_volume(enlarged(volume, (2, 1, 1)), tmp_path / "b.nii", True)
+        assert notes == ["the qform is not kept: it places nothing"]
+        _, new, matrix = stored(tmp_path / "b.nii")
+        np.testing.assert_allclose(matrix, finer(AFFINE, (1, 1, 2)), atol=1e-5)
+        assert (int(new["qform_code"]), int(new["sform_code"])) == (0, 1)
+
+
 # ---- volumes of other files
 
 
@@ -380,6 +391,7 @@ def test_the_same_volume_gives_the_same_bytes(tmp_path):
     for name in ("b.nii.gz", "c.nii.gz"):
         write_volume(volume, tmp_path / name)
     assert (tmp_path / "b.nii.gz").read_bytes() == (tmp_path / "c.nii.gz").read_bytes()
+    assert (tmp_path / "b.nii.gz").read_bytes()[3:8] == bytes(5)  # gzip's flags and time: no name, no date
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
