@@ -19,7 +19,7 @@ def test_damaged_headers(tmp_path, kind, codes):
     array = numbers()
     header = header_for(array, kind=kind, qform=codes[0], sform=codes[1])
     whole = header.binaryblock + bytes(4) + array.tobytes(order="F")
-    read, refused = 0, 0
+    read, sentences = 0, []
     for _ in range(200):
         damaged = bytearray(whole)
         for at in rng.integers(0, len(header.binaryblock), rng.integers(1, 4)):
@@ -30,8 +30,7 @@ def test_damaged_headers(tmp_path, kind, codes):
             try:
                 volume = read_volume(path, 0)
             except InputError as error:
-                assert "\n" not in str(error)
-                refused += 1
+                sentences.append(str(error))
                 continue
             assert np.isfinite(volume.samples).all()
             write_volume(volume, tmp_path / "b.nii", True)
@@ -39,4 +38,5 @@ def test_damaged_headers(tmp_path, kind, codes):
             nibabel.load(tmp_path / "b.nii").affine, nibabel.load(path).affine, rtol=1e-5, atol=1e-4
         )
         read += 1
-    assert min(read, refused) > 20
+    assert min(read, len(sentences)) > 20
+    assert not any("\n" in sentence for sentence in sentences)
