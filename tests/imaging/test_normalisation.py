@@ -28,6 +28,12 @@ def test_background_does_not_count():
     assert levels_of(padded, "scan") == levels_of(values, "scan")
 
 
+def test_background_does_not_count_between_negative_and_positive_values():
+    values = scan(background=0) - 1000
+    padded = np.r_[values.ravel(), np.zeros(200 * values.size)]
+    assert levels_of(padded, "scan").high > 0.9 * levels_of(values, "scan").high
+
+
 def test_one_wild_voxel_does_not_count():
     values = scan()
     high = levels_of(values, "scan").high

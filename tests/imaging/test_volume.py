@@ -15,6 +15,8 @@ from veriscale.imaging.picture import content_hash
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import volume_of
 
+STORED = StoredNumbers(np.dtype(np.int16), 0.5, -100)
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -22,7 +24,7 @@ class Origin:
 
     orientation: Orientation
     slice_axis: int = 2
-    stored: StoredNumbers = StoredNumbers(np.dtype(np.int16), 0.5, -100)
+    stored: StoredNumbers = STORED
 
 
 def numbers(shape=(4, 5, 6)):

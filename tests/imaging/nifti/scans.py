@@ -55,7 +55,7 @@ def write(path, array, header, *, cut=None):
 def stored(path):
     """The numbers in a file, and its header, both as nibabel and nobody else reads them."""
     image = nibabel.load(path)
-    with (gzip.open if path.suffix == ".gz" else open)(path) as file:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
         block = file.read(540)
     raw = type(image.header)(block[: len(image.header.binaryblock)], check=False)
     return image.dataobj.get_unscaled(), raw, image.affine

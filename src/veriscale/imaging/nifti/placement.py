@@ -24,7 +24,7 @@ def place(header: Any, old: Affine, grid: Grid) -> list[str]:
         grid: with stored axes, in mm.
 
     Returns:
-        A line where the qform had to go; often none.
+        A line where the qform had to go; mostly none.
 
     Source: ours, docs/methods.md#scans-geometry-and-intensity
     """
@@ -35,18 +35,36 @@ def place(header: Any, old: Affine, grid: Grid) -> list[str]:
         _set_sform(header, sform_of(header) @ change)
     step = np.diag(change)[:3]
     turned = old[:3, :3] @ (change[:3, :3] - np.diag(step)) @ corners_of(grid.shape).T
+    notes = _drop_broken_qform(header)
     if (step > 0).all() and np.linalg.norm(turned, axis=0).max() <= _KEPT:
-        return _stretch(header, change, step, grid)
-    return _turn(header, change, grid)
+        _stretch(header, change, step, grid)
+        return notes
+    return notes + _turn(header, change, grid)
 
 
-def _stretch(header: Any, change: Affine, step: Any, grid: Grid) -> list[str]:
+def _drop_broken_qform(header: Any) -> list[str]:
+    """Beside a sform that is sound a file may have one that is not."""
+    try:
+        if int(header["qform_code"]) == 0 or np.isfinite(qform_of(header)).all():
+            return []
+    except ValueError:
+        pass
+    _drop_qform(header)
+    return ["the qform is not kept: it places nothing"]
+
+
+def _drop_qform(header: Any) -> None:
+    header["qform_code"] = 0
+    for field in ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"):
+        header[field] = 0
+
+
+def _stretch(header: Any, change: Affine, step: Any, grid: Grid) -> None:
     if int(header["qform_code"]) > 0:
         header["qoffset_x"], header["qoffset_y"], header["qoffset_z"] = (qform_of(header) @ change)[:3, 3]
     before = np.abs(header["pixdim"][1:4].astype(np.float64))
-    known = before > 0  # where there is no qform they may never have been set
+    known = (before > 0) & np.isfinite(before)  # where there is no qform they may never have been set
     header["pixdim"][1:4] = np.where(known, before * step, spacing_of(grid.affine) / millimetres(header))
-    return []
 
 
 def _turn(header: Any, change: Affine, grid: Grid) -> list[str]:
@@ -60,8 +78,7 @@ def _turn(header: Any, change: Affine, grid: Grid) -> list[str]:
     off = np.linalg.norm(world_of(qform_of(header), corners) - world_of(wanted, corners), axis=1).max()
     if off * millimetres(header) <= _HELD:
         return []
-    header["qform_code"] = 0
-    header["quatern_b"], header["quatern_c"], header["quatern_d"] = 0, 0, 0
+    _drop_qform(header)
     if int(header["sform_code"]) == 0:
         header["sform_code"] = code
         _set_sform(header, wanted)
