@@ -65,7 +65,8 @@ class KeptState:
         return then == json.dumps(self.facts, sort_keys=True)
 
     def _done(self) -> int:
-        return int(self._count.read_text(encoding="utf-8")) if self._count.is_file() else 0
+        count = self._count.read_text(encoding="utf-8") if self._count.is_file() else ""
+        return int(count) if count.isdecimal() else 0
 
     def _array(self, name: str, shape: tuple[int, ...]) -> Array:
         path = self.folder / f"{name}.npy"

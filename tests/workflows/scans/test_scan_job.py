@@ -1,0 +1,190 @@
+"""A scan from file to file: in plane and through it, where it lies, cut off and gone on with, and nobody's name."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from tests.workflows.scans.conftest import centroid
+
+from veriscale.errors import InputError
+from veriscale.imaging.nifti.read import read_volume
+from veriscale.settings import Settings, settled
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.in_plane import slice_of
+from veriscale.workflows.scans.scan_job import restore_scan, spacings
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return load_prior("photo")
+
+
+def test_in_plane_every_slice_is_restored_as_a_picture(scan, restorer, tiny, tmp_path):
+    done = restore_scan(restorer(scale=2, dial="0,1"), scan, tmp_path / "out")
+    volume = read_volume(scan)
+    for f in (0.0, 1.0):
+        got = nibabel.load(tmp_path / "out" / f"Doe_John_1970_restored_dial-{f:.2f}.nii.gz")
+        assert got.shape == (40, 36, 9)
+        k = 4
+        alone = restore(slice_of(volume, k), tiny, operator="downsample:factor=2,kernel=bicubic", dial=f)
+        values = volume.levels.undone(alone.image.pixels[..., 0])
+        stored = volume.origin.orientation.outside(np.repeat(values[:, :, None], 9, 2))[:, :, 0]
+        np.testing.assert_allclose(got.get_fdata()[:, :, k], np.rint(stored).clip(-32768, 32767), atol=1)
+    assert done["operator"] == "downsample:factor=2,kernel=bicubic"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"scale": 2},
+        {"scale": 1.5},
+        {"spacing": "1,1,-"},
+        {"spacing": "1.3,0.9,-"},
+        {"spacing": "-,-,1", "thickness": 4.8},
+        {"spacing": "-,-,1.37", "thickness": 6},
+        {"spacing": "1.1,1,1.7", "thickness": 5},
+    ],
+    ids=str,
+)
+def test_what_was_at_a_place_is_there_still(scan, photo, tmp_path, asked):
+    """The centroid of a blob in the world, by nibabel."""
+    target = tmp_path / "out.nii.gz"
+    restore_scan(PriorRestorer(photo, settled(Settings(**asked))), scan, target)
+    got = nibabel.load(target)
+    np.testing.assert_allclose(centroid(target), centroid(scan), atol=0.1)
+    spacing = np.linalg.norm(got.affine[:3, :3], axis=0)
+    if "spacing" in asked:
+        for now, wanted in zip(spacing, spacings(asked["spacing"]), strict=True):
+            assert wanted is None or now == pytest.approx(wanted, abs=1e-5)
+    middle = [
+        a[:3, :3] @ (np.array(s) - 1) / 2 + a[:3, 3]
+        for a, s in ((got.affine, got.shape), (nibabel.load(scan).affine, (20, 18, 9)))
+    ]
+    np.testing.assert_allclose(*middle, atol=1e-4)
+
+
+@pytest.mark.parametrize("asked", [{"scale": 2, "dial": "0,1", "samples": 2}, {"spacing": "-,-,1.5", "thickness": 4.8}])
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(scan, restorer, tmp_path, asked):
+    whole = restore_scan(restorer(**asked), scan, tmp_path / "whole")["outputs"]
+    told = []
+
+    def killed(phase, done, of):
+        told.append(done)
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_scan(restorer(**asked), scan, tmp_path / "out", tell=killed)
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+    first = told[-1]
+    told.clear()
+    again = restore_scan(restorer(**asked), scan, tmp_path / "out", tell=lambda phase, done, of: told.append(done))
+    assert min(told) >= first  # what was done is not done again
+    for a, b in zip(whole, again["outputs"], strict=True):
+        if a.endswith(".nii.gz"):
+            assert Path(a).read_bytes() == Path(b).read_bytes()
+    assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+def test_of_other_settings_it_begins_anew(scan, restorer, tmp_path):
+    def killed(phase, done, of):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_scan(restorer(scale=2), scan, tmp_path / "out", tell=killed)
+    told = []
+    restore_scan(restorer(scale=3), scan, tmp_path / "out", tell=lambda phase, done, of: told.append(done))
+    assert min(told) == 1
+
+
+def test_nobodys_name_is_anywhere(scan, restorer, tmp_path):
+    said = []
+    asked = {"spacing": "1,1,2", "thickness": 4.8, "dial": "0,1", "samples": 2}
+    restore_scan(restorer(**asked), scan, tmp_path / "out", say=said.append)
+    run = (tmp_path / "out" / "Doe_John_1970_restored.run.json").read_text()
+    assert "Doe" not in run
+    assert "1970" not in run
+    assert str(tmp_path) not in run
+    assert not any("Doe" in line or str(tmp_path) in line for line in said)
+    assert json.loads(run)["outputs"][0] == "_dial-0.00.nii.gz"
+
+
+def test_the_spread_is_in_the_scans_units(scan, restorer, tmp_path):
+    restore_scan(restorer(scale=2, samples=2), scan, tmp_path / "out")
+    std = nibabel.load(tmp_path / "out" / "Doe_John_1970_restored_std.nii.gz")
+    a, b = (nibabel.load(tmp_path / "out" / f"Doe_John_1970_restored_draw-{k}.nii.gz").get_fdata() for k in (0, 1))
+    assert std.get_data_dtype() == np.float32
+    np.testing.assert_allclose(std.get_fdata(), np.abs(a - b) / 2**0.5, atol=1.5)
+    assert std.get_fdata().max() > 5
+
+
+def test_slices_told_as_one_voxel_thick_agree_with_the_measurement(scan, restorer, tmp_path):
+    """Through the plane the result, measured again, is the scan."""
+    from veriscale.physics.slice_profile import SliceProfile
+
+    restore_scan(restorer(spacing="-,-,1.6", thickness=4.8), scan, tmp_path / "out.nii.gz")
+    import torch
+
+    fine, coarse = nibabel.load(tmp_path / "out.nii.gz"), nibabel.load(scan)
+    operator = SliceProfile(4.8, float(np.linalg.norm(coarse.affine[:3, 2])), 2, 1.6, centred=True)
+    again = operator.forward(torch.from_numpy(fine.get_fdata().astype(np.float32))[None, None])[0, 0].numpy()
+    assert np.abs(again - coarse.get_fdata()).max() < 0.02 * coarse.get_fdata().max()
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"spacing": "-,-,1"}, "give `--thickness`|give thickness"),
+        ({"spacing": "1,1"}, "not three numbers"),
+        ({"spacing": "1,1,x"}, "not three numbers"),
+        ({"spacing": "-,-,9", "thickness": 4.8}, "coarser"),
+        ({"spacing": "-,-,-"}, "nothing to do"),
+        ({"spacing": "1,1,1", "scale": 2, "thickness": 4.8}, "give one"),
+        ({"spacing": "-,-,1", "thickness": -3.0}, "no thickness"),
+        ({"spacing": "-,-,1", "thickness": 4.8, "posterior": "dps"}, "leave out"),
+        ({"scale": 2, "crop": "0,0,8,8"}, "for photographs"),
+    ],
+)
+def test_what_cannot_be_asked(scan, restorer, tmp_path, asked, words):
+    with pytest.raises(InputError, match=words):
+        restore_scan(restorer(**asked), scan, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "told, words",
+    [
+        ({"SliceThickness": 4.8}, None),
+        ({"SliceThickness": 4.8, "SpacingBetweenSlices": 4.82}, None),
+        ({"SliceThickness": 4.8, "SpacingBetweenSlices": 3.0}, "3 mm apart, and its affine 4.8"),
+        ({"SliceThickness": "thick"}, "no distance"),
+        ({"SliceThickness": 0}, "no distance"),
+        ([1], "no fields"),
+        ({}, "is not known"),
+    ],
+)
+def test_thickness_is_told_and_never_guessed(scan, restorer, tmp_path, told, words):
+    (scan.parent / "Doe_John_1970.json").write_text(json.dumps(told))
+    if words is None:
+        assert restore_scan(restorer(spacing="-,-,2.4"), scan, tmp_path / "out", dry_run=True)["dry_run"]
+        return
+    with pytest.raises(InputError, match=words):
+        restore_scan(restorer(spacing="-,-,2.4"), scan, tmp_path / "out")
+
+
+def test_two_thicknesses_are_one_too_many(scan, restorer, tmp_path):
+    (scan.parent / "Doe_John_1970.json").write_text('{"SliceThickness": 4.8}')
+    with pytest.raises(InputError, match="which"):
+        restore_scan(restorer(spacing="-,-,2.4", thickness=4), scan, tmp_path / "out")
+
+
+def test_what_is_there_is_not_replaced(scan, restorer, tmp_path):
+    restore_scan(restorer(scale=2), scan, None)
+    with pytest.raises(InputError, match="exists already"):
+        restore_scan(restorer(scale=2), scan, None)
+    assert restore_scan(restorer(scale=2), scan, None, force=True)["outputs"]
