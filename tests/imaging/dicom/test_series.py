@@ -1,6 +1,8 @@
 """A folder of slices becomes one array in its place, or one sentence says why not."""
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from tests.imaging.dicom.synthetic import FIRST, OBLIQUE, PERSONAL, slices, writ
 
 from veriscale.errors import InputError
 from veriscale.imaging.dicom.series import Series, read_series
+
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")  # of what the tests themselves read and write
 
 
 def refusal(folder: Path, **arguments: int) -> str:
@@ -34,6 +38,13 @@ def changed(folder: Path, keyword: str, values: list) -> Path:
         else:
             setattr(each, keyword, new)
     return write(folder, made)
+
+
+def test_nothing_is_imported_before_it_is_needed():
+    modules = "series, derived, objects"
+    check = f"import sys; from veriscale.imaging.dicom import {modules}; print({{'pydicom', 'highdicom'}} & {{*sys.modules}})"
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
 
 
 def test_samples_lie_where_the_headers_say(tmp_path):

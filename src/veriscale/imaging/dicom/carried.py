@@ -42,8 +42,7 @@ _SERIES = _names(
     "Modality BodyPartExamined AnatomicRegionSequence Laterality PatientPosition PositionReferenceIndicator"
 )
 _IMAGE = _names("""
-PhotometricInterpretation PresentationLUTShape BurnedInAnnotation RecognizableVisualFeatures RescaleType
-VOILUTFunction ContrastBolusAgent
+PresentationLUTShape BurnedInAnnotation RecognizableVisualFeatures RescaleType VOILUTFunction ContrastBolusAgent
 """)
 _ACQUISITION = {
     "MR": _names("""
@@ -59,7 +58,9 @@ AcquisitionNumber
 """),
 }
 _NEVER_ABSENT_OF = {
-    "MR": _names("ScanOptions MRAcquisitionType RepetitionTime EchoTime EchoTrainLength PositionReferenceIndicator"),
+    "MR": _names("""
+ScanOptions MRAcquisitionType RepetitionTime EchoTime EchoTrainLength PositionReferenceIndicator PatientPosition
+"""),
     "CT": _names("KVP AcquisitionNumber PositionReferenceIndicator PatientPosition"),
 }
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")  # never lossless

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from veriscale.imaging.dicom.attribute import number
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
@@ -69,8 +71,8 @@ def describe(header: "Dataset", derivation: Derivation, sources: tuple["Dataset"
     ours.PurposeOfReferenceCodeSequence = [code(*_PROCESSED)]
     ours.ContributionDescription = derivation.text
     header.ContributingEquipmentSequence = [*_earlier(source), ours]
-    number = source.get("SeriesNumber")
-    header.SeriesNumber = derivation.series_number or int(number or 0) + 1000
+    given = derivation.series_number
+    header.SeriesNumber = int(number(source, "SeriesNumber") or 0) + 1000 if given is None else given
     ending = "restored, not for diagnosis"
     title = str(source.get("SeriesDescription") or "")[: _LONG_STRING - len(ending) - 1]
     header.SeriesDescription = f"{title} {ending}".strip()

@@ -124,6 +124,7 @@ def _common(series: Series, planes: Planes, scale: Rescale, derivation: Derivati
     thickness = series.thickness if kept else planes.step
     header.SliceThickness = None if thickness is None else decimal(thickness)
     header.SamplesPerPixel = 1
+    header.PhotometricInterpretation = sources[0].get("PhotometricInterpretation", "MONOCHROME2")
     header.BitsAllocated = header.BitsStored = 16
     header.HighBit, header.PixelRepresentation = 15, int(scale.signed)
     header.RescaleSlope, header.RescaleIntercept = scale.slope, scale.intercept

@@ -87,10 +87,17 @@ def _header(file: Path) -> "Dataset":
 
     with as_they_stand():
         header = pydicom.dcmread(file, stop_before_pixels=True)
-        for tag in list(header.keys()):
-            with suppress(Exception):  # what cannot be parsed is refused where it is needed
-                header[tag]  # parsed here, where nothing is said about it
+        _parse(header)
     return header
+
+
+def _parse(header: "Dataset") -> None:
+    """Parse every element here, where nothing is said about it."""
+    for tag in list(header.keys()):
+        with suppress(Exception):  # what cannot be parsed is refused where it is needed
+            element = header[tag]
+            for item in element.value if element.VR == "SQ" else []:
+                _parse(item)
 
 
 def _check_one_series(headers: list["Dataset"]) -> None:

@@ -1,6 +1,7 @@
 """A mask and a spread as DICOM objects that refer to the derived series (extra `dicom`)."""
 
 import os
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from veriscale.imaging.dicom.validation import as_they_stand
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from pydicom import Dataset
 
 _SCHEME = "99VERISCALE"  # of codes that no terminology has; 99 says private (DICOM PS3.3 8.2)
 
@@ -60,7 +63,6 @@ def write_mask(
     )
     with as_they_stand(), replacing(file, force) as temporary:
         hd.seg.Segmentation(
-            source_images=derived.datasets,
             pixel_array=frames,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[segment],
@@ -113,7 +115,6 @@ def write_spread(
     )
     with as_they_stand(), replacing(file, force) as temporary:
         hd.pm.ParametricMap(
-            source_images=derived.datasets,
             pixel_array=frames,
             contains_recognizable_visual_features=False,
             real_world_value_mappings=[mapping],
@@ -149,11 +150,9 @@ def _frames(derived: Series, values: NDArray[Any]) -> NDArray[Any]:
 
 def _facts(derived: Series, frames: NDArray[Any], derivation: Derivation, what: str, offset: int) -> dict[str, Any]:
     """What both kinds of object say of themselves and of their place."""
-    import highdicom as hd
-
     series = uid_of(what, str(derived.datasets[0].SeriesInstanceUID), str(frames.shape), frames.tobytes())
-    rows, columns, step = derived.spacing
     return {
+        "source_images": _sources(derived),
         "series_instance_uid": series,
         "series_number": int(derived.datasets[0].SeriesNumber) + offset,
         "sop_instance_uid": uid_of("instance", series),
@@ -162,10 +161,15 @@ def _facts(derived: Series, frames: NDArray[Any], derivation: Derivation, what: 
         "manufacturer_model_name": ascii_text(derivation.prior, 64),
         "software_versions": derivation.software,
         "device_serial_number": ascii_text(derivation.prior_hash, 64),
-        "pixel_measures": hd.PixelMeasuresSequence(
-            pixel_spacing=(rows, columns), slice_thickness=derived.thickness or step, spacing_between_slices=step
-        ),
     }
+
+
+def _sources(derived: Series) -> list["Dataset"]:
+    """The headers, with the step as thickness where it is unknown: a multi-frame object has to have one."""
+    sources = [copy(each) for each in derived.datasets]
+    for each in sources if derived.thickness is None else []:
+        each.SliceThickness = each.SpacingBetweenSlices
+    return sources
 
 
 def _title(derived: Series, what: str) -> str:
