@@ -268,6 +268,16 @@ def test_mandatory_attributes_are_there_and_valid(tmp_path, modality):
                     standard.check_required_attributes(each, module["key"])
 
 
+def test_what_slices_say_differently_is_not_said(tmp_path):
+    made = slices(3)
+    for each, echo in zip(made, (30, 30, 31), strict=True):
+        each.EchoTime, each.BodyPartExamined = echo, "KNEE"
+    made[1].FlipAngle = 90
+    _, out = derive(read_series(write(tmp_path / "a", made)), tmp_path / "b")
+    assert {(each.EchoTime, each.BodyPartExamined, each.RepetitionTime) for each in out} == {(None, "KNEE", 3000)}
+    assert "FlipAngle" not in out[1]
+
+
 def test_lossy_history_is_kept(tmp_path):
     made = slices(3)
     for each, ratio in zip(made, (9, 12, 10), strict=True):

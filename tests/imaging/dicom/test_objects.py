@@ -60,8 +60,12 @@ def test_mask_is_where_it_should_be(tmp_path, derived):
 
 def test_an_empty_mask_is_written_too(tmp_path, derived):
     hd = pytest.importorskip("highdicom")
-    write_mask(derived, np.zeros(derived.samples.shape, bool), tmp_path / "mask.dcm", DERIVATION)
-    assert hd.seg.segread(tmp_path / "mask.dcm").NumberOfFrames == derived.samples.shape[2]
+    mask = np.zeros(derived.samples.shape, bool)
+    write_mask(derived, mask, tmp_path / "none.dcm", DERIVATION)
+    mask[..., 1] = True
+    write_mask(derived, mask, tmp_path / "one.dcm", DERIVATION)
+    for name in ("none.dcm", "one.dcm"):
+        assert hd.seg.segread(tmp_path / name).NumberOfFrames == derived.samples.shape[2]
 
 
 def test_spread_is_where_it_should_be(tmp_path, derived):

@@ -41,8 +41,8 @@ def changed(folder: Path, keyword: str, values: list) -> Path:
 
 
 def test_nothing_is_imported_before_it_is_needed():
-    modules = "series, derived, objects"
-    check = f"import sys; from veriscale.imaging.dicom import {modules}; print({{'pydicom', 'highdicom'}} & {{*sys.modules}})"
+    modules = "from veriscale.imaging.dicom import derived, objects, series"
+    check = f"import sys; {modules}; print({{'pydicom', 'highdicom'}} & {{*sys.modules}})"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"
 
