@@ -358,6 +358,13 @@ def test_what_cannot_be_derived(tmp_path):
     with pytest.raises(InputError, match="cannot write the output folder: its folder does not exist"):
         write_derived(series, series.samples, series.affine, tmp_path / "no" / "b", DERIVATION)
     made = slices(2)
+    del made[1].SOPInstanceUID
+    for each in made:
+        each.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    nameless = read_series(write(tmp_path / "nameless", made))
+    with pytest.raises(InputError, match="the slice with InstanceNumber 2 has no SOPInstanceUID"):
+        write_derived(nameless, nameless.samples, nameless.affine, tmp_path / "b", DERIVATION)
+    made = slices(2)
     for each in made:
         each.SOPClassUID = "1.2.840.10008.5.1.4.1.1.128"
     other = read_series(write(tmp_path / "pet", made))

@@ -4,9 +4,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from veriscale.errors import InputError
+from veriscale.imaging.dicom.validation import as_they_stand
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 
 def value(header: "Dataset", keyword: str) -> Any:
@@ -46,6 +48,18 @@ def number(header: "Dataset", keyword: str) -> float | None:
     """As `numbers`, of one."""
     found = numbers(header, keyword, 1)
     return None if found is None else found[0]
+
+
+def identifier(header: "Dataset", keyword: str) -> "UID":
+    """The attribute's UID, empty where it is absent.
+
+    Raises:
+        InputError: what the file holds is no value of its type.
+    """
+    from pydicom.uid import UID
+
+    with as_they_stand():
+        return UID(str(value(header, keyword) or ""))
 
 
 def slice_name(header: "Dataset") -> str:

@@ -99,23 +99,22 @@ def acquisition(sources: tuple["Dataset", ...], modality: str) -> "Dataset":
     Args:
         sources: the slices' headers.
         modality: MR or CT.
-
-    Raises:
-        InputError: an element cannot be read.
     """
     from pydicom.datadict import tag_for_keyword
 
-    first = sources[0]
     wanted = [tag_for_keyword(each) for each in (*_SERIES, *_IMAGE, *_ACQUISITION[modality])]
-    tags = [tag for tag in wanted if tag is not None and tag in first]
-    copied = _copied(first, tags)
-    for tag in tags:
-        if any(tag not in each or each[tag].value != first[tag].value for each in sources[1:]):
-            del copied[tag]
+    copied = _copied(sources[0], [tag for tag in wanted if tag is not None and _alike(tag, sources)])
     copied.remove_private_tags()
     _add_empty(copied, _NEVER_ABSENT_OF[modality])
     _keep_lossy(copied, sources)
     return copied
+
+
+def _alike(tag: int, sources: tuple["Dataset", ...]) -> bool:
+    try:
+        return all(tag in each and each[tag].value == sources[0][tag].value for each in sources)
+    except Exception:  # what cannot be parsed is not carried over
+        return False
 
 
 def _copied(source: "Dataset", tags: Iterable[int]) -> "Dataset":

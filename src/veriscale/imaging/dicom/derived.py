@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import appearing
-from veriscale.imaging.dicom.attribute import value
+from veriscale.imaging.dicom.attribute import slice_name, value
 from veriscale.imaging.dicom.carried import acquisition, patient_and_study
 from veriscale.imaging.dicom.derivation import Derivation, describe, source_items
 from veriscale.imaging.dicom.identifiers import uid_of
@@ -52,7 +52,8 @@ def write_derived(
         Sentences for the user.
 
     Raises:
-        InputError: another class than MR and CT, axes that turn, NaN, a folder that is there, no rights, disk full.
+        InputError: another class than MR and CT, no identifiers, axes that turn, NaN, a folder that is there, no
+            rights, disk full.
 
     Source: DICOM PS3.3 A.3, A.4, C.7, C.8.2.1, C.8.3.1, C.11.1; ours: docs/methods.md#dicom.
     """
@@ -85,7 +86,14 @@ def write_derived(
 
 
 def _check_writable(series: Series) -> None:
-    classes = {str(each.get("SOPClassUID")) for each in series.datasets}
+    for each in series.datasets:
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            if value(each, keyword) is None:
+                raise InputError(
+                    f"{slice_name(each)} has no {keyword}, which a derived series refers to; "
+                    "export the series again, or write a NIfTI file instead"
+                )
+    classes = {str(value(each, "SOPClassUID")) for each in series.datasets}
     if len(classes) > 1 or not classes <= set(MODALITIES):
         raise InputError(
             "a derived DICOM series is written for MR and CT images and the source is another kind; "

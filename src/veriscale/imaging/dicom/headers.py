@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veriscale.errors import InputError
-from veriscale.imaging.dicom.attribute import number, slice_name, value
+from veriscale.imaging.dicom.attribute import identifier, number, slice_name, value
 from veriscale.imaging.dicom.validation import as_they_stand
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _images(folder: Path) -> tuple[list[tuple[Path, "Dataset"]], int, int]:
             continue
         except Exception as error:  # pydicom raises what its parsers happen to meet
             raise InputError(_DAMAGED) from error
-        kind = header.file_meta.get("MediaStorageSOPClassUID", "")
+        kind = identifier(header.file_meta, "MediaStorageSOPClassUID")
         if kind == DIRECTORY:
             continue
         if value(header, "Rows") is None and value(header, "Columns") is None:
@@ -88,6 +88,7 @@ def _header(file: Path) -> "Dataset":
     with as_they_stand():
         header = pydicom.dcmread(file, stop_before_pixels=True)
         _parse(header)
+        _parse(header.file_meta)
     return header
 
 
@@ -128,9 +129,7 @@ def _series_name(headers: list["Dataset"]) -> str:
 
 
 def _check_kind(header: "Dataset") -> None:
-    from pydicom.uid import UID
-
-    kind = UID(str(value(header, "SOPClassUID") or ""))
+    kind = identifier(header, "SOPClassUID")
     if (number(header, "NumberOfFrames") or 1) > 1 or kind.name.startswith("Enhanced"):
         raise InputError(
             "the folder holds an enhanced (multi-frame) object and only single-frame slices can be read; convert it "

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
-from veriscale.imaging.dicom.attribute import number, slice_name, value
+from veriscale.imaging.dicom.attribute import identifier, number, slice_name, value
 from veriscale.imaging.dicom.validation import as_they_stand
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ _BITS = (1, 8, 16, 32)
 def check_decodable(header: "Dataset") -> None:
     """Raise `InputError` where the pixels are compressed and nothing here can decompress them."""
     from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import UID
 
-    syntax = UID(str(header.file_meta.get("TransferSyntaxUID", "")))
+    syntax = identifier(header.file_meta, "TransferSyntaxUID")
     if not syntax:
         raise InputError(f"the file of {slice_name(header)} names no transfer syntax; repair or export it again")
     if not syntax.is_transfer_syntax or (syntax.is_encapsulated and not _has_decoder(syntax)):
@@ -78,7 +77,7 @@ def _stored(file: Path, header: "Dataset") -> NDArray[Any]:
     try:
         with as_they_stand():
             whole = pydicom.dcmread(file)
-            if not header.file_meta.TransferSyntaxUID.is_encapsulated and (
+            if not identifier(header.file_meta, "TransferSyntaxUID").is_encapsulated and (
                 8 * len(whole.get("PixelData", b"")) < shape[0] * shape[1] * bits
             ):
                 raise cut
