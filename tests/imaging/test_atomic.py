@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.imaging.atomic import replacing
+from veriscale.imaging.atomic import appearing, replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -116,3 +116,40 @@ def test_failures_about_other_files_are_not_the_disks(tmp_path):
     with pytest.raises(BrokenPipeError), replacing(tmp_path / "a"):
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
     assert names(tmp_path) == []
+
+
+def test_folder_appears_at_the_end_and_whole(tmp_path):
+    with appearing(tmp_path / "a") as temporary:
+        (temporary / "x").write_text("done")
+        assert not (tmp_path / "a").exists()
+    assert names(tmp_path) == ["a"]
+    assert names(tmp_path / "a") == ["x"]
+
+
+def test_folder_that_failed_leaves_nothing(tmp_path):
+    def work() -> None:
+        with appearing(tmp_path / "a") as temporary:
+            (temporary / "x").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert names(tmp_path) == []
+
+
+def test_folder_that_came_during_the_work_is_kept(tmp_path):
+    def work() -> None:
+        with appearing(tmp_path / "a"):
+            (tmp_path / "a").mkdir()
+            (tmp_path / "a" / "precious").touch()
+
+    with pytest.raises(InputError, match="exists already"):
+        work()
+    assert names(tmp_path) == ["a"]
+    assert names(tmp_path / "a") == ["precious"]
+
+
+def test_folder_without_a_parent_is_a_sentence_without_its_name(tmp_path):
+    with pytest.raises(InputError) as caught, appearing(tmp_path / "Doe" / "a"):
+        pytest.fail("the work must not begin")
+    assert str(caught.value) == "cannot write the output folder: its folder does not exist; create it first"

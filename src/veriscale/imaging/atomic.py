@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,6 +55,36 @@ def replacing(path: str | os.PathLike[str], force: bool = False) -> Iterator[Pat
     finally:
         with suppress(OSError):  # gone already on success; never hide the first error
             temporary.unlink()
+
+
+@contextmanager
+def appearing(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`; rename it on success, remove it with all that it holds on failure.
+
+    Its sentences say "the output folder" and not which: names of folders of scans may be those of patients.
+
+    Raises:
+        InputError: something is there already, or it cannot be written (no parent, no rights, disk full, ...).
+    """
+    target = Path(folder)
+    temporary = target.with_name(f".{secrets.token_hex(8)}")
+    try:
+        _refuse_there(target)
+        temporary.mkdir()
+        yield temporary
+        _refuse_there(target)
+        os.rename(temporary, target)
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise InputError(f"cannot write the output folder: {_REFUSALS[error.errno]}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_there(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise InputError("the output folder exists already and is never written over; choose another name")
 
 
 def refuse_existing(path: Path, force: bool) -> None:
