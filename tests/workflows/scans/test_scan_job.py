@@ -179,7 +179,7 @@ def test_thickness_is_told_and_never_guessed(scan, restorer, tmp_path, told, wor
 
 def test_two_thicknesses_are_one_too_many(scan, restorer, tmp_path):
     (scan.parent / "Doe_John_1970.json").write_text('{"SliceThickness": 4.8}')
-    with pytest.raises(InputError, match="which"):
+    with pytest.raises(InputError, match=r"says 4\.8; leave it out"):
         restore_scan(restorer(spacing="-,-,2.4", thickness=4), scan, tmp_path / "out")
 
 

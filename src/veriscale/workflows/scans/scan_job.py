@@ -1,6 +1,5 @@
 """One scan of a batch: read, restored in plane and through it, written."""
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -10,14 +9,13 @@ from typing import Any
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
-from veriscale.imaging.nifti.read import read_volume
-from veriscale.imaging.slice_thickness import thickness_of
 from veriscale.imaging.volume import Volume
 from veriscale.settings import positions
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
+from veriscale.workflows.scans.reading import Scan, read_scan
 from veriscale.workflows.scans.scan_names import result_of, scan_names
 from veriscale.workflows.scans.scan_restoration import refuse_existing_of
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
@@ -31,13 +29,13 @@ class ScanJob:
 
     Attributes:
         restorer: by a prior.
-        volume: the measurement.
+        scan: the measurement.
         grid: of the result, where a spacing is asked for; else None, and the slices are restored by the settings.
         thickness: of the slices in millimetres, where it is known.
     """
 
     restorer: PriorRestorer
-    volume: Volume
+    scan: Scan
     grid: Grid | None
     thickness: float | None
 
@@ -50,11 +48,16 @@ class ScanJob:
             raise InputError("`--spacing` says the result's grid, and so would `--scale` or `--operator`; give one.")
         if self._through and self.thickness is None:
             raise InputError(
-                "How thick the scan's slices are is not known: no JSON file beside it says its SliceThickness; "
-                "give `--thickness` in mm."
+                "How thick the scan's slices are is not known: neither a DICOM header nor a JSON file beside it says "
+                "its SliceThickness; give `--thickness` in mm."
             )
         if self.grid is not None and not self._through and self._plane is None:
             raise InputError("`--spacing` is that of the scan itself: there is nothing to do; give a finer one.")
+
+    @property
+    def volume(self) -> Volume:
+        """The measurement."""
+        return self.scan.volume
 
     @property
     def _through(self) -> bool:
@@ -101,20 +104,20 @@ def scan_job(restorer: PriorRestorer, path: Path, index: int | None = None) -> S
     Raises:
         InputError: something about the scan or the settings.
     """
-    volume, v = read_volume(path, index), restorer.settings
+    scan, v = read_scan(path, index), restorer.settings
+    volume = scan.volume
     asked = None if v.spacing is None else spacings(v.spacing)
     stated = v.thickness
     if stated is not None and not 0 < stated < 1000:
         raise InputError(f"`--thickness` {stated:g} is no thickness; give millimetres above 0.")
-    told = thickness_of(path, volume.spacing[volume.slice_axis])
-    if None not in (stated, told) and stated != told:
-        raise InputError(f"`--thickness` is {stated:g} mm, and the JSON file beside the scan says {told:g}; which?")
-    inside = None if asked is None else [asked[stored] for stored in volume.origin.orientation.axes]
+    if stated is not None and scan.thickness not in (None, stated):
+        raise InputError(f"`--thickness` is {stated:g} mm, and the scan itself says {scan.thickness:g}; leave it out.")
+    inside = None if asked is None else volume.origin.orientation.values_inside(asked)
     grid = None if inside is None else respaced(volume.grid, inside)
-    return ScanJob(restorer, volume, grid, stated if told is None else told)
+    return ScanJob(restorer, scan, grid, scan.thickness or stated)
 
 
-def spacings(text: str) -> list[float | None]:
+def spacings(text: str) -> tuple[float | None, float | None, float | None]:
     """The three of `1,1,1` or `-,-,1`.
 
     Raises:
@@ -122,9 +125,8 @@ def spacings(text: str) -> list[float | None]:
     """
     parts = [part.strip() for part in text.split(",")]
     try:
-        if len(parts) != 3:
-            raise ValueError(parts)
-        return [None if part == "-" else float(part) for part in parts]
+        a, b, c = (None if part == "-" else float(part) for part in parts)
+        return a, b, c
     except ValueError as error:
         raise InputError(f"`--spacing` {text} is not three numbers in mm, such as 1,1,1 or -,-,1.") from error
 
@@ -161,13 +163,12 @@ def restore_scan(
     folder, stem, extension = result_of(path, output)
     names = scan_names(folder, stem, sorted(positions(v.dial or "0")), v.samples or 0, extension)
     refuse_existing_of(names, force)
-    for line in [*work.lines(), *(work.costs() if dry_run else [])]:
+    for line in [*work.lines(), *job.scan.notes, *(work.costs() if dry_run else [])]:
         say(line)
     if dry_run:
         return {"input": {}, "dry_run": True, "outputs": []}
     make_folder(folder)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    told = {"arguments": asdict(v), "input": {"sha256": digest, "volume": index}}
+    told = {"arguments": asdict(v), "input": {"sha256": job.scan.sha256, "volume": index}}
     result = work.restore(tell, KeptState(names.kept / "0", {**told, **work.facts()}))
     for number, step in enumerate(steps[1:], start=1):
         work, before = step(result.image), result.run

@@ -1,0 +1,89 @@
+"""A scan as it comes: a NIfTI file or a folder that holds a DICOM series."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from veriscale.errors import InputError
+from veriscale.imaging.dicom.series import Series, read_series
+from veriscale.imaging.geometry import checked_affine
+from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.orientation import Orientation, orientation_of
+from veriscale.imaging.scan_name import is_scan
+from veriscale.imaging.slice_thickness import thickness_of
+from veriscale.imaging.stored_numbers import StoredNumbers
+from veriscale.imaging.volume import Volume, volume_of
+
+SLICES = 2  # the axis of a series from slice to slice
+
+
+@dataclass(frozen=True)
+class SeriesOrigin:
+    """What a result needs of a DICOM series: a `volume.Origin`.
+
+    Attributes:
+        orientation: of rows, columns and slices.
+        series: as it was read.
+    """
+
+    orientation: Orientation
+    series: Series
+
+    slice_axis = SLICES
+    stored = StoredNumbers(np.dtype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One scan with what is known of it.
+
+    Attributes:
+        volume: its samples in space.
+        sha256: of its file, or of the series' files in the order of their contents.
+        thickness: of its slices in millimetres, where something says it.
+        notes: sentences for the user, none of which tells whose scan it is.
+    """
+
+    volume: Volume
+    sha256: str
+    thickness: float | None
+    notes: tuple[str, ...] = ()
+
+
+def holds_series(path: Path) -> bool:
+    """Whether a folder holds DICOM files: one is enough."""
+    return path.is_dir() and any(map(_is_dicom, sorted(f for f in path.iterdir() if f.is_file())))
+
+
+def read_scan(path: Path, index: int | None = None) -> Scan:
+    """Read a scan.
+
+    Args:
+        path: a NIfTI file, or a folder with one DICOM series.
+        index: which volume of a file of several, counted from 0.
+
+    Raises:
+        InputError: it is neither, or cannot be used.
+    """
+    if not path.is_dir():
+        if not is_scan(path):
+            raise InputError(f"{path} is not a scan; known: .nii, .nii.gz and folders of a DICOM series.")
+        volume = read_volume(path, index)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]))
+    if index is not None:
+        raise InputError("`--volume` chooses among the volumes of a file, and this is a DICOM series; leave it out.")
+    series = read_series(path)
+    affine = checked_affine(series.affine, "the series")
+    origin = SeriesOrigin(orientation_of(affine), series)
+    volume = volume_of(series.samples, affine, origin, "the series")
+    files = [f for f in path.iterdir() if f.is_file() and _is_dicom(f)]
+    digests = sorted(hashlib.sha256(f.read_bytes()).digest() for f in files)
+    return Scan(volume, hashlib.sha256(b"".join(digests)).hexdigest(), series.thickness, series.notes)
+
+
+def _is_dicom(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
