@@ -1,6 +1,7 @@
 """A scan from file to file: in plane and through it, where it lies, cut off and gone on with, and nobody's name."""
 
 import json
+import os
 from pathlib import Path
 
 import nibabel
@@ -9,6 +10,7 @@ import pytest
 from tests.workflows.scans.conftest import centroid
 
 from veriscale.errors import InputError
+from veriscale.imaging.dicom.series import read_series
 from veriscale.imaging.nifti.read import read_volume
 from veriscale.settings import Settings, settled
 from veriscale.workflows.opening import load_prior
@@ -16,6 +18,8 @@ from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.in_plane import slice_of
 from veriscale.workflows.scans.scan_job import restore_scan, spacings
+
+SERIES = Path(os.environ.get("VERISCALE_DATA", Path(__file__).parents[4] / "shared/data")) / "mri/dicom/epi_brain"
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +192,26 @@ def test_what_is_there_is_not_replaced(scan, restorer, tmp_path):
     with pytest.raises(InputError, match="exists already"):
         restore_scan(restorer(scale=2), scan, None)
     assert restore_scan(restorer(scale=2), scan, None, force=True)["outputs"]
+
+
+def test_a_dicom_series_gives_a_volume_and_a_series_of_its_own(photo, tmp_path):
+    if not SERIES.is_dir():
+        pytest.skip("no mri/dicom in VERISCALE_DATA")
+    asked = PriorRestorer(photo, settled(Settings(scale=2, dial="0,1")))
+    said = []
+    done = restore_scan(asked, SERIES, tmp_path / "out", dicom_out=tmp_path / "derived", say=said.append)
+    first, again = read_series(SERIES), read_series(tmp_path / "derived" / "dial-0.00")
+    assert again.samples.shape == (*(2 * n for n in first.samples.shape[:2]), first.samples.shape[2])
+    corner = first.affine @ (-0.25, -0.25, 0, 1)
+    np.testing.assert_allclose(again.affine[:3, 3], corner[:3], atol=1e-3)
+    volume = nibabel.load(done["outputs"][0])
+    np.testing.assert_allclose(np.asarray(volume.dataobj).sum(), again.samples.sum(), rtol=1e-3)
+    a, b = read_series(tmp_path / "derived" / "dial-1.00").datasets[0], again.datasets[0]
+    assert a.SeriesInstanceUID != b.SeriesInstanceUID
+    assert a.SeriesNumber == b.SeriesNumber + 1
+    assert not any("Regression" in line for line in [*said, json.dumps(done["input"])])
+
+
+def test_a_derived_series_is_of_a_series(scan, restorer, tmp_path):
+    with pytest.raises(InputError, match="no DICOM series"):
+        restore_scan(restorer(scale=2), scan, tmp_path / "out", dicom_out=tmp_path / "derived")

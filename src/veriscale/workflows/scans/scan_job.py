@@ -15,9 +15,10 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
-from veriscale.workflows.scans.reading import Scan, read_scan
+from veriscale.workflows.scans.reading import Scan, SeriesOrigin, read_scan
 from veriscale.workflows.scans.scan_names import result_of, scan_names
 from veriscale.workflows.scans.scan_restoration import refuse_existing_of
+from veriscale.workflows.scans.series_out import write_series
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
 
 Prepared = PreparedSlices | PreparedThrough
@@ -137,6 +138,7 @@ def restore_scan(
     output: Path | None,
     *,
     index: int | None = None,
+    dicom_out: Path | None = None,
     force: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -149,6 +151,7 @@ def restore_scan(
         path: the scan.
         output: a file, a folder, or None for beside the scan.
         index: which volume of a file of several.
+        dicom_out: a new folder for a derived series of a DICOM series, or one for each dial position in it.
         force: replace what is there.
         dry_run: check everything, and stop.
         say: told what is to be said; nothing of it tells whose scan it is.
@@ -158,6 +161,10 @@ def restore_scan(
         InputError: something about the scan, the settings or the results.
     """
     job = scan_job(restorer, path, index)
+    series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
+    if dicom_out is not None and (series is None or dicom_out.exists()):
+        what = "the scan is no DICOM series" if series is None else f"{dicom_out} is there already"
+        raise InputError(f"`--dicom-out` writes a series derived of a DICOM series to a new folder, and {what}.")
     steps = job.steps()
     work, v = steps[0](job.volume), restorer.settings
     folder, stem, extension = result_of(path, output)
@@ -178,6 +185,9 @@ def restore_scan(
         result.run["before"] = before
     result.run.update(told)
     files, notes = result.write(names, force)
+    if dicom_out is not None and series is not None:
+        notes += write_series(result, series, dicom_out)
+        files.append(dicom_out)
     shutil.rmtree(names.kept, ignore_errors=True)
     for line in notes:
         say(line)
