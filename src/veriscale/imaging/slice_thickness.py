@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from veriscale.errors import InputError
 from veriscale.imaging.scan_name import split_scan_name
@@ -12,6 +13,26 @@ _SAME = 1e-2  # relative: headers round
 def sidecar_of(path: Path) -> Path:
     """The JSON file of a scan's name, as BIDS and DICOM converters write it."""
     return path.with_name(f"{split_scan_name(path)[0]}.json")
+
+
+def fields_of(path: Path) -> dict[str, Any]:
+    """The fields of a scan's JSON sidecar; none where there is no such file.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    file = sidecar_of(path)
+    if not file.is_file():
+        return {}
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"The scan's JSON sidecar cannot be read: {type(error).__name__}; mend or remove it."
+        ) from error
+    if not isinstance(told, dict):
+        raise InputError("The scan's JSON sidecar holds no fields; mend or remove it.")
+    return told
 
 
 def thickness_of(path: Path, step: float) -> float | None:
@@ -26,17 +47,7 @@ def thickness_of(path: Path, step: float) -> float | None:
 
     Source: BIDS 1.10, MRI metadata fields.
     """
-    file = sidecar_of(path)
-    if not file.is_file():
-        return None
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"The scan's JSON sidecar cannot be read: {type(error).__name__}; mend or remove it."
-        ) from error
-    if not isinstance(told, dict):
-        raise InputError("The scan's JSON sidecar holds no fields; mend or remove it.")
+    told = fields_of(path)
     apart = _millimetres(told, "SpacingBetweenSlices")
     if apart is not None and abs(apart - step) > _SAME * step:
         raise InputError(

@@ -9,19 +9,26 @@ from typing import Any
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
+from veriscale.imaging.slice_thickness import fields_of
 from veriscale.imaging.volume import Volume
 from veriscale.settings import positions
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, SeriesOrigin, read_scan
-from veriscale.workflows.scans.scan_names import result_of, scan_names
+from veriscale.workflows.scans.scan_names import ScanNames, names_of
 from veriscale.workflows.scans.scan_restoration import refuse_existing_of
 from veriscale.workflows.scans.series_out import write_series
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
 
 Prepared = PreparedSlices | PreparedThrough
+
+RAW = (
+    "The results lie in a BIDS dataset of raw data, and its validator will refuse them there; `-o` with another folder "
+    "makes a dataset of derivatives."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,18 @@ class ScanJob:
         wanted[self._axis] = None
         plane = respaced(self.volume.grid, wanted)
         return None if plane.shape == self.volume.shape else plane
+
+    def spacing_of(self, first: Prepared) -> tuple[float, float, float] | None:
+        """Millimetres along the stored axes of a result on a grid of its own; None where it has the scan's.
+
+        Args:
+            first: the first of the steps, prepared.
+        """
+        grid = self.grid if self.grid is not None and self._through else first.grid
+        if grid.shape == self.volume.shape:
+            return None
+        x, y, z = spacing_of(grid.affine).tolist()
+        return self.volume.origin.orientation.values_outside((x, y, z))
 
     def steps(self) -> list[Callable[[Volume], Prepared]]:
         """Preparations, in turn: in plane first, where there is something to do, then through it.
@@ -167,14 +186,13 @@ def restore_scan(
         raise InputError(f"`--dicom-out` writes a series derived of a DICOM series to a new folder, and {what}.")
     steps = job.steps()
     work, v = steps[0](job.volume), restorer.settings
-    folder, stem, extension = result_of(path, output)
-    names = scan_names(folder, stem, sorted(positions(v.dial or "0")), v.samples or 0, extension)
+    names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, job.spacing_of(work))
     refuse_existing_of(names, force)
-    for line in [*work.lines(), *job.scan.notes, *(work.costs() if dry_run else [])]:
+    for line in [*work.lines(), *job.scan.notes, *_placed(names), *(work.costs() if dry_run else [])]:
         say(line)
     if dry_run:
         return {"input": {}, "dry_run": True, "outputs": []}
-    make_folder(folder)
+    make_folder(names.run.parent)
     told = {"arguments": asdict(v), "input": {"sha256": job.scan.sha256, "volume": index}}
     result = work.restore(tell, KeptState(names.kept / "0", {**told, **work.facts()}))
     for number, step in enumerate(steps[1:], start=1):
@@ -185,6 +203,8 @@ def restore_scan(
         result.run["before"] = before
     result.run.update(told)
     files, notes = result.write(names, force)
+    if names.bids is not None:
+        write_derivatives(names, result, fields_of(path), job.scan.sha256, force)
     if dicom_out is not None and series is not None:
         notes += write_series(result, series, dicom_out)
         files.append(dicom_out)
@@ -192,3 +212,7 @@ def restore_scan(
     for line in notes:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
+
+
+def _placed(names: ScanNames) -> list[str]:
+    return [RAW] if in_raw_dataset(names) else []

@@ -1,17 +1,29 @@
 """What the results of a scan are called."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from veriscale.imaging.bids import BidsName, bids_name, resolution_label, tree_of
 from veriscale.imaging.scan_name import split_scan_name
+from veriscale.imaging.slice_thickness import sidecar_of
 
 EXTENSION = ".nii.gz"
 
 
 @dataclass(frozen=True)
 class ScanNames:
-    """The files of one restored scan, all in one folder."""
+    """The files of one restored scan, all in one folder.
+
+    Attributes:
+        images, draws, mean, std: volumes.
+        run: the run's record.
+        kept: where the state of an unfinished run lies.
+        common: what the names begin with: it may tell whose scan it is, and no record repeats it.
+        bids: the scan's own name where the results have names of BIDS derivatives, each with a JSON file beside it.
+        resolution: the label of their grid, where the names tell one.
+        dataset: the folder that is to be a dataset of derivatives.
+    """
 
     images: dict[float, Path]
     draws: list[Path]
@@ -19,11 +31,74 @@ class ScanNames:
     std: Path
     run: Path
     kept: Path
-    """Where the state of an unfinished run lies."""
+    common: str
+    bids: BidsName | None = None
+    resolution: str | None = None
+    dataset: Path | None = field(default=None)
+
+    @property
+    def volumes(self) -> list[Path]:
+        """Those that will be written, without their records."""
+        return [*self.images.values(), *([*self.draws, self.mean, self.std] if self.draws else [])]
 
     def all(self) -> list[Path]:
         """Those that will be written."""
-        return [*self.images.values(), *([*self.draws, self.mean, self.std] if self.draws else []), self.run]
+        return [*self.volumes, *([] if self.bids is None else map(sidecar_of, self.volumes)), self.run]
+
+    def endings(self) -> list[str]:
+        """Those that will be written, without what may tell whose scan it is."""
+        return [path.name.removeprefix(self.common) for path in self.all()]
+
+
+def names_of(
+    path: Path,
+    output: Path | None,
+    dials: Sequence[float],
+    samples: int,
+    spacing: Sequence[float] | None,
+) -> ScanNames:
+    """The names for a scan: those of BIDS derivatives where its own is one of BIDS, else `<stem>_restored.nii.gz`.
+
+    Of BIDS are names alone, wherever the scan lies; a file that the user names is called so and nothing else. Where
+    the scan lies in folders of a dataset, such as `sub-01/ses-2/anat`, they are made in the output folder too.
+
+    Args:
+        path: the scan.
+        output: a file, a folder, or None for beside the scan.
+        dials: positions of the results.
+        samples: draws among them.
+        spacing: (3,), millimetres along the stored axes of a result on another grid than the scan's, else None.
+
+    Source: BIDS 1.10, derivatives; the labels are ours: docs/methods.md#scans-geometry-and-intensity
+    """
+    folder, stem, extension = result_of(path, output)
+    name = bids_name(path)
+    if name is None or _names_file(output):
+        return scan_names(folder, stem, dials, samples, extension)
+    dataset, tree = None, tree_of(path, name)
+    if output is not None and tree is not None:
+        # an output folder that is the tree already: of a batch that keeps the inputs' folders
+        inside = folder.absolute().parts[-len(tree.parts) :] == tree.parts
+        dataset = folder.absolute().parents[len(tree.parts) - 1] if inside else folder
+        folder = folder if inside else folder / tree
+    label = None if spacing is None else resolution_label(spacing)
+
+    def named(what: str = "") -> Path:
+        return folder / f"{name.derived(f'restored{what}', label).stem}{extension}"
+
+    stem = name.derived("restored", label).stem
+    return ScanNames(
+        images={f: named() if len(dials) == 1 else named(f"dial{f:.2f}".replace(".", "")) for f in dials},
+        draws=[named(f"draw{k}") for k in range(samples)],
+        mean=named("mean"),
+        std=named("std"),
+        run=folder / f"{stem}.run.json",
+        kept=folder / f".{stem}.unfinished",
+        common=name.common,
+        bids=name,
+        resolution=label or name.entities.get("res"),
+        dataset=dataset,
+    )
 
 
 def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION) -> ScanNames:
@@ -39,6 +114,7 @@ def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, ex
         std=name("_std"),
         run=folder / f"{stem}.run.json",
         kept=folder / f".{stem}.unfinished",
+        common=stem,
     )
 
 
@@ -53,7 +129,11 @@ def result_of(path: Path, output: Path | None) -> tuple[Path, str, str]:
     extension = extension if extension.lower() in (".nii", EXTENSION) else EXTENSION
     if output is None:
         return path.parent, f"{stem}_restored", extension
-    named, suffix = split_scan_name(output)
-    if suffix.lower() in (".nii", EXTENSION) and not output.is_dir():
+    if _names_file(output):
+        named, suffix = split_scan_name(output)
         return output.parent, named, suffix
     return output, f"{stem}_restored", extension
+
+
+def _names_file(output: Path | None) -> bool:
+    return output is not None and split_scan_name(output)[1].lower() in (".nii", EXTENSION) and not output.is_dir()

@@ -64,8 +64,7 @@ class ScanRestoration:
         if self.mean is not None and self.std is not None:
             put(self.mean, names.mean)
             put(self.std, names.std, StoredNumbers(np.dtype(np.float32)))
-        endings = [p.name.removeprefix(names.run.name.removesuffix(".run.json")) for p in names.all()]
-        write_json({**self.run, "outputs": endings}, names.run, force)
+        write_json({**self.run, "outputs": names.endings()}, names.run, force)
         return names.all(), list(notes)
 
 
