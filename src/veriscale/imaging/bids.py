@@ -23,47 +23,12 @@ ENTITIES = (
 """In the order that the specification fixes."""
 
 SUFFIXES = frozenset(
-    [
-        "T1w",
-        "T2w",
-        "PDw",
-        "T2starw",
-        "FLAIR",
-        "inplaneT1",
-        "inplaneT2",
-        "PDT2",
-        "angio",
-        "T2star",
-        "FLASH",
-        "PD",
-        "UNIT1",
-        "T1map",
-        "T2map",
-        "T2starmap",
-        "R1map",
-        "R2map",
-        "R2starmap",
-        "PDmap",
-        "MTRmap",
-        "MTsat",
-        "T1rho",
-        "MWFmap",
-        "MTVmap",
-        "Chimap",
-        "S0map",
-        "M0map",
-        "IRT1",
-        "MEGRE",
-        "MESE",
-        "MP2RAGE",
-        "MPM",
-        "MTR",
-        "MTS",
-        "TB1AFI",
-        "VFA",
-        "sbref",
-        "m0scan",
-    ]
+    (
+        *("T1w", "T2w", "PDw", "T2starw", "FLAIR", "inplaneT1", "inplaneT2", "PDT2", "angio", "T2star", "FLASH", "PD"),
+        *("UNIT1", "T1map", "T2map", "T2starmap", "R1map", "R2map", "R2starmap", "PDmap", "MTRmap", "MTsat", "T1rho"),
+        *("MWFmap", "MTVmap", "Chimap", "S0map", "M0map", "IRT1", "MEGRE", "MESE", "MP2RAGE", "MPM", "MTR", "MTS"),
+        *("TB1AFI", "VFA", "sbref", "m0scan"),
+    )
 )
 """Of single volumes. One volume out of a series (bold, dwi, asl) is none of that series, and no field map either."""
 
