@@ -21,12 +21,12 @@ def degrade(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
 ) -> int:
-    """Make measurements of photographs, each with a sidecar that tells `restore` how.
+    """Make measurements of photographs and scans, each with a sidecar that tells `restore` how.
 
     Parameters
     ----------
     inputs
-        Image files, folders of them, patterns in quotes such as 'photos/*.jpg', or - for standard input.
+        Image files, folders of them, patterns in quotes such as 'photos/*.jpg', or - for standard input; NIfTI files.
     operator
         Such as downsample:factor=4,kernel=bicubic, blur:kernel=gaussian,std=3, inpaint:keep=0.5, sensing:ratio=0.5,
         fourier:accel=4, slice:fwhm=4,step=4,axis=0, hdr:gain=2, nonlinear-blur, jpeg:quality=40; several as 'A + B',
@@ -35,8 +35,8 @@ def degrade(
         0.02 or gaussian:0.02 (a standard deviation in [0, 1] units), poisson:peak=30, rician:0.05; 0 by
         default, or what the TOML file says.
     output
-        A file for one input, else a folder; `<stem>_degraded.png` beside the input by default. - for standard output,
-        where one measurement is made; it has no sidecar.
+        A file for one input, else a folder; `<stem>_degraded.png`, of a scan `.nii.gz`, beside the input by default. -
+        for standard output, where one measurement is made; it has no sidecar.
     seed
         Of the noise.
     format
@@ -54,11 +54,13 @@ def degrade(
     from veriscale.imaging.atomic import make_folder
     from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
+    from veriscale.imaging.scan_name import is_scan
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator, read_operator_file
     from veriscale.workflows.degrading.degradation import degrade as make_measurement
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
+    from veriscale.workflows.degrading.scan_degradation import degrade_scan
     from veriscale.workflows.factory import own_operator
     from veriscale.workflows.inputs import collect
     from veriscale.workflows.remark import Remark
@@ -86,6 +88,12 @@ def degrade(
         one_file = to if to is not None and not many and to.suffix and not to.is_dir() else None
         for item in items:
             try:
+                if is_scan(item.path):
+                    if ways.writes or format is not None:
+                        raise InputError("A scan is measured into a NIfTI file; leave out `--format` and `-o -`.")
+                    place = one_file if one_file is not None or to is None else to / item.folder
+                    print(degrade_scan(item.path, place, a, model, seed, force=force, say=lambda n: say(n, quiet)))
+                    continue
                 photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
                 suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
                 if one_file is not None:

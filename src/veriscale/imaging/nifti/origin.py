@@ -1,8 +1,8 @@
 """What a result needs of the NIfTI file that was read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from veriscale.imaging.nifti.header import NiftiHeader
+from veriscale.imaging.nifti.header import NiftiHeader, parsed
 from veriscale.imaging.orientation import Orientation
 from veriscale.imaging.stored_numbers import StoredNumbers
 
@@ -30,3 +30,11 @@ class NiftiOrigin:
     def stored(self) -> StoredNumbers:
         """The file's numbers."""
         return self.header.stored
+
+    def sliced(self, axis: int) -> "NiftiOrigin":
+        """The same of a file that says another stored axis is from slice to slice."""
+        header = parsed(self.header.block)
+        row, column, _ = header.get_dim_info()
+        others = [None if told == axis else told for told in (row, column)]
+        header.set_dim_info(*others, axis)
+        return replace(self, header=replace(self.header, block=header.binaryblock, slice_axis=axis))

@@ -73,7 +73,7 @@ def names_of(
     """
     folder, stem, extension = result_of(path, output)
     name = bids_name(path)
-    if name is None or _names_file(output):
+    if name is None or names_file(output):
         return scan_names(folder, stem, dials, samples, extension)
     dataset, tree = None, tree_of(path, name)
     if output is not None and tree is not None:
@@ -129,11 +129,12 @@ def result_of(path: Path, output: Path | None) -> tuple[Path, str, str]:
     extension = extension if extension.lower() in (".nii", EXTENSION) else EXTENSION
     if output is None:
         return path.parent, f"{stem}_restored", extension
-    if _names_file(output):
+    if names_file(output):
         named, suffix = split_scan_name(output)
         return output.parent, named, suffix
     return output, f"{stem}_restored", extension
 
 
-def _names_file(output: Path | None) -> bool:
+def names_file(output: Path | None) -> bool:
+    """Whether an output is a file and not a folder: it has the extension of a scan, and no folder is there."""
     return output is not None and split_scan_name(output)[1].lower() in (".nii", EXTENSION) and not output.is_dir()
