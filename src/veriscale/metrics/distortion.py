@@ -12,11 +12,9 @@ import numpy.typing as npt
 from veriscale.errors import InputError
 from veriscale.imaging.colour import luma
 from veriscale.imaging.rounding import quantised
-from veriscale.metrics.window import gaussian_taps, smooth_valid
+from veriscale.metrics.structural_similarity import WINDOW, similarity_map
 
 Array = npt.NDArray[np.floating]
-
-SSIM_STD, SSIM_RADIUS = 1.5, 5
 
 
 def mse(image: Array, truth: Array) -> float:
@@ -62,20 +60,12 @@ def ssim_luma(image: Array, truth: Array, border: int) -> float:
         InputError: the shapes differ or less than a window is left inside the border.
     """
     x, y = _luma_pair(image, truth, border)
-    taps = gaussian_taps(SSIM_STD, SSIM_RADIUS)
-    if min(x.shape) < len(taps):
+    if min(x.shape) < WINDOW:
         raise InputError(
-            f"SSIM needs at least {len(taps)} pixels a side inside the border, got {x.shape[1]}×{x.shape[0]}: "
+            f"SSIM needs at least {WINDOW} pixels a side inside the border, got {x.shape[1]}×{x.shape[0]}: "
             "use a larger picture"
         )
-    mean_x, mean_y = smooth_valid(x, taps), smooth_valid(y, taps)
-    var_x = smooth_valid(x * x, taps) - mean_x**2
-    var_y = smooth_valid(y * y, taps) - mean_y**2
-    covariance = smooth_valid(x * y, taps) - mean_x * mean_y
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (var_x + var_y + c2)
-    return float(np.mean(luminance * structure))
+    return float(np.mean(similarity_map(x, y, 255)))
 
 
 def check_same_shape(image: Array, truth: Array) -> None:

@@ -184,4 +184,4 @@ def test_the_command_measures_scans(fine, capsys):
     assert run([*command, "--noise", "0.02"], lambda: False) == 0
     assert capsys.readouterr().out.strip() == str(fine.with_name("fine_degraded.nii.gz"))
     assert run([*command, "--format", "png", "--force"], lambda: False) == 2
-    assert "leave out `--format`" in capsys.readouterr().err.replace("\n", " ")
+    assert "leave out --format" in capsys.readouterr().err.replace("\n", " ")
