@@ -18,12 +18,14 @@ HEADLINES = [
     "photo.dial.g",
     "zeroshot.anchor.inpainting",
     "trust.useful.area_005.predictor.mean",
+    "scan.inplane.x4.gain",
 ]
 PARTS = {
     "photo": "Photographs the encoder knows",
     "zeroshot": "Any other measurement",
     "trust": "What can be trusted",
     "door": "A denoiser or an operator of one's own",
+    "scan": "Scans",
     "input": "Picture files, in and out",
     "house": "The code itself, before and after its restructuring",
     "": "Laws, oracles and time",
@@ -118,6 +120,14 @@ ROWS = [
     "door.foreign.certificate",
     "door.operator.functions.restoration",
     "door.operator.functions.time",
+    *(f"scan.inplane.x{scale}.gain{end}" for scale in (2, 4) for end in ("", "_all")),
+    *(
+        f"scan.inplane.{subject}.{contrast}.x{scale}{end}"
+        for scale in (2, 4)
+        for subject in ("ms19", "gli00001")
+        for contrast in ("T1", "T1C", "T2", "FLAIR")
+        for end in ("", ".ssim")
+    ),
     "input.kinds.files",
     "input.kinds.restored",
     "input.kinds.refused",
@@ -184,10 +194,12 @@ def short() -> str:
 
 
 def whole() -> str:
-    """All rows, in parts."""
-    parts = {key: next(title for start, title in PARTS.items() if key.startswith(start)) for key in ROWS}
+    """All rows, in parts; a part of which nothing is measured is not there."""
+    there = measured()
+    found = [key for key in ROWS if key in there]
+    parts = {key: next(title for start, title in PARTS.items() if key.startswith(start)) for key in found}
     titles = dict.fromkeys(parts.values())
-    return "\n\n".join(f"## {title}\n\n{table([k for k in ROWS if parts[k] == title])}" for title in titles)
+    return "\n\n".join(f"## {title}\n\n{table([k for k in found if parts[k] == title])}" for title in titles)
 
 
 PAGES = {ROOT / "README.md": short, ROOT / "docs" / "results.md": whole}
