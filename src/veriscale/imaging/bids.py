@@ -60,12 +60,7 @@ class BidsName:
     @property
     def stem(self) -> str:
         """The name without its extension, its entities in the specification's order."""
-        return "_".join([*self._parts(), self.suffix])
-
-    @property
-    def common(self) -> str:
-        """What the names of all results begin with: the entities before `res`."""
-        return "".join(f"{part}_" for part in self._parts(ENTITIES[: ENTITIES.index("res")]))
+        return "_".join([*(f"{key}-{self.entities[key]}" for key in ENTITIES if key in self.entities), self.suffix])
 
     def derived(self, description: str, resolution: str | None = None, suffix: str | None = None) -> "BidsName":
         """The name of a result.
@@ -80,9 +75,6 @@ class BidsName:
         if resolution is not None:
             told["res"] = resolution
         return BidsName(self.entities | told, suffix or self.suffix, self.extension)
-
-    def _parts(self, keys: Sequence[str] = ENTITIES) -> list[str]:
-        return [f"{key}-{self.entities[key]}" for key in keys if key in self.entities]
 
 
 def bids_name(path: str | os.PathLike[str]) -> BidsName | None:

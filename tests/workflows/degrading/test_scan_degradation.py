@@ -1,6 +1,8 @@
 """Measurements of scans: what is measured, where it lies, and what restoring asks of it."""
 
 import json
+import os
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -13,12 +15,19 @@ from veriscale.imaging.nifti.read import read_volume
 from veriscale.imaging.resize import resize
 from veriscale.physics.measurement_noise import parse_noise
 from veriscale.settings import Settings, settled
+from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.degrading.measurement import read_sidecar
 from veriscale.workflows.degrading.scan_degradation import degrade_scan, in_other_units
 from veriscale.workflows.degrading.scan_measurement import measure_scan
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.in_plane import slice_of
 from veriscale.workflows.scans.scan_job import restore_scan
 
+SERIES = Path(os.environ.get("VERISCALE_DATA", Path(__file__).parents[4] / "shared/data")) / "mri/dicom/epi_brain"
+PICTURES = (
+    *("downsample:factor=2x3,kernel=lanczos3", "blur:kernel=gaussian,std=1", "inpaint:keep=0.5", "hdr:gain=2"),
+    *("nonlinear-blur:seed=0", "jpeg:quality=40", "blur:kernel=gaussian,std=1 + downsample:factor=2"),
+)
 # Stored axes run to P, R and I: permuted and flipped, so that stored and canonical axes are not the same.
 TURNED = np.array([[0.1, 0.9, 0.0, -20], [-1.1, 0.1, 0.05, 30], [0.0, 0.05, -1.0, 15], [0, 0, 0, 1]])
 
@@ -137,6 +146,25 @@ def test_noise_in_other_units_is_the_same_noise():
         assert float(scaled.std()) == pytest.approx(
             float(noise.sample(clean, np.random.default_rng(1)).std()), rel=0.02
         )
+
+
+@pytest.mark.parametrize("operator", PICTURES)
+def test_every_operator_of_pictures_measures_a_slice_as_it_measures_a_picture(fine, operator):
+    truth = read_volume(fine)
+    got = measure_scan(truth, operator).volume.samples
+    for k in (0, 17):
+        alone = degrade(slice_of(truth, k), operator).pixels[..., 0]
+        np.testing.assert_allclose(got[:, :, k], alone, atol=1e-6)
+
+
+def test_a_dicom_series_is_measured_into_nifti(tmp_path):
+    if not SERIES.is_dir():
+        pytest.skip("no mri/dicom in VERISCALE_DATA")
+    target = degrade_scan(SERIES, tmp_path, "downsample:factor=2")
+    assert nibabel.load(target).shape == (32, 32, 15)
+    assert json.loads((tmp_path / "epi_brain_degraded.json").read_text())["SliceThickness"] == 3
+    with pytest.raises(InputError, match="along another"):
+        degrade_scan(SERIES, tmp_path, "slice:fwhm=8,step=8,axis=0", force=True)
 
 
 def test_unmeasured_voxels_hold_no_noise(fine):

@@ -87,7 +87,15 @@ def test_the_json_file_tells_physics_and_nobodys_name(dataset, restorer, tmp_pat
     (run,) = (tmp_path / "out").rglob("*.run.json")
     for path in (sidecar, run):
         assert not any(word in path.read_text() for word in ("Doe", "1970", "2020", str(tmp_path)))
-    assert json.loads(run.read_text())["outputs"][0].startswith("res-1x0p963x4p81mm_desc-restored_T1w")
+    endings = [f"restored_T1w{end}" for end in (".nii.gz", ".json")]
+    assert json.loads(run.read_text())["outputs"] == [*endings, "restored_T1w.run.json"]
+
+
+def test_labels_of_the_scans_name_are_in_no_record(scan, restorer, tmp_path):
+    path = scan.rename(tmp_path / "sub-Doe_acq-Doe_label-Doe_desc-Doe_T1w.nii.gz")
+    restore_scan(restorer(scale=2, dial="0,1"), path, tmp_path / "out")
+    for record in [*(tmp_path / "out").glob("*.json")]:
+        assert "Doe" not in record.read_text()
 
 
 @pytest.mark.parametrize("asked, kept", [({"scale": 2}, True), ({"spacing": "-,-,2.4"}, False)])

@@ -16,6 +16,7 @@ from veriscale.physics.measurement_noise import GaussianNoise, Noise, PoissonNoi
 from veriscale.physics.operator import Operator
 from veriscale.workflows.degrading.measurement import MEASURED, read_operator, write_sidecar
 from veriscale.workflows.degrading.scan_measurement import measure_scan
+from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.restoration import write_json
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_names import names_file, result_of
@@ -55,7 +56,7 @@ def degrade_scan(
     Raises:
         InputError: something about the scan, the operator, the noise or the files.
     """
-    a, stated = read_operator(operator)
+    a, stated = read_operator(own_operator(operator))
     model = noise if isinstance(noise, Noise) else parse_noise(str(stated or 0 if noise is None else noise))
     target = _target(path, output)
     beside = sidecar_of(target)

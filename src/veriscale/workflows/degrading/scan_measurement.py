@@ -14,8 +14,10 @@ from veriscale.imaging.volume import Volume
 from veriscale.physics.composition import Composition, compose
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
+from veriscale.physics.own_operator import check_own
 from veriscale.physics.registry import parse_operator
 from veriscale.physics.slice_profile import SliceProfile
+from veriscale.workflows.factory import own_operator
 
 _NOISELESS = str(parse_noise("0"))
 
@@ -42,14 +44,16 @@ def measure_scan(
         truth: cropped at the ends to what the operator takes.
         operator: such as "slice:fwhm=4,step=4,axis=2", whose axis is one of the array as stored, or any operator of
             pictures, such as "downsample:factor=2", which measures every slice, rows and columns being the other two
-            canonical axes in their order; or several, `A + B`.
+            canonical axes in their order; or several, `A + B`;
+            an object; or `package.module:factory` of one.
         noise: a model, its string, or a standard deviation, in the units of `truth.samples`.
         seed: of the noise, which depends on the volume too.
 
     Raises:
         InputError: operator or noise is not known, a measurement would be no picture, or the volume does not suit them.
     """
-    a = parse_operator(operator) if isinstance(operator, str) else operator
+    stated = own_operator(operator)
+    a = parse_operator(stated) if isinstance(stated, str) else stated
     model = noise if isinstance(noise, Noise) else parse_noise(str(noise))
     if not a.picture:
         raise InputError(
@@ -98,7 +102,9 @@ def _by_slices(volume: Volume, operator: Operator) -> tuple[Volume, torch.Tensor
     axis = volume.slice_axis
     slices = np.moveaxis(volume.samples, axis, 0)
     a = operator.bind(np.eye(4))  # a pixel counts as one, as in a photograph
-    measured = a.measurement_shape((1, *slices.shape[1:]))
+    shape = (1, *slices.shape[1:])
+    check_own(a, shape)
+    measured = a.measurement_shape(shape)
     height, width = a.truth_shape(measured)[-2:]
     out = np.empty((len(slices), *measured[-2:]), np.float32)
     for k, x in enumerate(slices):

@@ -1,7 +1,7 @@
 """What the results of a scan are called."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from veriscale.imaging.bids import BidsName, bids_name, resolution_label, tree_of
@@ -19,7 +19,7 @@ class ScanNames:
         images, draws, mean, std: volumes.
         run: the run's record.
         kept: where the state of an unfinished run lies.
-        common: what the names begin with: it may tell whose scan it is, and no record repeats it.
+        common: what the names of all begin with: it may tell whose scan it is, and no record repeats it.
         bids: the scan's own name where the results have names of BIDS derivatives, each with a JSON file beside it.
         resolution: the label of their grid, where the names tell one.
         dataset: the folder that is to be a dataset of derivatives.
@@ -34,7 +34,7 @@ class ScanNames:
     common: str
     bids: BidsName | None = None
     resolution: str | None = None
-    dataset: Path | None = field(default=None)
+    dataset: Path | None = None
 
     @property
     def volumes(self) -> list[Path]:
@@ -94,7 +94,7 @@ def names_of(
         std=named("std"),
         run=folder / f"{stem}.run.json",
         kept=folder / f".{stem}.unfinished",
-        common=name.common,
+        common=stem[: stem.rindex("restored")],
         bids=name,
         resolution=label or name.entities.get("res"),
         dataset=dataset,
