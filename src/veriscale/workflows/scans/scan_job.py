@@ -17,7 +17,7 @@ from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, SeriesOrigin, read_scan
 from veriscale.workflows.scans.scan_names import result_of, scan_names
-from veriscale.workflows.scans.scan_restoration import refuse_existing_of
+from veriscale.workflows.scans.scan_restoration import ScanRestoration, refuse_existing_of
 from veriscale.workflows.scans.series_out import write_series
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
 
@@ -139,6 +139,7 @@ def restore_scan(
     *,
     index: int | None = None,
     dicom_out: Path | None = None,
+    report: bool = False,
     force: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -152,6 +153,7 @@ def restore_scan(
         output: a file, a folder, or None for beside the scan.
         index: which volume of a file of several.
         dicom_out: a new folder for a derived series of a DICOM series, or one for each dial position in it.
+        report: write a page that shows the results beside the scan.
         force: replace what is there.
         dry_run: check everything, and stop.
         say: told what is to be said; nothing of it tells whose scan it is.
@@ -168,7 +170,7 @@ def restore_scan(
     steps = job.steps()
     work, v = steps[0](job.volume), restorer.settings
     folder, stem, extension = result_of(path, output)
-    names = scan_names(folder, stem, sorted(positions(v.dial or "0")), v.samples or 0, extension)
+    names = scan_names(folder, stem, sorted(positions(v.dial or "0")), v.samples or 0, extension, report)
     refuse_existing_of(names, force)
     for line in [*work.lines(), *job.scan.notes, *(work.costs() if dry_run else [])]:
         say(line)
@@ -184,7 +186,8 @@ def restore_scan(
         result = work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()}))
         result.run["before"] = before
     result.run.update(told)
-    files, notes = result.write(names, force)
+    page = _page()(replace(result, measurement=job.volume)) if report else ""
+    files, notes = result.write(names, force, page)
     if dicom_out is not None and series is not None:
         notes += write_series(result, series, dicom_out)
         files.append(dicom_out)
@@ -192,3 +195,9 @@ def restore_scan(
     for line in notes:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
+
+
+def _page() -> Callable[[ScanRestoration], str]:
+    from veriscale.workflows.scans.scan_report import scan_report_html  # a template engine, for those who want a report
+
+    return scan_report_html

@@ -20,13 +20,18 @@ class ScanNames:
     run: Path
     kept: Path
     """Where the state of an unfinished run lies."""
+    report: Path | None = None
+    """None where no report is wanted."""
 
     def all(self) -> list[Path]:
         """Those that will be written."""
-        return [*self.images.values(), *([*self.draws, self.mean, self.std] if self.draws else []), self.run]
+        spread = [*self.draws, self.mean, self.std] if self.draws else []
+        return [*self.images.values(), *spread, *([self.report] if self.report else []), self.run]
 
 
-def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION) -> ScanNames:
+def scan_names(
+    folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION, report: bool = False
+) -> ScanNames:
     """The names for a stem such as `scan_restored`: `scan_restored.nii.gz`, of several dials `…_dial-0.50.nii.gz`."""
 
     def name(what: str = "") -> Path:
@@ -39,6 +44,7 @@ def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, ex
         std=name("_std"),
         run=folder / f"{stem}.run.json",
         kept=folder / f".{stem}.unfinished",
+        report=folder / f"{stem}_report.html" if report else None,
     )
 
 
