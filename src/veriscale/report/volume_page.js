@@ -75,11 +75,15 @@
   }
 
   function drawCross(context, { ratio, width, height }, x, y) {
-    const gap = 8 * ratio; // what is at the cursor stays visible
+    const [gap, edge] = [8 * ratio, 26 * ratio]; // what is at the cursor stays visible, and so do the letters
+    const lines = [
+      [[edge, y], [x - gap, y]], [[x + gap, y], [width - edge, y]],
+      [[x, edge], [x, y - gap]], [[x, y + gap], [x, height - edge]],
+    ].filter(([from, to]) => from[0] <= to[0] && from[1] <= to[1]);
     context.strokeStyle = "#6fc3bb";
     context.lineWidth = ratio;
     context.beginPath();
-    for (const [from, to] of [[[0, y], [x - gap, y]], [[x + gap, y], [width, y]], [[x, 0], [x, y - gap]], [[x, y + gap], [x, height]]]) {
+    for (const [from, to] of lines) {
       context.moveTo(...from);
       context.lineTo(...to);
     }
