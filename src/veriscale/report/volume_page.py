@@ -15,7 +15,7 @@ from veriscale.imaging.volume import Volume
 from veriscale.report.colourmap import palette, scale_of
 from veriscale.report.document import document, source
 from veriscale.report.embedding import embed_map
-from veriscale.report.packed_volume import Crop, Packing, Scale, crop_of, pack
+from veriscale.report.packed_volume import BUDGET, Crop, Packing, Scale, crop_of, pack
 from veriscale.report.view import Legend, dial_caption, percent
 from veriscale.report.volume_frame import FLAT, Frame, frame_of
 
@@ -65,7 +65,7 @@ def render_volume_report(report: VolumeReport) -> str:
         found = scale_of(crop_of(report.spread, frame, scale).samples)
         top, above = found.top, found.above
         crops.append(crop_of(report.spread, frame, Scale(0, top)))
-    packed, packing = pack(crops)
+    packed, packing = pack(crops, BUDGET)
     labels = [
         *((f"dial-{dial:g}", *dial_caption(dial), dial) for dial, _ in dials),
         (
