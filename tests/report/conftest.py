@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from skimage import data
+from tests.report.browser import opened
 
 from veriscale.report.page import Report
 
@@ -24,3 +25,8 @@ def report():
         facts=[("Prior", "photo"), ("Seed", "0")],
         notes=["The noise was estimated from the picture."],
     )
+
+
+@pytest.fixture
+def browse(tmp_path):
+    return lambda page, fragment="", **size: opened(page, tmp_path, fragment, **size)

@@ -2,75 +2,19 @@
 
 import dataclasses
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from tests.report.browser import acting, needs_browser
 
 from veriscale.report.page import TrustView, render_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=2000",
-    "--dump-dom",
-]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-
-class Seen:
-    """The page after its scripts ran."""
-
-    def __init__(self, dom, log):
-        self.dom = re.sub(r"data:image/[^\"]*", "data:", dom)
-        self.console = re.findall(r"CONSOLE[^\n]*", log)
-
-    def element(self, name):
-        return re.search(rf'<[^>]*id="{name}"[^>]*>', self.dom)[0]
-
-    def shown(self, pane):
-        inside = self.dom.partition(f'id="{pane}"')[2].partition('class="under"')[0]
-        return [
-            re.search(r'alt="([^"]*)"', image)[1]
-            for image in re.findall(r"<img[^>]*>", inside)
-            if " hidden" not in image
-        ]
-
-    def transforms(self):
-        return re.findall(r'class="plane" style="transform: ([^;"]*)', self.dom)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def page(report):
     return render_report(report)
-
-
-@pytest.fixture
-def browse(tmp_path):
-    def open_page(page, fragment=""):
-        (tmp_path / "report.html").write_text(page, encoding="utf-8")
-        address = (tmp_path / "report.html").as_uri() + fragment
-        command = [CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", address]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        return Seen(done.stdout, done.stderr)
-
-    return open_page
-
-
-def acting(page, script):
-    """The page with a reader's hands: it must be freed of its policy, which forbids any other script."""
-    free = re.sub(r"<meta http-equiv[^>]*>", "", page)
-    return free.replace("</body>", f"<script>{script}</script></body>")
 
 
 def test_opens_on_the_most_faithful_beside_the_measurement(page, browse):

@@ -4,21 +4,18 @@ The page loads nothing: pictures are data: URIs, script and style are inline and
 JavaScript it shows every picture one below the other.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 
 from veriscale.errors import InputError
 from veriscale.report.colourmap import palette
+from veriscale.report.document import document, source
 from veriscale.report.embedding import Encoding, embed_map, embed_pictures
 from veriscale.report.overlay import overlay
-from veriscale.report.view import View, map_view, over_channels, percent
+from veriscale.report.view import View, dial_caption, map_view, over_channels, percent
 
 Array = npt.NDArray[np.floating]
 
@@ -92,16 +89,18 @@ def render_report(report: Report) -> str:
     masked = [] if report.trust is None else [overlay(report.trust.picture, report.trust.trusted)]
     uris, encoding = embed_pictures([*(image for _, image in dials), report.measurement, *masked, *report.draws])
     positions = [
-        View(f"dial-{dial:g}", *_dial_caption(dial, report.sigma0), uri, dial=dial)
+        View(f"dial-{dial:g}", *dial_caption(dial, report.sigma0), uri, dial=dial)
         for (dial, _), uri in zip(dials, uris[: len(dials)], strict=True)
     ]
     views = _companions(report, iter(uris[len(dials) :]), lowest=dials[0][0])
     height, width = dials[0][1].shape[:2]
-    style, _, trust_style = _read("page.css").partition(TRUST_STYLE)
+    style, _, trust_style = source("page.css").partition(TRUST_STYLE)
     if report.trust is not None:
         style += trust_style
-    script = _read("page.js")
-    return _template().render(
+    return document(
+        "page.html.j2",
+        style,
+        source("page.js"),
         title=report.title,
         positions=positions,
         views=views,
@@ -111,10 +110,6 @@ def render_report(report: Report) -> str:
         facts=report.facts,
         notes=[*report.notes, *_standing_notes(report, encoding)],
         trust=report.trust,
-        style=style,
-        script=script,
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
     )
 
 
@@ -159,20 +154,6 @@ def _trust_caption(trust: TrustView) -> str:
     return f"{told} The mask belongs to the picture at dial {trust.dial:g} and to no other."
 
 
-def _dial_caption(dial: float, sigma0: float | None) -> tuple[str, str]:
-    title = f"Dial {dial:g}"
-    if sigma0:
-        return (
-            f"σ₀ = {sigma0:g}",
-            "The draw began at this noise level: the higher, the more of it is plausible detail.",
-        )
-    if dial == 0:
-        return title, "Faithful: closest to the truth on average, and smooth where the measurement does not tell."
-    if dial == 1:
-        return title, "Vivid: one picture that could be the truth. Its finest detail is plausible, not measured."
-    return title, f"Between faithful and vivid: {percent(dial)} of the extra error a full draw would have."
-
-
 def _standing_notes(report: Report, encoding: Encoding) -> list[str]:
     notes = [
         "Dial 0 aims at the smallest expected error. Turning the dial up adds detail that looks real and agrees "
@@ -197,19 +178,3 @@ def _standing_notes(report: Report, encoding: Encoding) -> list[str]:
             "Judge fine detail on the files themselves."
         )
     return notes
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_read("page.html.j2"))
-
-
-def _read(name: str) -> str:
-    return files("veriscale.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _csp_hash(source: str) -> str:
-    digest = hashlib.sha256(source.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

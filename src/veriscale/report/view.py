@@ -47,6 +47,21 @@ class View:
     legend: Legend | None = None
 
 
+def dial_caption(dial: float, sigma0: float | None = None) -> tuple[str, str]:
+    """What a position of the dial is called, and what it means; `sigma0` where that was asked for instead."""
+    title = f"Dial {dial:g}"
+    if sigma0:
+        return (
+            f"σ₀ = {sigma0:g}",
+            "The draw began at this noise level: the higher, the more of it is plausible detail.",
+        )
+    if dial == 0:
+        return title, "Faithful: closest to the truth on average, and smooth where the measurement does not tell."
+    if dial == 1:
+        return title, "Vivid: one picture that could be the truth. Its finest detail is plausible, not measured."
+    return title, f"Between faithful and vivid: {percent(dial)} of the extra error a full draw would have."
+
+
 def map_view(key: str, label: str, caption: str, values: Array) -> View:
     """Draw a (H, W) map of non-negative values in [0, 1] units, its legend in percent of the full range."""
     scale = scale_of(values)

@@ -19,7 +19,7 @@ from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, SeriesOrigin, read_scan
 from veriscale.workflows.scans.scan_names import ScanNames, names_of
-from veriscale.workflows.scans.scan_restoration import refuse_existing_of
+from veriscale.workflows.scans.scan_restoration import ScanRestoration, refuse_existing_of
 from veriscale.workflows.scans.series_out import write_series
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
 
@@ -158,6 +158,7 @@ def restore_scan(
     *,
     index: int | None = None,
     dicom_out: Path | None = None,
+    report: bool = False,
     force: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -171,6 +172,7 @@ def restore_scan(
         output: a file, a folder, or None for beside the scan.
         index: which volume of a file of several.
         dicom_out: a new folder for a derived series of a DICOM series, or one for each dial position in it.
+        report: write a page that shows the results beside the scan.
         force: replace what is there.
         dry_run: check everything, and stop.
         say: told what is to be said; nothing of it tells whose scan it is.
@@ -186,7 +188,8 @@ def restore_scan(
         raise InputError(f"`--dicom-out` writes a series derived of a DICOM series to a new folder, and {what}.")
     steps = job.steps()
     work, v = steps[0](job.volume), restorer.settings
-    names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, job.spacing_of(work))
+    spacing = job.spacing_of(work)
+    names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report)
     refuse_existing_of(names, force)
     for line in [*work.lines(), *job.scan.notes, *_placed(names), *(work.costs() if dry_run else [])]:
         say(line)
@@ -202,7 +205,8 @@ def restore_scan(
         result = work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()}))
         result.run["before"] = before
     result.run.update(told)
-    files, notes = result.write(names, force)
+    page = _page()(replace(result, measurement=job.volume)) if report else ""
+    files, notes = result.write(names, force, page)
     if names.bids is not None:
         write_derivatives(names, result, fields_of(path), job.scan.sha256, force)
     if dicom_out is not None and series is not None:
@@ -216,3 +220,9 @@ def restore_scan(
 
 def _placed(names: ScanNames) -> list[str]:
     return [RAW] if in_raw_dataset(names) else []
+
+
+def _page() -> Callable[[ScanRestoration], str]:
+    from veriscale.workflows.scans.scan_report import scan_report_html  # a template engine, for those who want a report
+
+    return scan_report_html

@@ -31,7 +31,11 @@ class ScanNames:
     std: Path
     run: Path
     kept: Path
+    """Where the state of an unfinished run lies."""
     common: str
+    """What the names begin with that may tell whose scan it is."""
+    report: Path | None = None
+    """None where no report is wanted."""
     bids: BidsName | None = None
     resolution: str | None = None
     dataset: Path | None = None
@@ -43,7 +47,11 @@ class ScanNames:
 
     def all(self) -> list[Path]:
         """Those that will be written."""
-        return [*self.volumes, *([] if self.bids is None else map(sidecar_of, self.volumes)), self.run]
+        return [*self.volumes, *([] if self.bids is None else map(sidecar_of, self.volumes)), *self._page, self.run]
+
+    @property
+    def _page(self) -> list[Path]:
+        return [self.report] if self.report else []
 
     def endings(self) -> list[str]:
         """Those that will be written, without what may tell whose scan it is."""
@@ -56,6 +64,7 @@ def names_of(
     dials: Sequence[float],
     samples: int,
     spacing: Sequence[float] | None,
+    report: bool = False,
 ) -> ScanNames:
     """The names for a scan: those of BIDS derivatives where its own is one of BIDS, else `<stem>_restored.nii.gz`.
 
@@ -68,13 +77,14 @@ def names_of(
         dials: positions of the results.
         samples: draws among them.
         spacing: (3,), millimetres along the stored axes of a result on another grid than the scan's, else None.
+        report: whether there is one.
 
     Source: BIDS 1.10, derivatives; the labels are ours: docs/methods.md#scans-geometry-and-intensity
     """
     folder, stem, extension = result_of(path, output)
     name = bids_name(path)
     if name is None or names_file(output):
-        return scan_names(folder, stem, dials, samples, extension)
+        return scan_names(folder, stem, dials, samples, extension, report)
     dataset, tree = None, tree_of(path, name)
     if output is not None and tree is not None:
         # an output folder that is the tree already: of a batch that keeps the inputs' folders
@@ -95,13 +105,16 @@ def names_of(
         run=folder / f"{stem}.run.json",
         kept=folder / f".{stem}.unfinished",
         common=stem[: stem.rindex("restored")],
+        report=folder / f"{stem}_report.html" if report else None,
         bids=name,
         resolution=label or name.entities.get("res"),
         dataset=dataset,
     )
 
 
-def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION) -> ScanNames:
+def scan_names(
+    folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION, report: bool = False
+) -> ScanNames:
     """The names for a stem such as `scan_restored`: `scan_restored.nii.gz`, of several dials `…_dial-0.50.nii.gz`."""
 
     def name(what: str = "") -> Path:
@@ -115,6 +128,7 @@ def scan_names(folder: Path, stem: str, dials: Sequence[float], samples: int, ex
         run=folder / f"{stem}.run.json",
         kept=folder / f".{stem}.unfinished",
         common=stem,
+        report=folder / f"{stem}_report.html" if report else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from veriscale.imaging.atomic import refuse_existing
+from veriscale.imaging.atomic import refuse_existing, replacing
 from veriscale.imaging.nifti.write import write_volume
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume
@@ -38,12 +38,13 @@ class ScanRestoration:
         """The volume at the first dial position asked for."""
         return next(iter(self.images.values()))
 
-    def write(self, names: ScanNames, force: bool = False) -> tuple[list[Path], list[str]]:
-        """Write the volumes and run.json.
+    def write(self, names: ScanNames, force: bool = False, page: str = "") -> tuple[list[Path], list[str]]:
+        """Write the volumes, the report and run.json.
 
         Args:
             names: of the files.
             force: replace what is there.
+            page: the report, where the names have one.
 
         Returns:
             The files, and a sentence for everything they do not keep.
@@ -64,6 +65,9 @@ class ScanRestoration:
         if self.mean is not None and self.std is not None:
             put(self.mean, names.mean)
             put(self.std, names.std, StoredNumbers(np.dtype(np.float32)))
+        if names.report is not None:
+            with replacing(names.report, force) as temporary:
+                temporary.write_text(page, encoding="utf-8")
         write_json({**self.run, "outputs": names.endings()}, names.run, force)
         return names.all(), list(notes)
 

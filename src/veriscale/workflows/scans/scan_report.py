@@ -1,0 +1,66 @@
+"""A restored scan as a report that does not tell whose it is."""
+
+import re
+from typing import Any
+
+from veriscale.report.volume_page import VolumeReport, render_volume_report
+from veriscale.workflows.scans.scan_restoration import ScanRestoration
+
+MEASURED = "The share of the extra error at each position of the dial was measured on other pictures, not on this scan."
+
+PILOTED = "The share of the extra error at each position of the dial is estimated from draws on this very scan."
+
+
+def scan_report_html(result: ScanRestoration) -> str:
+    """One self-contained page of at most 20 MB: planes through every dial position, measurement, spread, run facts.
+
+    It holds samples, where they lie, and what was done; no name, path, date or text of a header.
+
+    Args:
+        result: of a scan; its `measurement` is what the page compares with.
+
+    Raises:
+        InputError: as `render_volume_report`.
+    """
+    run = result.run
+    inner = any(0 < f < 1 for f in result.images)
+    return render_volume_report(
+        VolumeReport(
+            measurement=result.measurement,
+            dials=list(result.images.items()),
+            spread=result.std,
+            facts=_facts(run),
+            notes=[MEASURED if run["mode"] == "conditional" else PILOTED] if inner else [],
+        )
+    )
+
+
+def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
+    before = [("before", f"{operator_told(run['before'])}, {_seconds(run['before'])}")] if "before" in run else []
+    return [
+        ("prior", f"{run['prior']['name']} ({run['prior']['sha256'][:12]})"),
+        ("mode", run["mode"]),
+        *before,
+        ("operator", operator_told(run)),
+        ("measurement noise", run["noise"]),
+        ("anchor, posterior", f"{run['anchor']}, {run['posterior']}"),
+        ("path", run["path"]),
+        ("draws", str(run["samples"])),
+        ("sampler", f"{run['sampler']}, {run['steps']} steps, {run['evaluations']} evaluations in all"),
+        ("seed", str(run["seed"])),
+        ("device", f"{run['device']}, {run['dtype']}"),
+        ("time", _seconds(run)),
+    ]
+
+
+def operator_told(run: dict[str, Any]) -> str:
+    """The operator's string; of one that was read from a file its name alone, for the file's may tell a patient's."""
+    operator: str = run["operator"]
+    if "operator_files" not in run:
+        return operator
+    named = re.match(r"[a-z-]*", operator)
+    return f"{named[0] if named else ''}, with a file"
+
+
+def _seconds(run: dict[str, Any]) -> str:
+    return ", ".join(f"{what} {seconds:g} s" for what, seconds in run["seconds"].items())
