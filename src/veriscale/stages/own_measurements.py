@@ -10,7 +10,7 @@ import torch
 from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.own_card import Measured
 from veriscale.diffusion.own_prior import OwnPrior, measured
-from veriscale.errors import InputError
+from veriscale.errors import InputError, shown
 from veriscale.imaging.atomic import replacing
 from veriscale.stages.anchor_rule import measure_anchor_rule
 from veriscale.stages.consistency import FEWEST, crops, zero_shot_consistency
@@ -44,9 +44,14 @@ def measure_prior(
         The prior with its card.
 
     Raises:
-        InputError: a picture is too small or cannot be read, there is none, the file exists, or the prior has changed
-            since it was made.
+        InputError: the prior is none of `prior_from` or has changed since it was made, a picture is too small or cannot
+            be read, there is none, or the file exists.
     """
+    if not isinstance(prior, OwnPrior):
+        raise InputError(
+            f"What is measured is a prior of prior_from, not {shown(prior)}; if it is a denoiser, wrap it with "
+            "prior_from."
+        )
     prior.check_unchanged()
     channels = prior.card.network.channels
     found = load([os.fspath(Path(folder).absolute())], Path(folder), channels, torch.device("cpu"), "unknown", "")

@@ -127,13 +127,13 @@ def restore_files(
     """
     given = replace(as_settings(asked), certificate=None if certificate is None else os.fspath(certificate))
     if isinstance(prior, str | os.PathLike):
-        given = replace(given, prior=os.fspath(prior))
+        given, prior = replace(given, prior=os.fspath(prior)), None
     several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     batch, jobs = open_batch(
         given,
         [Path(p) for p in several],
         None if output is None else Path(output),
-        prior=prior if isinstance(prior, Prior) else None,
+        prior=prior,
         repeat=None if repeat is None else Path(repeat),
         device=device,
         say=lambda remark: say(str(remark)),

@@ -142,7 +142,7 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = load_prior(prior or "photo", device)
+        loaded = load_prior("photo" if prior is None else prior, device)
         a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0

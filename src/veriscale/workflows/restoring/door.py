@@ -146,8 +146,8 @@ def restore(
     photo = as_photo(image)
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
-        given = replace(given, prior=os.fspath(prior))
-    restorer = open_restorer(given, held, prior=prior if isinstance(prior, Prior) else None, device=device)
+        given, prior = replace(given, prior=os.fspath(prior)), None
+    restorer = open_restorer(given, held, prior=prior, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(

@@ -124,7 +124,7 @@ def evaluate(
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
     given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
     items, _ = collect([Path(p) for p in given], say=say)
-    loaded = load_prior(prior or "photo", device)
+    loaded = load_prior("photo" if prior is None else prior, device)
     scale = known_scale(loaded, v.scale)
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
     run: dict[str, Any] = {}
