@@ -235,7 +235,7 @@ def _in_its_range(network: Function, said: OwnArguments) -> Denoiser:
 def _of_shape(function: Function, channels: int) -> Function:
     def checked(x: Tensor, t: Tensor) -> Tensor:
         try:
-            out = function(x, t)
+            out = function(x.clone(), t.clone())  # which it may change in place
         except InputError:
             raise
         except Exception as error:  # whatever a user's function raises
