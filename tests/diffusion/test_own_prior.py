@@ -458,8 +458,8 @@ def test_levels_beyond_those_it_knows_are_not_asked_for():
 def test_a_network_in_training_mode_is_refused():
     network = torch.nn.Sequential(torch.nn.Dropout())
     with pytest.raises(InputError, match=r"call its `eval\(\)`"):
-        prior_from(lambda x, s: network(x), channels=1, module=network)
-    prior_from(lambda x, s: network(x), channels=1, module=network.eval())
+        prior_from(lambda x, s: network(x), channels=1, module=network, version="1")
+    prior_from(lambda x, s: network(x), channels=1, module=network.eval(), version="1")
 
 
 def test_a_network_that_was_trained_on_in_training_mode_is_refused():

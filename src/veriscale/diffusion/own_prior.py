@@ -26,7 +26,7 @@ from veriscale.diffusion.card import (
 )
 from veriscale.diffusion.own_arguments import SIGMAS, OwnArguments, own_arguments
 from veriscale.diffusion.own_card import Measured, read_measured
-from veriscale.diffusion.own_networks import networks_of, networks_sha256
+from veriscale.diffusion.own_networks import networks_of, networks_sha256, values_of
 from veriscale.diffusion.own_trial import Function, tried
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
@@ -43,6 +43,7 @@ class OwnPrior(Prior):
     Attributes:
         function: (x, sigma) → E[x0 | x0 + sigma·n = x], pictures in [0, 1].
         digest: its hash as it is now.
+        hashed: how many numbers of each network that is for, by the name it was found under.
         place, kind: device and type of its parameters.
         multiple: what both sides of a picture must be multiples of.
         radius: how far around a pixel it looks; None where it sees whole pictures.
@@ -52,6 +53,7 @@ class OwnPrior(Prior):
 
     function: Denoiser
     digest: Callable[[], str]
+    hashed: dict[str, int]
     place: torch.device
     kind: torch.dtype
     multiple: int = 1
@@ -63,6 +65,11 @@ class OwnPrior(Prior):
     def named(self) -> str:
         """Its name, marked: a prior that is installed under the same one is another."""
         return f"{MARK}{self.card.name}"
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """As `Prior.facts`, with how many numbers the hash is of, beside what was stated."""
+        return {**super().facts, "parameters": sum(self.hashed.values())}
 
     @property
     def device(self) -> torch.device:
@@ -142,7 +149,8 @@ def prior_from(
         whole_timesteps: whether timesteps between two are unknown to it.
         sigmas: the least and the largest noise level it knows, pictures in [0, 1]; by default those of `alphas_bar`,
             else 0.002 and 10. Draws begin at the largest at most.
-        module: whose parameters are hashed; by default what the function is, belongs to, or refers to by name.
+        module: whose parameters are hashed; by default what the function is, belongs to, or refers to by name, itself
+            or by way of one object, row or function (`hashed` says how many numbers of which).
         version: names this very denoiser, in addition to its parameters or where there are none.
         name: for people and files; the function's by default.
         stride: what both sides of a picture must be multiples of; pictures are continued by reflection.
@@ -170,9 +178,9 @@ def prior_from(
         radius=radius,
     )
     networks = networks_of(function, module)
-    if not networks and not said.version:
+    if not said.version and not any(m.state_dict() for m in networks.values()):
         raise InputError(
-            "The function has no parameters that can be found; give `module`, whose parameters are hashed, or "
+            "The denoiser has no parameters that can be found; give `module`, whose parameters are hashed, or "
             "`version`, a string that names this very denoiser."
         )
     weights = [p for m in networks.values() for p in m.parameters()]
@@ -185,6 +193,7 @@ def prior_from(
         Card(said.name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), tensors_sha256=digest()),
         wrapped(shaped),
         digest,
+        values_of(networks),
         weights[0].device if weights else torch.device("cpu"),
         weights[0].dtype if weights else torch.float32,
         said.stride,

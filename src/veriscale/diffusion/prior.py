@@ -93,6 +93,11 @@ class Prior(ABC):
         return self.card.name
 
     @property
+    def facts(self) -> dict[str, str | int]:
+        """Which one it is, for run.json."""
+        return {"name": self.card.name, "sha256": self.card.tensors_sha256}
+
+    @property
     def blind(self) -> bool:
         """Whether its denoiser takes no noise level, and reads it off the picture."""
         return False
