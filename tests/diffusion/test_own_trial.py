@@ -5,6 +5,7 @@ import torch
 from tests.diffusion.test_own_prior import SCHEDULE, as_network, plain
 
 from veriscale.diffusion.own_prior import prior_from
+from veriscale.errors import InputError
 from veriscale.runtime.networks import UnconditionalDenoiser
 
 
@@ -42,3 +43,46 @@ def test_a_denoiser_may_change_its_input(network, stated):
         assert torch.equal(one.pullback(x, sigma)[1](g), two.pullback(x, sigma)[1](g))
     assert torch.equal(x, before)
     assert one.prior.notes == two.prior.notes
+
+
+def mixed(x, s):
+    out = plain(x, s)
+    return out if len(x) == 1 else out.mean(0, keepdim=True).expand_as(out)
+
+
+@pytest.mark.parametrize("function", [mixed, lambda x, s: plain(x, s.reshape(())[None]), lambda x, s: plain(x, s)[:1]])
+def test_a_denoiser_of_single_pictures_is_called_one_by_one(function):
+    one, two = (prior_from(f, channels=3, version="1") for f in (plain, function))
+    x = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(one.denoise(x, 0.3), two.denoise(x, 0.3))
+
+
+def test_a_denoiser_of_batches_is_called_once():
+    asked = []
+
+    def function(x, s):
+        asked.append(len(x))
+        return plain(x, s)
+
+    prior = prior_from(function, channels=3, version="1")
+    prior.denoise(torch.rand(3, 3, 16, 16), 0.3)
+    assert asked[-1] == 3
+
+
+def flickering(x, s):
+    return plain(x, s) + 0.01 * torch.randn_like(x)
+
+
+def test_a_denoiser_that_draws_is_refused():
+    network = torch.nn.Sequential(torch.nn.AlphaDropout(0.1), torch.nn.Conv2d(3, 3, 1))
+    for function in (flickering, lambda x, s: plain(x, s) + 0.01 * network(x)):
+        with pytest.raises(InputError, match=r"one picture with two that are 0\.0.* apart.*call `eval\(\)`"):
+            prior_from(function, channels=3, version="1", module=torch.nn.Identity())
+    network.eval()
+    prior_from(lambda x, s: plain(x, s) + 0.01 * network(x), channels=3)
+
+
+def test_rounding_is_no_draw():
+    nudge = iter(range(10**6))
+    function = lambda x, s: plain(x, s) + 1e-6 * (next(nudge) % 2)  # noqa: E731
+    assert prior_from(function, channels=3, version="1").notes == ()

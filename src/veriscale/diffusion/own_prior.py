@@ -27,7 +27,7 @@ from veriscale.diffusion.card import (
 from veriscale.diffusion.own_arguments import SIGMAS, OwnArguments, own_arguments
 from veriscale.diffusion.own_card import Measured, read_measured
 from veriscale.diffusion.own_networks import networks_of, networks_sha256, values_of
-from veriscale.diffusion.own_trial import Function, tried
+from veriscale.diffusion.own_trial import Function, takes_batches, tried
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
@@ -159,7 +159,7 @@ def prior_from(
 
     Raises:
         InputError: an argument is wrong, nothing says which denoiser this is, the answer to a noisy picture has another
-            shape, is not finite or is no picture, or the card is of another denoiser.
+            shape, is not finite, is no picture or is another one the next time, or the card is of another denoiser.
 
     Source: design and parametrisations as in docs/own-denoiser.md; the adapters name theirs.
     """
@@ -201,6 +201,8 @@ def prior_from(
     )
     notes, blind = tried(prior, shaped, wrapped)
     prior = replace(prior, notes=notes, blind=blind)
+    if not takes_batches(prior):
+        prior = replace(prior, function=wrapped(_one_by_one(shaped)))
     return prior if card is None else with_card(prior, card)
 
 
@@ -239,6 +241,10 @@ def _in_its_range(network: Function, said: OwnArguments) -> Denoiser:
         return x - sigma * out if said.predicts == "epsilon" else out
 
     return denoise
+
+
+def _one_by_one(function: Function) -> Function:
+    return lambda x, t: torch.cat([function(x[k : k + 1], t[k : k + 1]) for k in range(len(x))])
 
 
 def _of_shape(function: Function, channels: int) -> Function:
