@@ -86,3 +86,34 @@ def test_rounding_is_no_draw():
     nudge = iter(range(10**6))
     function = lambda x, s: plain(x, s) + 1e-6 * (next(nudge) % 2)  # noqa: E731
     assert prior_from(function, channels=3, version="1").notes == ()
+
+
+@pytest.mark.parametrize(
+    "kinds, wanted",
+    [
+        (["int8"], "float32"),
+        (["complex64", "float64"], "float64"),
+        (["float8_e4m3fn", "bfloat16"], "bfloat16"),
+        (["int8", "float16", "float32"], "float16"),
+    ],
+)
+def test_pictures_are_given_in_the_first_type_they_can_have(kinds, wanted):
+    class Of(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            for k, kind in enumerate(kinds):
+                self.register_buffer(f"w{k}", torch.zeros(3).to(getattr(torch, kind)))
+
+        def forward(self, x, sigma):
+            assert x.dtype is getattr(torch, wanted)
+            return plain(x.float(), sigma).to(x.dtype)
+
+    prior = prior_from(Of(), channels=3)
+    assert prior.dtype is getattr(torch, wanted)
+    assert prior.denoise(torch.rand(1, 3, 8, 8), 0.3).dtype is torch.float32
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8, torch.bool, torch.complex64])
+def test_answers_that_are_no_pictures_are_refused(kind):
+    with pytest.raises(InputError, match=rf"answers in {kind}, which no picture is in"):
+        prior_from(lambda x, s: plain(x, s).to(kind), channels=3, version="1")

@@ -33,6 +33,7 @@ from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
 
 MARK = "own:name="  # before the name of what no file holds, as of operators
+FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64  # of parameters that pictures are given in
 SPREAD = 0.25  # of pictures about mid-grey, until it is measured
 
 
@@ -44,7 +45,7 @@ class OwnPrior(Prior):
         function: (x, sigma) → E[x0 | x0 + sigma·n = x], pictures in [0, 1].
         digest: its hash as it is now.
         hashed: how many numbers of each network that is for, by the name it was found under.
-        place, kind: device and type of its parameters.
+        place, kind: device of its parameters, and the first type of theirs that pictures can have, else float32.
         multiple: what both sides of a picture must be multiples of.
         radius: how far around a pixel it looks; None where it sees whole pictures.
         notes: what a user should be told of it.
@@ -183,7 +184,7 @@ def prior_from(
             "The denoiser has no parameters that can be found; give `module`, whose parameters are hashed, or "
             "`version`, a string that names this very denoiser."
         )
-    weights = [p for m in networks.values() for p in m.parameters()]
+    weights = [p for m in networks.values() for p in (*m.parameters(), *m.buffers())]
     shaped, wrapped = _of_shape(function, said.channels), partial(_adapted, said=said)
     low, high = said.sigmas
     mode = Mode(0, [0.0], [SPREAD], max(low, SIGMAS[0]), high, mask_high=min(0.5, high), high=min(0.9, high))
@@ -195,7 +196,7 @@ def prior_from(
         digest,
         values_of(networks),
         weights[0].device if weights else torch.device("cpu"),
-        weights[0].dtype if weights else torch.float32,
+        next((p.dtype for p in weights if p.dtype in FLOATS), torch.float32),
         said.stride,
         said.radius,
     )
@@ -260,6 +261,8 @@ def _of_shape(function: Function, channels: int) -> Function:
         if not isinstance(out, Tensor) or tuple(out.shape) not in (wanted, extra):
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise InputError(f"The denoiser answers {wanted} with {got}; (B, C, H, W) as given, or 2C, is wanted.")
+        if not out.is_floating_point():
+            raise InputError(f"The denoiser answers in {out.dtype}, which no picture is in; let it answer in x.dtype.")
         return out[:, :channels]
 
     return checked
