@@ -1,16 +1,19 @@
 """Somebody's own operator: functions that are believed once they are linear and each other's adjoints."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from veriscale.errors import InputError
+from veriscale.imaging.photo import Photo
 from veriscale.physics.blur import Blur
 from veriscale.physics.composition import compose
 from veriscale.physics.cosine import cosine_transform
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.own_operator import check_own, operator_from
 from veriscale.physics.registry import parse_operator
+from veriscale.workflows.degrading.degradation import degrade
 
 SHAPE = (3, 24, 20)
 TAPS = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
@@ -52,8 +55,6 @@ def test_an_adjoint_by_differentiation(operator):
 
 
 def test_it_is_the_registry_s_blur(tmp_path):
-    import numpy as np
-
     np.save(tmp_path / "k.npy", (TAPS[:, None] * TAPS[None, :]).numpy())
     known, mine = Blur(kernel=str(tmp_path / "k.npy"), boundary="reflect"), own()
     x, y, v = torch.rand(3, 1, *SHAPE)
@@ -126,6 +127,42 @@ def test_its_string_names_it_and_makes_none():
         parse_operator(str(own()))
 
 
+def network():
+    """A blur as a network, whose weights ask for gradients."""
+    blur = torch.nn.Conv2d(3, 3, 3, padding=1, groups=3, bias=False)
+    torch.nn.init.constant_(blur.weight, 1 / 9)
+    return blur
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("adjoint", [None, network()])
+def test_a_network_is_an_operator(adjoint):
+    operator = own(network(), adjoint=adjoint)
+    operator.check(SHAPE)
+    x = torch.rand(1, *SHAPE)
+    for made in (operator.forward(x), operator.adjoint(x), operator.prox(x, x, 0.1)):
+        assert not made.requires_grad
+    assert operator.norm(SHAPE) > 0.9
+    x.requires_grad_()
+    operator.forward(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_a_network_measures_a_photograph():
+    photo = Photo(np.random.default_rng(0).random((24, 20, 3), np.float32))
+    assert degrade(photo, own(network()), 0.01).pixels.shape == (24, 20, 3)
+    both = compose([own(network()), Inpaint(keep=0.5)])
+    assert degrade(photo, both, 0.01).pixels.shape == (24, 20, 3)
+
+
+def test_a_function_may_change_its_argument_in_place():
+    operator, x = own(lambda x: x.mul_(0.5)), torch.rand(1, *SHAPE)
+    before = x.clone()
+    operator.check(SHAPE)
+    assert torch.equal(operator.forward(x), before / 2)
+    assert torch.equal(x, before)
+
+
 @pytest.mark.parametrize(
     "stated, words",
     [
@@ -136,6 +173,8 @@ def test_its_string_names_it_and_makes_none():
         ({"forward": lambda x: x[..., 1:]}, "stated is"),
         ({"forward": lambda x: x * float("nan")}, "not finite"),
         ({"forward": lambda x: x.numpy()}, "gives ndarray"),
+        ({"forward": lambda x: x.int()}, r"gives a tensor of torch\.int32, and a tensor of floating"),
+        ({"forward": lambda x: torch.fft.fft2(x)}, r"gives a tensor of torch\.complex64"),
         ({"forward": lambda x: x @ x}, "its forward fails for"),
         ({"forward": torch.no_grad()(smooth)}, "cannot be differentiated; give `adjoint`"),
         ({"name": "a,b"}, "name cannot be 'a,b'"),

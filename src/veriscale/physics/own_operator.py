@@ -57,25 +57,37 @@ class OwnOperator(LinearOperator):
         return False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Ax, by the function, in float32."""
-        out = self._called(self.function, x, "forward")
-        self._expect(out, (len(x), *self.measurement_shape(tuple(x.shape[1:]))), "forward", x)
-        return out.to(x.dtype)
+        """Ax, by the function, in float32; its gradient is the adjoint's."""
+        out: Tensor = _Forward.apply(x, self)  # type: ignore[no-untyped-call]  # torch's stubs
+        return out
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Aᵀy, by the function or by automatic differentiation, in float32."""
         shape = len(y), *self.truth_shape(tuple(y.shape[1:]))
         if self.transpose is not None:
-            out = self._called(self.transpose, y, "adjoint")
+            with torch.no_grad():  # the weights of a network would ask for gradients
+                out = self._called(self.transpose, y, "adjoint")
         else:
-            with torch.enable_grad():
-                x = torch.zeros(shape, device=y.device, requires_grad=True)
-                image = self._called(self.function, x, "forward")
-                if not image.requires_grad:
-                    raise InputError(f"{self}: its function cannot be differentiated; give `adjoint` too.")
-                (out,) = torch.autograd.grad(image, x, y.to(image.dtype))
+            out = self._pulled_back(y, shape)
         self._expect(out, shape, "adjoint", y)
         return out.to(y.dtype)
+
+    def _pulled_back(self, y: Tensor, shape: Shape) -> Tensor:
+        """Aᵀy by automatic differentiation of the function."""
+        with torch.enable_grad():
+            x = torch.zeros(shape, device=y.device, requires_grad=True)
+            image = self._called(self.function, x, "forward")
+            if not image.requires_grad:
+                raise InputError(f"{self}: its function cannot be differentiated; give `adjoint` too.")
+            try:
+                (out,) = torch.autograd.grad(image, x, y.to(image.dtype), allow_unused=True)
+            except RuntimeError as error:  # whatever torch says of a graph that it cannot go back through
+                raise InputError(
+                    f"{self}: its function cannot be differentiated ({error}); give `adjoint` too."
+                ) from error
+        if out is None:
+            raise InputError(f"{self}: its function gives no gradient in x, only in weights; give `adjoint` too.")
+        return out
 
     def norm(self, shape: Shape) -> float:
         """‖A‖ by Lanczos, to four digits."""
@@ -146,15 +158,16 @@ class OwnOperator(LinearOperator):
 
     def _called(self, function: Function, argument: Tensor, what: str) -> Tensor:
         try:
-            out = function(argument.float())
+            out = function(argument.to(torch.float32, copy=True))  # which it may change in place
         except InputError:
             raise
         except Exception as error:  # whatever a user's function raises
             raise InputError(
                 f"{self}: its {what} fails for {tuple(argument.shape)} ({type(error).__name__}: {error})."
             ) from error
-        if not isinstance(out, Tensor):
-            raise InputError(f"{self}: its {what} gives {type(out).__name__}, and a tensor is wanted.")
+        if not isinstance(out, Tensor) or not out.is_floating_point():
+            got = f"a tensor of {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
+            raise InputError(f"{self}: its {what} gives {got}, and a tensor of floating-point numbers is wanted.")
         return out
 
     def _shape(self, function: Callable[[Shape], Shape], shape: Shape, what: str) -> Shape:
@@ -173,6 +186,21 @@ class OwnOperator(LinearOperator):
             raise InputError(
                 f"{self}: its {what} answers {tuple(given.shape)} with {tuple(out.shape)}; stated is {tuple(shape)}."
             )
+
+
+class _Forward(torch.autograd.Function):
+    """Ax of an `OwnOperator`, whatever its function leaves of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, operator: OwnOperator) -> Tensor:
+        ctx.operator = operator
+        out = operator._called(operator.function, x, "forward")
+        operator._expect(out, (len(x), *operator.measurement_shape(tuple(x.shape[1:]))), "forward", x)
+        return out.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.operator.adjoint(gradients[0]), None
 
 
 def operator_from(
