@@ -10,10 +10,13 @@ from veriscale.imaging.photo import Photo
 from veriscale.physics.blur import Blur
 from veriscale.physics.composition import compose
 from veriscale.physics.cosine import cosine_transform
+from veriscale.physics.data_term import DataTerm
 from veriscale.physics.inpaint import Inpaint
+from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.own_operator import check_own, operator_from
 from veriscale.physics.registry import parse_operator
 from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.restoring.measured_picture import truth_shape
 
 SHAPE = (3, 24, 20)
 TAPS = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
@@ -163,6 +166,47 @@ def test_a_function_may_change_its_argument_in_place():
     assert torch.equal(x, before)
 
 
+WEIGHT = torch.nn.Parameter(torch.tensor(0.5))
+
+
+def still(x):
+    """Halves, and leaves x out of the graph."""
+    return WEIGHT * x.detach()
+
+
+def test_what_is_not_linear_can_follow_a_function_without_gradients():
+    operator = compose([own(still, adjoint=lambda y: 0.5 * y), parse_operator("hdr:gain=2")])
+    x = torch.full((1, *SHAPE), 0.9)
+    data = DataTerm(operator, torch.zeros(1, *SHAPE), GaussianNoise(0.1))
+    assert torch.allclose(data.gradient(x)[1], torch.full_like(x, 0.8))  # of (x − ½)²
+
+
+def unlike(x):
+    """Overwrites what its gradient would need."""
+    out = x.exp()
+    y = out * x
+    out.zero_()
+    return y
+
+
+def greyed(**stated):
+    shapes = {"measurement_shape": lambda s: (1, *s[1:]), "truth_shape": lambda s: (3, *s[1:])}
+    return own(lambda x: x.mean(1, keepdim=True), **{**shapes, **stated})
+
+
+def test_another_number_of_channels_is_refused():
+    photo = Photo(np.full((24, 20, 3), 0.5, np.float32))
+    for grey in (greyed(), compose([greyed(), Inpaint(keep=0.5)]), compose([Inpaint(keep=0.5), greyed()])):
+        with pytest.raises(InputError, match=r"answers \(3, 24, 20\) with \(1, 24, 20\); x and y have the same number"):
+            degrade(photo, grey, 0.01)
+        with pytest.raises(InputError, match="x and y have the same number of channels"):
+            truth_shape(grey, photo.with_pixels(photo.pixels[..., :1]))
+
+
+def test_a_photograph_that_it_takes_in_part():
+    assert degrade(Photo(np.full((25, 21, 3), 0.5, np.float32)), halved(), 0.01).pixels.shape == (12, 10, 3)
+
+
 @pytest.mark.parametrize(
     "stated, words",
     [
@@ -177,6 +221,8 @@ def test_a_function_may_change_its_argument_in_place():
         ({"forward": lambda x: torch.fft.fft2(x)}, r"gives a tensor of torch\.complex64"),
         ({"forward": lambda x: x @ x}, "its forward fails for"),
         ({"forward": torch.no_grad()(smooth)}, "cannot be differentiated; give `adjoint`"),
+        ({"forward": still}, "gives no gradient in x, only in weights; give `adjoint`"),
+        ({"forward": unlike}, "cannot be differentiated .*inplace operation.*; give `adjoint`"),
         ({"name": "a,b"}, "name cannot be 'a,b'"),
         ({"version": ""}, "version cannot be ''"),
         ({"name": 7}, "name cannot be 7"),

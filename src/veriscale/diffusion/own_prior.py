@@ -28,7 +28,7 @@ from veriscale.diffusion.own_arguments import SIGMAS, OwnArguments, own_argument
 from veriscale.diffusion.own_card import Measured, read_measured
 from veriscale.diffusion.own_networks import networks_of, networks_sha256, values_of
 from veriscale.diffusion.own_trial import Function, takes_batches, tried
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.prior import Prior, no_gradient
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
 
@@ -110,10 +110,7 @@ class OwnPrior(Prior):
         told = min(max(sigma, mode.sigma_min), mode.sigma_max)  # beyond what it knows the nearest level it does
         out = self.function(x.to(self.kind), told).to(x.dtype)
         if x.requires_grad and torch.is_grad_enabled() and not out.requires_grad:
-            raise InputError(
-                f"Prior {self.card.name!r} gives no gradient; choose `--anchor` fast and `--posterior` proximal, "
-                "or a denoiser that does."
-            )
+            raise no_gradient(self.card.name)
         if not bool(torch.isfinite(out).all()):
             raise InputError(f"Prior {self.card.name!r} answers noise {sigma:.3g} with values that are not finite.")
         return out

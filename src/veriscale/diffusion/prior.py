@@ -12,6 +12,7 @@ from veriscale.diffusion.denoiser import Denoiser
 from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
 from veriscale.diffusion.error_predictor import ErrorPredictor
 from veriscale.diffusion.preconditioning import scalings
+from veriscale.errors import InputError
 
 
 class Networks(NamedTuple):
@@ -69,6 +70,13 @@ def denoise_residual(
     f = network(into * residual, seen, s.noise, mode, noise_std)
     denoised: Tensor = skip * residual + out * f.to(residual.dtype)
     return denoised
+
+
+def no_gradient(name: str) -> InputError:
+    """What is said where the answer of the prior called `name` has no gradient in its input."""
+    return InputError(
+        f"Prior {name!r} gives no gradient; choose `--anchor` fast and `--posterior` proximal, or a denoiser that does."
+    )
 
 
 @dataclass(frozen=True)

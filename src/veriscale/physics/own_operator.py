@@ -77,6 +77,7 @@ class OwnOperator(LinearOperator):
         with torch.enable_grad():
             x = torch.zeros(shape, device=y.device, requires_grad=True)
             image = self._called(self.function, x, "forward")
+            self._expect(image, tuple(y.shape), "forward", x)
             if not image.requires_grad:
                 raise InputError(f"{self}: its function cannot be differentiated; give `adjoint` too.")
             try:
@@ -134,6 +135,7 @@ class OwnOperator(LinearOperator):
         Raises:
             InputError: they are not linear or not each other's adjoints, or fail.
         """
+        shape = self.truth_shape(self.measurement_shape(shape))  # less what it crops
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(2, *shape, generator=generator)
         image = self.forward(x)
@@ -179,6 +181,10 @@ class OwnOperator(LinearOperator):
             raise InputError(f"{self}: `{what}` fails for {shape} ({type(error).__name__}: {error}).") from error
         if not _is_shape(found) or len(found) != len(shape):
             raise InputError(f"{self}: `{what}` answers {shape} with {found!r}; (C, H, W) of whole numbers is wanted.")
+        if found[0] != shape[0]:
+            raise InputError(
+                f"{self}: `{what}` answers {shape} with {tuple(found)}; x and y have the same number of channels here."
+            )
         return tuple(int(n) for n in found)
 
     def _expect(self, out: Tensor, shape: Shape, what: str, given: Tensor) -> None:
@@ -220,10 +226,10 @@ def operator_from(
     every restoration for the picture's own.
 
     Args:
-        forward: x, (B, C, H, W) float32 in [0, 1] → Ax. C is what the prior has: the same is done to each channel.
+        forward: x, (B, C, H, W) float32 in [0, 1] → Ax, of as many channels: those of the picture, or of the prior.
         name, version: state what it is; certificates, run.json and sidecars have them.
         adjoint: y → Aᵀy; by automatic differentiation of `forward` by default.
-        measurement_shape: (C, H, W) of x → that of y; the same by default.
+        measurement_shape: (C, H, W) of x → that of y, with C channels too; the same by default.
         truth_shape: (C, H, W) of y → that of x; the same by default.
         picture: whether y is a picture that an 8-bit file can hold.
         shape: (C, H, W) of an x to check with at once.
