@@ -221,6 +221,8 @@ def test_a_photograph_that_it_takes_in_part():
         ({"forward": lambda x: torch.fft.fft2(x)}, r"gives a tensor of torch\.complex64"),
         ({"forward": lambda x: x @ x}, "its forward fails for"),
         ({"forward": torch.no_grad()(smooth)}, "cannot be differentiated; give `adjoint`"),
+        ({"forward": lambda x: 0 * x}, "gives 0 for every picture, so that it measures nothing"),
+        ({"forward": lambda x: 1e-30 * x}, "gives 0 for every picture"),
         ({"forward": still}, "gives no gradient in x, only in weights; give `adjoint`"),
         ({"forward": unlike}, "cannot be differentiated .*inplace operation.*; give `adjoint`"),
         ({"name": "a,b"}, "name cannot be 'a,b'"),

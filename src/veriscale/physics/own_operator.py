@@ -16,6 +16,7 @@ from veriscale.physics.spectral_norm import spectral_norm
 
 APART = 1e-4  # relative difference at which two sides of an equation that hold in float32 do not
 ALIKE = 0.1  # what an operator may lack of being diagonal in the cosine transform to be preconditioned as if it were
+NOTHING = 1e-9  # of a random picture's size: what an operator gives that measures nothing
 KEPT = 4  # shapes whose checks and preconditioners are remembered
 
 Function = Callable[[Tensor], Tensor]
@@ -133,7 +134,7 @@ class OwnOperator(LinearOperator):
         """Try the functions on random pictures of `shape`.
 
         Raises:
-            InputError: they are not linear or not each other's adjoints, or fail.
+            InputError: they are not linear, not each other's adjoints or give 0 for all, or fail.
         """
         shape = self.truth_shape(self.measurement_shape(shape))  # less what it crops
         generator = torch.Generator().manual_seed(0)
@@ -143,6 +144,8 @@ class OwnOperator(LinearOperator):
         for what, out in (("forward", image), ("adjoint", back := self.adjoint(y))):
             if not bool(torch.isfinite(out).all()):
                 raise InputError(f"{self}: its {what} gives values that are not finite.")
+        if float(image.norm()) <= NOTHING * float(x.norm()):
+            raise InputError(f"{self} gives 0 for every picture, so that it measures nothing; look at its function.")
         both = self.forward(x[:1] + 2 * x[1:])
         off = float((both - image[:1] - 2 * image[1:]).norm() / both.norm().clamp(min=1e-30))
         if off > APART:
