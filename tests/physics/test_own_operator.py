@@ -15,6 +15,7 @@ from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.own_operator import check_own, operator_from
 from veriscale.physics.registry import parse_operator
+from veriscale.traversal.splitting import splitting_for
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.restoring.measured_picture import truth_shape
 
@@ -122,6 +123,23 @@ def test_in_a_composition():
     assert str(both) == "own:name=lens,version=1 + inpaint:keep=0.5,seed=0"
     with pytest.raises(InputError, match="adjoint is none"):
         check_own(compose([own(adjoint=lambda y: 2 * smooth(y)), Inpaint(keep=0.5)]), SHAPE)
+
+
+MIX = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+
+
+def test_colours_may_be_mixed_in_a_composition():
+    mix = own(lambda x: torch.einsum("ij,bjhw->bihw", MIX, x))
+    holes = Inpaint(keep=0.5)
+    for both in (compose([mix, holes]), compose([holes, mix])):
+        check_own(both, SHAPE)
+        assert both.norm(SHAPE) == pytest.approx(1, rel=1e-3)
+        known = holes.support(SHAPE).expand(SHAPE)
+        assert torch.equal(both.support(SHAPE).bool().expand(SHAPE), known.bool())
+        x = torch.rand(1, *SHAPE)
+        data = DataTerm(both, both.forward(x), GaussianNoise(0.01))
+        assert data.measured == int(known.sum())
+        assert splitting_for(data, SHAPE).sigmas
 
 
 def test_its_string_names_it_and_makes_none():

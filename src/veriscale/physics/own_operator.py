@@ -50,7 +50,8 @@ class OwnOperator(LinearOperator):
     _norms: dict[Shape, float] = field(default_factory=dict, init=False, repr=False)
 
     name: ClassVar[str] = "own"
-    rcond: ClassVar[float] = 0.1  # of its spectrum nothing is known
+    alike: ClassVar[bool] = False  # of its channels and of its spectrum nothing is known
+    rcond: ClassVar[float] = 0.1
 
     @property
     def divisible(self) -> bool:
