@@ -199,6 +199,16 @@ def test_what_is_not_linear_can_follow_a_function_without_gradients():
     assert torch.allclose(data.gradient(x)[1], torch.full_like(x, 0.8))  # of (x − ½)²
 
 
+def test_derivatives_are_the_operator_s_own():
+    without, plain = own(still, adjoint=lambda y: 0.5 * y), own(lambda x: 0.5 * x)
+    v = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(0))
+    for transform in (torch.func.jvp, lambda f, x, u: torch.func.vjp(f, *x)[1](*u)):
+        assert torch.equal(*(torch.as_tensor(transform(a.forward, (v,), (v,))[-1]) for a in (without, plain)))
+    one, two = (compose([a, parse_operator("jpeg:quality=80")]) for a in (without, plain))
+    y = two.forward(v)
+    assert torch.equal(one.prox(v, y, 0.1), two.prox(v, y, 0.1))
+
+
 def unlike(x):
     """Overwrites what its gradient would need."""
     out = x.exp()

@@ -202,15 +202,23 @@ class _Forward(torch.autograd.Function):
     """Ax of an `OwnOperator`, whatever its function leaves of the graph."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: OwnOperator) -> Tensor:
-        ctx.operator = operator
+    def forward(x: Tensor, operator: OwnOperator) -> Tensor:
         out = operator._called(operator.function, x, "forward")
         operator._expect(out, (len(x), *operator.measurement_shape(tuple(x.shape[1:]))), "forward", x)
         return out.to(x.dtype)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, OwnOperator], output: Tensor) -> None:
+        ctx.operator = inputs[1]
+
+    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return ctx.operator.adjoint(gradients[0]), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        out: Tensor = ctx.operator.forward(tangents[0])
+        return out
 
 
 def operator_from(
