@@ -13,7 +13,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest, shown
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device, choose_device, choose_dtype
-from veriscale.settings import Settings, settled
+from veriscale.settings import Settings, as_name, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
@@ -41,9 +41,9 @@ def open_restorer(
     Raises:
         InputError: settings contradict each other or the certificate, or there is no such prior or tool.
     """
-    if certificate is None and settings.certificate is not None:
-        certificate = find_certificate(settings.certificate)
-    return opened(agreed(settings, certificate), certificate, prior, device)
+    given = settings.certificate if certificate is None else certificate
+    held = None if given is None else find_certificate(given)
+    return opened(agreed(settings, held), held, prior, device)
 
 
 def agreed(given: Settings, certificate: Certificate | None, repeated: Settings | None = None) -> Settings:
@@ -156,16 +156,19 @@ def known_certificates() -> dict[str, Path]:
     return found
 
 
-def find_certificate(name: str | os.PathLike[str], folder: Path = Path()) -> Certificate:
+def find_certificate(name: Certificate | str | os.PathLike[str], folder: Path = Path()) -> Certificate:
     """A certificate by its file, or the name of one that lies beside the priors.
 
     Args:
-        name: of either.
+        name: of either; one that is read already is itself.
         folder: from which a relative path starts.
 
     Raises:
-        InputError: there is none, or it is not sound.
+        InputError: there is none, it is something else, or it is not sound.
     """
+    if isinstance(name, Certificate):
+        return name
+    name = as_name("certificate", name)
     if (folder / name).is_file() or str(name).endswith(".json") or os.sep in str(name):
         return read_certificate(folder / name)
     known = known_certificates()
