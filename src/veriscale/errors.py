@@ -41,7 +41,7 @@ def about(error: Exception | str, path: Path) -> str:
 def shown(given: object) -> str:
     """For a sentence: what it is where that is short, else of which kind."""
     text = repr(given)
-    return text if len(text) <= 40 and "\n" not in text else f"a {type(given).__name__}"
+    return text if len(text) <= 40 and "\n" not in text and text[:1] != "<" else f"a {type(given).__name__}"
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -142,6 +142,10 @@ def test_colours_may_be_mixed_in_a_composition():
         assert splitting_for(data, SHAPE).sigmas
 
 
+def test_names_and_versions():
+    assert str(own(name="my-lens_2", version="1.0")) == "own:name=my-lens_2,version=1.0"
+
+
 def test_its_string_names_it_and_makes_none():
     assert str(own()) == "own:name=lens,version=1"
     with pytest.raises(InputError, match="'lens' is made of somebody's own functions"):
@@ -253,7 +257,10 @@ def test_a_photograph_that_it_takes_in_part():
         ({"forward": lambda x: 1e-30 * x}, "gives 0 for every picture"),
         ({"forward": still}, "gives no gradient in x, only in weights; give `adjoint`"),
         ({"forward": unlike}, "cannot be differentiated .*inplace operation.*; give `adjoint`"),
-        ({"name": "a,b"}, "name cannot be 'a,b'"),
+        ({"name": "a,b"}, "name cannot be 'a,b'; use letters, digits, dashes, dots and _"),
+        ({"name": "a b"}, "name cannot be 'a b'; use letters"),
+        ({"version": "1\n"}, r"version cannot be '1\\n'; use letters"),
+        ({"version": "2/3"}, "version cannot be '2/3'; use letters"),
         ({"version": ""}, "version cannot be ''"),
         ({"name": 7}, "name cannot be 7"),
         ({"version": None}, "version cannot be None"),

@@ -96,3 +96,27 @@ def test_functions_that_are_none(picture, tmp_path):
     ):
         with pytest.raises(InputError, match=r"^progress is 1, and a function is wanted\."):
             call()
+
+
+@pytest.mark.parametrize(
+    "operator, kind", [(lambda x: x, "a function"), (torch.nn.Conv2d(3, 3, 3), "a Conv2d"), (5, 5)]
+)
+def test_a_function_is_no_operator_by_itself(picture, tmp_path, operator, kind):
+    calls = (
+        lambda: veriscale.restore(picture, operator=operator),
+        lambda: veriscale.restore_files(picture, operator=operator),
+        lambda: veriscale.calibrate(tmp_path, tmp_path / "c.json", operator=operator),
+        lambda: veriscale.evaluate_certificate(picture, "photo_x4_dial-0_area", operator=operator),
+        lambda: veriscale.degrade(veriscale.read_photo(picture), operator),
+    )
+    for call in calls:
+        with pytest.raises(
+            InputError, match=f"^operator is {kind}, and a string or .* wanted; operator_from makes one"
+        ):
+            call()
+
+
+@pytest.mark.parametrize("photo", ["x.png", np.zeros((8, 8, 3))])
+def test_what_is_degraded_is_a_photo(photo):
+    with pytest.raises(InputError, match=r"What is degraded is a Photo, not .*; read_photo makes one of a file\."):
+        veriscale.degrade(photo, "inpaint:keep=0.5")

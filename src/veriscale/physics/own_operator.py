@@ -1,14 +1,16 @@
 """Somebody's own linear operator: functions, checked before they are believed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral
+from os import PathLike
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, shown
 from veriscale.physics.composition import Composition
 from veriscale.physics.cosine import cosine_transform
 from veriscale.physics.operator import LinearOperator, Operator, Shape
@@ -18,6 +20,8 @@ APART = 1e-4  # relative difference at which two sides of an equation that hold 
 ALIKE = 0.1  # what an operator may lack of being diagonal in the cosine transform to be preconditioned as if it were
 NOTHING = 1e-9  # of a random picture's size: what an operator gives that measures nothing
 KEPT = 4  # shapes whose checks and preconditioners are remembered
+
+_WORD = re.compile(r"[\w.-]+")
 
 Function = Callable[[Tensor], Tensor]
 
@@ -239,7 +243,7 @@ def operator_from(
 
     Args:
         forward: x, (B, C, H, W) float32 in [0, 1] → Ax, of as many channels: those of the picture, or of the prior.
-        name, version: state what it is; certificates, run.json and sidecars have them.
+        name, version: state what it is, in letters, digits, dashes, dots and _; certificates and run.json have them.
         adjoint: y → Aᵀy; by automatic differentiation of `forward` by default.
         measurement_shape: (C, H, W) of x → that of y, with C channels too; the same by default.
         truth_shape: (C, H, W) of y → that of x; the same by default.
@@ -254,14 +258,14 @@ def operator_from(
     functions = {"forward": forward, "measurement_shape": measurement_shape, "truth_shape": truth_shape}
     for what, function in {**functions, **({} if adjoint is None else {"adjoint": adjoint})}.items():
         if not callable(function):
-            raise InputError(f"An operator's `{what}` is a function, not {function!r}.")
+            raise InputError(f"An operator's `{what}` is a function, not {shown(function)}.")
     if not isinstance(picture, bool):
         raise InputError(f"`picture` is True or False, not {picture!r}.")
     if shape is not None and (not _is_shape(shape) or len(shape) != 3):
         raise InputError(f"`shape` is (C, H, W), three whole numbers from 1 on, not {shape!r}.")
     for what, text in (("name", name), ("version", version)):
-        if not isinstance(text, str) or not text or any(c in text for c in ",:+=\n") or text != text.strip():
-            raise InputError(f"An operator's {what} cannot be {text!r}; use letters, digits and dashes.")
+        if not isinstance(text, str) or _WORD.fullmatch(text) is None:
+            raise InputError(f"An operator's {what} cannot be {text!r}; use letters, digits, dashes, dots and _.")
     made = OwnOperator(name, version, forward, adjoint, measurement_shape, truth_shape, picture)
     if shape is not None:
         made.check(tuple(shape))
@@ -271,6 +275,15 @@ def operator_from(
 def _is_shape(given: Any) -> bool:
     """Whether it is a row of whole numbers from 1 on."""
     return isinstance(given, tuple | list) and all(isinstance(n, Integral) and int(n) >= 1 for n in given)
+
+
+def check_operator(given: object) -> None:
+    """Raise `InputError` for what is neither an operator nor the string or file of one."""
+    if not isinstance(given, Operator | str | PathLike | None):
+        raise InputError(
+            f"`--operator` is {shown(given)}, and a string or an operator is wanted; operator_from makes one of a "
+            "function."
+        )
 
 
 def check_own(operator: Operator, shape: Shape) -> None:

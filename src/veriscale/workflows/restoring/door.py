@@ -19,6 +19,7 @@ from veriscale.imaging.pillow import from_pil
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
+from veriscale.physics.own_operator import check_operator
 from veriscale.runtime.device import Device
 from veriscale.runtime.networks import TILE
 from veriscale.settings import KINDS, Asked, Settings, as_kind, check_functions, checked, takes_asked
@@ -44,6 +45,7 @@ def as_settings(asked: Asked) -> Settings:
     """
     if unknown := [k for k in asked if k not in KINDS]:
         raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], KINDS)}")
+    check_operator(asked.get("operator"))
     written = ("operator", "noise", "alpha")  # as they print: 0.02 of 32 bits is not 0.0199999996
     said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
