@@ -327,4 +327,12 @@ def test_measuring_a_prior(module, tmp_path):
     library.write_photo(library.Photo(rng.random((40, 72, 3), np.float32)), folder / "small.png")
     with pytest.raises(InputError, match=r"small\.png has less than 64 pixels"):
         library.measure_prior(prior, folder, tmp_path / "other.json")
+    (tmp_path / "empty").mkdir()
+    for odd, words in (
+        ("nowhere", "Folder nowhere does not exist; give one with pictures"),
+        ("empty", "Folder empty holds no picture; give one with pictures"),
+        (3, "folder is 3, and the name of a file or folder is wanted"),
+    ):
+        with pytest.raises(InputError, match=words):
+            library.measure_prior(prior, odd, tmp_path / "other.json")
     assert not (tmp_path / "other.json").exists()
