@@ -265,7 +265,9 @@ def operator_from(
         raise InputError(f"`shape` is (C, H, W), three whole numbers from 1 on, not {shape!r}.")
     for what, text in (("name", name), ("version", version)):
         if not isinstance(text, str) or _WORD.fullmatch(text) is None:
-            raise InputError(f"An operator's {what} cannot be {text!r}; use letters, digits, dashes, dots and _.")
+            raise InputError(
+                f"An operator's {what} cannot be {text!r}; use a string of letters, digits, dashes, dots and _."
+            )
     made = OwnOperator(name, version, forward, adjoint, measurement_shape, truth_shape, picture)
     if shape is not None:
         made.check(tuple(shape))
