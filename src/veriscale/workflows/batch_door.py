@@ -10,7 +10,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, Settings, takes_asked
+from veriscale.settings import Asked, Settings, as_name, as_names, check_functions, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.batch import Batch
 from veriscale.workflows.jobs import Job, jobs_of
@@ -125,16 +125,17 @@ def restore_files(
     Raises:
         InputError: a setting cannot be used, or the only input.
     """
-    given = replace(as_settings(asked), certificate=None if certificate is None else os.fspath(certificate))
+    check_functions(say=say, progress=progress)
+    held = None if certificate is None else as_name("certificate", certificate)
+    given = replace(as_settings(asked), certificate=held)
     if isinstance(prior, str | os.PathLike):
-        given = replace(given, prior=os.fspath(prior))
-    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        given, prior = replace(given, prior=os.fspath(prior)), None
     batch, jobs = open_batch(
         given,
-        [Path(p) for p in several],
-        None if output is None else Path(output),
-        prior=prior if isinstance(prior, Prior) else None,
-        repeat=None if repeat is None else Path(repeat),
+        as_names("inputs", inputs),
+        None if output is None else Path(as_name("output", output)),
+        prior=prior,
+        repeat=None if repeat is None else Path(as_name("repeat", repeat)),
         device=device,
         say=lambda remark: say(str(remark)),
         format=format,

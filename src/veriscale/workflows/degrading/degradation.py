@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, shown
 from veriscale.imaging.colour import premultiplied, unpremultiplied
 from veriscale.imaging.photo import Photo
 from veriscale.physics.composition import Composition
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import LinearOperator, Operator
-from veriscale.physics.own_operator import check_own
+from veriscale.physics.own_operator import check_operator, check_own
 from veriscale.physics.registry import parse_operator
 from veriscale.workflows.factory import own_operator
 
@@ -35,8 +35,11 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
     Raises:
         InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
     """
+    if not isinstance(photo, Photo):
+        raise InputError(f"What is degraded is a Photo, not {shown(photo)}; read_photo makes one of a file.")
+    check_operator(operator)
     stated = own_operator(operator)
-    a = parse_operator(stated) if isinstance(stated, str) else stated
+    a = stated if isinstance(stated, Operator) else parse_operator(str(stated))
     a = a.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
     model = noise if isinstance(noise, Noise) else parse_noise(str(noise))
     if not a.picture and not model.signed:

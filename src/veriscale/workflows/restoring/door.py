@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL.Image import Image as PillowImage
 from torch import Tensor
@@ -18,9 +19,10 @@ from veriscale.imaging.pillow import from_pil
 from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
+from veriscale.physics.own_operator import check_operator
 from veriscale.runtime.device import Device
 from veriscale.runtime.networks import TILE
-from veriscale.settings import KINDS, Asked, Settings, as_kind, checked, takes_asked
+from veriscale.settings import KINDS, Asked, Settings, as_kind, check_functions, checked, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
@@ -43,6 +45,7 @@ def as_settings(asked: Asked) -> Settings:
     """
     if unknown := [k for k in asked if k not in KINDS]:
         raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], KINDS)}")
+    check_operator(asked.get("operator"))
     written = ("operator", "noise", "alpha")  # as they print: 0.02 of 32 bits is not 0.0199999996
     said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
@@ -92,8 +95,19 @@ def as_photo(image: Image) -> Photo:
     return read_photo(image)
 
 
+def _count(name: str, given: object) -> int:
+    """A whole number from 1 on, as an argument."""
+    count = int(as_kind(name, given, int))
+    if count < 1:
+        raise InputError(f"`--{name}` is {given!r}, and a whole number from 1 on is wanted.")
+    return count
+
+
 def _channels_last(x: Tensor) -> NDArray[Any]:
     """(H, W) or (H, W, C)."""
+    if x.layout != torch.strided or x.is_meta:
+        kind = "meta" if x.is_meta else "sparse"
+        raise InputError(f"image: a {kind} tensor has no pixels that can be read; give a dense one of numbers.")
     picture = x[0] if x.ndim == 4 and len(x) == 1 else x
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and len(picture) > 4):
         raise InputError(
@@ -138,16 +152,18 @@ def restore(
     Example:
         >>> restore("small.png", scale=4, dial=[0, 1]).save("out")  # doctest: +SKIP
     """
-    held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
+    held = None if certificate is None else find_certificate(certificate)
     if asked.get("alpha") is not None and held is None:
         raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
     if score is not None and (held is None or parse_score(held.binding.score).needs != "maps"):
         raise InputError("A score of your own goes with a certificate whose score is 'files', and here is none.")
+    if progress is not None:
+        check_functions(progress=progress)
     photo = as_photo(image)
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
-        given = replace(given, prior=os.fspath(prior))
-    restorer = open_restorer(given, held, prior=prior if isinstance(prior, Prior) else None, device=device)
+        given, prior = replace(given, prior=os.fspath(prior)), None
+    restorer = open_restorer(given, held, prior=prior, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(
@@ -155,8 +171,8 @@ def restore(
             operator=operator if isinstance(operator, Operator) else restorer.operator,
             noise=noise if isinstance(noise, Noise) else None,
             own_score=score,
-            tile=tile,
-            batch=batch,
+            tile=_count("tile", tile),
+            batch=None if batch is None else _count("batch", batch),
         )
     path = Path(image) if isinstance(image, str | os.PathLike) else None
     try:

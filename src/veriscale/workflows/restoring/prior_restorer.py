@@ -307,7 +307,7 @@ class PreparedByPrior:
         plan, prior = self.plan, self.restorer.prior
         return {
             "versions": dict(_VERSIONS),
-            "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
+            "prior": prior.facts,
             **plan.facts(),
             "device": str(prior.device),
             "dtype": str(prior.dtype).removeprefix("torch."),
