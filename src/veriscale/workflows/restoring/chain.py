@@ -50,6 +50,7 @@ class Chain:
     Attributes:
         photo: the measurement.
         path: its file, where it has one.
+        settings: as asked.
         scale: wanted.
         scales: of the steps.
         step: prepares one.
@@ -57,6 +58,7 @@ class Chain:
 
     photo: Photo
     path: Path | None
+    settings: Settings
     scale: float
     scales: tuple[int, ...]
     step: Step
@@ -73,6 +75,13 @@ class Chain:
     def facts(self) -> Facts:
         """None: nothing of it can be certified."""
         raise InputError(f"Scale ×{self.scale:g} is reached in several steps, which no certificate can be about.")
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What of its run.json is known before the work: of the first step, but for the cards of all."""
+        steps = [step.made_of for step in self.steps]
+        prior = {**steps[0]["prior"], "card": " + ".join(made["prior"]["card"] for made in steps)}
+        return {**steps[0], "prior": prior, "operator": str(self.operator)}
 
     @property
     def operator(self) -> Downsample:
@@ -109,8 +118,9 @@ class Chain:
         return self.steps[-1].costs()
 
     def arguments(self, results: Path) -> dict[str, Any]:
-        """What was found out beyond the settings."""
-        return {**self.steps[0].arguments(results), "scale": self.scale}
+        """The settings with what was found out beyond them."""
+        found = self.steps[0].arguments(results)
+        return {**found, "scale": self.scale, "crop": self.settings.crop}
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""
@@ -131,7 +141,8 @@ class Chain:
             operator=self.operator,
             run={
                 **first.run,
-                "operator": str(self.operator),
+                **self.made_of,
+                "arguments": self.arguments(Path()),
                 "chain": self.how,
                 "seconds": {k: round(sum(m.run["seconds"][k] for m in made), 3) for k in first.run["seconds"]},
             },
@@ -170,7 +181,7 @@ def make_chain(
     asked = [name for name in _OF_ONE_STEP if getattr(v, name)]
     asked += [] if positions(v.dial or "0") == (0,) else ["dial"]
     asked += [] if certificate is None else ["certificate"]
-    chain = Chain(photo, path, scale, scales_to(scale, known), step)
+    chain = Chain(photo, path, settings, scale, scales_to(scale, known), step)
     if asked:
         scales = ", ".join(f"×{s}" for s in sorted(known))
         raise InputError(

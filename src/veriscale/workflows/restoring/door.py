@@ -147,6 +147,8 @@ def restore(
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
         given = replace(given, prior=os.fspath(prior))
+    if isinstance(certificate, str | os.PathLike):
+        given = replace(given, certificate=os.fspath(certificate))
     restorer = open_restorer(given, held, prior=prior if isinstance(prior, Prior) else None, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")

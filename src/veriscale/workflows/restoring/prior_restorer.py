@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +38,7 @@ from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_
 from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
 from veriscale.workflows.restoring.chain import Chain, make_chain
 from veriscale.workflows.restoring.plan import NOISELESS, Plan, make_plan
-from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.restoring.restoration import Restoration, named_from
 from veriscale.workflows.restoring.room import check_room, enough_memory
 
 Array = NDArray[np.float32]
@@ -156,6 +156,17 @@ class PreparedByPrior:
             raise ValueError("a restoration without a score has no binding facts")
         return plan_facts(self.restorer.prior, self.plan, self.score, self.plan.scored_dial)
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What of its run.json is known before the work, but for the arguments."""
+        plan, held, card = self.plan, self.restorer.certificate, self.restorer.prior.card
+        decides = card.deciding_sha256(plan.method.scale or 0)
+        return {
+            "prior": {"name": card.name, "sha256": card.tensors_sha256, "card": decides},
+            **plan.facts(),
+            **({} if held is None else {"certificate": {"sha256": held.sha256}}),
+        }
+
     def lines(self) -> list[str]:
         """What will be done, in words."""
         plan, v, card = self.plan, self.restorer.settings, self.restorer.prior.card
@@ -187,13 +198,15 @@ class PreparedByPrior:
         ]
 
     def arguments(self, results: Path) -> dict[str, Any]:
-        """What was found out beyond the settings."""
-        plan, restorer = self.plan, self.restorer
+        """The settings with what was found out beyond them."""
+        plan, v = self.plan, self.restorer.settings
         return {
-            "prior": restorer.settings.prior or restorer.prior.named,
+            **asdict(v),
+            "prior": v.prior or self.restorer.prior.named,
             "noise": plan.noise_string,
             "scale": plan.scale,
             "operator": None if plan.method.scale else str(plan.operator.beside(results)),
+            "certificate": None if v.certificate is None else named_from(v.certificate, results),
         }
 
     def verdicts(self, result: Restoration) -> list[str]:
@@ -304,11 +317,11 @@ class PreparedByPrior:
         return score.smoothed(score.raised(logit[0, :height, :width].numpy()))
 
     def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
-        plan, prior = self.plan, self.restorer.prior
+        prior = self.restorer.prior
         return {
             "versions": dict(_VERSIONS),
-            "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
-            **plan.facts(),
+            "arguments": self.arguments(Path()),
+            **self.made_of,
             "device": str(prior.device),
             "dtype": str(prior.dtype).removeprefix("torch."),
             "seconds": {k: round(v, 3) for k, v in seconds.items()},
