@@ -195,7 +195,7 @@ def output_names(
 
 
 def named_from(file: str | Path, results: Path) -> str:
-    """A file as seen from the results, which tells nothing of the rest of the machine; what is no file keeps its name."""
+    """A file as seen from the results, telling nothing of the rest of the machine; what is no file keeps its name."""
     return os.path.relpath(Path(file).resolve(), results.resolve()) if Path(file).is_file() else str(file)
 
 
