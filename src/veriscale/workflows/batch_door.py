@@ -64,7 +64,8 @@ def open_batch(
         repeated = replace(repeated, prior=None)  # another one, loaded, in its place
     settings = agreed(given, held, repeated)
     if run is not None and (run.input is None or run.input.name == "-") and not inputs:
-        raise InputError(f"{repeat} does not say which file it took its picture from; give the picture again.")
+        whence = "in Python" if run.input is None else "from standard input"
+        raise InputError(f"The repeated run took its picture {whence}; give the picture again.")
     earlier = [] if run is None or run.input is None else [run.input]
     jobs = jobs_of(inputs or earlier, output, lambda line: say(Remark(line)))
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
