@@ -17,6 +17,7 @@ from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.facts import Facts
+from veriscale.workflows.degrading.measurement import contradiction
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.restoring.restorer import Prepared
 
@@ -105,12 +106,14 @@ class Chain:
         name, first = "The picture" if self.path is None else self.path.name, self.scales[0]
         begun, *notes = self.steps[0].lines()
         why = f"no measurement tells what lies below ×{first}'s pixels" if len(self.scales) > 1 else ""
+        other = contradiction(self.path, self.operator)
         why = why or f"what is known of the prior's errors is known at ×{first}"
         return [
             f"{name}: {self.photo.width}×{self.photo.height} to {self.shape[1]}×{self.shape[0]}, ×{self.scale:g}: "
             f"{self.how}; {why}, so no spread, mask or certificate.",
             f"  First: {begun}",
             *notes,
+            *([] if other is None else [f"  {other}."]),
         ]
 
     def costs(self) -> list[str]:

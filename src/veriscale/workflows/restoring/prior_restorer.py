@@ -35,7 +35,7 @@ from veriscale.workflows.certifying.binding import plan_facts
 from veriscale.workflows.certifying.certified_settings import certified_dial, check_certified
 from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
-from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
+from veriscale.workflows.degrading.measurement import contradiction, find_measurement, read_sidecar
 from veriscale.workflows.restoring.chain import Chain, make_chain
 from veriscale.workflows.restoring.plan import NOISELESS, Plan, make_plan
 from veriscale.workflows.restoring.restoration import Restoration, named_from
@@ -126,10 +126,11 @@ class PriorRestorer:
         v, held = self.settings, self.certificate
         stated: str | Operator | None = self.operator or v.operator
         noise: str | Noise | None = self.noise or v.noise
-        if held is not None and stated is None and v.scale is None and (path is None or read_sidecar(path) is None):
+        usual = "0"
+        if held is not None and (path is None or read_sidecar(path) is None):
             facts = held.binding.restoration
-            stated, noise = facts.operator, facts.noise if noise is None else noise
-        operator, found = find_measurement(path, stated, v.scale, noise, self.folder)
+            stated, usual = stated or (facts.operator if v.scale is None else None), facts.noise
+        operator, found = find_measurement(path, stated, v.scale, noise, self.folder, usual)
         if isinstance(found, Noise):
             return operator, found
         return operator, None if found == "auto" else parse_noise(str(found))
@@ -181,6 +182,8 @@ class PreparedByPrior:
             f"{_far(plan)}."
         )
         notes = [*self.restorer.prior.notes, *plan.operator.notes]
+        if other := contradiction(self.path, plan.operator):
+            notes.append(other)
         # Of a certified picture the mask's warning says it.
         if self.photo.lossy and self.restorer.certificate is None and "jpeg" not in plan.operator_string:
             notes.append(f"it is {self.photo.lossy}, and what the compression left is taken for content")
