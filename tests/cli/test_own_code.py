@@ -132,3 +132,12 @@ def test_a_factory_may_change_the_path(tmp_path, module):
     (tmp_path / f"path_{module}.py").write_text(text.format(str(tmp_path)))
     with pytest.raises(InputError, match="makes int, and a Prior is wanted"):
         library.load_prior(f"path_{module}:factory")
+
+
+@pytest.mark.parametrize("name", ["lab.networks", "lab/networks.py:prior", "lab.networks.prior", "lab.networks:a.b"])
+def test_a_name_like_that_of_a_module_is_told_its_form(name):
+    with pytest.raises(InputError, match=r"or package\.module:factory of your own, such as lab\.networks:prior"):
+        library.load_prior(name)
+    for plain, words in (("foto", r"did you mean 'photo'\? known: [^:]*\.$"), ("no/such", "no/such does not exist.$")):
+        with pytest.raises(InputError, match=words):
+            library.load_prior(plain)
