@@ -183,10 +183,34 @@ def test_under_a_certificate_the_mask_says_it_instead(veriscale, cat, place, tmp
 def test_a_folder_says_what_it_leaves_out(veriscale, shot):
     for name in ("a.HEIC", "b.heic", "c.psd", "notes.txt", "d.x.svg"):
         shot.with_name(name).write_bytes(b"?")
-    line = f"Folder {shot.parent}: 4 files of kinds that cannot be read are left out: 2 .heic, 1 .psd, 1 .svg."
+    line = f"Folder {shot.parent}: 4 files are left out: 2 .heic, 1 .psd, 1 .svg."
     for options in (("restore", *FAST), ("degrade", "--operator", "downsample:factor=2")):
         code, _, err = veriscale(options[0], shot.parent, *options[1:], "-o", shot.parent / options[0])
         assert (code, said_of(err, "left out")) == (0, [line])
+
+
+def test_a_folder_says_what_has_no_name_of_a_picture_and_is_one(veriscale, shot, tmp_path):
+    bytes_of_a_picture = shot.read_bytes()
+    for name, content in (
+        ("scan", bytes_of_a_picture),
+        (".hidden", bytes_of_a_picture),
+        ("README", b"words"),
+        ("e", b""),
+    ):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "there.png").symlink_to(tmp_path / "scan")
+    (tmp_path / "folder.png").mkdir()
+    line = f"Folder {tmp_path}: 3 files are left out: 1 link to nothing, 2 without extension."
+    code, out, err = veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out")
+    assert (code, said_of(err, "left out")) == (0, [line])
+    assert "there_x2.png" in out
+    for name in ("scan", ".hidden"):
+        (tmp_path / name).unlink()
+    (tmp_path / "there.png").unlink()
+    line = f"Folder {tmp_path}: 1 file is left out: 1 link to nothing."
+    assert said_of(veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out", "--force")[2], "left out") == [line]
 
 
 def test_other_names_of_kinds_that_are_read(veriscale, shot, tmp_path):
@@ -199,7 +223,7 @@ def test_other_names_of_kinds_that_are_read(veriscale, shot, tmp_path):
     code, _, err = veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out")
     assert (code, said_of(err, "left out")) == (
         0,
-        [f"Folder {tmp_path}: 3 files of kinds that cannot be read are left out: 1 .apng, 1 .avifs, 1 .hif."],
+        [f"Folder {tmp_path}: 3 files are left out: 1 .apng, 1 .avifs, 1 .hif."],
     )
     assert {p.stem for p in (tmp_path / "out").glob("*.png")} == {f"{s}_x2" for s in ("shot", "b", "c", "d", "e")}
 
