@@ -89,65 +89,6 @@ def test_a_name_and_a_format_that_contradict_each_other(veriscale, refused, shot
         assert veriscale(command, shot, *rest, "-o", tmp_path / name, "--format", kind)[0] == 0
 
 
-# ---- what is there already
-
-
-def test_what_no_run_made_is_not_replaced(veriscale, refused, shot):
-    foreign = shot.with_name("shot_x2.png")
-    foreign.write_text("precious")
-    sentence = refused("restore", shot, *FAST, "--skip-existing", "--quiet")
-    assert f"{foreign} exists already, and shot_x2.run.json does not say that veriscale made it" in sentence
-    shot.with_name("shot_x2.run.json").write_text("{}")  # all files are there, and none of them is ours
-    refused("restore", shot, *FAST, "--skip-existing", "--quiet")
-    assert foreign.read_text() == "precious"
-    assert veriscale("restore", shot, *FAST, "--skip-existing", "--force")[0] == 0
-    assert read_photo(foreign).width == 32
-
-
-def test_what_a_run_made_is_made_again_where_some_is_missing(veriscale, shot):
-    veriscale("restore", shot, *FAST)
-    made = shot.with_name("shot_x2.png")
-    before = made.read_bytes()
-    code, out, _ = veriscale("restore", shot, *FAST, "--skip-existing", "--report")
-    assert (code, len(out.splitlines()), made.read_bytes()) == (0, 3, before)
-    made.unlink()
-    assert veriscale("restore", shot, *FAST, "--skip-existing")[0] == 0
-    assert made.read_bytes() == before
-
-
-def test_what_was_made_otherwise_is_neither_replaced_nor_skipped(veriscale, refused, shot, tiny_file):
-    veriscale("restore", shot, *FAST)
-    made = shot.with_name("shot_x2.png")
-    before = made.read_bytes()
-    again = ("restore", shot, *FAST, "--skip-existing", "--quiet")
-    assert f"{made} was made with another --dial; add --force" in refused(*again, "--dial", 1, "--steps", 1)
-    assert "was made with another --crop" in refused(*again, "--crop", "0,0,9,9", "--report")
-    copy = tiny_file.with_name("tiny_copy.safetensors")
-    copy.write_bytes(tiny_file.read_bytes())
-    code, out, _ = veriscale(
-        "restore", shot, "--prior", copy, *FAST[2:], "--skip-existing"
-    )  # the same prior by another name
-    copy.unlink()
-    assert (code, out) == (0, "")
-    SMOOTH.rotate(180).save(shot)
-    assert f"{made} was made of another picture than {shot} is; add --force" in refused(*again)
-    assert made.read_bytes() == before
-    run = json.loads(made.with_name("shot_x2.run.json").read_text())
-    made.with_name("shot_x2.run.json").write_text(json.dumps({"outputs": run["outputs"]}))
-    assert f"{made} was made of something that shot_x2.run.json does not say" in refused(*again)
-    assert veriscale(*again, "--force")[0] == 0
-    assert made.read_bytes() != before
-    code, out, _ = veriscale(*again, "--force")  # the one of this picture is not made again
-    assert (code, out) == (0, "")
-
-
-def test_a_result_of_another_prior_is_not_skipped(veriscale, refused, shot):
-    veriscale("restore", shot, *FAST)
-    run = shot.with_name("shot_x2.run.json")
-    run.write_text(run.read_text().replace(json.loads(run.read_text())["prior"]["sha256"], "0" * 64))
-    assert "was made with another --prior" in refused("restore", shot, *FAST, "--skip-existing", "--quiet")
-
-
 # ---- what is said
 
 
