@@ -121,7 +121,7 @@ def test_the_name_of_a_shipped_prior_is_not_taken_for_it(picture, tmp_path):
     own = library.prior_from(grey, channels=3, version="1", name="photo")
     asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
     (run,) = library.restore_files(picture, tmp_path / "a", own, **asked)
-    assert run["prior"] == {"name": "photo", "sha256": own.card.tensors_sha256, "parameters": 0}
+    assert run["prior"].items() >= {"name": "photo", "sha256": own.card.tensors_sha256, "parameters": 0}.items()
     repeat = tmp_path / "a" / "x_restored.run.json"
     with pytest.raises(InputError, match="prior 'photo' is somebody's own denoiser; give it as prior"):
         library.restore_files(picture, tmp_path / "b", repeat=repeat)

@@ -251,7 +251,7 @@ def _of_shape(function: Function, channels: int) -> Function:
             out = function(x.clone(), t.clone())  # which it may change in place
         except InputError:
             raise
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             raise InputError(f"The denoiser fails for {tuple(x.shape)} ({type(error).__name__}: {error}).") from error
         wanted = tuple(x.shape)
         extra = (len(x), 2 * channels, *wanted[2:])

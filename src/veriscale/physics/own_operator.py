@@ -171,7 +171,7 @@ class OwnOperator(LinearOperator):
             out = function(argument.to(torch.float32, copy=True))  # which it may change in place
         except InputError:
             raise
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             raise InputError(
                 f"{self}: its {what} fails for {tuple(argument.shape)} ({type(error).__name__}: {error})."
             ) from error
@@ -185,7 +185,7 @@ class OwnOperator(LinearOperator):
             found = function(shape)
         except InputError:
             raise
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             raise InputError(f"{self}: `{what}` fails for {shape} ({type(error).__name__}: {error}).") from error
         if not _is_shape(found) or len(found) != len(shape):
             raise InputError(f"{self}: `{what}` answers {shape} with {found!r}; (C, H, W) of whole numbers is wanted.")

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veriscale.errors import InputError, shown
+from veriscale.errors import InputError
 from veriscale.imaging.colour import premultiplied, unpremultiplied
 from veriscale.imaging.photo import Photo
 from veriscale.physics.composition import Composition
@@ -17,13 +17,14 @@ from veriscale.physics.operator import LinearOperator, Operator
 from veriscale.physics.own_operator import check_operator, check_own
 from veriscale.physics.registry import parse_operator
 from veriscale.workflows.factory import own_operator
+from veriscale.workflows.image import Image, as_photo
 
 
-def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
+def degrade(image: Image, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
     """Measure a photograph.
 
     Args:
-        photo: the truth, cropped at the bottom and right to what the operator takes.
+        image: the truth, as of `as_photo`; cropped at the bottom and right to what the operator takes.
         operator: such as "downsample:factor=4,kernel=bicubic", an object, or `package.module:factory` of one.
         noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units.
         seed: of the noise, which depends on the photograph too.
@@ -35,8 +36,7 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
     Raises:
         InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
     """
-    if not isinstance(photo, Photo):
-        raise InputError(f"What is degraded is a Photo, not {shown(photo)}; read_photo makes one of a file.")
+    photo = as_photo(image)
     check_operator(operator)
     stated = own_operator(operator)
     a = stated if isinstance(stated, Operator) else parse_operator(str(stated))
