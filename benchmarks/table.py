@@ -1,6 +1,6 @@
 """The tables of what is measured, made from docs/results/*.json: `make results-table`.
 
-README has a dozen rows, everything that falls short among them but for the code's own shape; docs/results.md has all.
+README has the headlines, and everything that falls short among them but for the code's own shape; docs/results.md has all.
 """
 
 import json

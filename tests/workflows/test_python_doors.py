@@ -114,9 +114,3 @@ def test_a_function_is_no_operator_by_itself(picture, tmp_path, operator, kind):
             InputError, match=f"^operator is {kind}, and a string or .* wanted; operator_from makes one"
         ):
             call()
-
-
-@pytest.mark.parametrize("photo", ["x.png", np.zeros((8, 8, 3))])
-def test_what_is_degraded_is_a_photo(photo):
-    with pytest.raises(InputError, match=r"What is degraded is a Photo, not .*; read_photo makes one of a file\."):
-        veriscale.degrade(photo, "inpaint:keep=0.5")
