@@ -1,6 +1,6 @@
 """The tables of what is measured, made from docs/results/*.json: `make results-table`.
 
-README has the headlines, and everything that falls short among them but for the code's own shape; docs/results.md has all.
+README has headlines and what falls short, but for the code's own shape; docs/results.md has everything.
 """
 
 import json
