@@ -68,6 +68,7 @@ ROWS = [
     "zeroshot.dial.blur.renoise_0.75",
     "zeroshot.input.jpeg.quality=10.0.gain",
     "zeroshot.input.jpeg.quality=40.0.gain",
+    "zeroshot.input.jpeg.quality=80.0.sharper",
     "zeroshot.input.inpaint.box=32.0.gain",
     "zeroshot.input.hdr.gain=2.0.gain",
     "zeroshot.input.hdr.gain=2.0.05.gain",
