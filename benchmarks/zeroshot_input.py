@@ -47,7 +47,11 @@ def offset(image: np.ndarray, x: np.ndarray) -> float:
 def shown(y: Photo, x: np.ndarray) -> np.ndarray:
     """The input on the truth's grid."""
     factor = x.shape[0] // y.pixels.shape[0]
-    return y.pixels if factor == 1 else np.clip(zoom(y.pixels, (factor, factor, 1), order=3, grid_mode=True), 0, 1)
+    return (
+        y.pixels
+        if factor == 1
+        else np.clip(zoom(y.pixels, (factor, factor, 1), order=3, mode="reflect", grid_mode=True), 0, 1)
+    )
 
 
 def of_case(operator: str, noise: float) -> dict[str, list[float]]:

@@ -38,6 +38,12 @@ def about(error: Exception | str, path: Path) -> str:
     return sentence if str(path) in sentence else f"{path}: {sentence}"
 
 
+def shown(given: object) -> str:
+    """For a sentence: what it is where that is short, else of which kind."""
+    text = repr(given)
+    return text if len(text) <= 40 and "\n" not in text and text[:1] != "<" else f"a {type(given).__name__}"
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Name the known values, the closest to `name` first: the end of an `InputError` about an unknown name."""
     names = list(known)

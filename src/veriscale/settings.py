@@ -6,13 +6,14 @@ it, certificates fix some of it.
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from math import isnan
 from operator import index
+from os import PathLike, fspath
 from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, shown
 
 Door = TypeVar("Door", bound=Callable[..., Any])
 
@@ -179,6 +180,34 @@ def as_kind(name: str, given: Any, kind: type | None = None) -> Any:
     except (TypeError, ValueError) as error:
         raise InputError(f"`--{name.replace('_', '-')}` is {given!r}, and {_WORDS[kind]} is wanted.") from error
     return given
+
+
+def as_name(name: str, given: Any) -> str:
+    """The name of a file, of a folder or of what is installed.
+
+    Raises:
+        InputError: the argument `name` is something else.
+    """
+    if not isinstance(given, str | PathLike):
+        raise InputError(f"`--{name}` is {shown(given)}, and the name of a file or folder is wanted.")
+    return str(fspath(given))
+
+
+def as_names(name: str, given: Any) -> list[str]:
+    """The names in a row of them, or the one.
+
+    Raises:
+        InputError: the argument `name` is neither.
+    """
+    row = given if isinstance(given, Iterable) and not isinstance(given, str | bytes | PathLike) else [given]
+    return [as_name(name, one) for one in row]
+
+
+def check_functions(**given: object) -> None:
+    """Raise `InputError` for an argument that is not called."""
+    for name, function in given.items():
+        if not callable(function):
+            raise InputError(f"`--{name}` is {shown(function)}, and a function is wanted.")
 
 
 def _whole(given: Any) -> int:

@@ -89,65 +89,6 @@ def test_a_name_and_a_format_that_contradict_each_other(veriscale, refused, shot
         assert veriscale(command, shot, *rest, "-o", tmp_path / name, "--format", kind)[0] == 0
 
 
-# ---- what is there already
-
-
-def test_what_no_run_made_is_not_replaced(veriscale, refused, shot):
-    foreign = shot.with_name("shot_x2.png")
-    foreign.write_text("precious")
-    sentence = refused("restore", shot, *FAST, "--skip-existing", "--quiet")
-    assert f"{foreign} exists already, and shot_x2.run.json does not say that veriscale made it" in sentence
-    shot.with_name("shot_x2.run.json").write_text("{}")  # all files are there, and none of them is ours
-    refused("restore", shot, *FAST, "--skip-existing", "--quiet")
-    assert foreign.read_text() == "precious"
-    assert veriscale("restore", shot, *FAST, "--skip-existing", "--force")[0] == 0
-    assert read_photo(foreign).width == 32
-
-
-def test_what_a_run_made_is_made_again_where_some_is_missing(veriscale, shot):
-    veriscale("restore", shot, *FAST)
-    made = shot.with_name("shot_x2.png")
-    before = made.read_bytes()
-    code, out, _ = veriscale("restore", shot, *FAST, "--skip-existing", "--report")
-    assert (code, len(out.splitlines()), made.read_bytes()) == (0, 3, before)
-    made.unlink()
-    assert veriscale("restore", shot, *FAST, "--skip-existing")[0] == 0
-    assert made.read_bytes() == before
-
-
-def test_what_was_made_otherwise_is_neither_replaced_nor_skipped(veriscale, refused, shot, tiny_file):
-    veriscale("restore", shot, *FAST)
-    made = shot.with_name("shot_x2.png")
-    before = made.read_bytes()
-    again = ("restore", shot, *FAST, "--skip-existing", "--quiet")
-    assert f"{made} was made with another --dial; add --force" in refused(*again, "--dial", 1, "--steps", 1)
-    assert "was made with another --crop" in refused(*again, "--crop", "0,0,9,9", "--report")
-    copy = tiny_file.with_name("tiny_copy.safetensors")
-    copy.write_bytes(tiny_file.read_bytes())
-    code, out, _ = veriscale(
-        "restore", shot, "--prior", copy, *FAST[2:], "--skip-existing"
-    )  # the same prior by another name
-    copy.unlink()
-    assert (code, out) == (0, "")
-    SMOOTH.rotate(180).save(shot)
-    assert f"{made} was made of another picture than {shot} is; add --force" in refused(*again)
-    assert made.read_bytes() == before
-    run = json.loads(made.with_name("shot_x2.run.json").read_text())
-    made.with_name("shot_x2.run.json").write_text(json.dumps({"outputs": run["outputs"]}))
-    assert f"{made} was made of something that shot_x2.run.json does not say" in refused(*again)
-    assert veriscale(*again, "--force")[0] == 0
-    assert made.read_bytes() != before
-    code, out, _ = veriscale(*again, "--force")  # the one of this picture is not made again
-    assert (code, out) == (0, "")
-
-
-def test_a_result_of_another_prior_is_not_skipped(veriscale, refused, shot):
-    veriscale("restore", shot, *FAST)
-    run = shot.with_name("shot_x2.run.json")
-    run.write_text(run.read_text().replace(json.loads(run.read_text())["prior"]["sha256"], "0" * 64))
-    assert "was made with another --prior" in refused("restore", shot, *FAST, "--skip-existing", "--quiet")
-
-
 # ---- what is said
 
 
@@ -183,10 +124,34 @@ def test_under_a_certificate_the_mask_says_it_instead(veriscale, cat, place, tmp
 def test_a_folder_says_what_it_leaves_out(veriscale, shot):
     for name in ("a.HEIC", "b.heic", "c.psd", "notes.txt", "d.x.svg"):
         shot.with_name(name).write_bytes(b"?")
-    line = f"Folder {shot.parent}: 4 files of kinds that cannot be read are left out: 2 .heic, 1 .psd, 1 .svg."
+    line = f"Folder {shot.parent}: 4 files are left out: 2 .heic, 1 .psd, 1 .svg."
     for options in (("restore", *FAST), ("degrade", "--operator", "downsample:factor=2")):
         code, _, err = veriscale(options[0], shot.parent, *options[1:], "-o", shot.parent / options[0])
         assert (code, said_of(err, "left out")) == (0, [line])
+
+
+def test_a_folder_says_what_has_no_name_of_a_picture_and_is_one(veriscale, shot, tmp_path):
+    bytes_of_a_picture = shot.read_bytes()
+    for name, content in (
+        ("scan", bytes_of_a_picture),
+        (".hidden", bytes_of_a_picture),
+        ("README", b"words"),
+        ("e", b""),
+    ):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "there.png").symlink_to(tmp_path / "scan")
+    (tmp_path / "folder.png").mkdir()
+    line = f"Folder {tmp_path}: 3 files are left out: 1 link to nothing, 2 without extension."
+    code, out, err = veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out")
+    assert (code, said_of(err, "left out")) == (0, [line])
+    assert "there_x2.png" in out
+    for name in ("scan", ".hidden"):
+        (tmp_path / name).unlink()
+    (tmp_path / "there.png").unlink()
+    line = f"Folder {tmp_path}: 1 file is left out: 1 link to nothing."
+    assert said_of(veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out", "--force")[2], "left out") == [line]
 
 
 def test_other_names_of_kinds_that_are_read(veriscale, shot, tmp_path):
@@ -199,7 +164,7 @@ def test_other_names_of_kinds_that_are_read(veriscale, shot, tmp_path):
     code, _, err = veriscale("restore", tmp_path, *FAST, "-o", tmp_path / "out")
     assert (code, said_of(err, "left out")) == (
         0,
-        [f"Folder {tmp_path}: 3 files of kinds that cannot be read are left out: 1 .apng, 1 .avifs, 1 .hif."],
+        [f"Folder {tmp_path}: 3 files are left out: 1 .apng, 1 .avifs, 1 .hif."],
     )
     assert {p.stem for p in (tmp_path / "out").glob("*.png")} == {f"{s}_x2" for s in ("shot", "b", "c", "d", "e")}
 

@@ -15,7 +15,7 @@ def test_evaluate_goes_on_past_a_bad_file(veriscale, skimage_data, tmp_path):
     code, out, err = veriscale("evaluate", tmp_path / "in", "--prior", "tiny", "-o", tmp_path / "out", "--json")
     assert code == 2
     left, failed = err.splitlines()
-    assert left == f"Folder {tmp_path / 'in'}: 1 files of kinds that cannot be read are left out: 1 .heic."
+    assert left == f"Folder {tmp_path / 'in'}: 1 file is left out: 1 .heic."
     assert failed.startswith(f"veriscale: {tmp_path / 'in' / 'tiny.png'}")
     assert [r["dial"] for r in json.loads(out)] == ["bicubic", 0.0]
     code, _, err = veriscale("evaluate", tmp_path / "in", "--prior", "tiny", "--quiet")

@@ -38,6 +38,14 @@ def broken():
     raise ValueError("on purpose")
 
 wrong = 7
+
+import types
+import torch
+
+net, holder = torch.nn.PReLU(1), types.SimpleNamespace(net=torch.nn.PReLU(1))
+
+def network():
+    return veriscale.prior_from(lambda x, s: shrink(x, s) + 0 * net(holder.net(x)), channels=3)
 """
 
 
@@ -113,7 +121,7 @@ def test_the_name_of_a_shipped_prior_is_not_taken_for_it(picture, tmp_path):
     own = library.prior_from(grey, channels=3, version="1", name="photo")
     asked = {"operator": "inpaint:keep=0.5", "noise": 0.02}
     (run,) = library.restore_files(picture, tmp_path / "a", own, **asked)
-    assert run["prior"] == {"name": "photo", "sha256": own.card.tensors_sha256}
+    assert run["prior"].items() >= {"name": "photo", "sha256": own.card.tensors_sha256, "parameters": 0}.items()
     repeat = tmp_path / "a" / "x_restored.run.json"
     with pytest.raises(InputError, match="prior 'photo' is somebody's own denoiser; give it as prior"):
         library.restore_files(picture, tmp_path / "b", repeat=repeat)
@@ -257,8 +265,15 @@ def test_its_card_is_shown(module, tmp_path, veriscale):
     code, out, _ = veriscale("priors", "my_own:prior")
     assert code == 0
     sha256 = library.load_prior("my_own:prior").card.tensors_sha256
-    for words in ("grey  (my_own:prior)", "from 0.002 to 10", "veriscale.measure_prior measures it", sha256):
+    for words in (
+        "grey  (my_own:prior)",
+        "from 0.002 to 10",
+        "veriscale.measure_prior measures it",
+        f"{sha256}, of what",
+    ):
         assert words in out
+    assert "no parameters: `version` alone names it" in out
+    assert "2 parameters (holder.net, net)" in veriscale("priors", "my_own:network")[1]
     code, out, _ = veriscale("priors", "my_own:prior", "--json")
     assert (code, json.loads(out)["tensors_sha256"]) == (0, sha256)
     assert veriscale("priors", "my_own:shipped")[1].startswith("photo  (my_own:shipped)")
@@ -312,4 +327,12 @@ def test_measuring_a_prior(module, tmp_path):
     library.write_photo(library.Photo(rng.random((40, 72, 3), np.float32)), folder / "small.png")
     with pytest.raises(InputError, match=r"small\.png has less than 64 pixels"):
         library.measure_prior(prior, folder, tmp_path / "other.json")
+    (tmp_path / "empty").mkdir()
+    for odd, words in (
+        ("nowhere", "Folder nowhere does not exist; give one with pictures"),
+        ("empty", "Folder empty holds no picture; give one with pictures"),
+        (3, "folder is 3, and the name of a file or folder is wanted"),
+    ):
+        with pytest.raises(InputError, match=words):
+            library.measure_prior(prior, odd, tmp_path / "other.json")
     assert not (tmp_path / "other.json").exists()

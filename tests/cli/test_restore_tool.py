@@ -59,12 +59,16 @@ def test_a_tool_with_the_users_maps(veriscale, refused, cat, resizer, tmp_path):
 
 def test_another_tool_is_refused(refused, cat, resizer, tmp_path):
     options = ("restore", cat, "--certificate", "tool.json", "--quiet")
-    assert "The certificate is for command " in refused(*options, "--command", f"{resizer} --more")
+    sentence = refused(*options, "--command", f"{resizer} --more")
+    assert "{in} {out}, and this is …" in sentence  # where they differ, however long the folder's name is
+    assert "{in} {out} --more: write it to the letter as it was calibrated, or calibrate for it." in sentence
     assert "lacks {out}" in refused(*options, "--command", "python tool.py {in}")
     assert "give it as --command" in refused(*options)
     assert "give it as --command" in refused(*options, "--prior", "tiny")
     (tmp_path / "tool.py").write_text(RESIZE + "# another version\n")
-    assert "The certificate is for tool " in refused(*options, "--command", resizer)
+    sentence = refused(*options, "--command", resizer)
+    assert "The certificate is for tool " in sentence
+    assert "put back the program, and the files that its command names, as they were" in sentence
 
 
 def test_a_tool_needs_a_certificate_of_its_own(refused, place, cat, resizer):

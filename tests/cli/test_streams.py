@@ -175,10 +175,7 @@ def test_a_pattern_takes_what_a_folder_takes(veriscale, small, tmp_path):
         code, out, err = veriscale(*command, "--force")
         assert (code, err.splitlines()[0]) == (
             0,
-            (
-                f"Pattern {command[1]}: 3 files of kinds that cannot be read are left out: 1 .heic, 1 .txt, 1 without "
-                "extension."
-            ),
+            f"Pattern {command[1]}: 3 files are left out: 1 .heic, 1 .txt, 1 without extension.",
         )
         made = [line.rsplit("/out/")[1] for line in out.splitlines() if line.endswith("png")]
         assert made == ["a_x2.png", "deep/a_x2.png"]
@@ -205,3 +202,22 @@ def test_a_file_of_that_name_comes_before_the_pattern(veriscale, small, tmp_path
 
 def test_a_pattern_that_matches_nothing_says_so(refused, tmp_path):
     assert "*.jpg; check the folder and the pattern" in refused("restore", tmp_path / "*.jpg", *TINY)
+
+
+def test_names_and_patterns_that_begin_with_a_bracket(veriscale, small, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("[a].png", "a.png", "b.png"):
+        (tmp_path / name).write_bytes(small.read_bytes())
+    for command in (("restore", *TINY, "--scale", 2), ("degrade", *HALF)):
+        for given, stems in (("[a].png", ["[a]"]), ("[ab]*.png", ["a", "b"])):
+            code, out, err = veriscale(command[0], given, *command[1:], "-o", f"{command[0]}{len(stems)}")
+            assert code == 0, err
+            assert [line.rsplit("/")[-1][: len(stems[0])] for line in out.splitlines() if line.endswith("g")] == stems
+    (tmp_path / "[x]").symlink_to(place / "other", target_is_directory=True)
+    code, out, err = veriscale("evaluate", "[x]", *TINY, "--quiet")
+    assert (code, out[:10]) == (0, "4 pictures"), err
+    (tmp_path / "[y]").symlink_to(place / "calibration", target_is_directory=True)
+    assert veriscale("calibrate", "[y]", *TINY, "-o", "[c].json", "--quiet")[0] == 0
+    assert veriscale("calibrate", "[x][0]*.png", *TINY, "-o", "d.json", "--quiet")[0] == 2  # nothing matches that
+    (tmp_path / "x0").symlink_to(place / "other", target_is_directory=True)
+    assert veriscale("evaluate", "[x][0]/*.png", *TINY, "--quiet")[1][:10] == "4 pictures"

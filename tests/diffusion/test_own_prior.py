@@ -313,9 +313,13 @@ def test_gradients_that_there_are_not(tmp_path):
     def still(x, sigma):
         return plain(x, sigma)
 
-    prior = prior_from(still, channels=3, version="1")
-    with pytest.raises(InputError, match="choose anchor fast and posterior proximal"):
-        UnconditionalDenoiser(prior).pullback(torch.rand(1, 3, 8, 8), 0.3)
+    weight = torch.ones((), requires_grad=True)
+    for function in (still, lambda x, sigma: weight * plain(x.detach(), sigma)):
+        for radius in (None, 4):
+            denoise = UnconditionalDenoiser(prior_from(function, channels=3, version="1", radius=radius), 8)
+            x = torch.rand(1, 3, 16, 16)
+            with pytest.raises(InputError, match="gives no gradient; choose anchor fast and posterior proximal"):
+                denoise.pullback(x, 0.3)[1](x)
 
 
 def test_a_card_of_another_denoiser_is_refused(tmp_path):
@@ -458,8 +462,8 @@ def test_levels_beyond_those_it_knows_are_not_asked_for():
 def test_a_network_in_training_mode_is_refused():
     network = torch.nn.Sequential(torch.nn.Dropout())
     with pytest.raises(InputError, match=r"call its `eval\(\)`"):
-        prior_from(lambda x, s: network(x), channels=1, module=network)
-    prior_from(lambda x, s: network(x), channels=1, module=network.eval())
+        prior_from(lambda x, s: network(x), channels=1, module=network, version="1")
+    prior_from(lambda x, s: network(x), channels=1, module=network.eval(), version="1")
 
 
 def test_a_network_that_was_trained_on_in_training_mode_is_refused():

@@ -8,10 +8,12 @@ from tests.traversal.problem import OPERATORS, SIDE, coloured, measured, posteri
 from torch import Tensor
 
 from veriscale.errors import InputError
+from veriscale.physics.composition import compose
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.hdr import Clip
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import GaussianNoise, PoissonNoise
+from veriscale.physics.own_operator import operator_from
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.anchor import FLIPS, WIDEST, Anchor, consistent_weight, fast, paper
 from veriscale.traversal.presets import DEFAULT, PRESETS, find_preset
@@ -219,6 +221,17 @@ def test_paper_mends_clipped_pictures():
     )
     before, after = ((v - x).square().flatten(1).mean(1) for v in (data.start(), found.x))
     assert bool((after < 0.8 * before).all())
+
+
+def test_fast_refuses_what_measures_nothing():
+    sides = [
+        operator_from(lambda x, k=k: x * (torch.arange(8) // 4 == k), name=f"side-{k}", version="1") for k in (0, 1)
+    ]
+    both, y = compose(sides), torch.zeros(1, 1, 8, 8)
+    with pytest.raises(
+        InputError, match=r"name=side-1,version=1 gives 0 for every picture, so that nothing is measured"
+    ):
+        splitting_for(DataTerm(both, y, GaussianNoise(0.1)), (1, 8, 8))
 
 
 def test_fast_refuses_what_has_no_proximal_map():

@@ -1,5 +1,7 @@
 """`veriscale calibrate`."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +82,7 @@ def calibrate(
     from veriscale.workflows.certifying.calibration import calibrate as make_certificate
 
     refuse_existing(output, force)
-    with meter(quiet) as shown:
+    with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
         certificate = make_certificate(
             directory,
             output,

@@ -116,7 +116,7 @@ def degrade(
                     ways.deliver(target)
                 else:
                     write_sidecar(target, a, model, seed)
-                    print(target)
+                    print(target, file=ways.results)
             except InputError as error:
                 if not many:
                     raise

@@ -1,6 +1,8 @@
 """`veriscale evaluate`."""
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +65,7 @@ def evaluate(
             refuse_existing(path, force)
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
-    with meter(quiet) as shown:
+    with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
         if certificate is None:
             found = score(
                 directory,

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import cyclopts
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from veriscale.cli import (
     calibrate_command,
@@ -26,6 +26,7 @@ app = App(
     help="Restore photographs with diffusion priors, anywhere between faithful and vivid.",
     help_format="plaintext",
     version_flags=["--version"],
+    default_parameter=Parameter(json_list=False),  # [a].png is a name and not JSON
     suppress_keyboard_interrupt=False,  # what becomes of it is said below
 )
 app.command(restore_command.restore)

@@ -88,7 +88,13 @@ def _show_own(prior: "OwnPrior", where: str) -> None:
         print("  measured   not yet: stated defaults, and no alarm; veriscale.measure_prior measures it")
     for line in (*prior.notes, *_certificates(card.tensors_sha256)):
         print(f"  {line}")
-    print(f"  hash       sha256 {card.tensors_sha256}")
+    print(f"  hash       sha256 {card.tensors_sha256}, of what was stated and of {_parameters(prior.hashed)}")
+
+
+def _parameters(hashed: dict[str, int]) -> str:
+    """How many numbers a hash is of, and of which networks."""
+    names = f" ({', '.join(sorted(filter(None, hashed)))})" if any(hashed) else ""
+    return f"{sum(hashed.values()):,} parameters{names}" if hashed else "no parameters: `version` alone names it"
 
 
 def _show(card: "Card", where: str) -> None:

@@ -1,7 +1,6 @@
 """`veriscale restore`."""
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,7 +96,7 @@ def restore(
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
         )
         remarks.of = len(jobs)
-        listed = not as_json and not (remarks.many and sys.stdout.isatty())
+        listed = not as_json and not (remarks.many and ways.results.isatty())
         with meter(quiet) as shown:
 
             def tell(what: str, part: int, of: int) -> None:
@@ -109,7 +108,7 @@ def restore(
                 for picture in facts["outputs"][:1] if ways.writes else []:
                     ways.deliver(picture)
                 for file in facts["outputs"] if listed and not ways.writes else []:
-                    print(file)
+                    print(file, file=ways.results)
     if as_json:
         print(json.dumps(done, indent=2))
     return remarks.close(f"{len(done)} of {len(jobs)} done in {time.monotonic() - started:.0f} s.")

@@ -4,10 +4,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from veriscale.errors import InputError
 from veriscale.settings import positions
@@ -32,12 +32,14 @@ class Streams:
     Attributes:
         inputs, output: as given, but for the streams.
         reads, writes: whether standard input and output are meant.
+        results: standard output; while a command works, whatever else is printed goes to standard error.
     """
 
     inputs: Sequence[Path]
     output: Path | None
     reads: bool
     writes: bool
+    results: TextIO
 
     def checked(self, batch: "Batch", jobs: "list[Job]") -> "list[Job]":
         """The jobs, where they suit the streams; `InputError` where more than one picture would be written."""
@@ -72,8 +74,8 @@ class Streams:
     def deliver(self, picture: str | Path) -> None:
         """Write a picture's file to standard output."""
         with open(picture, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+            shutil.copyfileobj(file, self.results.buffer)
+        self.results.buffer.flush()
 
 
 @contextmanager
@@ -90,15 +92,18 @@ def streams(inputs: Sequence[Path], output: Path | None) -> Iterator[Streams]:
         raise InputError(
             "What comes from standard input has no name; say `--output`, a file, or - for standard output."
         )
+    results = sys.stdout
     if not reads and not writes:
-        yield Streams(inputs, output, reads, writes)
+        with redirect_stdout(sys.stderr):
+            yield Streams(inputs, output, reads, writes, results)
         return
-    with tempfile.TemporaryDirectory(prefix="veriscale-") as folder:
+    with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(prefix="veriscale-") as folder:
         source = Path(folder, "standard input")
         if reads:
             with source.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            yield Streams([source] if reads else inputs, Path(folder, "out") if writes else output, reads, writes)
+            to = Path(folder, "out") if writes else output
+            yield Streams([source] if reads else inputs, to, reads, writes, results)
         except InputError as error:
             raise InputError(str(error).replace(f"{folder}/", "")) from error

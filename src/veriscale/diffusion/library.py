@@ -1,6 +1,7 @@
 """Where priors are found: the package, the user's data folder, and VERISCALE_PRIORS."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -34,12 +35,13 @@ def find_prior(name: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    path = Path(name)
-    if path.suffix == SUFFIX or os.sep in name:
+    path, own = Path(name), ", or package.module:factory of your own, such as lab.networks:prior"
+    if path.suffix == SUFFIX or (os.sep in name and ".py" not in path.name):
         if not path.is_file():
             raise InputError(f"Prior file {name} does not exist.")
         return path
     known = known_priors()
     if name not in known:
-        raise InputError(f"No prior is called {name!r}; {closest(name, known)}.")
+        like_a_module = re.search(r"\w[./:]\w", name)
+        raise InputError(f"No prior is called {name!r}; {closest(name, known)}{own if like_a_module else ''}.")
     return known[name]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from veriscale.diffusion.adapters import sigmas_of
-from veriscale.errors import InputError, closest
+from veriscale.errors import InputError, closest, shown
 
 PREDICTS = "x0", "epsilon", "v", "flow"
 RANGES = (0, 1), (-1, 1)
@@ -59,27 +59,27 @@ def own_arguments(function: Callable[..., Any], **given: Any) -> OwnArguments:
         InputError: one is of another kind or out of range, or two contradict each other.
     """
     if not callable(function):
-        raise InputError(f"A denoiser is a function (x, sigma) → picture, not {_shown(function)}.")
+        raise InputError(f"A denoiser is a function (x, sigma) → picture, not {shown(function)}.")
     if not isinstance(given["module"], torch.nn.Module | None):
-        raise InputError(f"`module` is a torch.nn.Module, not {_shown(given['module'])}.")
+        raise InputError(f"`module` is a torch.nn.Module, not {shown(given['module'])}.")
     range, predicts = _pair(given["range"]), given["predicts"]
     if range not in RANGES:
-        raise InputError(f"The range {_shown(given['range'])} is unknown; known: (0, 1), (-1, 1).")
+        raise InputError(f"The range {shown(given['range'])} is unknown; known: (0, 1), (-1, 1).")
     if not isinstance(predicts, str) or predicts not in PREDICTS:
-        raise InputError(f"A network that predicts {_shown(predicts)} is unknown; {closest(str(predicts), PREDICTS)}.")
+        raise InputError(f"A network that predicts {shown(predicts)} is unknown; {closest(str(predicts), PREDICTS)}.")
     channels, stride, radius = (_whole(given[k]) for k in ("channels", "stride", "radius"))
     if channels not in (1, 3):
-        raise InputError(f"A prior is for 1 or 3 channels, not {_shown(given['channels'])}.")
+        raise InputError(f"A prior is for 1 or 3 channels, not {shown(given['channels'])}.")
     if stride is None or not 1 <= stride <= WIDEST:
-        raise InputError(f"`stride` {_shown(given['stride'])} is no number of pixels from 1 to {WIDEST}.")
+        raise InputError(f"`stride` {shown(given['stride'])} is no number of pixels from 1 to {WIDEST}.")
     if given["radius"] is not None and (radius is None or radius < 0):
-        raise InputError(f"`radius` {_shown(given['radius'])} is no number of pixels from 0 on; leave it out.")
+        raise InputError(f"`radius` {shown(given['radius'])} is no number of pixels from 0 on; leave it out.")
     if not isinstance(given["whole_timesteps"], bool):
-        raise InputError(f"`whole_timesteps` is True or False, not {_shown(given['whole_timesteps'])}.")
+        raise InputError(f"`whole_timesteps` is True or False, not {shown(given['whole_timesteps'])}.")
     for what in ("name", "version"):
         text = given[what]
         if not (text is None and what == "name") and (not isinstance(text, str) or not text.isprintable()):
-            raise InputError(f"`{what}` is a line of text, not {_shown(text)}.")
+            raise InputError(f"`{what}` is a line of text, not {shown(text)}.")
     schedule = _schedule(given["alphas_bar"], predicts)
     return OwnArguments(
         channels=channels,
@@ -105,7 +105,7 @@ def _schedule(alphas_bar: object, predicts: str) -> list[float] | None:
     try:
         values = torch.as_tensor(alphas_bar, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # whatever torch says of what is no array
-        raise InputError(f"`alphas_bar` must be one row of decreasing numbers, not {_shown(alphas_bar)}.") from error
+        raise InputError(f"`alphas_bar` must be one row of decreasing numbers, not {shown(alphas_bar)}.") from error
     if values.ndim != 1 or len(values) < 2 or not bool((values.diff() < 0).all()):
         raise InputError(
             f"`alphas_bar` must be one row of decreasing numbers, and these, {tuple(values.shape)}, are none."
@@ -124,7 +124,7 @@ def _sigmas(given: object, schedule: list[float] | None, symmetric: bool) -> tup
     pair = _pair(given)
     if pair is None or not 0 <= pair[0] < pair[1] < math.inf or pair[1] <= SIGMAS[0]:
         raise InputError(
-            f"`sigmas` {_shown(given)} are no noise levels; give the least and the largest it knows, such as {SIGMAS}."
+            f"`sigmas` {shown(given)} are no noise levels; give the least and the largest it knows, such as {SIGMAS}."
         )
     return pair
 
@@ -140,9 +140,3 @@ def _pair(given: Any) -> tuple[float, float] | None:
 
 def _whole(given: object) -> int | None:
     return int(given) if isinstance(given, Integral) and not isinstance(given, bool) else None
-
-
-def _shown(given: object) -> str:
-    """For a sentence: what it is where that is short, else of which kind."""
-    text = repr(given)
-    return text if len(text) <= 40 and "\n" not in text else f"a {type(given).__name__}"

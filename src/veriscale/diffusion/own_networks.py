@@ -3,7 +3,9 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,16 +16,49 @@ _RESTLESS = torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._Dro
 
 
 def networks_of(function: Callable[..., Any], module: torch.nn.Module | None) -> dict[str, torch.nn.Module]:
-    """Those that a function is, belongs to or refers to, by name; `module` where it is given."""
+    """Those that a function is, belongs to or refers to, itself or one step on, by name; `module` where it is given."""
     if module is not None:
         return {"": module}
     for whole in (function, getattr(function, "__self__", None)):
         if isinstance(whole, torch.nn.Module):
             return {"": whole}
-    if not inspect.isfunction(function):
+    first = _held(function)
+    second = {f"{name}.{k}": v for name, thing in first.items() for k, v in _held(thing).items()}
+    found = dict[str, torch.nn.Module]()
+    for name, thing in (*sorted(first.items()), *sorted(second.items())):
+        if isinstance(thing, torch.nn.Module) and not any(thing is known for known in found.values()):
+            found[name] = thing
+    return found
+
+
+def _held(thing: Any) -> dict[str, Any]:
+    """What a function refers to, an object has or a row holds, by name; nothing of networks and Python's modules."""
+    if isinstance(thing, torch.nn.Module | ModuleType):
         return {}
-    seen = inspect.getclosurevars(function)
-    return {k: v for k, v in sorted({**seen.globals, **seen.nonlocals}.items()) if isinstance(v, torch.nn.Module)}
+    if isinstance(thing, partial):
+        return {"": thing.func, **_numbered(thing.args), **thing.keywords}
+    if inspect.ismethod(thing):
+        return {"self": thing.__self__, **_held(thing.__func__)}
+    if inspect.isfunction(thing):
+        try:
+            seen = inspect.getclosurevars(thing)
+        except ValueError:  # a variable of its surroundings has no value yet
+            return {}
+        return {**seen.globals, **seen.nonlocals, **_numbered(thing.__defaults__), **(thing.__kwdefaults__ or {})}
+    if isinstance(thing, dict):
+        return {str(k): v for k, v in thing.items()}
+    if isinstance(thing, list | tuple):
+        return _numbered(thing)
+    return {**vars(type(thing)), **getattr(thing, "__dict__", {})}
+
+
+def _numbered(things: Sequence[Any] | None) -> dict[str, Any]:
+    return {str(k): thing for k, thing in enumerate(things or ())}
+
+
+def values_of(networks: dict[str, torch.nn.Module]) -> dict[str, int]:
+    """How many numbers of each their hash is of."""
+    return {name: sum(value.numel() for value in m.state_dict().values()) for name, m in networks.items()}
 
 
 def networks_sha256(stated: list[object], networks: dict[str, torch.nn.Module]) -> str:

@@ -26,13 +26,14 @@ from veriscale.diffusion.card import (
 )
 from veriscale.diffusion.own_arguments import SIGMAS, OwnArguments, own_arguments
 from veriscale.diffusion.own_card import Measured, read_measured
-from veriscale.diffusion.own_networks import networks_of, networks_sha256
-from veriscale.diffusion.own_trial import Function, tried
-from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.own_networks import networks_of, networks_sha256, values_of
+from veriscale.diffusion.own_trial import Function, takes_batches, tried
+from veriscale.diffusion.prior import Prior, no_gradient
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
 
 MARK = "own:name="  # before the name of what no file holds, as of operators
+FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64  # of parameters that pictures are given in
 SPREAD = 0.25  # of pictures about mid-grey, until it is measured
 
 
@@ -43,7 +44,8 @@ class OwnPrior(Prior):
     Attributes:
         function: (x, sigma) → E[x0 | x0 + sigma·n = x], pictures in [0, 1].
         digest: its hash as it is now.
-        place, kind: device and type of its parameters.
+        hashed: how many numbers of each network that is for, by the name it was found under.
+        place, kind: device of its parameters, and the first type of theirs that pictures can have, else float32.
         multiple: what both sides of a picture must be multiples of.
         radius: how far around a pixel it looks; None where it sees whole pictures.
         notes: what a user should be told of it.
@@ -52,6 +54,7 @@ class OwnPrior(Prior):
 
     function: Denoiser
     digest: Callable[[], str]
+    hashed: dict[str, int]
     place: torch.device
     kind: torch.dtype
     multiple: int = 1
@@ -63,6 +66,11 @@ class OwnPrior(Prior):
     def named(self) -> str:
         """Its name, marked: a prior that is installed under the same one is another."""
         return f"{MARK}{self.card.name}"
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """As `Prior.facts`, with how many numbers the hash is of, beside what was stated."""
+        return {**super().facts, "parameters": sum(self.hashed.values())}
 
     @property
     def device(self) -> torch.device:
@@ -102,10 +110,7 @@ class OwnPrior(Prior):
         told = min(max(sigma, mode.sigma_min), mode.sigma_max)  # beyond what it knows the nearest level it does
         out = self.function(x.to(self.kind), told).to(x.dtype)
         if x.requires_grad and torch.is_grad_enabled() and not out.requires_grad:
-            raise InputError(
-                f"Prior {self.card.name!r} gives no gradient; choose `--anchor` fast and `--posterior` proximal, "
-                "or a denoiser that does."
-            )
+            raise no_gradient(self.card.name)
         if not bool(torch.isfinite(out).all()):
             raise InputError(f"Prior {self.card.name!r} answers noise {sigma:.3g} with values that are not finite.")
         return out
@@ -142,7 +147,8 @@ def prior_from(
         whole_timesteps: whether timesteps between two are unknown to it.
         sigmas: the least and the largest noise level it knows, pictures in [0, 1]; by default those of `alphas_bar`,
             else 0.002 and 10. Draws begin at the largest at most.
-        module: whose parameters are hashed; by default what the function is, belongs to, or refers to by name.
+        module: whose parameters are hashed; by default what the function is, belongs to, or refers to by name, itself
+            or by way of one object, row or function (`hashed` says how many numbers of which).
         version: names this very denoiser, in addition to its parameters or where there are none.
         name: for people and files; the function's by default.
         stride: what both sides of a picture must be multiples of; pictures are continued by reflection.
@@ -151,7 +157,7 @@ def prior_from(
 
     Raises:
         InputError: an argument is wrong, nothing says which denoiser this is, the answer to a noisy picture has another
-            shape, is not finite or is no picture, or the card is of another denoiser.
+            shape, is not finite, is no picture or is another one the next time, or the card is of another denoiser.
 
     Source: design and parametrisations as in docs/own-denoiser.md; the adapters name theirs.
     """
@@ -170,12 +176,12 @@ def prior_from(
         radius=radius,
     )
     networks = networks_of(function, module)
-    if not networks and not said.version:
+    if not said.version and not any(m.state_dict() for m in networks.values()):
         raise InputError(
-            "The function has no parameters that can be found; give `module`, whose parameters are hashed, or "
+            "The denoiser has no parameters that can be found; give `module`, whose parameters are hashed, or "
             "`version`, a string that names this very denoiser."
         )
-    weights = [p for m in networks.values() for p in m.parameters()]
+    weights = [p for m in networks.values() for p in (*m.parameters(), *m.buffers())]
     shaped, wrapped = _of_shape(function, said.channels), partial(_adapted, said=said)
     low, high = said.sigmas
     mode = Mode(0, [0.0], [SPREAD], max(low, SIGMAS[0]), high, mask_high=min(0.5, high), high=min(0.9, high))
@@ -185,13 +191,16 @@ def prior_from(
         Card(said.name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), tensors_sha256=digest()),
         wrapped(shaped),
         digest,
+        values_of(networks),
         weights[0].device if weights else torch.device("cpu"),
-        weights[0].dtype if weights else torch.float32,
+        next((p.dtype for p in weights if p.dtype in FLOATS), torch.float32),
         said.stride,
         said.radius,
     )
     notes, blind = tried(prior, shaped, wrapped)
     prior = replace(prior, notes=notes, blind=blind)
+    if not takes_batches(prior):
+        prior = replace(prior, function=wrapped(_one_by_one(shaped)))
     return prior if card is None else with_card(prior, card)
 
 
@@ -232,19 +241,25 @@ def _in_its_range(network: Function, said: OwnArguments) -> Denoiser:
     return denoise
 
 
+def _one_by_one(function: Function) -> Function:
+    return lambda x, t: torch.cat([function(x[k : k + 1], t[k : k + 1]) for k in range(len(x))])
+
+
 def _of_shape(function: Function, channels: int) -> Function:
     def checked(x: Tensor, t: Tensor) -> Tensor:
         try:
-            out = function(x, t)
+            out = function(x.clone(), t.clone())  # which it may change in place
         except InputError:
             raise
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             raise InputError(f"The denoiser fails for {tuple(x.shape)} ({type(error).__name__}: {error}).") from error
         wanted = tuple(x.shape)
         extra = (len(x), 2 * channels, *wanted[2:])
         if not isinstance(out, Tensor) or tuple(out.shape) not in (wanted, extra):
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise InputError(f"The denoiser answers {wanted} with {got}; (B, C, H, W) as given, or 2C, is wanted.")
+        if not out.is_floating_point():
+            raise InputError(f"The denoiser answers in {out.dtype}, which no picture is in; let it answer in x.dtype.")
         return out[:, :channels]
 
     return checked

@@ -9,6 +9,8 @@ from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
 
+ALIKE = 1e-3  # RMS within which two answers are one, but for rounding, which has no more in float32
+
 Function = Callable[[Tensor, Tensor], Tensor]
 """(x, sigma) or (x_t, t) → what it predicts; the second argument is (B,)."""
 
@@ -28,22 +30,24 @@ def tried(prior: Prior, function: Function, wrapped: Callable[[Function], Denois
         wrapped: makes it (x, sigma) → E[x0 | x0 + sigma·n = x].
 
     Raises:
-        InputError: an answer is not finite, or no picture.
+        InputError: an answer is not finite, is no picture, or is another one the next time.
     """
     mode = prior.mode(0)
-    side = -(-SIDE // prior.stride) * prior.stride
-    ramp = torch.linspace(0.2, 0.8, side)
-    x = (ramp[:, None] + ramp[None, :]).mul(0.5).expand(1, prior.card.network.channels, side, side).to(prior.device)
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(prior.device)
-    low, high = (min(max(s, mode.sigma_min), mode.sigma_max) for s in PROBE)
-    if low == high:
-        low, high = mode.sigma_min, mode.sigma_max
-    left = {s: _off(prior, x, s, noise) for s in (low, high)}
-    for level, off in left.items():
+    x, noise, (low, high) = _probe(prior)
+    left = {}
+    for level in (low, high):
+        noisy = x + level * noise
+        answer = prior.denoise(noisy, level)
+        left[level] = off = _rms(answer - x)
         if off > FAR:
             raise InputError(
                 f"The denoiser's answer to a picture with noise {level:.2g} is off by {off:.2g} (root mean square), "
                 "far outside of [0, 1]; look at `range`, `predicts` and `alphas_bar`."
+            )
+        if (apart := _rms(prior.denoise(noisy, level) - answer)) > _rounding(prior):
+            raise InputError(
+                f"The denoiser answers one picture with two that are {apart:.2g} apart (root mean square), so that no "
+                "result could be repeated; call `eval()` of its network, or leave out what it draws."
             )
     notes = []
     if left[high] > high:
@@ -64,9 +68,41 @@ def tried(prior: Prior, function: Function, wrapped: Callable[[Function], Denois
     return tuple(notes), blind
 
 
+@torch.no_grad()
+def takes_batches(prior: Prior) -> bool:
+    """Whether two pictures at once have the answers that each has by itself."""
+    x, noise, (_, level) = _probe(prior)
+    both = torch.cat([x + level * noise, x.flip(-1) + level * noise.flip(-2)])
+    single = torch.cat([prior.denoise(picture[None], level) for picture in both])
+    try:
+        return _rms(prior.denoise(both, level) - single) <= _rounding(prior)
+    except InputError:  # fails, or has another shape
+        return False
+
+
+def _probe(prior: Prior) -> tuple[Tensor, Tensor, tuple[float, float]]:
+    """A plain picture and unit noise, (1, C, H, W), and a low and a high level of those that the prior knows."""
+    mode = prior.mode(0)
+    side = -(-SIDE // prior.stride) * prior.stride
+    ramp = torch.linspace(0.2, 0.8, side)
+    x = (ramp[:, None] + ramp[None, :]).mul(0.5).expand(1, prior.card.network.channels, side, side).to(prior.device)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(prior.device)
+    low, high = (min(max(s, mode.sigma_min), mode.sigma_max) for s in PROBE)
+    return x, noise, (low, high) if low < high else (mode.sigma_min, mode.sigma_max)
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
+
+
+def _rounding(prior: Prior) -> float:
+    """How far apart (root mean square) two answers may be that are one."""
+    return max(ALIKE, torch.finfo(prior.dtype).eps)
+
+
 def _off(prior: Prior, x: Tensor, level: float, noise: Tensor) -> float:
     """Root mean square by which an answer is off."""
-    return float((prior.denoise(x + level * noise, level) - x).square().mean().sqrt())
+    return _rms(prior.denoise(x + level * noise, level) - x)
 
 
 def _is_blind(

@@ -12,6 +12,7 @@ from veriscale.diffusion.denoiser import Denoiser
 from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
 from veriscale.diffusion.error_predictor import ErrorPredictor
 from veriscale.diffusion.preconditioning import scalings
+from veriscale.errors import InputError
 
 
 class Networks(NamedTuple):
@@ -71,6 +72,13 @@ def denoise_residual(
     return denoised
 
 
+def no_gradient(name: str) -> InputError:
+    """What is said where the answer of the prior called `name` has no gradient in its input."""
+    return InputError(
+        f"Prior {name!r} gives no gradient; choose `--anchor` fast and `--posterior` proximal, or a denoiser that does."
+    )
+
+
 @dataclass(frozen=True)
 class Prior(ABC):
     """What restorations ask of a prior. Members: a trained one, and somebody's own denoiser."""
@@ -91,6 +99,11 @@ class Prior(ABC):
     def named(self) -> str:
         """How run.json names it where nobody named a file."""
         return self.card.name
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """Which one it is, for run.json."""
+        return {"name": self.card.name, "sha256": self.card.tensors_sha256}
 
     @property
     def blind(self) -> bool:

@@ -45,6 +45,11 @@ class Composition(Operator):
             """Whether every part is."""
             return all(part.local for part in self.parts)
 
+        @property
+        def alike(self) -> bool:
+            """Whether every part is."""
+            return all(part.alike for part in self.parts)
+
     def forward(self, x: Tensor) -> Tensor:
         """A(x), the parts in turn."""
         return reduce(lambda u, part: part.forward(u), self.parts, x)
@@ -148,8 +153,8 @@ class LinearComposition(Composition, LinearOperator):
         return reduce(lambda u, part: part.adjoint(u), reversed(self.parts), y)
 
     def norm(self, shape: Shape) -> float:
-        """‖BA‖, by Lanczos on one channel."""
-        size = 1, *shape[1:]
+        """‖BA‖, by Lanczos, on one channel where all are treated alike."""
+        size = self._probed(shape)
         if size not in self._norms:
             self._norms[size] = spectral_norm(lambda x: self.adjoint(self.forward(x)), size)
         return self._norms[size]
@@ -160,11 +165,15 @@ class LinearComposition(Composition, LinearOperator):
         support = last.support(shape)
         if not last.local or not any(isinstance(part, Inpaint) for part in before):
             return support
-        size = 1, 1, *self.truth_shape(shape)[1:]
-        y = self.forward(torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
+        size = self._probed(self.truth_shape(shape))
+        y = self.forward(torch.randn(1, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
         reached = y.abs() > _NOTHING * y.abs().max()
         reached = reached if support is None else reached & support.bool()
         return None if bool(reached.all()) else reached
+
+    def _probed(self, shape: Shape) -> Shape:
+        """Of pictures that say what it does to those of `shape`."""
+        return (1, *shape[1:]) if self.alike else shape
 
 
 @dataclass(frozen=True)

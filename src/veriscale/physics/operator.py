@@ -29,6 +29,9 @@ class Operator(ABC):
     local: ClassVar[bool] = True
     """Whether a value of y depends on the values of x near it alone."""
 
+    alike: ClassVar[bool] = True
+    """Whether every channel is treated as any other, and apart from them."""
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """A(x), differentiable. The shape of x is one that `truth_shape` gives."""

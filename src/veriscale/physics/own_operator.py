@@ -1,14 +1,16 @@
 """Somebody's own linear operator: functions, checked before they are believed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral
+from os import PathLike
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, shown
 from veriscale.physics.composition import Composition
 from veriscale.physics.cosine import cosine_transform
 from veriscale.physics.operator import LinearOperator, Operator, Shape
@@ -16,7 +18,10 @@ from veriscale.physics.spectral_norm import spectral_norm
 
 APART = 1e-4  # relative difference at which two sides of an equation that hold in float32 do not
 ALIKE = 0.1  # what an operator may lack of being diagonal in the cosine transform to be preconditioned as if it were
+NOTHING = 1e-9  # of a random picture's size: what an operator gives that measures nothing
 KEPT = 4  # shapes whose checks and preconditioners are remembered
+
+_WORD = re.compile(r"[\w.-]+")
 
 Function = Callable[[Tensor], Tensor]
 
@@ -49,7 +54,8 @@ class OwnOperator(LinearOperator):
     _norms: dict[Shape, float] = field(default_factory=dict, init=False, repr=False)
 
     name: ClassVar[str] = "own"
-    rcond: ClassVar[float] = 0.1  # of its spectrum nothing is known
+    alike: ClassVar[bool] = False  # of its channels and of its spectrum nothing is known
+    rcond: ClassVar[float] = 0.1
 
     @property
     def divisible(self) -> bool:
@@ -57,25 +63,38 @@ class OwnOperator(LinearOperator):
         return False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Ax, by the function, in float32."""
-        out = self._called(self.function, x, "forward")
-        self._expect(out, (len(x), *self.measurement_shape(tuple(x.shape[1:]))), "forward", x)
-        return out.to(x.dtype)
+        """Ax, by the function, in float32; its gradient is the adjoint's."""
+        out: Tensor = _Forward.apply(x, self)  # type: ignore[no-untyped-call]  # torch's stubs
+        return out
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Aᵀy, by the function or by automatic differentiation, in float32."""
         shape = len(y), *self.truth_shape(tuple(y.shape[1:]))
         if self.transpose is not None:
-            out = self._called(self.transpose, y, "adjoint")
+            with torch.no_grad():  # the weights of a network would ask for gradients
+                out = self._called(self.transpose, y, "adjoint")
         else:
-            with torch.enable_grad():
-                x = torch.zeros(shape, device=y.device, requires_grad=True)
-                image = self._called(self.function, x, "forward")
-                if not image.requires_grad:
-                    raise InputError(f"{self}: its function cannot be differentiated; give `adjoint` too.")
-                (out,) = torch.autograd.grad(image, x, y.to(image.dtype))
+            out = self._pulled_back(y, shape)
         self._expect(out, shape, "adjoint", y)
         return out.to(y.dtype)
+
+    def _pulled_back(self, y: Tensor, shape: Shape) -> Tensor:
+        """Aᵀy by automatic differentiation of the function."""
+        with torch.enable_grad():
+            x = torch.zeros(shape, device=y.device, requires_grad=True)
+            image = self._called(self.function, x, "forward")
+            self._expect(image, tuple(y.shape), "forward", x)
+            if not image.requires_grad:
+                raise InputError(f"{self}: its function cannot be differentiated; give `adjoint` too.")
+            try:
+                (out,) = torch.autograd.grad(image, x, y.to(image.dtype), allow_unused=True)
+            except RuntimeError as error:  # whatever torch says of a graph that it cannot go back through
+                raise InputError(
+                    f"{self}: its function cannot be differentiated ({error}); give `adjoint` too."
+                ) from error
+        if out is None:
+            raise InputError(f"{self}: its function gives no gradient in x, only in weights; give `adjoint` too.")
+        return out
 
     def norm(self, shape: Shape) -> float:
         """‖A‖ by Lanczos, to four digits."""
@@ -120,8 +139,9 @@ class OwnOperator(LinearOperator):
         """Try the functions on random pictures of `shape`.
 
         Raises:
-            InputError: they are not linear or not each other's adjoints, or fail.
+            InputError: they are not linear, not each other's adjoints or give 0 for all, or fail.
         """
+        shape = self.truth_shape(self.measurement_shape(shape))  # less what it crops
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(2, *shape, generator=generator)
         image = self.forward(x)
@@ -129,6 +149,8 @@ class OwnOperator(LinearOperator):
         for what, out in (("forward", image), ("adjoint", back := self.adjoint(y))):
             if not bool(torch.isfinite(out).all()):
                 raise InputError(f"{self}: its {what} gives values that are not finite.")
+        if float(image.norm()) <= NOTHING * float(x.norm()):
+            raise InputError(f"{self} gives 0 for every picture, so that it measures nothing; look at its function.")
         both = self.forward(x[:1] + 2 * x[1:])
         off = float((both - image[:1] - 2 * image[1:]).norm() / both.norm().clamp(min=1e-30))
         if off > APART:
@@ -146,15 +168,16 @@ class OwnOperator(LinearOperator):
 
     def _called(self, function: Function, argument: Tensor, what: str) -> Tensor:
         try:
-            out = function(argument.float())
+            out = function(argument.to(torch.float32, copy=True))  # which it may change in place
         except InputError:
             raise
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             raise InputError(
                 f"{self}: its {what} fails for {tuple(argument.shape)} ({type(error).__name__}: {error})."
             ) from error
-        if not isinstance(out, Tensor):
-            raise InputError(f"{self}: its {what} gives {type(out).__name__}, and a tensor is wanted.")
+        if not isinstance(out, Tensor) or not out.is_floating_point():
+            got = f"a tensor of {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
+            raise InputError(f"{self}: its {what} gives {got}, and a tensor of floating-point numbers is wanted.")
         return out
 
     def _shape(self, function: Callable[[Shape], Shape], shape: Shape, what: str) -> Shape:
@@ -162,10 +185,14 @@ class OwnOperator(LinearOperator):
             found = function(shape)
         except InputError:
             raise
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             raise InputError(f"{self}: `{what}` fails for {shape} ({type(error).__name__}: {error}).") from error
         if not _is_shape(found) or len(found) != len(shape):
             raise InputError(f"{self}: `{what}` answers {shape} with {found!r}; (C, H, W) of whole numbers is wanted.")
+        if found[0] != shape[0]:
+            raise InputError(
+                f"{self}: `{what}` answers {shape} with {tuple(found)}; x and y have the same number of channels here."
+            )
         return tuple(int(n) for n in found)
 
     def _expect(self, out: Tensor, shape: Shape, what: str, given: Tensor) -> None:
@@ -173,6 +200,29 @@ class OwnOperator(LinearOperator):
             raise InputError(
                 f"{self}: its {what} answers {tuple(given.shape)} with {tuple(out.shape)}; stated is {tuple(shape)}."
             )
+
+
+class _Forward(torch.autograd.Function):
+    """Ax of an `OwnOperator`, whatever its function leaves of the graph."""
+
+    @staticmethod
+    def forward(x: Tensor, operator: OwnOperator) -> Tensor:
+        out = operator._called(operator.function, x, "forward")
+        operator._expect(out, (len(x), *operator.measurement_shape(tuple(x.shape[1:]))), "forward", x)
+        return out.to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, OwnOperator], output: Tensor) -> None:
+        ctx.operator = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.operator.adjoint(gradients[0]), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        out: Tensor = ctx.operator.forward(tangents[0])
+        return out
 
 
 def operator_from(
@@ -192,10 +242,10 @@ def operator_from(
     every restoration for the picture's own.
 
     Args:
-        forward: x, (B, C, H, W) float32 in [0, 1] → Ax. C is what the prior has: the same is done to each channel.
-        name, version: state what it is; certificates, run.json and sidecars have them.
+        forward: x, (B, C, H, W) float32 in [0, 1] → Ax, of as many channels: those of the picture, or of the prior.
+        name, version: state what it is, in letters, digits, dashes, dots and _; certificates and run.json have them.
         adjoint: y → Aᵀy; by automatic differentiation of `forward` by default.
-        measurement_shape: (C, H, W) of x → that of y; the same by default.
+        measurement_shape: (C, H, W) of x → that of y, with C channels too; the same by default.
         truth_shape: (C, H, W) of y → that of x; the same by default.
         picture: whether y is a picture that an 8-bit file can hold.
         shape: (C, H, W) of an x to check with at once.
@@ -208,14 +258,16 @@ def operator_from(
     functions = {"forward": forward, "measurement_shape": measurement_shape, "truth_shape": truth_shape}
     for what, function in {**functions, **({} if adjoint is None else {"adjoint": adjoint})}.items():
         if not callable(function):
-            raise InputError(f"An operator's `{what}` is a function, not {function!r}.")
+            raise InputError(f"An operator's `{what}` is a function, not {shown(function)}.")
     if not isinstance(picture, bool):
         raise InputError(f"`picture` is True or False, not {picture!r}.")
     if shape is not None and (not _is_shape(shape) or len(shape) != 3):
         raise InputError(f"`shape` is (C, H, W), three whole numbers from 1 on, not {shape!r}.")
     for what, text in (("name", name), ("version", version)):
-        if not isinstance(text, str) or not text or any(c in text for c in ",:+=\n") or text != text.strip():
-            raise InputError(f"An operator's {what} cannot be {text!r}; use letters, digits and dashes.")
+        if not isinstance(text, str) or _WORD.fullmatch(text) is None:
+            raise InputError(
+                f"An operator's {what} cannot be {text!r}; use a string of letters, digits, dashes, dots and _."
+            )
     made = OwnOperator(name, version, forward, adjoint, measurement_shape, truth_shape, picture)
     if shape is not None:
         made.check(tuple(shape))
@@ -225,6 +277,15 @@ def operator_from(
 def _is_shape(given: Any) -> bool:
     """Whether it is a row of whole numbers from 1 on."""
     return isinstance(given, tuple | list) and all(isinstance(n, Integral) and int(n) >= 1 for n in given)
+
+
+def check_operator(given: object) -> None:
+    """Raise `InputError` for what is neither an operator nor the string or file of one."""
+    if not isinstance(given, Operator | str | PathLike | None):
+        raise InputError(
+            f"`--operator` is {shown(given)}, and a string or an operator is wanted; operator_from makes one of a "
+            "function."
+        )
 
 
 def check_own(operator: Operator, shape: Shape) -> None:

@@ -26,6 +26,7 @@ OPERATORS: dict[str, type[Operator]] = {
     operator.name: operator
     for operator in (Downsample, Blur, Inpaint, Sensing, SliceProfile, Fourier, Clip, NonlinearBlur, Jpeg)
 }
+_CRAMPED = re.compile(rf"(\S\+\s*|\s\+)(?=[A-Za-z_][\w.]*:|({'|'.join(OPERATORS)})(\s|$))")
 _NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
 
 
@@ -42,7 +43,12 @@ def parse_operator(text: str, folder: Path = Path()) -> Operator:
     """
     if text.strip().endswith(".toml") and text.strip().partition(":")[0] not in OPERATORS:
         return read_operator_file(folder / text.strip())[0]
-    return compose([_parse_one(part.strip(), folder) for part in text.split(" + ")])
+    try:
+        return compose([_parse_one(part.strip(), folder) for part in text.split(" + ")])
+    except InputError as error:
+        if _CRAMPED.search(text) is None:
+            raise
+        raise InputError(f"Operator {text!r}: a + between two needs a space on both sides, as in 'A + B'.") from error
 
 
 def read_operator_file(path: Path) -> tuple[Operator, str | None]:
@@ -98,6 +104,11 @@ def _word(value: object, key: str, path: Path) -> str:
 
 def _parse_one(text: str, folder: Path) -> Operator:
     name, _, rest = text.partition(":")
+    if name not in OPERATORS and re.search(r"\w[./]\w", name):
+        raise InputError(
+            f"Unknown operator {name!r}; {closest(name, OPERATORS)}, or package.module:factory of your own, such as "
+            "lab.optics:lens."
+        )
     values: dict[str, str] = {}
     # a comma inside a path is no separator: a key must follow one
     for part in re.split(r",(?=[^,/]*=|$)", rest) if rest else []:

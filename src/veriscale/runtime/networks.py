@@ -9,7 +9,7 @@ from torch import Tensor
 
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.error_predictor import exceedance, expected_square
-from veriscale.diffusion.prior import Prior, TrainedPrior, denoise_residual, denoiser_input
+from veriscale.diffusion.prior import Prior, TrainedPrior, denoise_residual, denoiser_input, no_gradient
 from veriscale.errors import InputError
 from veriscale.imaging.canvas import canvas
 from veriscale.imaging.tiles import Tile, tiles
@@ -206,18 +206,24 @@ class UnconditionalDenoiser:
             wide = F.pad(g, (0, whole.shape[-1] - width, 0, whole.shape[-2] - height))
             total = torch.zeros_like(whole)
             if len(parts) == 1:
-                (total,) = torch.autograd.grad(kept, into, wide, retain_graph=True)
+                total = self._gradient(kept, into, wide, again=True)
             for part in parts if len(parts) > 1 else []:
                 near = whole[(..., *part.window)].detach().clone().requires_grad_()
                 with torch.enable_grad():
                     inside = self._denoise(near, sigma)[(..., *part.inside)]
-                total[(..., *part.window)] += torch.autograd.grad(inside, near, wide[(..., *part.core)])[0]
+                total[(..., *part.window)] += self._gradient(inside, near, wide[(..., *part.core)])
             return _folded(total, height, width)
 
         return denoised[..., :height, :width], pull
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         return self.prior.denoise(x.to(self.prior.device), sigma).float().cpu()
+
+    def _gradient(self, out: Tensor, x: Tensor, g: Tensor, again: bool = False) -> Tensor:
+        (found,) = torch.autograd.grad(out, x, g, retain_graph=again, allow_unused=True)
+        if found is None:
+            raise no_gradient(self.prior.card.name)
+        return found
 
     def _padded(self, x: Tensor) -> Tensor:
         stride = self.prior.stride

@@ -10,8 +10,10 @@ import torch
 from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.own_card import Measured
 from veriscale.diffusion.own_prior import OwnPrior, measured
-from veriscale.errors import InputError
+from veriscale.errors import InputError, shown
 from veriscale.imaging.atomic import replacing
+from veriscale.imaging.formats.registry import is_picture
+from veriscale.settings import as_name, check_functions
 from veriscale.stages.anchor_rule import measure_anchor_rule
 from veriscale.stages.consistency import FEWEST, crops, zero_shot_consistency
 from veriscale.stages.data import Photographs, load
@@ -44,13 +46,23 @@ def measure_prior(
         The prior with its card.
 
     Raises:
-        InputError: a picture is too small or cannot be read, there is none, the file exists, or the prior has changed
-            since it was made.
+        InputError: the prior is none of `prior_from` or has changed since it was made, a picture is too small or cannot
+            be read, there is none or no such folder, or the file exists.
     """
+    if not isinstance(prior, OwnPrior):
+        raise InputError(
+            f"What is measured is a prior of prior_from, not {shown(prior)}; if it is a denoiser, wrap it with "
+            "prior_from."
+        )
+    check_functions(tell=tell)
+    place, file = Path(as_name("folder", folder)), Path(as_name("output", output))
+    if not any(map(is_picture, place.rglob("*"))):
+        what = "holds no picture" if place.is_dir() else "does not exist"
+        raise InputError(f"Folder {place} {what}; give one with pictures of at least {SIDE} pixels a side.")
     prior.check_unchanged()
     channels = prior.card.network.channels
-    found = load([os.fspath(Path(folder).absolute())], Path(folder), channels, torch.device("cpu"), "unknown", "")
-    used = msgspec.structs.replace(found.facts, pattern=Path(folder).name)
+    found = load([str(place.absolute())], place, channels, torch.device("cpu"), "unknown", "")
+    used = msgspec.structs.replace(found.facts, pattern=place.name)
     found = Photographs(found.images[:PICTURES], found.names[:PICTURES], used)
     small = [n for n, i in zip(found.names, found.images, strict=True) if min(i.shape[-2:]) < SIDE]
     if small:
@@ -68,6 +80,6 @@ def measure_prior(
     if len(x) >= FEWEST:
         usual = zero_shot_consistency(measured(prior, facts), x, NOISES, tell)
         facts = msgspec.structs.replace(facts, consistency=usual)
-    with replacing(Path(output), force) as temporary:
+    with replacing(file, force) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
     return measured(prior, facts)

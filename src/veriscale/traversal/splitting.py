@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from veriscale.diffusion.card import Mode
 from veriscale.diffusion.schedule import geometric
+from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
@@ -80,11 +81,13 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     Where a whole picture is measured, with white noise, one evaluation at the level of that noise is the answer.
 
     Raises:
-        InputError: its operator has no proximal map.
+        InputError: its operator has no proximal map, or is 0.
     """
     a = proximal(data.operator, "Anchor 'fast'", "'paper'")
     if _whole(a, shape) and isinstance(data.noise, GaussianNoise):
         return Splitting([data.noise_std])
+    if not (norm := a.norm(shape)):
+        raise InputError(f"{a} gives 0 for every picture, so that nothing is measured; look at its parts.")
     rule = None if mode is None else rule_of(mode, a.selects)
     if rule is not None and isinstance(a, Masked) and a.picture and gap(a, tuple(data.y.shape[1:])) >= WIDE_GAP:
         rule = rule._replace(high=min(rule.high, WIDE_HIGH))
@@ -92,7 +95,7 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
         rule = rule._replace(low=0.0)
     if rule is not None and not a.exact:  # data trusted beyond their noise are followed where the map errs
         rule = rule._replace(trust=max(rule.trust, 1.0))
-    return splitting(data.noise_std, a.norm(shape), a.selects, rule, STEPS // 2 if blind else STEPS)
+    return splitting(data.noise_std, norm, a.selects, rule, STEPS // 2 if blind else STEPS)
 
 
 def rule_of(mode: Mode, masked: bool) -> Rule:

@@ -22,6 +22,14 @@ from veriscale.trust.staircase import RESOLUTION, Staircase
 PROTOCOL = 1  # raised when the same settings would give other records
 QUANTILES = 101
 
+# What would do where a fact is not the certified one, and cannot be left to the certificate.
+_REMEDIES = {
+    "command": "write it to the letter as it was calibrated",
+    "tool": "put back the program, and the files that its command names, as they were",
+    "card": "take the prior with the card that it had",
+    "operator_files": "give the operator the files that it had",
+}
+
 
 class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one promise is about.
@@ -182,9 +190,10 @@ class Certificate:
         certified, asked = self.binding.restoration.given(), restoration.given()
         for key in [*certified, *asked]:
             if asked.get(key) != certified.get(key):
+                held, this = _apart(_text(certified.get(key)), _text(asked.get(key)))
+                remedy = _REMEDIES.get(key, "leave it to the certificate")
                 raise InputError(
-                    f"The certificate is for {key} {_shown(certified.get(key))}, and this is {_shown(asked.get(key))}: "
-                    "leave it to the certificate, or calibrate for it."
+                    f"The certificate is for {key} {held}, and this is {this}: {remedy}, or calibrate for it."
                 )
 
     def check_unit(self, width: int, height: int, channels: int, bits: int) -> None:
@@ -229,6 +238,19 @@ def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], th
     return float(levels[k - 1] + (levels[k] - levels[k - 1]) * inside)
 
 
-def _shown(value: Any) -> str:
-    text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) < 60 else f"{text[:12]}…"
+def _text(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Two texts, whole where they are short, else as far as it takes to tell them apart."""
+    alike = next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return _part(one, alike), _part(other, alike)
+
+
+def _part(text: str, alike: int) -> str:
+    if len(text) < 60:
+        return text
+    if alike < 12:  # hashes
+        return f"{text[:12]}…"
+    return f"…{text[alike - 12 : alike + 28]}{'…' if len(text) > alike + 28 else ''}"

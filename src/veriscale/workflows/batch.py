@@ -1,25 +1,24 @@
 """Many pictures with one restorer: what is there already, what is made, and what was done."""
 
 import hashlib
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veriscale.errors import InputError, about
+from veriscale.errors import InputError, about, spoken
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_graded, check_quality
 from veriscale.traversal.method import Tell
-from veriscale.workflows.earlier_results import Origin, all_made
+from veriscale.workflows.earlier_results import Origin, all_made, hashes
 from veriscale.workflows.jobs import Job
+from veriscale.workflows.journal import Recorded
 from veriscale.workflows.remark import Remark
-from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.restoring.restoration import Page, output_names, refuse, result_suffix
+from veriscale.workflows.restoring.restoration import Page, named_from, output_names, refuse, result_suffix
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
 from veriscale.workflows.tools.black_box import ToolError
 
@@ -40,7 +39,7 @@ class Batch:
         dry_run: check everything, and stop.
         max_pixels: largest picture that is read.
         say: told remarks.
-        repeated: sha256 of the input of the run that is repeated.
+        repeated: the run that is repeated.
     """
 
     restorer: Restorer
@@ -53,7 +52,7 @@ class Batch:
     dry_run: bool = False
     max_pixels: int = MAX_PIXELS
     say: Callable[[Remark], None] = lambda remark: None
-    repeated: str | None = None
+    repeated: Recorded | None = None
 
     def __post_init__(self) -> None:
         check_quality(self.quality)
@@ -65,7 +64,8 @@ class Batch:
             InputError: something about the input or its results.
         """
         photo = read_photo(job.path, self.max_pixels)
-        if self.strip:
+        stripped = self.strip and photo.exif is not None
+        if stripped:
             photo = replace(photo, exif=None)
         work = self.restorer.prepare(photo, job.path)
         stem = job.file.stem if job.file is not None else f"{job.name}_{work.suffix}"
@@ -77,7 +77,8 @@ class Batch:
                 f"A certificate speaks of the picture as it is delivered, and {suffix} alters it; use .png."
             )
         names = output_names(job.folder, stem, work.dials, work.samples, suffix, masked)
-        origin = self._origin(job, work)
+        file = {"format": suffix, "quality": self.quality, "strip": stripped}
+        origin = self._origin(job, work, file)
         if self.skip_existing and all_made(names, self.report, self.force, origin):
             self.say(Remark("done already, skipped.", job.path))
             return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
@@ -87,7 +88,7 @@ class Batch:
         plan = [first.removeprefix(f"{job.path.name}: "), *(work.costs() if self.dry_run else [])]
         for remark in [
             *(Remark(p.strip(), job.path, plan=True) for p in plan),
-            *(Remark(r, job.path) for r in remarks),
+            *(Remark(r, job.path) for r in [*remarks, *self._unlike_repeated(origin)]),
         ]:
             self.say(remark)
         if self.dry_run:
@@ -95,14 +96,26 @@ class Batch:
         make_folder(job.folder)  # refused before the work, not after it
         return self._restore(job, work, origin, stem, suffix, tell)
 
-    def _origin(self, job: Job, work: Prepared) -> Origin:
+    def _origin(self, job: Job, work: Prepared, file: dict[str, Any]) -> Origin:
         """What the results are made of, as their run.json will say it."""
-        settings, by = self.restorer.settings, self.restorer
-        arguments = {**asdict(settings), **work.arguments(job.folder)}
-        if settings.certificate is not None:
-            arguments["certificate"] = _named_from(settings.certificate, job.folder)
-        prior = by.prior.card.tensors_sha256 if isinstance(by, PriorRestorer) else None
-        return Origin(job.path, hashlib.sha256(job.path.read_bytes()).hexdigest(), prior, arguments)
+        name = "-" if job.piped else named_from(job.path, job.folder)
+        given = {"name": name, "sha256": hashlib.sha256(job.path.read_bytes()).hexdigest()}
+        known = {"arguments": work.arguments(job.folder), "input": given, "file": file}
+        return Origin(job.path, {**work.made_of, **known})
+
+    def _unlike_repeated(self, origin: Origin) -> list[str]:
+        """What is another than in the run that is repeated, and was not asked to be."""
+        if self.repeated is None:
+            return []
+        now, then = hashes(origin.known), self.repeated.hashes
+        said = [
+            f"this is another {what} than in the repeated run: the result will differ."
+            for what in now
+            if now[what] is not None and then[what] not in (None, now[what])
+        ]
+        if self.repeated.input_sha256 not in (None, origin.known["input"]["sha256"]):
+            said.append("not the input of the repeated run: only its settings are.")
+        return [spoken(line) for line in said]
 
     def _restore(self, job: Job, work: Prepared, origin: Origin, stem: str, suffix: str, tell: Tell) -> dict[str, Any]:
         try:
@@ -110,10 +123,7 @@ class Batch:
         except ToolError as error:
             raise InputError(f"The tool failed: {error}") from error
         run = result.run
-        run["arguments"] = origin.arguments
-        if self.repeated not in (None, origin.input_sha256):
-            self.say(Remark("not the input of the repeated run: only its settings are.", job.path))
-        run["input"] = {"name": "-" if job.piped else _relative(job.path, job.folder), "sha256": origin.input_sha256}
+        run |= {k: origin.known[k] for k in ("arguments", "input", "file")}
         run["peak_memory_mb"] = peak_memory_mb()
         page = _page() if self.report else None
         force = self.force or self.skip_existing
@@ -159,13 +169,3 @@ def peak_memory_mb() -> int:
     """Largest resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """A name that leads from the results to the input and tells nothing of the rest of the machine."""
-    return os.path.relpath(path.resolve(), folder.resolve())
-
-
-def _named_from(certificate: str, results: Path) -> str:
-    """A certificate's file as seen from the results; one that is known by its name keeps it."""
-    return _relative(Path(certificate), results) if Path(certificate).is_file() else certificate

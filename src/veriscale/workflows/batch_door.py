@@ -10,7 +10,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, Settings, takes_asked
+from veriscale.settings import Asked, Settings, as_name, as_names, check_functions, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.batch import Batch
 from veriscale.workflows.jobs import Job, jobs_of
@@ -63,19 +63,17 @@ def open_batch(
     if repeated is not None and prior is not None:
         repeated = replace(repeated, prior=None)  # another one, loaded, in its place
     settings = agreed(given, held, repeated)
-    if run is not None and run.input.name == "-" and not inputs:
-        raise InputError("The repeated run took its picture from standard input; give the picture again.")
-    jobs = jobs_of(inputs or ([] if run is None else [run.input]), output, lambda line: say(Remark(line)))
+    if run is not None and (run.input is None or run.input.name == "-") and not inputs:
+        whence = "in Python" if run.input is None else "from standard input"
+        raise InputError(f"The repeated run took its picture {whence}; give the picture again.")
+    earlier = [] if run is None or run.input is None else [run.input]
+    jobs = jobs_of(inputs or earlier, output, lambda line: say(Remark(line)))
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
     restorer = opened(settings, held, prior, device, beside if given.operator is None else Path())
-    now = restorer.prior.card.tensors_sha256 if isinstance(restorer, PriorRestorer) else None
-    if run is not None and now is not None and run.prior_sha256 not in (None, now):
-        say(Remark("The prior is not the one of the repeated run: the result will differ."))
     for line in restorer.remarks:
         say(Remark(line))
-    batch = Batch(restorer, say=say, repeated=None if run is None else run.input_sha256, **ways)
-    return batch, jobs
+    return Batch(restorer, say=say, repeated=run, **ways), jobs
 
 
 @takes_asked
@@ -125,16 +123,17 @@ def restore_files(
     Raises:
         InputError: a setting cannot be used, or the only input.
     """
-    given = replace(as_settings(asked), certificate=None if certificate is None else os.fspath(certificate))
+    check_functions(say=say, progress=progress)
+    held = None if certificate is None else as_name("certificate", certificate)
+    given = replace(as_settings(asked), certificate=held)
     if isinstance(prior, str | os.PathLike):
-        given = replace(given, prior=os.fspath(prior))
-    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        given, prior = replace(given, prior=os.fspath(prior)), None
     batch, jobs = open_batch(
         given,
-        [Path(p) for p in several],
-        None if output is None else Path(output),
-        prior=prior if isinstance(prior, Prior) else None,
-        repeat=None if repeat is None else Path(repeat),
+        as_names("inputs", inputs),
+        None if output is None else Path(as_name("output", output)),
+        prior=prior,
+        repeat=None if repeat is None else Path(as_name("repeat", repeat)),
         device=device,
         say=lambda remark: say(str(remark)),
         format=format,

@@ -9,7 +9,20 @@ from typing import Any
 from veriscale.errors import InputError
 from veriscale.workflows.restoring.restoration import Names
 
-_WITHOUT_A_SAY = ("prior", "timeout")  # a prior is known by its hash, and a result does not depend on a time limit
+# Known by their hashes; and a result does not depend on a time limit.
+_WITHOUT_A_SAY = ("prior", "certificate", "timeout")
+
+
+def hashes(run: dict[str, Any]) -> dict[str, str | None]:
+    """What decides the pictures of a run.json beside its arguments and its input, by what it is the hash of."""
+    prior, held = run.get("prior") or {}, run.get("certificate") or {}
+    return {
+        "`--prior`": prior.get("sha256"),
+        "card of `--prior`": prior.get("card"),
+        "content of the files of `--operator`": run.get("operator_files"),
+        "`--certificate`": held.get("sha256"),
+        "tool behind `--command`": run.get("tool"),
+    }
 
 
 @dataclass(frozen=True)
@@ -18,25 +31,24 @@ class Origin:
 
     Attributes:
         path: the input.
-        input_sha256: its hash.
-        prior_sha256: of the prior's tensors; a tool has none.
-        arguments: settings, as run.json holds them.
+        known: what its run.json will say of it.
     """
 
     path: Path
-    input_sha256: str
-    prior_sha256: str | None
-    arguments: dict[str, Any]
+    known: dict[str, Any]
 
     def other(self, run: dict[str, Any]) -> str | None:
         """A phrase that says in what the origin of a run.json is another; None where it is this one."""
-        if run["input"]["sha256"] != self.input_sha256:
+        known = json.loads(json.dumps(self.known))
+        if run["input"]["sha256"] != known["input"]["sha256"]:
             return f"of another picture than {self.path} is"
-        if self.prior_sha256 is not None and run["prior"]["sha256"] != self.prior_sha256:
-            return "with another `--prior`"
-        now, then = json.loads(json.dumps(self.arguments)), run["arguments"]
-        changed = [k for k in now if k not in _WITHOUT_A_SAY and now[k] != then.get(k, now[k])]
-        return f"with another `--{changed[0].replace('_', '-')}`" if changed else None
+        then = hashes(run)
+        changed = [what for what, now in hashes(known).items() if now != then[what]]
+        for part in ("file", "arguments"):
+            now = known[part]
+            other = [k for k in now if k not in _WITHOUT_A_SAY and now[k] != run[part].get(k, now[k])]
+            changed += [f"`--{k.replace('_', '-')}`" for k in other]
+        return f"with another {changed[0]}" if changed else None
 
 
 def made_beside(files: Iterable[Path]) -> set[Path]:

@@ -6,6 +6,7 @@ It runs code, so that such a name is believed from the user alone, never from a 
 import importlib
 import re
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,23 +37,24 @@ def made_by(text: str, kind: type) -> Any:
     """
     module, _, name = text.partition(":")
     here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except AttributeError as error:
-        raise InputError(f"{text}: the module has no {name!r}.") from error
-    except Exception as error:  # whatever a user's module raises while it is imported
-        raise InputError(
-            f"{text}: the module cannot be imported ({_told(error)}); it is looked for in {here}."
-        ) from error
-    finally:
-        sys.path.remove(here)
-    try:
-        made = found() if callable(found) else found
-    except InputError as error:
-        raise InputError(f"{text}: {error}") from error
-    except Exception as error:  # whatever a user's function raises
-        raise InputError(f"{text} failed: {_told(error)}.") from error
+    if sys.path[0] != here:
+        sys.path.insert(0, here)  # for good: what a factory makes may import when it is called
+    with redirect_stdout(sys.stderr):  # standard output is for results, which may be a picture
+        try:
+            found = importlib.import_module(module)
+        except (Exception, SystemExit) as error:  # whatever a user's module raises while it is imported
+            raise InputError(
+                f"{text}: the module cannot be imported ({_told(error)}); it is looked for in {here}."
+            ) from error
+        if not hasattr(found, name):
+            raise InputError(f"{text}: the module has no {name!r}.")
+        made = getattr(found, name)
+        try:
+            made = made() if callable(made) else made
+        except InputError as error:
+            raise InputError(f"{text}: {error}") from error
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
+            raise InputError(f"{text} failed: {_told(error)}.") from error
     if not isinstance(made, kind):
         raise InputError(f"{text} makes {type(made).__name__}, and a {kind.__name__} is wanted.")
     return made
@@ -88,5 +90,5 @@ def _is_own(part: str) -> bool:
     return is_factory(part) and part.partition(":")[0] not in OPERATORS
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

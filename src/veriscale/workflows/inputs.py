@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from veriscale.errors import InputError
-from veriscale.imaging.formats.registry import EXTENSIONS, is_picture, unread
+from veriscale.imaging.formats.registry import EXTENSIONS, format_beginning, is_picture, unread
 from veriscale.workflows.earlier_results import made_beside
 
 Say = Callable[[str], None]
@@ -76,7 +76,7 @@ def collect(
 
 def _of_folder(folder: Path, output: Path | None, say: Say) -> dict[Path, Path]:
     """The pictures of a folder, each with the sub-folder it lies in."""
-    files = [f for f in sorted(folder.rglob("*")) if (is_picture(f) or unread(f)) and f.is_file()]
+    files = [f for f in sorted(folder.rglob("*")) if is_picture(f) or unread(f) or _begins_as_picture(f)]
     taken = _pictures(files, output, folder, lambda left: say(f"Folder {folder}: {left}"))
     return {f: f.parent.relative_to(folder) for f in taken}
 
@@ -89,7 +89,7 @@ def _of_pattern(pattern: Path, output: Path | None, say: Say) -> dict[Path, Path
     recursive = "**" in pattern.parts
     for folder in [m for m in matches if m.is_dir() and not recursive]:
         found |= _of_folder(folder, output, say)
-    files = [m for m in matches if m.is_file()]
+    files = [m for m in matches if not m.is_dir()]
     for f in _pictures(files, output, base, lambda left: say(f"Pattern {pattern}: {left}")):
         found[f] = f.parent.relative_to(base) if recursive else Path()
     if not found:
@@ -100,14 +100,32 @@ def _of_pattern(pattern: Path, output: Path | None, say: Say) -> dict[Path, Path
 
 
 def _pictures(files: Iterable[Path], output: Path | None, given: Path, say: Say) -> list[Path]:
-    """Without what lies in the output or earlier runs have made; what cannot be read is said."""
-    theirs = [f for f in files if not _inside(f, output, given)]
+    """Those that can be taken, without what lies in the output or earlier runs have made; what is left out is said."""
+    theirs = [f for f in files if not f.is_dir() and not _inside(f, output, given)]
     made = made_beside(theirs)
-    theirs = [f for f in theirs if f not in made]
-    if left := Counter(f.suffix.lower() or "without extension" for f in theirs if not is_picture(f)):
-        kinds = ", ".join(f"{n} {suffix}" for suffix, n in sorted(left.items()))
-        say(f"{left.total()} files of kinds that cannot be read are left out: {kinds}.")
-    return [f for f in theirs if is_picture(f)]
+    kinds = {f: _left_out(f) for f in theirs if f not in made}
+    if left := Counter(kind for kind in kinds.values() if kind is not None):
+        these = "1 file is" if left.total() == 1 else f"{left.total()} files are"
+        say(f"{these} left out: {', '.join(f'{n} {kind}' for kind, n in sorted(left.items()))}.")
+    return [f for f, kind in kinds.items() if kind is None]
+
+
+def _left_out(file: Path) -> str | None:
+    """Of which kind a file is that is not taken for a picture; None for a picture."""
+    if not file.is_file():
+        return "link to nothing" if file.is_symlink() else "no regular file"
+    return None if is_picture(file) else file.suffix.lower() or "without extension"
+
+
+def _begins_as_picture(file: Path) -> bool:
+    """Whether a file whose name has no extension is a picture by its first bytes."""
+    try:
+        if file.suffix or not file.is_file():
+            return False
+        with file.open("rb") as stream:
+            return format_beginning(stream.read(16)) is not None
+    except OSError:
+        return False
 
 
 def _inside(path: Path, output: Path | None, given: Path) -> bool:

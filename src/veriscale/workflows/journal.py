@@ -8,6 +8,7 @@ import msgspec
 
 from veriscale.errors import InputError
 from veriscale.settings import Settings, usual
+from veriscale.workflows.earlier_results import hashes
 
 
 @dataclass(frozen=True)
@@ -16,15 +17,15 @@ class Recorded:
 
     Attributes:
         settings: of the run, but for a tool's command: a program to run is taken from nobody but the user.
-        input: the restored file, from the folder of the results.
+        input: the restored file, from the folder of the results; "-" for standard input, None where it was no file.
         input_sha256: its hash.
-        prior_sha256: of the prior's tensors; a tool has none.
+        hashes: of what else decides the pictures, as `earlier_results.hashes`.
     """
 
     settings: Settings
-    input: Path
-    input_sha256: str
-    prior_sha256: str | None
+    input: Path | None
+    input_sha256: str | None
+    hashes: dict[str, str | None]
 
 
 class _Input(msgspec.Struct, frozen=True):
@@ -34,12 +35,20 @@ class _Input(msgspec.Struct, frozen=True):
 
 class _Prior(msgspec.Struct, frozen=True):
     sha256: str
+    card: str | None = None
+
+
+class _Certificate(msgspec.Struct, frozen=True):
+    sha256: str
 
 
 class _Run(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
-    input: _Input
+    input: _Input | None = None
     prior: _Prior | None = None
+    certificate: _Certificate | None = None
+    operator_files: str | None = None
+    tool: str | None = None
 
 
 def read_run(path: Path) -> Recorded:
@@ -62,5 +71,7 @@ def read_run(path: Path) -> Recorded:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not a run.json of veriscale restore: {error}.") from error
-    prior = None if run.prior is None else run.prior.sha256
-    return Recorded(settings, path.parent / run.input.name, run.input.sha256, prior)
+    decided = hashes(msgspec.to_builtins(run))
+    if run.input is None:
+        return Recorded(settings, None, None, decided)
+    return Recorded(settings, path.parent / run.input.name, run.input.sha256, decided)

@@ -10,10 +10,10 @@ from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
-from veriscale.errors import InputError, closest
+from veriscale.errors import InputError, closest, shown
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device, choose_device, choose_dtype
-from veriscale.settings import Settings, settled
+from veriscale.settings import Settings, as_name, settled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.certificate_file import read_certificate
 from veriscale.trust.facts import PriorFacts
@@ -41,9 +41,9 @@ def open_restorer(
     Raises:
         InputError: settings contradict each other or the certificate, or there is no such prior or tool.
     """
-    if certificate is None and settings.certificate is not None:
-        certificate = find_certificate(settings.certificate)
-    return opened(agreed(settings, certificate), certificate, prior, device)
+    given = settings.certificate if certificate is None else certificate
+    held = None if given is None else find_certificate(given)
+    return opened(agreed(settings, held), held, prior, device)
 
 
 def agreed(given: Settings, certificate: Certificate | None, repeated: Settings | None = None) -> Settings:
@@ -86,7 +86,7 @@ def opened(
         InputError: there is no such prior or tool, or it is not the certificate's.
     """
     if settings.command is None or certificate is None:
-        loaded = load_certified(prior or settings.prior, certificate, device)
+        loaded = load_certified(settings.prior if prior is None else prior, certificate, device)
         own = own_operator(settings.operator, folder)
         operator = own if isinstance(own, Operator) else None
         return PriorRestorer(loaded, settings, certificate, operator=operator, folder=folder)
@@ -109,7 +109,7 @@ def load_prior(
         dtype: of the networks; bfloat16 where the hardware has it by default.
 
     Raises:
-        InputError: there is none, its file is not sound, or it is loaded on another device.
+        InputError: there is none, it is something else, its file is not sound, or it is loaded on another device.
     """
     place = choose_device(device)
     if isinstance(name, str) and is_factory(name):
@@ -124,6 +124,11 @@ def load_prior(
         if device != "auto" and place.type != name.device.type:
             raise InputError(f"The prior is loaded on {name.device}; load it with load_prior(name, {place.type!r}).")
         return name
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(
+            f"A prior is a name, a file or what prior_from makes, not {shown(name)}; if it is a denoiser, wrap it with "
+            "prior_from."
+        )
     return load_checkpoint(find_prior(os.fspath(name)), place, dtype or choose_dtype(place))
 
 
@@ -136,7 +141,7 @@ def load_certified(
         InputError: there is none.
     """
     if certificate is None:
-        return load_prior(prior or "photo", device)
+        return load_prior("photo" if prior is None else prior, device)
     name = certified_prior(certificate) if prior is None else prior
     facts = certificate.binding.restoration
     return load_prior(name, device, getattr(torch, facts.dtype) if isinstance(facts, PriorFacts) else None)
@@ -151,16 +156,19 @@ def known_certificates() -> dict[str, Path]:
     return found
 
 
-def find_certificate(name: str | os.PathLike[str], folder: Path = Path()) -> Certificate:
+def find_certificate(name: Certificate | str | os.PathLike[str], folder: Path = Path()) -> Certificate:
     """A certificate by its file, or the name of one that lies beside the priors.
 
     Args:
-        name: of either.
+        name: of either; one that is read already is itself.
         folder: from which a relative path starts.
 
     Raises:
-        InputError: there is none, or it is not sound.
+        InputError: there is none, it is something else, or it is not sound.
     """
+    if isinstance(name, Certificate):
+        return name
+    name = as_name("certificate", name)
     if (folder / name).is_file() or str(name).endswith(".json") or os.sep in str(name):
         return read_certificate(folder / name)
     known = known_certificates()

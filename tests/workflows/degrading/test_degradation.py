@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from veriscale.errors import InputError
+from veriscale.imaging.write import write_photo
 from veriscale.workflows.degrading.degradation import degrade
 
 
@@ -32,3 +34,19 @@ def test_jpeg_is_degraded_by_the_real_codec(cat):
     stored.save(stream, "JPEG", quality=40, subsampling="4:2:0")
     expected = np.asarray(Image.open(stream), np.float32) / 255
     np.testing.assert_allclose(degrade(cat, "jpeg:quality=40").pixels, expected, atol=1e-6)
+
+
+def test_it_takes_what_restore_takes(cat, tmp_path):
+    stored = np.rint(cat.pixels * 255).astype(np.uint8)
+    write_photo(cat, tmp_path / "cat.png")
+    expected = degrade(cat, "downsample:factor=2").pixels
+    for image in (
+        tmp_path / "cat.png",
+        str(tmp_path / "cat.png"),
+        stored,
+        torch.from_numpy(stored).permute(2, 0, 1),
+        Image.fromarray(stored),
+    ):
+        np.testing.assert_allclose(degrade(image, "downsample:factor=2").pixels, expected, atol=1e-6)
+    with pytest.raises(InputError, match="image is a list"):
+        degrade([[0.0]], "downsample:factor=2")

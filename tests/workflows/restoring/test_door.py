@@ -23,7 +23,8 @@ from veriscale.settings import Asked, Settings
 from veriscale.workflows.batch_door import restore_files
 from veriscale.workflows.certifying.calibration import calibrate
 from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
-from veriscale.workflows.restoring.door import as_photo, as_settings, restore
+from veriscale.workflows.image import as_photo
+from veriscale.workflows.restoring.door import as_settings, restore
 from veriscale.workflows.restoring.evaluation import evaluate
 from veriscale.workflows.restoring.reporting import report_html
 

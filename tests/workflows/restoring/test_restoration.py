@@ -127,7 +127,9 @@ def test_what_must_survive_survives(tiny, astronaut):
 
 def test_run_says_what_was_done(tiny, astronaut):
     run = restore(astronaut, tiny, dial=1, noise=0.02, seed=3, **FAST).run
-    assert run["prior"] == {"name": "tiny", "sha256": tiny.card.tensors_sha256}
+    card = tiny.card
+    known = {"name": "tiny", "sha256": card.tensors_sha256, "card": card.deciding_sha256(4)}
+    assert run["prior"] == known
     assert (run["seed"], run["noise_std"], run["dial"], run["evaluations"]) == (3, 0.02, [1.0], 3)
 
 

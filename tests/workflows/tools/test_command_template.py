@@ -121,20 +121,61 @@ def test_an_interpreter_is_not_what_it_runs(words, said, tmp_path, monkeypatch):
     assert parse_command(f"./upscaler {words} {{in}} {{out}}").remarks == ()
 
 
-@pytest.mark.parametrize("word", ["--token=abc", "--api-key abc", "--hf_token abc", "password abc", "API_KEY=abc"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("--token=hunter2", "--api-key hunter2", "--hf_token hunter2", "password hunter2", "API_KEY=hunter2"),
+        *("-p hunter2", "--password hunter2", "--secret hunter2", "--key hunter2", "--token hunter2", "--key=hunter2"),
+        *("--AWS-secret-access-key hunter2", "--pwd hunter2"),
+    ],
+)
 def test_what_looks_like_a_secret_is_said_and_not_repeated(word, tmp_path, monkeypatch):
-    monkeypatch.setenv("NAME", "abc")
+    monkeypatch.setenv("NAME", "hunter2")
     monkeypatch.chdir(tmp_path)
     Path("tool").touch(0o755)
     (remark,) = parse_command(f"./tool {{in}} {{out}} {word}").remarks
     assert "looks like a secret" in remark
     assert "{env:NAME}" in remark
-    assert "abc" not in remark
-    assert parse_command(f"./tool {{in}} {{out}} {word.replace('abc', '{env:NAME}')}").remarks == ()
+    assert "hunter2" not in remark
+    assert parse_command(f"./tool {{in}} {{out}} {word.replace('hunter2', '{env:NAME}')}").remarks == ()
 
 
-@pytest.mark.parametrize("word", ["--tokenizer x", "--max-tokens=5", "--token --fast", "--secret", "'a password' x"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-ABCDEF0123456789abcdef",
+        "sk-proj-abcdefgh-12345678",
+        "ghp_0123456789abcdefghij",
+        "AKIAIOSFODNN7EXAMPLE",
+        "xoxb-1234567890-abcdef",
+        "hf_AbCdEfGhIjKlMnOpQrSt",
+        "q7Zx81kQp0LmN4vB7sT2yR9wE3",
+        "9f86d081884c7d659a2feaa0c55ad015",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    ],
+)
+@pytest.mark.parametrize("word", ["{}", "--auth={}", "--auth {}", "--header 'Bearer {}'", "--password {}"])
+def test_a_key_is_known_wherever_it_stands(word, secret, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tool").touch(0o755)
+    (remark,) = parse_command(f"./tool {{in}} {{out}} {word.format(secret)}").remarks
+    assert "looks like a secret" in remark
+    assert secret[5:] not in remark
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("--tokenizer x", "--max-tokens=5", "--token --fast", "--secret", "'a password' x"),
+        *("-p 4", "-p 0.5", "-p fast", "-p {in}", "--key {out}", "-p model.pth", "-p weights/x4plus", "--key sort"),
+        *("-p 320x320", "-p there2", "--password there2", "--sort-key size1"),
+        *("-n RealESRGAN_x4plus_anime_6B", "-m models/4xNomos8kSCHAT-L.safetensors", "--seed 123456789012345678901234"),
+        *("sk-learn-model-of-pictures", "sk-learn-model-2024-weights.onnx", "--prompt='a long prompt of 4 words, 8k'"),
+        "./cache/9f86d081884c7d659a2feaa0c55ad015/model",
+    ],
+)
 def test_what_only_sounds_like_one_is_not(word, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("tool").touch(0o755)
+    Path("there2").touch()
     assert parse_command(f"./tool {{in}} {{out}} {word}").remarks == ()

@@ -13,7 +13,7 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, positions, settled
+from veriscale.settings import Asked, as_name, check_functions, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
@@ -90,6 +90,7 @@ def calibrate(
     Raises:
         InputError: an argument or a photograph cannot be used, or the tool failed on every photograph.
     """
+    check_functions(progress=progress, tell=tell)
     asked_for = as_settings(asked)
     command = asked_for.command
     if command is not None and prior is not None:
@@ -121,7 +122,7 @@ def calibrate(
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
-    items, _ = collect([Path(directory)], say=tell)
+    items, _ = collect([as_name("directory", directory)], say=tell)
     operator, noise = asked.get("operator"), asked.get("noise")
     found, model = find_measurement(
         None,
@@ -142,7 +143,7 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = load_prior(prior or "photo", device)
+        loaded = load_prior("photo" if prior is None else prior, device)
         a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
@@ -176,7 +177,7 @@ def calibrate(
         restorer,
         measuring,
         promise,
-        Path(output),
+        Path(as_name("output", output)),
         card=restorer.prior.card if isinstance(restorer, PriorRestorer) else None,
         left_out=bad,
         force=force,

@@ -18,7 +18,7 @@ from veriscale.physics.operator import Operator
 from veriscale.physics.registry import parse_operator
 from veriscale.report.trust_figure import TrustCurves, trust_figure
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, Settings, settled
+from veriscale.settings import Asked, Settings, as_names, check_functions, settled
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
@@ -189,6 +189,7 @@ def evaluate_certificate(
     Raises:
         InputError: as `evaluate_masks`, or a setting is fixed by the certificate.
     """
+    check_functions(progress=progress, tell=tell)
     v = as_settings(asked)
     if (v.seed or 0) < 0:
         raise InputError(f"`--seed` {v.seed} is below 0; give 0 or more.")
@@ -197,7 +198,7 @@ def evaluate_certificate(
     open_still = ("command", "timeout", "score_files", "seed", *(() if v.command else ("operator",)))
     if given := [k for k in v.said if k not in open_still]:
         raise InputError(f"`--{given[0].replace('_', '-')}` is fixed by the certificate; leave it out.")
-    held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
+    held = find_certificate(certificate)
     asked_for = levels(() if alphas is None else alphas) or tuple(held.binding.declared) or ALPHAS
     held.thresholds(asked_for)  # a level that is none is refused before the work
     restorer: Restorer
@@ -209,8 +210,7 @@ def evaluate_certificate(
         restorer = certified_restorer(
             held, loaded, v.score_files, operator if isinstance(operator, Operator) else v.operator
         )
-    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-    files = [i.path for i in collect([Path(p) for p in several], say=tell)[0]]
+    files = [i.path for i in collect(as_names("pictures", pictures), say=tell)[0]]
     return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
 
 

@@ -14,16 +14,17 @@ from veriscale.physics.composition import Composition
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import LinearOperator, Operator
-from veriscale.physics.own_operator import check_own
+from veriscale.physics.own_operator import check_operator, check_own
 from veriscale.physics.registry import parse_operator
 from veriscale.workflows.factory import own_operator
+from veriscale.workflows.image import Image, as_photo
 
 
-def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
+def degrade(image: Image, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
     """Measure a photograph.
 
     Args:
-        photo: the truth, cropped at the bottom and right to what the operator takes.
+        image: the truth, as of `as_photo`; cropped at the bottom and right to what the operator takes.
         operator: such as "downsample:factor=4,kernel=bicubic", an object, or `package.module:factory` of one.
         noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units.
         seed: of the noise, which depends on the photograph too.
@@ -35,8 +36,10 @@ def degrade(photo: Photo, operator: str | Operator, noise: str | float | Noise =
     Raises:
         InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
     """
+    photo = as_photo(image)
+    check_operator(operator)
     stated = own_operator(operator)
-    a = parse_operator(stated) if isinstance(stated, str) else stated
+    a = stated if isinstance(stated, Operator) else parse_operator(str(stated))
     a = a.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one
     model = noise if isinstance(noise, Noise) else parse_noise(str(noise))
     if not a.picture and not model.signed:

@@ -62,6 +62,7 @@ def find_measurement(
     scale: float | None,
     noise: str | float | Noise | None,
     folder: Path = Path(),
+    usual: str = "0",
 ) -> tuple[Operator | None, str | float | Noise]:
     """The operator, None for plain upscaling, and the noise of a measurement.
 
@@ -69,8 +70,9 @@ def find_measurement(
         path: its file, where it has one.
         operator: as stated, which wins over the sidecar.
         scale: as stated, likewise.
-        noise: as stated, likewise; 0 where nobody says anything.
+        noise: as stated, likewise.
         folder: what paths in the operator start from.
+        usual: noise where nobody says anything.
 
     Raises:
         InputError: scale and operator contradict each other, or the sidecar is missing, edited or of another file.
@@ -90,8 +92,20 @@ def find_measurement(
             "missing; say `--operator` and `--noise`, or `--scale` to upscale it as it is."
         )
     if noise is None:
-        noise = sidecar.noise if sidecar else "0"
+        noise = sidecar.noise if sidecar else usual
     return found, noise
+
+
+def contradiction(path: Path | None, operator: Operator) -> str | None:
+    """A phrase where the sidecar beside a file names another operator than the one that is used; None where not.
+
+    Raises:
+        InputError: as `read_sidecar`.
+    """
+    sidecar = None if path is None else read_sidecar(path)
+    if path is None or sidecar is None or sidecar.operator == str(operator.beside(path.parent)):
+        return None
+    return f"the sidecar says {sidecar.operator}, noise {sidecar.noise}; as stated, {operator} is used"
 
 
 def write_sidecar(measurement: Path, operator: Operator, noise: Noise, seed: int) -> None:

@@ -17,6 +17,7 @@ from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.facts import Facts
+from veriscale.workflows.degrading.measurement import contradiction
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.restoring.restorer import Prepared
 
@@ -50,6 +51,7 @@ class Chain:
     Attributes:
         photo: the measurement.
         path: its file, where it has one.
+        settings: as asked.
         scale: wanted.
         scales: of the steps.
         step: prepares one.
@@ -57,6 +59,7 @@ class Chain:
 
     photo: Photo
     path: Path | None
+    settings: Settings
     scale: float
     scales: tuple[int, ...]
     step: Step
@@ -73,6 +76,13 @@ class Chain:
     def facts(self) -> Facts:
         """None: nothing of it can be certified."""
         raise InputError(f"Scale ×{self.scale:g} is reached in several steps, which no certificate can be about.")
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What of its run.json is known before the work: of the first step, but for the cards of all."""
+        steps = [step.made_of for step in self.steps]
+        prior = {**steps[0]["prior"], "card": " + ".join(made["prior"]["card"] for made in steps)}
+        return {**steps[0], "prior": prior, "operator": str(self.operator)}
 
     @property
     def operator(self) -> Downsample:
@@ -96,12 +106,14 @@ class Chain:
         name, first = "The picture" if self.path is None else self.path.name, self.scales[0]
         begun, *notes = self.steps[0].lines()
         why = f"no measurement tells what lies below ×{first}'s pixels" if len(self.scales) > 1 else ""
+        other = contradiction(self.path, self.operator)
         why = why or f"what is known of the prior's errors is known at ×{first}"
         return [
             f"{name}: {self.photo.width}×{self.photo.height} to {self.shape[1]}×{self.shape[0]}, ×{self.scale:g}: "
             f"{self.how}; {why}, so no spread, mask or certificate.",
             f"  First: {begun}",
             *notes,
+            *([] if other is None else [f"  {other}."]),
         ]
 
     def costs(self) -> list[str]:
@@ -109,8 +121,9 @@ class Chain:
         return self.steps[-1].costs()
 
     def arguments(self, results: Path) -> dict[str, Any]:
-        """What was found out beyond the settings."""
-        return {**self.steps[0].arguments(results), "scale": self.scale}
+        """The settings with what was found out beyond them."""
+        found = self.steps[0].arguments(results)
+        return {**found, "scale": self.scale, "crop": self.settings.crop}
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""
@@ -131,7 +144,8 @@ class Chain:
             operator=self.operator,
             run={
                 **first.run,
-                "operator": str(self.operator),
+                **self.made_of,
+                "arguments": self.arguments(Path()),
                 "chain": self.how,
                 "seconds": {k: round(sum(m.run["seconds"][k] for m in made), 3) for k in first.run["seconds"]},
             },
@@ -170,7 +184,7 @@ def make_chain(
     asked = [name for name in _OF_ONE_STEP if getattr(v, name)]
     asked += [] if positions(v.dial or "0") == (0,) else ["dial"]
     asked += [] if certificate is None else ["certificate"]
-    chain = Chain(photo, path, scale, scales_to(scale, known), step)
+    chain = Chain(photo, path, settings, scale, scales_to(scale, known), step)
     if asked:
         scales = ", ".join(f"×{s}" for s in sorted(known))
         raise InputError(

@@ -7,31 +7,26 @@ from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image as PillowImage
-from torch import Tensor
 
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
-from veriscale.imaging.photo import Photo, from_array
-from veriscale.imaging.pillow import from_pil
-from veriscale.imaging.read import read_photo
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
+from veriscale.physics.own_operator import check_operator
 from veriscale.runtime.device import Device
 from veriscale.runtime.networks import TILE
-from veriscale.settings import KINDS, Asked, Settings, as_kind, checked, takes_asked
+from veriscale.settings import KINDS, Asked, Settings, as_kind, check_functions, checked, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
+from veriscale.workflows.image import Image, as_photo
 from veriscale.workflows.opening import find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.tools.black_box import ToolError
 
 Array = NDArray[np.float32]
-
-Image = Photo | NDArray[Any] | Tensor | PillowImage | str | os.PathLike[str]
 
 
 def as_settings(asked: Asked) -> Settings:
@@ -43,6 +38,7 @@ def as_settings(asked: Asked) -> Settings:
     """
     if unknown := [k for k in asked if k not in KINDS]:
         raise TypeError(f"{unknown[0]!r} is no setting; {closest(unknown[0], KINDS)}")
+    check_operator(asked.get("operator"))
     written = ("operator", "noise", "alpha")  # as they print: 0.02 of 32 bits is not 0.0199999996
     said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
@@ -67,41 +63,12 @@ def _numbers(dial: object) -> list[float]:
     return [float(f) for f in values]
 
 
-def as_photo(image: Image) -> Photo:
-    """A photograph.
-
-    Args:
-        image: a file, itself, a picture of Pillow's, an array (H, W) or (H, W, C), or a tensor (H, W), (C, H, W) or
-            (1, C, H, W) on any device; numbers in [0, 1], uint8 or uint16.
-
-    Raises:
-        InputError: it cannot be read, is none of these, or holds NaN.
-    """
-    if isinstance(image, Photo):
-        return image
-    if isinstance(image, PillowImage):
-        return from_pil(image)
-    if isinstance(image, Tensor):
-        return from_array(_channels_last(image), "image")
-    if isinstance(image, np.ndarray):
-        return from_array(image, "image")
-    if not isinstance(image, str | os.PathLike):
-        raise InputError(
-            f"image is a {type(image).__name__}; give a file, an array, a tensor or a picture of Pillow's."
-        )
-    return read_photo(image)
-
-
-def _channels_last(x: Tensor) -> NDArray[Any]:
-    """(H, W) or (H, W, C)."""
-    picture = x[0] if x.ndim == 4 and len(x) == 1 else x
-    if picture.ndim not in (2, 3) or (picture.ndim == 3 and len(picture) > 4):
-        raise InputError(
-            f"image: a tensor of shape {tuple(x.shape)} is not a picture; known: (H, W), (C, H, W) and (1, C, H, W)."
-        )
-    picture = picture.detach().cpu()
-    stored: NDArray[Any] = (picture.float() if picture.is_floating_point() else picture).numpy()
-    return np.moveaxis(stored, 0, -1) if stored.ndim == 3 else stored
+def _count(name: str, given: object) -> int:
+    """A whole number from 1 on, as an argument."""
+    count = int(as_kind(name, given, int))
+    if count < 1:
+        raise InputError(f"`--{name}` is {given!r}, and a whole number from 1 on is wanted.")
+    return count
 
 
 @takes_asked
@@ -138,16 +105,20 @@ def restore(
     Example:
         >>> restore("small.png", scale=4, dial=[0, 1]).save("out")  # doctest: +SKIP
     """
-    held = find_certificate(certificate) if isinstance(certificate, str | os.PathLike) else certificate
+    held = None if certificate is None else find_certificate(certificate)
     if asked.get("alpha") is not None and held is None:
         raise InputError("alpha is the level of a certificate's mask, and no certificate is given.")
     if score is not None and (held is None or parse_score(held.binding.score).needs != "maps"):
         raise InputError("A score of your own goes with a certificate whose score is 'files', and here is none.")
+    if progress is not None:
+        check_functions(progress=progress)
     photo = as_photo(image)
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
-        given = replace(given, prior=os.fspath(prior))
-    restorer = open_restorer(given, held, prior=prior if isinstance(prior, Prior) else None, device=device)
+        given, prior = replace(given, prior=os.fspath(prior)), None
+    if isinstance(certificate, str | os.PathLike):
+        given = replace(given, certificate=os.fspath(certificate))
+    restorer = open_restorer(given, held, prior=prior, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(
@@ -155,8 +126,8 @@ def restore(
             operator=operator if isinstance(operator, Operator) else restorer.operator,
             noise=noise if isinstance(noise, Noise) else None,
             own_score=score,
-            tile=tile,
-            batch=batch,
+            tile=_count("tile", tile),
+            batch=None if batch is None else _count("batch", batch),
         )
     path = Path(image) if isinstance(image, str | os.PathLike) else None
     try:

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -23,7 +22,7 @@ from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, Settings, positions, settled
+from veriscale.settings import Asked, Settings, as_names, check_functions, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.inputs import collect
@@ -114,6 +113,7 @@ def evaluate(
     Raises:
         InputError: a setting cannot be used, or no picture can.
     """
+    check_functions(progress=progress, tell=tell, say=say)
     v = settled(as_settings(asked))
     plain = [f.name for f in fields(Settings) if "evaluate" in f.metadata["commands"]]
     if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
@@ -122,9 +122,9 @@ def evaluate(
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
-    given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
-    items, _ = collect([Path(p) for p in given], say=say)
-    loaded = load_prior(prior or "photo", device)
+    given = as_names("pictures", pictures)
+    items, _ = collect(given, say=say)
+    loaded = load_prior("photo" if prior is None else prior, device)
     scale = known_scale(loaded, v.scale)
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
     run: dict[str, Any] = {}
@@ -141,7 +141,7 @@ def evaluate(
             failed.append(about(error, item.path))
             tell(failed[-1])
     if not scores:
-        raise InputError(f"None of the {len(items)} pictures in {', '.join(map(str, given))} could be scored.")
+        raise InputError(f"None of the {len(items)} pictures in {', '.join(given)} could be scored.")
     settings = {
         "scale": scale,
         "noise_std": model.std,

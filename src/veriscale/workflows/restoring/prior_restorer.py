@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,10 +35,10 @@ from veriscale.workflows.certifying.binding import plan_facts
 from veriscale.workflows.certifying.certified_settings import certified_dial, check_certified
 from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
-from veriscale.workflows.degrading.measurement import find_measurement, read_sidecar
+from veriscale.workflows.degrading.measurement import contradiction, find_measurement, read_sidecar
 from veriscale.workflows.restoring.chain import Chain, make_chain
 from veriscale.workflows.restoring.plan import NOISELESS, Plan, make_plan
-from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.restoring.restoration import Restoration, named_from
 from veriscale.workflows.restoring.room import check_room, enough_memory
 
 Array = NDArray[np.float32]
@@ -126,10 +126,11 @@ class PriorRestorer:
         v, held = self.settings, self.certificate
         stated: str | Operator | None = self.operator or v.operator
         noise: str | Noise | None = self.noise or v.noise
-        if held is not None and stated is None and v.scale is None and (path is None or read_sidecar(path) is None):
+        usual = "0"
+        if held is not None and (path is None or read_sidecar(path) is None):
             facts = held.binding.restoration
-            stated, noise = facts.operator, facts.noise if noise is None else noise
-        operator, found = find_measurement(path, stated, v.scale, noise, self.folder)
+            stated, usual = stated or (facts.operator if v.scale is None else None), facts.noise
+        operator, found = find_measurement(path, stated, v.scale, noise, self.folder, usual)
         if isinstance(found, Noise):
             return operator, found
         return operator, None if found == "auto" else parse_noise(str(found))
@@ -156,6 +157,17 @@ class PreparedByPrior:
             raise ValueError("a restoration without a score has no binding facts")
         return plan_facts(self.restorer.prior, self.plan, self.score, self.plan.scored_dial)
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What of its run.json is known before the work, but for the arguments."""
+        plan, held, card = self.plan, self.restorer.certificate, self.restorer.prior.card
+        decides = card.deciding_sha256(plan.method.scale or 0)
+        return {
+            "prior": {**self.restorer.prior.facts, "card": decides},
+            **plan.facts(),
+            **({} if held is None else {"certificate": {"sha256": held.sha256}}),
+        }
+
     def lines(self) -> list[str]:
         """What will be done, in words."""
         plan, v, card = self.plan, self.restorer.settings, self.restorer.prior.card
@@ -170,6 +182,8 @@ class PreparedByPrior:
             f"{_far(plan)}."
         )
         notes = [*self.restorer.prior.notes, *plan.operator.notes]
+        if other := contradiction(self.path, plan.operator):
+            notes.append(other)
         # Of a certified picture the mask's warning says it.
         if self.photo.lossy and self.restorer.certificate is None and "jpeg" not in plan.operator_string:
             notes.append(f"it is {self.photo.lossy}, and what the compression left is taken for content")
@@ -187,13 +201,15 @@ class PreparedByPrior:
         ]
 
     def arguments(self, results: Path) -> dict[str, Any]:
-        """What was found out beyond the settings."""
-        plan, restorer = self.plan, self.restorer
+        """The settings with what was found out beyond them."""
+        plan, v = self.plan, self.restorer.settings
         return {
-            "prior": restorer.settings.prior or restorer.prior.named,
+            **asdict(v),
+            "prior": v.prior or self.restorer.prior.named,
             "noise": plan.noise_string,
             "scale": plan.scale,
             "operator": None if plan.method.scale else str(plan.operator.beside(results)),
+            "certificate": None if v.certificate is None else named_from(v.certificate, results),
         }
 
     def verdicts(self, result: Restoration) -> list[str]:
@@ -304,11 +320,11 @@ class PreparedByPrior:
         return score.smoothed(score.raised(logit[0, :height, :width].numpy()))
 
     def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
-        plan, prior = self.plan, self.restorer.prior
+        prior = self.restorer.prior
         return {
             "versions": dict(_VERSIONS),
-            "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
-            **plan.facts(),
+            "arguments": self.arguments(Path()),
+            **self.made_of,
             "device": str(prior.device),
             "dtype": str(prior.dtype).removeprefix("torch."),
             "seconds": {k: round(v, 3) for k, v in seconds.items()},

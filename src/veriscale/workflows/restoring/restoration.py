@@ -94,7 +94,10 @@ class Restoration:
         Raises:
             InputError: a file exists and `force` is not set, or cannot be written.
         """
-        return self.write(Path(folder), stem, force=force)[0]
+        results, arguments = Path(folder), self.run["arguments"]
+        moved = {"certificate": arguments["certificate"] and named_from(arguments["certificate"], results)}
+        moved["operator"] = arguments["operator"] and str(self.operator.beside(results))
+        return replace(self, run={**self.run, "arguments": arguments | moved}).write(results, stem, force=force)[0]
 
     def write(
         self,
@@ -189,6 +192,11 @@ def output_names(
         report=folder / f"{stem}_report.html",
         masked=masked,
     )
+
+
+def named_from(file: str | Path, results: Path) -> str:
+    """A file as seen from the results, telling nothing of the rest of the machine; what is no file keeps its name."""
+    return os.path.relpath(Path(file).resolve(), results.resolve()) if Path(file).is_file() else str(file)
 
 
 def refuse(names: Names, report: bool, force: bool, source: Path | None = None) -> None:

@@ -31,6 +31,10 @@ class Prepared(Protocol):
     def facts(self) -> Facts:
         """What the result and its score depend on: binding in a certificate."""
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What of its run.json is known before the work, but for the arguments."""
+
     def lines(self) -> list[str]:
         """What will be done, in words."""
 
@@ -46,7 +50,7 @@ class Prepared(Protocol):
         """
 
     def arguments(self, results: Path) -> dict[str, Any]:
-        """What was found out beyond the settings, for a run.json in the folder of the results."""
+        """The settings with what was found out beyond them, for a run.json in the folder of the results."""
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from veriscale.errors import InputError
+from veriscale.workflows.tools.secret_words import secret_words
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
 _SHELL = re.compile(r"\d?[|&;<>]+\d?|[\d&]?>.*")  # a whole word; '800x600>' and '<lora:fur>' are no shell's
@@ -20,7 +21,6 @@ _ENV = re.compile(r"\{env:([A-Za-z_]\w*)\}")
 _INTERPRETER = re.compile(
     r"(python|pypy|perl|ruby|node|deno|bun|java|Rscript|julia|lua|php|env|uv|(ba|da|z|fi|k)?sh)w?[\d.]*(\.exe)?"
 )
-_SECRET = re.compile(r"(.*[-_])?(token|api[-_]?key|secret|password|passwd|passphrase)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,11 @@ class CommandTemplate:
         if _INTERPRETER.fullmatch(program := Path(self.arguments[0]).name):
             bound = f"it and {', '.join(self.files)}" if self.files else "it alone, and not what it runs"
             said.append(f"{program} is an interpreter: a certificate binds {bound}.")
-        for word, after in zip(self.arguments, (*self.arguments[1:], ""), strict=True):
-            name, joined, value = word.partition("=")
-            value = value if joined else after
-            if _SECRET.fullmatch(name) and value and not value.startswith("-") and not _TOKEN.search(value):
-                said.append(
-                    f"{name} looks like a secret, and certificates, run.json and logs hold the command: write "
-                    "{env:NAME} in its place, and keep it in the environment."
-                )
+        said += [
+            f"{name} looks like a secret, and certificates, run.json and logs hold the command: write {{env:NAME}} in "
+            "its place, and keep it in the environment."
+            for name in secret_words(self.arguments[1:])
+        ]
         return tuple(said)
 
 

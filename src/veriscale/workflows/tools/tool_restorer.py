@@ -1,7 +1,7 @@
 """Restoring pictures with somebody's tool, as it was calibrated."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ from veriscale.trust.scores.score import Score
 from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, read_score
 from veriscale.workflows.degrading.measurement import read_sidecar
-from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.restoring.restoration import Restoration, named_from
 from veriscale.workflows.tools.black_box import run_tool
 from veriscale.workflows.tools.command_template import CommandTemplate, parse_command
 
@@ -143,6 +143,12 @@ class PreparedByTool:
         """What the result and its score depend on."""
         return self.restorer.facts
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What of its run.json is known before the work, but for the arguments."""
+        held = self.restorer.certificate
+        return {**self.facts.given(), **({} if held is None else {"certificate": {"sha256": held.sha256}})}
+
     def lines(self) -> list[str]:
         """What will be done, in words."""
         scale, photo = self.restorer.scale, self.photo
@@ -155,8 +161,9 @@ class PreparedByTool:
         return []
 
     def arguments(self, results: Path) -> dict[str, Any]:
-        """Nothing beyond the settings."""
-        return {}
+        """The settings; nothing was found out beyond them."""
+        v = self.restorer.settings
+        return {**asdict(v), "certificate": None if v.certificate is None else named_from(v.certificate, results)}
 
     def verdicts(self, result: Restoration) -> list[str]:
         """What is to be said of the result."""
@@ -176,7 +183,8 @@ class PreparedByTool:
         facts: dict[str, Any] = {
             "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
             "mode": "tool",
-            **tool.facts.given(),
+            "arguments": self.arguments(Path()),
+            **self.made_of,
             "score": str(tool.score),
             "dial": [],
             "consistency": {"value": value, "low": None, "high": None},
