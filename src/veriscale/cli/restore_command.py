@@ -28,15 +28,18 @@ def restore(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     repeat: Annotated[Path | None, Parameter(name="--from")] = None,
     max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
+    volume: Annotated[int | None, number("volume", int)] = None,
+    dicom_out: Path | None = None,
     **given: Any,
 ) -> int:
-    """Upscale photographs, or undo any other measurement: files, or folders with their sub-folders.
+    """Upscale photographs and scans, or undo any other measurement: files, or folders with their sub-folders.
 
     Parameters
     ----------
     inputs
         PNG, JPEG, TIFF, WebP, NPY, BMP, GIF, AVIF or JPEG 2000 files, folders of them, patterns in quotes such as
-        'photos/*.jpg', or - for standard input, with --scale or --operator.
+        'photos/*.jpg', scans (.nii, .nii.gz, folders of a DICOM series), or - for standard input, with --scale or
+        --operator.
     output
         A file for one input, else a folder; beside the input by default. - for standard output, where one picture is
         made.
@@ -66,6 +69,10 @@ def restore(
         Take the settings of an earlier run's run.json; without inputs, its input too.
     max_pixels
         Largest picture that is read, a guard against decompression bombs.
+    volume
+        Which volume of a scan that holds several, counted from 0.
+    dicom_out
+        A new folder for a DICOM series derived of the one that is restored.
     """
     from veriscale.cli.remarks import Remarks
     from veriscale.errors import InputError
@@ -94,6 +101,8 @@ def restore(
             skip_existing=skip_existing,
             dry_run=dry_run,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+            volume=volume,
+            dicom_out=dicom_out,
         )
         remarks.of = len(jobs)
         listed = not as_json and not (remarks.many and ways.results.isatty())

@@ -21,8 +21,12 @@ STREAM = Path("-")
 
 
 def words(arguments: Sequence[str]) -> list[str]:
-    """A command's words, with `-` as the path it is and not as an option without a name."""
-    return ["./-" if word == "-" else word for word in arguments]
+    """A command's words, with `-` as the path it is and `-,-,1` as a spacing, and not as options without a name."""
+    told = ["./-" if word == "-" else word for word in arguments]
+    for k in reversed(range(len(told) - 1)):
+        if told[k] == "--spacing" and told[k + 1].startswith("-,"):
+            told[k : k + 2] = [f"{told[k]}={told[k + 1]}"]
+    return told
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,11 @@ from veriscale.workflows.earlier_results import Origin, all_made, hashes
 from veriscale.workflows.jobs import Job
 from veriscale.workflows.journal import Recorded
 from veriscale.workflows.remark import Remark
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Page, named_from, output_names, refuse, result_suffix
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
+from veriscale.workflows.scans.reading import takes_scan
+from veriscale.workflows.scans.scan_job import restore_scan
 from veriscale.workflows.tools.black_box import ToolError
 
 
@@ -40,6 +43,8 @@ class Batch:
         max_pixels: largest picture that is read.
         say: told remarks.
         repeated: the run that is repeated.
+        volume: which one of a scan that holds several.
+        dicom_out: a new folder for a series derived of a DICOM series.
     """
 
     restorer: Restorer
@@ -53,6 +58,8 @@ class Batch:
     max_pixels: int = MAX_PIXELS
     say: Callable[[Remark], None] = lambda remark: None
     repeated: Recorded | None = None
+    volume: int | None = None
+    dicom_out: Path | None = None
 
     def __post_init__(self) -> None:
         check_quality(self.quality)
@@ -63,6 +70,8 @@ class Batch:
         Raises:
             InputError: something about the input or its results.
         """
+        if takes_scan(job.path):
+            return self._scan(job, tell)
         photo = read_photo(job.path, self.max_pixels)
         stripped = self.strip and photo.exif is not None
         if stripped:
@@ -95,6 +104,25 @@ class Batch:
             return {"input": {"name": job.path.name}, "dry_run": True, "outputs": []}
         make_folder(job.folder)  # refused before the work, not after it
         return self._restore(job, work, origin, stem, suffix, tell)
+
+    def _scan(self, job: Job, tell: Tell) -> dict[str, Any]:
+        if not isinstance(self.restorer, PriorRestorer):
+            raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
+        photographs = {"format": self.format, "quality": self.quality, "strip": self.strip}
+        for name, given in {**photographs, "skip-existing": self.skip_existing}.items():
+            if given:
+                raise InputError(f"`--{name}` is for photographs, and this is a scan; leave it out.")
+        ways = {"force": self.force, "report": self.report, "dry_run": self.dry_run}
+        return restore_scan(
+            self.restorer,
+            job.path,
+            job.file or (job.folder if job.folder != job.path.parent else None),
+            index=self.volume,
+            dicom_out=self.dicom_out,
+            say=lambda line: self.say(Remark(line, plan=self.dry_run)),
+            tell=tell,
+            **ways,
+        )
 
     def _origin(self, job: Job, work: Prepared, file: dict[str, Any]) -> Origin:
         """What the results are made of, as their run.json will say it."""
@@ -146,11 +174,20 @@ class Batch:
             InputError: of a single input.
         """
         for number, job in enumerate(jobs, start=1):
-            label = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
+            nameless = takes_scan(job.path)  # names of scans are those of people
+            name = "the scan" if nameless else job.path.name
+            label = f"{name} ({number} of {len(jobs)})" if len(jobs) > 1 else name
             try:
                 yield self.run(job, _labelled(tell, label))
             except InputError as error:
+                if nameless:
+                    error = InputError(f"{label}: {error}".replace(str(job.path), "it"))
+                if nameless and len(jobs) > 1:
+                    failed(Remark(str(error)))
+                    continue
                 if len(jobs) == 1:
+                    if nameless:
+                        raise error from None
                     raise InputError(about(error, job.path)) from error
                 failed(Remark(str(error), job.path))
 

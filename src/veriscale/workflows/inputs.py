@@ -9,7 +9,9 @@ from pathlib import Path
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats.registry import EXTENSIONS, format_beginning, is_picture, unread
+from veriscale.imaging.scan_name import is_scan
 from veriscale.workflows.earlier_results import made_beside
+from veriscale.workflows.scans.reading import holds_series
 
 Say = Callable[[str], None]
 
@@ -24,7 +26,7 @@ class Item:
 
 
 def collect(
-    inputs: Sequence[str | Path], output: Path | None = None, say: Say = lambda line: None
+    inputs: Sequence[str | Path], output: Path | None = None, say: Say = lambda line: None, scans: bool = False
 ) -> tuple[list[Item], bool]:
     """The image files among the inputs; folders are searched with their sub-folders, but not for earlier results.
 
@@ -35,6 +37,7 @@ def collect(
             what a folder takes, and with ** keeps sub-folders too.
         output: where results go; what lies in it is not taken for input.
         say: told what a folder or a pattern leaves out.
+        scans: whether scans are taken too: files, and folders of a DICOM series, each of which is one input.
 
     Returns:
         The items, and whether there is more than a single file.
@@ -48,15 +51,17 @@ def collect(
     found: dict[Path, Path] = {}
     several = len(inputs) > 1
     for given in map(Path, inputs):
-        if given.is_dir():
+        if scans and holds_series(given):
+            found[given] = Path()
+        elif given.is_dir():
             several = True
-            if not (pictures := _of_folder(given, output, say)):
+            if not (pictures := _of_folder(given, output, say, scans)):
                 raise InputError(f"Folder {given} holds no image; known: {', '.join(EXTENSIONS)}.")
             found |= pictures
         elif given.exists():
             found[given] = Path()
         elif glob.has_magic(str(given)):
-            found |= _of_pattern(given, output, say)
+            found |= _of_pattern(given, output, say, scans)
         else:
             raise InputError(f"{given} does not exist.")
 
@@ -74,23 +79,25 @@ def collect(
     return items, several or len(items) > 1
 
 
-def _of_folder(folder: Path, output: Path | None, say: Say) -> dict[Path, Path]:
+def _of_folder(folder: Path, output: Path | None, say: Say, scans: bool) -> dict[Path, Path]:
     """The pictures of a folder, each with the sub-folder it lies in."""
-    files = [f for f in sorted(folder.rglob("*")) if is_picture(f) or unread(f) or _begins_as_picture(f)]
-    taken = _pictures(files, output, folder, lambda left: say(f"Folder {folder}: {left}"))
+    files = [f for f in sorted(folder.rglob("*")) if _known(f, scans) or unread(f) or _begins_as_picture(f)]
+    taken = _pictures(files, output, folder, lambda left: say(f"Folder {folder}: {left}"), scans)
+    if scans:
+        taken += [f for f in sorted(folder.rglob("*")) if not _inside(f, output, folder) and holds_series(f)]
     return {f: f.parent.relative_to(folder) for f in taken}
 
 
-def _of_pattern(pattern: Path, output: Path | None, say: Say) -> dict[Path, Path]:
+def _of_pattern(pattern: Path, output: Path | None, say: Say, scans: bool) -> dict[Path, Path]:
     """The pictures that a pattern stands for, those of folders among them; with ** each with its sub-folder."""
     if not (matches := sorted(map(Path, glob.glob(str(pattern), recursive=True)))):
         raise InputError(f"No file matches {pattern}; check the folder and the pattern.")
     base, found = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts)), dict[Path, Path]()
     recursive = "**" in pattern.parts
     for folder in [m for m in matches if m.is_dir() and not recursive]:
-        found |= _of_folder(folder, output, say)
+        found |= {folder: Path()} if scans and holds_series(folder) else _of_folder(folder, output, say, scans)
     files = [m for m in matches if not m.is_dir()]
-    for f in _pictures(files, output, base, lambda left: say(f"Pattern {pattern}: {left}")):
+    for f in _pictures(files, output, base, lambda left: say(f"Pattern {pattern}: {left}"), scans):
         found[f] = f.parent.relative_to(base) if recursive else Path()
     if not found:
         raise InputError(
@@ -99,22 +106,26 @@ def _of_pattern(pattern: Path, output: Path | None, say: Say) -> dict[Path, Path
     return found
 
 
-def _pictures(files: Iterable[Path], output: Path | None, given: Path, say: Say) -> list[Path]:
+def _pictures(files: Iterable[Path], output: Path | None, given: Path, say: Say, scans: bool) -> list[Path]:
     """Those that can be taken, without what lies in the output or earlier runs have made; what is left out is said."""
     theirs = [f for f in files if not f.is_dir() and not _inside(f, output, given)]
     made = made_beside(theirs)
-    kinds = {f: _left_out(f) for f in theirs if f not in made}
+    kinds = {f: _left_out(f, scans) for f in theirs if f not in made}
     if left := Counter(kind for kind in kinds.values() if kind is not None):
         these = "1 file is" if left.total() == 1 else f"{left.total()} files are"
         say(f"{these} left out: {', '.join(f'{n} {kind}' for kind, n in sorted(left.items()))}.")
     return [f for f, kind in kinds.items() if kind is None]
 
 
-def _left_out(file: Path) -> str | None:
+def _known(file: Path, scans: bool) -> bool:
+    return is_picture(file) or (scans and is_scan(file))
+
+
+def _left_out(file: Path, scans: bool) -> str | None:
     """Of which kind a file is that is not taken for a picture; None for a picture."""
     if not file.is_file():
         return "link to nothing" if file.is_symlink() else "no regular file"
-    return None if is_picture(file) else file.suffix.lower() or "without extension"
+    return None if _known(file, scans) else file.suffix.lower() or "without extension"
 
 
 def _begins_as_picture(file: Path) -> bool:

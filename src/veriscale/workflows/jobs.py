@@ -7,6 +7,7 @@ from pathlib import Path
 from veriscale.errors import InputError
 from veriscale.imaging.formats.registry import format_of, is_picture
 from veriscale.workflows.inputs import collect
+from veriscale.workflows.scans.reading import takes_scan
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ def jobs_of(inputs: Sequence[str | Path], output: Path | None, say: Callable[[st
     Raises:
         InputError: as `collect`, or the output does not suit the inputs.
     """
-    items, many = collect(inputs, output, say)
+    items, many = collect(inputs, output, say, scans=True)
     if many and output is not None and is_picture(output) and not output.is_dir():
         raise InputError(f"`--output` {output} names a picture, and there are several inputs; name a folder.")
     if output is not None and not many and output.suffix and not output.is_dir():
-        format_of(output)
+        if not takes_scan(items[0].path):
+            format_of(output)
         return [Job(items[0].path, output.parent, items[0].stem, output)]
     return [Job(i.path, i.path.parent if output is None else output / i.folder, i.stem) for i in items]

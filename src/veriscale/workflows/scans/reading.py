@@ -57,6 +57,11 @@ def holds_series(path: Path) -> bool:
     return path.is_dir() and any(map(_is_dicom, sorted(f for f in path.iterdir() if f.is_file())))
 
 
+def takes_scan(path: Path) -> bool:
+    """Whether a path is a scan, by its name or, of a folder, by what it holds."""
+    return is_scan(path) or holds_series(path)
+
+
 def read_scan(path: Path, index: int | None = None) -> Scan:
     """Read a scan.
 
