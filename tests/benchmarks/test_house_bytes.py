@@ -177,6 +177,10 @@ LATER = {
     "--ensemble",
     "--quality",
     "--strip",
+    "--spacing",
+    "--thickness",
+    "--volume",
+    "--dicom-out",
 }  # what the checkout before did not have has nothing to be compared with
 
 

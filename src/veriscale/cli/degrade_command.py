@@ -54,7 +54,6 @@ def degrade(
     from veriscale.imaging.atomic import make_folder
     from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
-    from veriscale.imaging.scan_name import is_scan
     from veriscale.imaging.write import write_photo
     from veriscale.physics.measurement_noise import parse_noise
     from veriscale.physics.registry import parse_operator, read_operator_file
@@ -65,6 +64,7 @@ def degrade(
     from veriscale.workflows.inputs import collect
     from veriscale.workflows.remark import Remark
     from veriscale.workflows.restoring.restoration import result_suffix
+    from veriscale.workflows.scans.reading import takes_scan
 
     if not inputs:
         raise InputError("No input is given; name a picture or a folder.")
@@ -81,18 +81,19 @@ def degrade(
         say(f"{note}.", quiet)
     remarks = Remarks(quiet)
     with streams(inputs, output) as ways:
-        items, many = collect(ways.inputs, ways.output, lambda line: say(line, quiet))
+        items, many = collect(ways.inputs, ways.output, lambda line: say(line, quiet), scans=True)
         ways.check_one(len(items), {})
         remarks.of = len(items)
         to = ways.output
         one_file = to if to is not None and not many and to.suffix and not to.is_dir() else None
         for item in items:
             try:
-                if is_scan(item.path):
+                if takes_scan(item.path):
                     if ways.writes or format is not None:
                         raise InputError("A scan is measured into a NIfTI file; leave out `--format` and `-o -`.")
                     place = one_file if one_file is not None or to is None else to / item.folder
-                    print(degrade_scan(item.path, place, a, model, seed, force=force, say=lambda n: say(n, quiet)))
+                    made = degrade_scan(item.path, place, a, model, seed, force=force, say=lambda n: say(n, quiet))
+                    print(made, file=ways.results)
                     continue
                 photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
                 suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
