@@ -121,6 +121,10 @@ ROWS = [
     "door.foreign.certificate",
     "door.operator.functions.restoration",
     "door.operator.functions.time",
+    *(f"scan.through.{c}.over_{other}" for c in ("FLAIR", "T2") for other in ("cubic", "tikhonov")),
+    *(f"scan.flicker.{c}.dial_{f}" for c in ("FLAIR", "T2") for f in (0, 1)),
+    "scan.report.size",
+    "scan.report.first_paint",
     *(f"scan.inplane.x{scale}.gain{end}" for scale in (2, 4) for end in ("", "_all")),
     *(
         f"scan.inplane.{subject}.{contrast}.x{scale}{end}"

@@ -10,6 +10,7 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.operator import Operator, ProximalOperator, Shape, proximal
+from veriscale.physics.slice_profile import SliceProfile
 from veriscale.traversal.start import gap
 
 STEPS = 16  # evaluations of the denoiser
@@ -34,6 +35,9 @@ class Rule(NamedTuple):
 
 EXACT, EXACT_MASKED = Rule(0.9), Rule(0.5)
 """For a denoiser that is an expectation under a log-concave prior, such as a Gaussian oracle's."""
+
+THICK_SLICES = Rule(0.7, 0.03)
+"""For volumes of thick slices, chosen on a training subject: benchmarks/scan_through.py --tune."""
 
 
 class Splitting(NamedTuple):
@@ -91,6 +95,8 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
     rule = None if mode is None else rule_of(mode, a.selects)
     if rule is not None and isinstance(a, Masked) and a.picture and gap(a, tuple(data.y.shape[1:])) >= WIDE_GAP:
         rule = rule._replace(high=min(rule.high, WIDE_HIGH))
+    if rule is not None and isinstance(a, SliceProfile):
+        rule = THICK_SLICES
     if rule is not None and a.noise_std:  # an operator that rounds or errs says how far it can be trusted
         rule = rule._replace(low=0.0)
     if rule is not None and not a.exact:  # data trusted beyond their noise are followed where the map errs
