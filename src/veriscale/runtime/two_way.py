@@ -18,7 +18,7 @@ class TwoWayDenoiser:
         denoise: of pictures, (B, C, H, W).
         axis: spatial axis along which slices are thick: 0, 1 or 2.
 
-    Source: docs/methods.md#through-the-plane; after Lee et al. 2023 (TPDM), who alternate two priors.
+    Source: docs/methods.md#in-plane-and-through-the-plane; after Lee et al. 2023 (TPDM), who alternate two priors.
     """
 
     def __init__(self, denoise: Denoiser, axis: int) -> None:
