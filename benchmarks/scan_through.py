@@ -33,17 +33,22 @@ TEST, TRAINING = "ms19", "ms07"
 BARS = {"FLAIR": (1.3, 0.7), "T2": (2.5, 1.0)}  # dB over cubic, over Tikhonov
 THICK = 4  # mm
 WEIGHTS = [10.0 ** (k / 2) for k in range(-10, 1)]
-SIDE = 72  # of the training subject's middle
-RULES = [(0.35, 0.03, 0.5), (0.35, 0.01, 1.0), (0.7, 0.03, 1.0), (0.7, 0.06, 1.0), (1.5, 0.06, 1.0), (0.2, 0.03, 1.0)]
+MIDDLE = 48, 164, 64  # voxels of the training subject
+RULES = [
+    *(splitting.Rule(0.7, 0.03, relaxation=relaxation) for relaxation in (1.0, 0.8, 0.5, 0.35)),
+    *(splitting.Rule(high, 0.03, relaxation=0.5) for high in (0.35, 1.5)),
+    *(splitting.Rule(0.7, low, relaxation=0.5) for low in (0.015, 0.06)),
+    splitting.Rule(0.7, 0.03, trust=0.5, relaxation=0.5),
+]
 
 
-def truth_of(subject: str, contrast: str, middle: int | None = None) -> tuple[Volume, np.ndarray]:
+def truth_of(subject: str, contrast: str, middle: tuple[int, ...] | None = None) -> tuple[Volume, np.ndarray]:
     """A volume whose slices come in fours, and its brain; of its middle alone, where that is asked for."""
     volume = scan(subject, contrast)
     x, y, z = volume.shape
     kept = (slice(x), slice(y), slice(z // THICK * THICK))
     if middle is not None:
-        kept = tuple(slice(n // 2 - middle // 2, n // 2 + middle // 2) for n in volume.shape)
+        kept = tuple(slice((n - m) // 2, (n + m) // 2) for n, m in zip(volume.shape, middle, strict=True))
     return replace(volume, samples=np.ascontiguousarray(volume.samples[kept])), brain(subject)[kept]
 
 
@@ -107,9 +112,9 @@ def measure(contrast: str, prior: Prior) -> dict[str, list[float]]:
 def tune(prior: Prior) -> None:
     """Gains over cubic on the middle of the training subject, rule by rule."""
     for rule in RULES:
-        splitting.THICK_SLICES = splitting.Rule(*rule)
+        splitting.THICK_SLICES = rule
         for contrast in BARS:
-            truth, mask = truth_of(TRAINING, contrast, SIDE)
+            truth, mask = truth_of(TRAINING, contrast, MIDDLE)
             y, values = thick(truth), truth.values()
             width = data_range(values, mask)
             image = restored(y, prior, "0")[0]

@@ -109,6 +109,33 @@ def test_a_gap_of_the_size_of_the_level_is_no_reason_to_fall_back():
     assert not bool(leaping(0.3 * WIDEST)[-1].fell_back.any())
 
 
+@pytest.mark.parametrize("name", OPERATORS)
+def test_relaxed_it_has_the_same_fixed_point(name):
+    _, data = measured(PRIOR, OPERATORS[name])
+    way = way_for(data)._replace(relaxation=0.5)
+    levels = [sigma for sigma in way.sigmas for _ in range(40)]
+    found = fast(PRIOR.denoise, data, way._replace(sigmas=levels), PRIOR.mean[None], 1 / 16)
+    assert relative(found.x, posteriors(PRIOR, data)[0].mean[None]) < 1e-4
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 0.5])
+def test_relaxed_it_stands_a_denoiser_that_is_no_proximal_map(relaxation):
+    """One that goes beyond its answer, as the mean over two directions of a volume does."""
+    _, data = measured(PRIOR, OPERATORS["half"])
+    way = way_for(data)._replace(relaxation=relaxation)
+    found = fast(lambda x, sigma: 1.8 * PRIOR.denoise(x, sigma) - 0.8 * x, data, way, PRIOR.mean[None], 1 / 16)
+    assert bool(found.fell_back.any()) == (relaxation == 1)
+
+
+def test_slices_that_are_thick_are_relaxed():
+    operator = parse_operator("slice:fwhm=4,step=4,axis=2").bind(torch.eye(4).numpy())
+    data = DataTerm(operator, torch.zeros(1, 1, 8, 8, 2), GaussianNoise(0.01))
+    mode = tiny_card().modes[0]
+    assert splitting_for(data, (1, 8, 8, 8), mode).relaxation == 0.5
+    boxed = DataTerm(parse_operator("downsample:factor=4"), torch.zeros(1, 1, 2, 2), GaussianNoise(0.01))
+    assert splitting_for(boxed, (1, 8, 8), mode).relaxation == 1
+
+
 def test_fast_tells_every_evaluation():
     _, data = measured(PRIOR, OPERATORS["box"])
     told: list[tuple[int, int]] = []

@@ -50,7 +50,8 @@ def fast(
     The prior's map is its denoiser: exactly for a Gaussian prior, D(v; σ) = argmin ½‖x − v‖² − σ² log p(x). Where the
     gap between the two maps grows above `GROWTH` times its least and `WIDEST` times σ, the item goes on by
     half-quadratic splitting, which contracts for any denoiser that does. (Half-way the gap is above σ with learned
-    denoisers too, and closes again.)
+    denoisers too, and closes again.) With `way.relaxation` below 1 the splitting itself contracts more, as the mean
+    over two directions of a volume asks for.
 
     Args:
         denoise: the unconditional denoiser.
@@ -63,9 +64,9 @@ def fast(
             input: it sees v with noise of that level added, and taken away, and the mean of both answers counts.
         kept: where the state is left after every level, and taken from.
 
-    Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962.
+    Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962; He, Liu, Wang, Yuan 2014.
     """
-    sigmas, trust, last = way
+    sigmas, trust, last, relaxation = way
     left = None if kept is None else kept.taken("anchor")
     if left is None:
         x = data.prox(mean, math.sqrt(variance) / trust)
@@ -78,9 +79,8 @@ def fast(
         if left is not None and done <= int(left["done"]):
             continue
         r = sigma**-2
-        u = x - p / r
-        h = data.prox(u, sigma / trust, h)  # weights of Poisson noise at h: the denoiser's x swings on the way
-        q = r * (u - h)
+        h = data.prox(x - p / r, sigma / trust, h)  # weights of Poisson noise at h: the denoiser's x swings on the way
+        q = relaxation * r * (x - h) - p
         safe = fell_back.view(-1, *[1] * (x.ndim - 1))
         v = torch.where(safe, h, h - q / r)
         turned = FLIPS[(done - 1) % len(FLIPS)]
@@ -90,7 +90,7 @@ def fast(
             told = sigma * noise(done)
             answers = [denoise((v + sign * told).flip(turned), sigma).flip(turned) for sign in (1, -1)]
             x = (answers[0] + answers[1]) / 2
-        p = torch.where(safe, torch.zeros_like(p), r * (v - x))
+        p = torch.where(safe, torch.zeros_like(p), relaxation * r * (h - x) - q)
         gap = (h - x).square().flatten(1).mean(1).sqrt()
         grown = (gap > GROWTH * least) & (gap > WIDEST * sigma)
         p[grown & ~fell_back] = 0  # the splitting variable of a way that is left

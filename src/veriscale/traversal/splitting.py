@@ -26,17 +26,19 @@ class Rule(NamedTuple):
         high: the first level.
         low: the last one at least.
         trust: the measurement's noise is taken for trust · s.
+        relaxation: of the splitting variable's steps.
     """
 
     high: float
     low: float = 0.0
     trust: float = 1.0
+    relaxation: float = 1.0
 
 
 EXACT, EXACT_MASKED = Rule(0.9), Rule(0.5)
 """For a denoiser that is an expectation under a log-concave prior, such as a Gaussian oracle's."""
 
-THICK_SLICES = Rule(0.7, 0.03)
+THICK_SLICES = Rule(0.7, 0.03, relaxation=0.5)
 """For volumes of thick slices, chosen on a training subject: benchmarks/scan_through.py --tune."""
 
 
@@ -47,11 +49,13 @@ class Splitting(NamedTuple):
         sigmas: one evaluation at each, decreasing.
         trust: of the `Rule`.
         last: the level of a last step to the data; 0 for none.
+        relaxation: of the `Rule`.
     """
 
     sigmas: list[float]
     trust: float = 1.0
     last: float = 0.0
+    relaxation: float = 1.0
 
 
 def splitting(noise_std: float, norm: float, masked: bool, rule: Rule | None = None, steps: int = STEPS) -> Splitting:
@@ -74,7 +78,8 @@ def splitting(noise_std: float, norm: float, masked: bool, rule: Rule | None = N
     aim = (MASKED if masked else 1.0) * rule.trust * noise_std / math.sqrt(norm)
     low = max(aim, rule.low)
     high = max(rule.high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
-    return Splitting(geometric(high, low, steps)[:-1].tolist(), rule.trust, math.sqrt(low**2 - aim**2))
+    levels, last = geometric(high, low, steps)[:-1].tolist(), math.sqrt(low**2 - aim**2)
+    return Splitting(levels, rule.trust, last, rule.relaxation)
 
 
 def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind: bool = False) -> Splitting:
