@@ -136,7 +136,19 @@ class ZeroShotProblem:
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
 
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
-        """Draws from `start`, (B, C, H, W), one per field."""
+        """Draws from `start`, (B, C, H, W), one per field; those that an earlier run has left are taken."""
+        kept, stage = self.work.kept, f"draw-{'-'.join(str(k) for _, k in fields)}-from-{start:g}"
+        left = None if kept is None else kept.taken(stage)
+        if left is not None:
+            self.done += int(left["evaluations"])
+            return left["x"]
+        before = self.done
+        x = self._drawn(fields, start)
+        if kept is not None:
+            kept.put(stage, {"x": x, "evaluations": torch.tensor(self.done - before)})
+        return x
+
+    def _drawn(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         method, mode = self.method, self.mode
         if method.posterior == "dps":
             return self._dps(renoised(self.anchor, start, fields), fields, start, method.steps, "dps")

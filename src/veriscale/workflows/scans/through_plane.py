@@ -111,7 +111,7 @@ class PreparedThrough:
 
         Args:
             tell: told after every evaluation.
-            kept: where the anchor's state lies.
+            kept: where the anchor's state and finished draws lie.
         """
         begun, channels = time.perf_counter(), self.prior.card.network.channels
         field = NoiseField(self.settings.seed or 0, self.volume.content())
