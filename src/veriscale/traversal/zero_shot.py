@@ -182,8 +182,9 @@ class ZeroShotProblem:
     def _anchor(self, noise: Callable[[], NoiseField]) -> anchors.Anchor:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
-        left = None if self.work.kept is None else self.work.kept.taken("anchor")
-        self.done += 0 if left is None else int(left["done"])
+        if self.work.kept is not None and (left := self.work.kept.taken("anchor")) is not None:
+            self.done += int(left["done"])
+            del left  # `fast` takes it once more, and two of a volume are many
         if method.anchor in ("fast", "draws"):
             found = fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell, self.work.kept)
             return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))
