@@ -70,8 +70,8 @@ def _run(arguments: Sequence[str], interrupted: Callable[[], bool]) -> int:
     except cyclopts.CycloptsError as error:
         complain(f"{str(error).strip()} See veriscale --help.")
         return 2
-    except KeyboardInterrupt:
-        complain("Interrupted.")
+    except KeyboardInterrupt as error:
+        complain(str(error) or "Interrupted.")
         return 130
     except MemoryError:
         complain("The memory of this machine does not suffice; restore a part with --crop, or ask for fewer --samples.")

@@ -72,7 +72,8 @@ def restore(
     volume
         Which volume of a scan that holds several, counted from 0.
     dicom_out
-        A new folder for a DICOM series derived of the one that is restored.
+        A new folder for a DICOM series derived of the one that is restored; of several positions of the dial, or with
+        --samples, for folders of one each.
     """
     from veriscale.cli.remarks import Remarks
     from veriscale.errors import InputError

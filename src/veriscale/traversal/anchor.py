@@ -67,16 +67,17 @@ def fast(
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962; He, Liu, Wang, Yuan 2014.
     """
     sigmas, trust, last, relaxation = way
-    left = None if kept is None else kept.taken("anchor")
+    left, taken = None if kept is None else kept.taken("anchor"), 0
     if left is None:
         x = data.prox(mean, math.sqrt(variance) / trust)
         h, p = x, torch.zeros_like(x)
         least = torch.full((len(x),), math.inf, dtype=x.dtype)
         fell_back = torch.zeros(len(x), dtype=torch.bool)
     else:
-        h, x, p, least, fell_back = (left[name] for name in ("h", "x", "p", "least", "fell_back"))
+        taken = int(left["done"])
+        h, x, p, least, fell_back = (left.pop(name) for name in ("h", "x", "p", "least", "fell_back"))
     for done, sigma in enumerate(sigmas, start=1):
-        if left is not None and done <= int(left["done"]):
+        if done <= taken:
             continue
         r = sigma**-2
         h = data.prox(x - p / r, sigma / trust, h)  # weights of Poisson noise at h: the denoiser's x swings on the way

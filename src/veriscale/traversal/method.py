@@ -24,7 +24,7 @@ class Work:
         evaluations: of the denoiser, in all.
         tile: side of a network's tile in output pixels.
         tell: told after every evaluation.
-        kept: where an anchor leaves its state, if it does.
+        kept: where an anchor leaves its state, and a draw itself, if they do.
     """
 
     features: bool

@@ -136,7 +136,19 @@ class ZeroShotProblem:
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
 
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
-        """Draws from `start`, (B, C, H, W), one per field."""
+        """Draws from `start`, (B, C, H, W), one per field; those that an earlier run has left are taken."""
+        kept, stage = self.work.kept, f"draw-{'-'.join(str(k) for _, k in fields)}-from-{start:g}"
+        left = None if kept is None else kept.taken(stage)
+        if left is not None:
+            self.done += int(left["evaluations"])
+            return left["x"]
+        before = self.done
+        x = self._drawn(fields, start)
+        if kept is not None:
+            kept.put(stage, {"x": x, "evaluations": torch.tensor(self.done - before)})
+        return x
+
+    def _drawn(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         method, mode = self.method, self.mode
         if method.posterior == "dps":
             return self._dps(renoised(self.anchor, start, fields), fields, start, method.steps, "dps")
@@ -170,8 +182,9 @@ class ZeroShotProblem:
     def _anchor(self, noise: Callable[[], NoiseField]) -> anchors.Anchor:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
-        left = None if self.work.kept is None else self.work.kept.taken("anchor")
-        self.done += 0 if left is None else int(left["done"])
+        if self.work.kept is not None and (left := self.work.kept.taken("anchor")) is not None:
+            self.done += int(left["done"])
+            del left  # `fast` takes it once more, and two of a volume are many
         if method.anchor in ("fast", "draws"):
             found = fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell, self.work.kept)
             return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veriscale.errors import InputError, about, spoken
+from veriscale.errors import InputError, about
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_graded, check_quality
 from veriscale.traversal.method import Tell
-from veriscale.workflows.earlier_results import Origin, all_made, hashes
+from veriscale.workflows.earlier_results import Origin, all_made, unlike
 from veriscale.workflows.jobs import Job
 from veriscale.workflows.journal import Recorded
 from veriscale.workflows.remark import Remark
@@ -88,7 +88,7 @@ class Batch:
         names = output_names(job.folder, stem, work.dials, work.samples, suffix, masked)
         file = {"format": suffix, "quality": self.quality, "strip": stripped}
         origin = self._origin(job, work, file)
-        if self.skip_existing and all_made(names, self.report, self.force, origin):
+        if self.skip_existing and all_made(names.run, names.all(self.report), self.force, origin):
             self.say(Remark("done already, skipped.", job.path))
             return {"input": {"name": job.path.name}, "skipped": True, "outputs": []}
         # What is there of an incomplete set is made again where existing ones are skipped.
@@ -109,18 +109,21 @@ class Batch:
         if not isinstance(self.restorer, PriorRestorer):
             raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
         photographs = {"format": self.format, "quality": self.quality, "strip": self.strip}
-        for name, given in {**photographs, "skip-existing": self.skip_existing}.items():
+        for name, given in photographs.items():
             if given:
                 raise InputError(f"`--{name}` is for photographs, and this is a scan; leave it out.")
         ways = {"force": self.force, "report": self.report, "dry_run": self.dry_run}
+        repeated = self.repeated
         return restore_scan(
             self.restorer,
             job.path,
             job.file or (job.folder if job.folder != job.path.parent else None),
-            index=self.volume,
+            index=self.volume if self.volume is not None or repeated is None else repeated.volume,
             dicom_out=self.dicom_out,
             say=lambda line: self.say(Remark(line, plan=self.dry_run)),
             tell=tell,
+            skip_existing=self.skip_existing,
+            repeated=repeated,
             **ways,
         )
 
@@ -135,15 +138,7 @@ class Batch:
         """What is another than in the run that is repeated, and was not asked to be."""
         if self.repeated is None:
             return []
-        now, then = hashes(origin.known), self.repeated.hashes
-        said = [
-            f"this is another {what} than in the repeated run: the result will differ."
-            for what in now
-            if now[what] is not None and then[what] not in (None, now[what])
-        ]
-        if self.repeated.input_sha256 not in (None, origin.known["input"]["sha256"]):
-            said.append("not the input of the repeated run: only its settings are.")
-        return [spoken(line) for line in said]
+        return unlike(origin, self.repeated.hashes, self.repeated.input_sha256)
 
     def _restore(self, job: Job, work: Prepared, origin: Origin, stem: str, suffix: str, tell: Tell) -> dict[str, Any]:
         try:

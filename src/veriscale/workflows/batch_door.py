@@ -64,6 +64,8 @@ def open_batch(
         repeated = replace(repeated, prior=None)  # another one, loaded, in its place
     settings = agreed(given, held, repeated)
     if run is not None and (run.input is None or run.input.name == "-") and not inputs:
+        if run.input is None and run.input_sha256 is not None:
+            raise InputError("The repeated run is of a scan, whose name it does not tell; give the scan again.")
         whence = "in Python" if run.input is None else "from standard input"
         raise InputError(f"The repeated run took its picture {whence}; give the picture again.")
     earlier = [] if run is None or run.input is None else [run.input]

@@ -1,13 +1,13 @@
 """What earlier runs left, by their run.json: results that are no inputs, and that need not be made again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from veriscale.errors import InputError
-from veriscale.workflows.restoring.restoration import Names
+from veriscale.errors import InputError, spoken
+from veriscale.workflows.scans.scan_names import outputs_of
 
 # Known by their hashes; and a result does not depend on a time limit.
 _WITHOUT_A_SAY = ("prior", "certificate", "timeout")
@@ -42,10 +42,12 @@ class Origin:
         known = json.loads(json.dumps(self.known))
         if run["input"]["sha256"] != known["input"]["sha256"]:
             return f"of another picture than {self.path} is"
+        if run["input"].get("volume") != known["input"].get("volume"):
+            return "with another `--volume`"
         then = hashes(run)
         changed = [what for what, now in hashes(known).items() if now != then[what]]
         for part in ("file", "arguments"):
-            now = known[part]
+            now = known.get(part, {})
             other = [k for k in now if k not in _WITHOUT_A_SAY and now[k] != run[part].get(k, now[k])]
             changed += [f"`--{k.replace('_', '-')}`" for k in other]
         return f"with another {changed[0]}" if changed else None
@@ -56,23 +58,29 @@ def made_beside(files: Iterable[Path]) -> set[Path]:
     return {path for folder in {f.parent for f in files} for run in folder.glob("*.run.json") for path in _made(run)}
 
 
-def all_made(names: Names, report: bool, force: bool, origin: Origin) -> bool:
+def all_made(run: Path, files: Sequence[Path], force: bool, origin: Origin) -> bool:
     """Whether an earlier run of this origin has left everything here.
+
+    Args:
+        run: the run.json.
+        files: everything, the run.json too.
+        force: whether what is here may be replaced.
+        origin: of what will be made.
 
     Raises:
         InputError: something is here that none, or one of another origin has left, and `force` is not set.
     """
-    made, files = _made(names.run), names.all(report)
+    made = _made(run)
     there = [p for p in files if p.exists()]
     foreign = [p for p in there if p not in made]
     if foreign and not force:
         raise InputError(
-            f"{foreign[0]} exists already, and {names.run.name} does not say that veriscale made it; add `--force` "
+            f"{foreign[0]} exists already, and {run.name} does not say that veriscale made it; add `--force` "
             "(force=True) to replace it, or choose another name"
         )
     if not there or foreign:
         return False
-    other = _other(names.run, origin)
+    other = _other(run, origin)
     if other is not None and not force:
         raise InputError(
             f"{there[0]} was made {other}; add `--force` (force=True) to replace it, or choose another folder"
@@ -80,10 +88,32 @@ def all_made(names: Names, report: bool, force: bool, origin: Origin) -> bool:
     return len(there) == len(files) and other is None
 
 
+def unlike(origin: Origin, then: dict[str, str | None], sha256: str | None) -> list[str]:
+    """What is another than in the run that is repeated, and was not asked to be.
+
+    Args:
+        origin: of what will be made.
+        then: `hashes` of the repeated run.
+        sha256: of its input, where it is known.
+    """
+    now = hashes(origin.known)
+    said = [
+        f"this is another {what} than in the repeated run: the result will differ."
+        for what in now
+        if now[what] is not None and then[what] not in (None, now[what])
+    ]
+    if sha256 not in (None, origin.known["input"]["sha256"]):
+        said.append("not the input of the repeated run: only its settings are.")
+    return [spoken(line) for line in said]
+
+
 def _made(run: Path) -> set[Path]:
     """What the run of a run.json wrote; nothing where there is none of ours."""
     try:
-        return {run.parent / str(name) for name in json.loads(run.read_text(encoding="utf-8"))["outputs"]}
+        document = json.loads(run.read_text(encoding="utf-8"))
+        names, given = [str(name) for name in document["outputs"]], document.get("input")
+        of_scan = isinstance(given, dict) and "name" not in given
+        return outputs_of(run, names) if of_scan else {run.parent / name for name in names}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return set()  # not one of ours: it claims nothing
 

@@ -18,19 +18,22 @@ class Recorded:
     Attributes:
         settings: of the run, but for a tool's command: a program to run is taken from nobody but the user.
         input: the restored file, from the folder of the results; "-" for standard input, None where it was no file.
-        input_sha256: its hash.
+        input_sha256: its hash; of a scan that is all that is known of it.
         hashes: of what else decides the pictures, as `earlier_results.hashes`.
+        volume: which one of a scan that holds several.
     """
 
     settings: Settings
     input: Path | None
     input_sha256: str | None
     hashes: dict[str, str | None]
+    volume: int | None = None
 
 
 class _Input(msgspec.Struct, frozen=True):
-    name: str
     sha256: str
+    name: str | None = None
+    volume: int | None = None
 
 
 class _Prior(msgspec.Struct, frozen=True):
@@ -74,4 +77,5 @@ def read_run(path: Path) -> Recorded:
     decided = hashes(msgspec.to_builtins(run))
     if run.input is None:
         return Recorded(settings, None, None, decided)
-    return Recorded(settings, path.parent / run.input.name, run.input.sha256, decided)
+    file = None if run.input.name is None else path.parent / run.input.name
+    return Recorded(settings, file, run.input.sha256, decided, run.input.volume)

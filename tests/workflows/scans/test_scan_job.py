@@ -94,6 +94,27 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(scan, restorer, tmp_pat
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
 
+def test_draws_through_the_plane_that_are_done_are_not_done_again(scan, restorer, tmp_path):
+    asked = {"spacing": "-,-,1.5", "thickness": 4.8, "dial": "0,0.5,1", "samples": 3, "steps": 3}
+    told = []
+    whole = restore_scan(restorer(**asked), scan, tmp_path / "whole", tell=lambda *one: told.append(one))["outputs"]
+    counted = [done for phase, done, _ in told if phase == "sample"]
+    assert len(counted) == 9
+
+    def killed(phase, done, of):
+        if (phase, done) == ("sample", counted[7]):  # in the middle of the third draw
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_scan(restorer(**asked), scan, tmp_path / "out", tell=killed)
+    told.clear()
+    again = restore_scan(restorer(**asked), scan, tmp_path / "out", tell=lambda *one: told.append(one))["outputs"]
+    assert [one[:2] for one in told] == [("sample", done) for done in counted[6:]]
+    for a, b in zip(whole, again, strict=True):
+        if a.endswith(".nii.gz"):
+            assert Path(a).read_bytes() == Path(b).read_bytes()
+
+
 def test_of_other_settings_it_begins_anew(scan, restorer, tmp_path):
     def killed(phase, done, of):
         if done == 5:

@@ -46,7 +46,7 @@ def write_mask(
 
     Source: DICOM PS3.3 A.51, C.8.20.
     """
-    hd = _highdicom("a mask")
+    hd = highdicom_for("a mask")
     from pydicom.sr.codedict import codes
     from pydicom.sr.coding import Code
 
@@ -96,7 +96,7 @@ def write_spread(
 
     Source: DICOM PS3.3 A.75, C.8.32.
     """
-    hd = _highdicom("a spread")
+    hd = highdicom_for("a spread")
     from pydicom.sr.codedict import codes
 
     frames = _frames(derived, std).astype(np.float32)
@@ -127,7 +127,15 @@ def write_spread(
         ).save_as(temporary)
 
 
-def _highdicom(what: str) -> "ModuleType":
+def highdicom_for(what: str) -> "ModuleType":
+    """The library that writes these objects.
+
+    Args:
+        what: is to be written, in words.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         import highdicom
         import highdicom.pm

@@ -1,5 +1,6 @@
 """Scans in plane: each slice is restored as a picture, and the results lie where the scan lay."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,12 @@ from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.volume import Volume
 from veriscale.physics.downsample import Downsample
+from veriscale.runtime.pace import denoiser_pace, encoder_pace
+from veriscale.traversal.conditional import Conditional
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PreparedByPrior, PriorRestorer
+from veriscale.workflows.scans.cost import Cost
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
@@ -60,17 +64,26 @@ class PreparedSlices:
         )
         return [line, *(f"{note}." for note in (*prior.notes, *plan.operator.notes))]
 
-    def costs(self) -> list[str]:
-        """What it takes, in words."""
-        plan, count = self.middle.plan, self.volume.shape[self.volume.slice_axis]
-        first, _ = plan.method.costs()
-        held = 4 * float(np.prod(self.grid.shape)) * len(self._outputs)
-        memory = plan.memory(self.restorer.prior.card.network.channels)
-        return [
-            f"of each of {count} slices {plan.work.evaluations - plan.method.first_evaluations} evaluations of the "
-            f"denoiser after {first}; about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB "
-            f"at most for the networks and a tile, and {held / 1e6:.0f} MB of results in files until they are written."
-        ]
+    def cost(self) -> Cost:
+        """What it takes, by one small evaluation."""
+        plan, prior, count = self.middle.plan, self.restorer.prior, self.volume.shape[self.volume.slice_axis]
+        method, draws = plan.method, plan.work.evaluations - plan.method.first_evaluations
+        first, _ = method.costs()
+        held = 4 * math.prod(self.grid.shape) * len(self._outputs)
+        memory = plan.memory(prior.card.network.channels)
+        pace = 0.0
+        if isinstance(method, Conditional):
+            pace += encoder_pace(method.prior, plan.shape, method.scale, plan.work.features)
+        evaluations = draws if isinstance(method, Conditional) else plan.work.evaluations
+        if evaluations:
+            pace += evaluations * denoiser_pace(prior, plan.shape)
+        return Cost(
+            f"of each of {count} slices {draws} evaluations of the denoiser after {first}; about "
+            f"{memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at most for the networks and a "
+            f"tile, and {held / 1e6:.0f} MB of results in files until they are written",
+            memory + held,
+            pace * count * math.prod(plan.shape),
+        )
 
     def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
         """Slice by slice; slices that an earlier run has left are taken.

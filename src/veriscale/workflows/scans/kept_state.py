@@ -49,7 +49,10 @@ class KeptState:
     def taken(self, stage: str) -> dict[str, Tensor] | None:
         """As `traversal.anchor.Kept`."""
         path = self.folder / f"{stage}.safetensors"
-        return load_file(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        # copies, aligned as tensors are: a product's last bits follow the alignment
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
     def put(self, stage: str, state: dict[str, Tensor]) -> None:
         """As `traversal.anchor.Kept`."""

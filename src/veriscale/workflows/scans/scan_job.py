@@ -6,14 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.dicom.objects import highdicom_for
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
 from veriscale.imaging.slice_thickness import fields_of
 from veriscale.imaging.volume import Volume
 from veriscale.settings import positions
 from veriscale.traversal.method import Tell
+from veriscale.workflows.earlier_results import Origin, all_made, unlike
+from veriscale.workflows.journal import Recorded
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
@@ -24,6 +30,8 @@ from veriscale.workflows.scans.series_out import write_series
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
 
 Prepared = PreparedSlices | PreparedThrough
+
+_WRITING = "writing"  # lies in the kept state while results are written
 
 RAW = (
     "The results lie in a BIDS dataset of raw data, and its validator will refuse them there; `-o` with another folder "
@@ -97,6 +105,15 @@ class ScanJob:
         x, y, z = spacing_of(grid.affine).tolist()
         return self.volume.origin.orientation.values_outside((x, y, z))
 
+    def ahead(self) -> list[Prepared]:
+        """All steps prepared before any work, the second for an empty volume in the place of the first one's result."""
+        found: list[Prepared] = []
+        for step in self.steps():
+            grid = found[-1].grid if found else None
+            empty = None if grid is None else np.broadcast_to(np.float32(0), (1, *grid.shape))
+            found.append(step(self.volume if empty is None or grid is None else self.volume.like(empty, grid.affine)))
+        return found
+
     def steps(self) -> list[Callable[[Volume], Prepared]]:
         """Preparations, in turn: in plane first, where there is something to do, then through it.
 
@@ -160,7 +177,9 @@ def restore_scan(
     dicom_out: Path | None = None,
     report: bool = False,
     force: bool = False,
+    skip_existing: bool = False,
     dry_run: bool = False,
+    repeated: Recorded | None = None,
     say: Callable[[str], None] = lambda line: None,
     tell: Tell = lambda phase, done, of: None,
 ) -> dict[str, Any]:
@@ -171,51 +190,86 @@ def restore_scan(
         path: the scan.
         output: a file, a folder, or None for beside the scan.
         index: which volume of a file of several.
-        dicom_out: a new folder for a derived series of a DICOM series, or one for each dial position in it.
+        dicom_out: a new folder for a derived series of a DICOM series, or for several of them in folders of their own.
         report: write a page that shows the results beside the scan.
         force: replace what is there.
+        skip_existing: leave the scan alone where its results are all there, made by an earlier run with these settings.
         dry_run: check everything, and stop.
+        repeated: the run that is repeated.
         say: told what is to be said; nothing of it tells whose scan it is.
         tell: told after every part.
 
     Raises:
         InputError: something about the scan, the settings or the results.
+        KeyboardInterrupt: in the midst of the work, with a sentence that says what the next run will do.
     """
     job = scan_job(restorer, path, index)
     series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
-    if dicom_out is not None and (series is None or dicom_out.exists()):
-        what = "the scan is no DICOM series" if series is None else f"{dicom_out} is there already"
-        raise InputError(f"`--dicom-out` writes a series derived of a DICOM series to a new folder, and {what}.")
-    steps = job.steps()
-    work, v = steps[0](job.volume), restorer.settings
-    spacing = job.spacing_of(work)
+    if dicom_out is not None and series is None:
+        raise InputError("`--dicom-out` writes a series derived of a DICOM series, and the scan is no DICOM series.")
+    v = restorer.settings
+    if dicom_out is not None and v.samples:
+        highdicom_for("the spread")
+    ahead = job.ahead()
+    spacing = job.spacing_of(ahead[0])
     names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report)
-    refuse_existing_of(names, force)
-    for line in [*work.lines(), *job.scan.notes, *_placed(names), *(work.costs() if dry_run else [])]:
-        say(line)
-    if dry_run:
-        return {"input": {}, "dry_run": True, "outputs": []}
-    make_folder(names.run.parent)
-    told = {"arguments": asdict(v), "input": {"sha256": job.scan.sha256, "volume": index}}
-    result = work.restore(tell, KeptState(names.kept / "0", {**told, **work.facts()}))
-    for number, step in enumerate(steps[1:], start=1):
-        work, before = step(result.image), result.run
-        for line in work.lines():
+    told = {
+        "arguments": {**asdict(v), "prior": v.prior or restorer.prior.named},
+        "input": {"sha256": job.scan.sha256, "volume": index},
+    }
+    origin = Origin(Path("the scan"), {**ahead[-1].facts(), **told})
+    try:
+        there = dicom_out is not None and dicom_out.exists()
+        if skip_existing and (dicom_out is None or there) and all_made(names.run, names.all(), force, origin):
+            say("The scan: done already, skipped.")
+            return {"input": told["input"], "skipped": True, "outputs": []}
+        if there:
+            raise InputError("`--dicom-out` writes a new folder, and it is there already; choose another name.")
+        # What a run left that was cut off while it wrote is no result yet.
+        force = force or skip_existing or (names.kept / _WRITING).is_file()
+        refuse_existing_of(names, force)
+        lines = [line for work in ahead for line in work.lines()]
+        if repeated is not None:
+            lines += [f"The scan: {line}" for line in unlike(origin, repeated.hashes, repeated.input_sha256)]
+        for line in dict.fromkeys([*lines, *job.scan.notes, *_placed(names)]):
             say(line)
-        result = work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()}))
-        result.run["before"] = before
-    result.run.update(told)
-    page = _page()(replace(result, measurement=job.volume)) if report else ""
-    files, notes = result.write(names, force, page)
-    if names.bids is not None:
-        write_derivatives(names, result, fields_of(path), job.scan.sha256, force)
-    if dicom_out is not None and series is not None:
-        notes += write_series(result, series, dicom_out)
-        files.append(dicom_out)
+        if dry_run:
+            costs = [work.cost() for work in ahead]
+            for cost in costs:
+                say(cost.line)
+            return {"input": told["input"], "dry_run": True, **cost_facts(costs), "outputs": []}
+        make_folder(names.run.parent)
+        result = _restored(job, names, told, tell)
+        page = _page()(replace(result, measurement=job.volume)) if report else ""
+        (names.kept / _WRITING).touch()
+        files, notes = result.write(names, force, page)
+        if names.bids is not None:
+            write_derivatives(names, result, fields_of(path), job.scan.sha256, force)
+        if dicom_out is not None and series is not None:
+            notes += write_series(result, series, dicom_out)
+            files.append(dicom_out)
+    except InputError as error:
+        raise InputError(names.untold(str(error))) from None
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
     shutil.rmtree(names.kept, ignore_errors=True)
     for line in notes:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
+
+
+def _restored(job: ScanJob, names: ScanNames, told: dict[str, Any], tell: Tell) -> ScanRestoration:
+    """All steps, each of what the one before made, with what was asked in their record."""
+    volume, done = job.volume, list[ScanRestoration]()
+    for number, step in enumerate(job.steps()):
+        work = step(volume)
+        done.append(work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()})))
+        volume = done[-1].image
+    *before, result = done
+    for earlier in before:
+        result.run["before"] = earlier.run
+    result.run.update(told)
+    return result
 
 
 def _placed(names: ScanNames) -> list[str]:

@@ -57,6 +57,19 @@ class ScanNames:
         """Those that will be written, without what may tell whose scan it is."""
         return [path.name.removeprefix(self.common) for path in self.all()]
 
+    def untold(self, text: str) -> str:
+        """A sentence about the files without what may tell whose scan it is."""
+        for path, ending in zip(self.all(), self.endings(), strict=True):
+            text = text.replace(str(path), f"the result …{ending}").replace(path.name, f"…{ending}")
+        return text.replace(f"Output folder {self.run.parent}", "The output folder")
+
+
+def outputs_of(run: Path, endings: Sequence[str]) -> set[Path]:
+    """The files that a run.json of a scan names by their endings."""
+    stem = run.name.removesuffix(".run.json")
+    of_bids = stem[: stem.rfind("restored")]
+    return {run.with_name(f"{of_bids if end.startswith('restored') else stem}{end}") for end in endings}
+
 
 def names_of(
     path: Path,

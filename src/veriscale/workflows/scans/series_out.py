@@ -2,41 +2,55 @@
 
 from pathlib import Path
 
-from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.atomic import appearing, make_folder
 from veriscale.imaging.dicom.derivation import Derivation
 from veriscale.imaging.dicom.derived import write_derived
-from veriscale.imaging.dicom.series import Series
+from veriscale.imaging.dicom.objects import write_spread
+from veriscale.imaging.dicom.series import Series, read_series
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
 
 def write_series(result: ScanRestoration, series: Series, folder: Path) -> list[str]:
-    """Write a series for the one dial position, or one for each into a folder.
+    """Write a series for the one dial position; of several, or with a spread, each into a folder of its own.
+
+    The spread is a Parametric Map that refers to the series of the last dial position.
 
     Args:
         result: of the series.
         series: as it was read.
-        folder: new.
+        folder: new; it appears whole or not at all.
 
     Returns:
         Sentences for the user.
 
     Raises:
-        InputError: as `write_derived`.
+        InputError: as `write_derived` and `write_spread`.
     """
+    make_folder(folder.parent)
+    if len(result.images) == 1 and result.std is None:
+        ((f, _),) = result.images.items()
+        return _write(result, series, f, folder, 0)
     notes: dict[str, None] = {}
-    several, orientation = len(result.images) > 1, result.measurement.origin.orientation
-    make_folder(folder if several else folder.parent)
-    for number, (f, volume) in enumerate(result.images.items()):
-        prior, first = result.run["prior"], int(series.datasets[0].get("SeriesNumber") or 0)
-        done = f"{result.run['operator']}, dial {f:g}"
-        target = folder / f"dial-{f:.2f}" if several else folder
-        notes |= dict.fromkeys(
-            write_derived(
-                series,
-                orientation.outside(volume.values()),
-                orientation.affine_outside(volume.affine, volume.shape),
-                target,
-                Derivation(prior["name"], prior["sha256"], done, first + 1000 + number),
-            )
-        )
+    with appearing(folder) as whole:
+        for number, f in enumerate(result.images):
+            last = whole / f"dial-{f:.2f}"
+            notes |= dict.fromkeys(_write(result, series, f, last, number))
+        if result.std is not None:
+            (whole / "std").mkdir()
+            done = f"{result.run['operator']}, standard deviation of {len(result.samples)} draws"
+            std = result.measurement.origin.orientation.outside(result.std.values())
+            write_spread(read_series(last), std, whole / "std" / "0001.dcm", _derivation(result, series, done, 0))
     return list(notes)
+
+
+def _write(result: ScanRestoration, series: Series, f: float, folder: Path, number: int) -> list[str]:
+    orientation, volume = result.measurement.origin.orientation, result.images[f]
+    samples = orientation.outside(volume.values())
+    affine = orientation.affine_outside(volume.affine, volume.shape)
+    derivation = _derivation(result, series, f"{result.run['operator']}, dial {f:g}", number)
+    return list(write_derived(series, samples, affine, folder, derivation))
+
+
+def _derivation(result: ScanRestoration, series: Series, done: str, number: int) -> Derivation:
+    prior, first = result.run["prior"], int(series.datasets[0].get("SeriesNumber") or 0)
+    return Derivation(prior["name"], prior["sha256"], done, first + 1000 + number)

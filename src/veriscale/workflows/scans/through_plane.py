@@ -17,11 +17,13 @@ from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.volume import Volume
 from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
 from veriscale.physics.slice_profile import SliceProfile
+from veriscale.runtime.pace import denoiser_pace
 from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell, Work
 from veriscale.traversal.walk import Walk, walk
 from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.workflows.restoring.method_choice import by_denoiser, check_values
+from veriscale.workflows.scans.cost import Cost
 from veriscale.workflows.scans.in_plane import spaced
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
@@ -73,16 +75,20 @@ class PreparedThrough:
         )
         return [line, *(f"{note}." for note in (*self.prior.notes, *method.operator.notes))]
 
-    def costs(self) -> list[str]:
-        """What it takes, in words."""
-        voxels = math.prod(self.grid.shape)
+    def cost(self) -> Cost:
+        """What it takes, by one small evaluation."""
+        voxels, axis = math.prod(self.grid.shape), self.volume.slice_axis
         channels = self.prior.card.network.channels
         memory = self.method.memory(voxels, channels, 2 + self.full_draws + len(self.dials), False)
-        return [
+        across = [(n, self.grid.shape[axis]) for k, n in enumerate(self.grid.shape) if k != axis]
+        pace = sum(denoiser_pace(self.prior, shape) for shape in across)
+        return Cost(
             f"{self.evaluations - self.method.first_evaluations} evaluations of the denoiser after "
             f"{self.method.first_evaluations} for the anchor, each of {2 * voxels / 1e6:.1f} megapixels; about "
-            f"{memory / 1e6:.0f} MB of volumes beside the networks."
-        ]
+            f"{memory / 1e6:.0f} MB of volumes beside the networks",
+            memory,
+            self.evaluations * pace * voxels,
+        )
 
     def facts(self) -> dict[str, Any]:
         """What is done, for run.json and for a run that goes on."""
@@ -111,7 +117,7 @@ class PreparedThrough:
 
         Args:
             tell: told after every evaluation.
-            kept: where the anchor's state lies.
+            kept: where the anchor's state and finished draws lie.
         """
         begun, channels = time.perf_counter(), self.prior.card.network.channels
         field = NoiseField(self.settings.seed or 0, self.volume.content())
