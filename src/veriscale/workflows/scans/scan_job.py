@@ -49,7 +49,7 @@ class ScanJob:
 
     def __post_init__(self) -> None:
         v = self.restorer.settings
-        for name in ("certificate", "command", "crop", "ensemble"):
+        for name in ("certificate", "command", "crop", "ensemble", "sigma0"):
             if getattr(v, name):
                 raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
         if self.grid is not None and (v.scale is not None or v.operator is not None):
@@ -109,23 +109,50 @@ class ScanJob:
             found.append(lambda volume: prepare_slices(first, volume, self._plane))
         if self.grid is not None and self._through and self.thickness is not None:
             grid, thickness = self.grid, self.thickness
-            found.append(lambda volume: prepare_through(by.prior, by.settings, volume, grid, thickness, by.noise))
+            found.append(
+                lambda volume: prepare_through(by.prior, by.settings, volume, grid, thickness, by.noise, by.tile)
+            )
         return found
 
+    def restore(
+        self,
+        first: Prepared,
+        tell: Tell = lambda phase, done, of: None,
+        keep: Callable[[int, Prepared], KeptState | None] = lambda number, work: None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> ScanRestoration:
+        """All steps in turn.
 
-def scan_job(restorer: PriorRestorer, path: Path, index: int | None = None) -> ScanJob:
-    """Read a scan and what is asked of it.
+        Args:
+            first: the first of them, prepared.
+            tell: told after every part.
+            keep: where the state of a step lies, by its number; nowhere by default.
+            say: told what the steps after the first will do.
+
+        Raises:
+            InputError: what is asked does not go with a later step.
+        """
+        result = first.restore(tell, keep(0, first))
+        for number, step in enumerate(self.steps()[1:], start=1):
+            work, before = step(result.image), result.run
+            for line in work.lines():
+                say(line)
+            result = work.restore(tell, keep(number, work))
+            result.run["before"] = before
+        return replace(result, measurement=self.volume)
+
+
+def scan_job(restorer: PriorRestorer, scan: Scan) -> ScanJob:
+    """What is asked of a scan.
 
     Args:
         restorer: by a prior.
-        path: the scan.
-        index: which volume of a file of several.
+        scan: the measurement.
 
     Raises:
         InputError: something about the scan or the settings.
     """
-    scan, v = read_scan(path, index), restorer.settings
-    volume = scan.volume
+    v, volume = restorer.settings, scan.volume
     asked = None if v.spacing is None else spacings(v.spacing)
     stated = v.thickness
     if stated is not None and not 0 < stated < 1000:
@@ -181,13 +208,12 @@ def restore_scan(
     Raises:
         InputError: something about the scan, the settings or the results.
     """
-    job = scan_job(restorer, path, index)
+    job = scan_job(restorer, read_scan(path, index))
     series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
     if dicom_out is not None and (series is None or dicom_out.exists()):
         what = "the scan is no DICOM series" if series is None else f"{dicom_out} is there already"
         raise InputError(f"`--dicom-out` writes a series derived of a DICOM series to a new folder, and {what}.")
-    steps = job.steps()
-    work, v = steps[0](job.volume), restorer.settings
+    work, v = job.steps()[0](job.volume), restorer.settings
     spacing = job.spacing_of(work)
     names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report)
     refuse_existing_of(names, force)
@@ -197,15 +223,9 @@ def restore_scan(
         return {"input": {}, "dry_run": True, "outputs": []}
     make_folder(names.run.parent)
     told = {"arguments": asdict(v), "input": {"sha256": job.scan.sha256, "volume": index}}
-    result = work.restore(tell, KeptState(names.kept / "0", {**told, **work.facts()}))
-    for number, step in enumerate(steps[1:], start=1):
-        work, before = step(result.image), result.run
-        for line in work.lines():
-            say(line)
-        result = work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()}))
-        result.run["before"] = before
+    result = job.restore(work, tell, lambda k, w: KeptState(names.kept / str(k), {**told, **w.facts()}), say)
     result.run.update(told)
-    page = _page()(replace(result, measurement=job.volume)) if report else ""
+    page = _page()(result) if report else ""
     files, notes = result.write(names, force, page)
     if names.bids is not None:
         write_derivatives(names, result, fields_of(path), job.scan.sha256, force)
