@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.ndimage import zoom
+from scipy.ndimage import affine_transform
 
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.geometry import respaced, voxels_of
-from veriscale.imaging.volume import Volume
 from veriscale.metrics.foreground import foreground
 from veriscale.metrics.scan_distortion import data_range, scan_psnr, scan_ssim
 from veriscale.physics.composition import Composition
@@ -34,9 +33,7 @@ from veriscale.workflows.scans.scan_restoration import operator_told
 from veriscale.workflows.score_table import Evaluation
 
 BASELINE = "cubic"
-"""The spline that every restoration is compared with."""
-
-_SAME = 1e-4  # relative: spacings that differ by less are one
+"""The spline of the measurement, in world coordinates, that every restoration is compared with."""
 
 
 @dataclass(frozen=True)
@@ -140,21 +137,26 @@ def _scored(
 ) -> tuple[list[ScanScores], dict[str, Any]]:
     """The baseline and every dial position of one scan, in units of its levels; the facts of the run."""
     truth = scan.volume
-    a = _whole(a, truth) if isinstance(a, SliceProfile) else a
+    if isinstance(a, SliceProfile):
+        a = replace(a, centred=True)  # as a restoration takes it: steps need not be whole voxels
     y = measure_scan(truth, a, noise, restorer.settings.seed or 0).volume.relevelled()
     restorer = replace(restorer, noise=in_other_units(noise, truth.levels.width / y.levels.width))
     if isinstance(a, SliceProfile):
         wanted: list[float | None] = [None, None, None]
         wanted[y.slice_axis] = truth.spacing[y.slice_axis]
-        job = ScanJob(restorer, Scan(y, "", a.fwhm), respaced(y.grid, wanted), a.fwhm)
+        grid = respaced(y.grid, wanted)
+        if grid.shape == y.shape:
+            raise InputError(f"{a} leaves as many slices as the scan has; give a larger step.")
+        job = ScanJob(restorer, Scan(y, "", a.fwhm), grid, a.fwhm)
     else:
         job = ScanJob(replace(restorer, operator=a), Scan(y, "", None), None, None)
     result = job.restore(job.steps()[0](y), tell)
-    shape = result.image.shape
-    first = np.rint(voxels_of(truth.affine, result.image.affine[:3, 3])).astype(int).tolist()
+    shape, affine = result.image.shape, result.image.affine
+    first = np.rint(voxels_of(truth.affine, affine[:3, 3])).astype(int).tolist()
     x = truth.samples[tuple(slice(at, at + n) for at, n in zip(first, shape, strict=True))]
-    finer = [n / m for n, m in zip(shape, y.shape, strict=True)]
-    images: dict[float | str, Any] = {BASELINE: zoom(y.values(), finer, order=3, mode="grid-mirror", grid_mode=True)}
+    coarse = np.linalg.inv(y.affine) @ affine
+    spline = affine_transform(y.values(), coarse.diagonal()[:3], coarse[:3, 3], shape, mode="reflect")
+    images: dict[float | str, Any] = {BASELINE: spline}
     images |= {f: result.images[f].values() for f in sorted(result.images)}
     mask = foreground(x)
     width, slices = data_range(x, mask), partial(np.moveaxis, source=y.slice_axis, destination=0)
@@ -165,23 +167,6 @@ def _scored(
         over_all = scan_psnr(image, x, width), scan_ssim(slices(image), slices(x), width)
         scores.append(ScanScores(number, scan.sha256, dial, *inside, *over_all))
     return scores, result.run
-
-
-def _whole(a: SliceProfile, truth: Volume) -> SliceProfile:
-    """With a step of whole voxels, so that thick and thin slices have one field of view.
-
-    Raises:
-        InputError: it is none.
-    """
-    spacing = truth.origin.orientation.values_outside(truth.spacing)[a.axis]
-    voxels = round(a.step / spacing)
-    if voxels < 2 or abs(a.step / spacing - voxels) > _SAME * voxels:
-        near = max(2, voxels) * spacing
-        raise InputError(
-            f"{a} steps over {a.step / spacing:.3g} of the scan's voxels of {spacing:.4g} mm, and only of whole ones, "
-            f"two or more, does the result lie where the truth does; give a step such as {near:.6g}."
-        )
-    return replace(a, step=voxels * spacing)
 
 
 def _labelled(tell: Tell, label: str) -> Tell:
