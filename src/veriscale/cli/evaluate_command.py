@@ -54,8 +54,7 @@ def evaluate(
     device
         auto, cuda, mps or cpu.
     output
-        A folder for evaluation.json with the numbers of every picture, of scans without their names, and for a
-        certificate its curves, trust.png.
+        A folder for evaluation.json with the numbers of every picture or scan, and for a certificate trust.png.
     force
         Replace an existing evaluation.json.
     as_json
@@ -83,6 +82,8 @@ def evaluate(
             refuse_existing(path, force)
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
+    if certificate is not None and volume is not None:
+        raise InputError("`--volume` is of scans, and `--certificate` of photographs; give one.")
     with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
         if certificate is None:
             found = score(

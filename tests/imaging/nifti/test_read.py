@@ -98,7 +98,7 @@ def test_one_slice_and_one_volume(tmp_path):
 def test_several_volumes_need_an_index(tmp_path):
     array = numbers((5, 6, 7, 2, 2))
     path = write(tmp_path / "a.nii.gz", array, header_for(array))
-    refused(path, "holds 4 volumes; say which with volume, 0 to 3")
+    refused(path, "holds 4 volumes; say which with index, 0 to 3")
     for index in (-1, 4):
         refused(path, f"volume {index} is not in", "it holds 4 volumes, 0 to 3", index=index)
     for index in range(4):
