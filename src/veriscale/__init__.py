@@ -1,4 +1,4 @@
-"""Veriscale: restore photographs with diffusion priors, anywhere between faithful and vivid.
+"""Veriscale: restore photographs and scans with diffusion priors, anywhere between faithful and vivid.
 
 The names below are loaded on first use, so that importing the package costs nothing.
 """
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from veriscale.diffusion.own_prior import prior_from as prior_from
     from veriscale.errors import InputError as InputError
+    from veriscale.imaging.nifti.write import write_volume as write_volume
     from veriscale.imaging.photo import Photo as Photo
     from veriscale.imaging.read import read_photo as read_photo
+    from veriscale.imaging.volume import Volume as Volume
     from veriscale.imaging.write import write_photo as write_photo
     from veriscale.physics.operator import Operator as Operator
     from veriscale.physics.own_operator import operator_from as operator_from
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from veriscale.workflows.restoring.door import restore as restore
     from veriscale.workflows.restoring.evaluation import evaluate as evaluate
     from veriscale.workflows.restoring.restoration import Restoration as Restoration
+    from veriscale.workflows.scans.reading import read_volume as read_volume
+    from veriscale.workflows.scans.scan_restoration import ScanRestoration as ScanRestoration
 
 _HOMES = {
     "Certificate": "trust.certificate",
@@ -37,7 +41,9 @@ _HOMES = {
     "Operator": "physics.operator",
     "Photo": "imaging.photo",
     "Restoration": "workflows.restoring.restoration",
+    "ScanRestoration": "workflows.scans.scan_restoration",
     "Settings": "settings",
+    "Volume": "imaging.volume",
     "calibrate": "workflows.certifying.calibration",
     "degrade": "workflows.degrading.degradation",
     "evaluate": "workflows.restoring.evaluation",
@@ -51,10 +57,12 @@ _HOMES = {
     "prior_from": "diffusion.own_prior",
     "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
+    "read_volume": "workflows.scans.reading",
     "restore": "workflows.restoring.door",
     "restore_files": "workflows.batch_door",
     "train": "stages.training",
     "write_photo": "imaging.write",
+    "write_volume": "imaging.nifti.write",
 }
 
 __all__ = sorted(_HOMES)

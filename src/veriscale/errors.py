@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 _SETTING = re.compile(r"`--([a-z][a-z0-9-]*)`")
-_PYTHON = {"set": "overrides", "from": "repeat"}  # where the argument has another name
+_PYTHON = {"set": "overrides", "from": "repeat", "volume": "index"}  # where the argument has another name
 FLAGS = ContextVar("FLAGS", default=False)
 """Whether an `InputError` names settings as the command line does; `cli` says so."""
 

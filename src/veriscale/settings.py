@@ -39,12 +39,12 @@ class Settings:
     operator: str | None = _setting(
         "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
         "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; a TOML file; or "
-        "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself. For evaluate only "
-        "where a certificate is for one of your own.",
+        "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself. For evaluate "
+        "of scans alone, or where a certificate is for one of your own.",
     )
     noise: str | None = _setting(
-        "Standard deviation of the measurement's noise in [0, 1] units; 0 by default. For restore and calibrate also "
-        "poisson:peak=30 or rician:0.05, for restore auto."
+        "Standard deviation of the measurement's noise in [0, 1] units; 0 by default. For restore, "
+        "calibrate and scans also poisson:peak=30 or rician:0.05, for restore auto."
     )
     dial: str | None = _setting(
         "0 is closest on average, 1 looks real; several as 0,0.5,1, but one for calibrate.", usual="0"

@@ -1,6 +1,6 @@
 """A scan as planes, and planes as a scan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -82,6 +82,14 @@ def test_like_keeps_levels_and_origin_on_another_grid(scan):
     assert np.array_equal(made.affine, fine)
     assert np.array_equal(made.values()[::2], scan.values())
     assert np.array_equal(scan.like(scan.planes(), scan.affine).samples, scan.samples)
+
+
+def test_relevelled_has_the_same_values_and_levels_of_its_own(scan):
+    darker = replace(scan, samples=scan.samples / 3)
+    found = darker.relevelled()
+    np.testing.assert_allclose(found.values(), darker.values(), rtol=1e-5, atol=1e-4)
+    assert found.levels == levels_of(darker.values(), "x")
+    assert found.levels != darker.levels
 
 
 def test_content_is_that_of_the_samples(scan):

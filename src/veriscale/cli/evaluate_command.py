@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from veriscale.cli.console import complain, meter, say, summary
-from veriscale.cli.options import takes_settings
+from veriscale.cli.options import number, takes_settings
 
 if TYPE_CHECKING:
     from veriscale.workflows.certifying.trust_evaluation import TrustEvaluation
-    from veriscale.workflows.restoring.evaluation import Evaluation
+    from veriscale.workflows.score_table import Evaluation
+
+# title, number, width and digits
+_COLUMNS = {
+    "pictures": (
+        *(("PSNR Y", "psnr_luma", 8, 2), ("SSIM Y", "ssim_luma", 8, 4), ("PSNR RGB", "psnr_rgb", 9, 2)),
+        *(("sliced W2", "sliced_w2", 10, 2), ("energy W2", "energy_w2", 10, 3)),
+    ),
+    "scans": (
+        *(("PSNR", "psnr", 8, 2), ("SSIM", "ssim", 8, 4)),
+        *(("PSNR all", "psnr_all", 9, 2), ("SSIM all", "ssim_all", 9, 4)),
+    ),
+}
 
 
 @takes_settings
@@ -28,18 +40,21 @@ def evaluate(
     prior: str | None = None,
     certificate: str | None = None,
     alpha: str | None = None,
+    volume: Annotated[int | None, number("volume", int)] = None,
     **given: Any,
 ) -> int:
-    """Score a prior, or a certificate, on photographs that serve as truth: each is degraded, restored and compared.
+    """Score a prior on photographs or scans that serve as truth, or a certificate on photographs.
+
+    Each is degraded, restored and compared.
 
     Parameters
     ----------
     directory
-        A folder of photographs, or one file.
+        A folder of photographs, or of scans (NIfTI files, DICOM series); or one of these.
     device
         auto, cuda, mps or cpu.
     output
-        A folder for evaluation.json with the numbers of every picture, and for a certificate its curves, trust.png.
+        A folder for evaluation.json with the numbers of every picture or scan, and for a certificate trust.png.
     force
         Replace an existing evaluation.json.
     as_json
@@ -52,6 +67,8 @@ def evaluate(
         Score its masks instead: risk, trusted share and PSNR inside at every level; it gives the settings.
     alpha
         A level, or several as 0.02,0.05; a sweep by default.
+    volume
+        Which volume of scans that hold several, counted from 0.
     """
     from veriscale.errors import InputError
     from veriscale.imaging.atomic import make_folder, refuse_existing
@@ -65,11 +82,14 @@ def evaluate(
             refuse_existing(path, force)
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
+    if certificate is not None and volume is not None:
+        raise InputError("`--volume` is of scans, and `--certificate` of photographs; give one.")
     with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
         if certificate is None:
             found = score(
                 directory,
                 prior,
+                index=volume,
                 device=device,
                 progress=shown,
                 tell=complain,
@@ -107,15 +127,14 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
     if as_json:
         print(json.dumps(found.as_dict()["summary"], indent=2, allow_nan=False))
         return
-    s = found.settings
-    print(f"{found.pictures} pictures, ×{s['scale']}, noise {s['noise_std']:g}, prior {s['prior']}")
-    print(f"{'dial':>8} {'PSNR Y':>8} {'SSIM Y':>8} {'PSNR RGB':>9} {'sliced W2':>10} {'energy W2':>10}")
+    s, columns = found.settings, _COLUMNS[found.kind]
+    measured = f"{s['operator']}, noise {s['noise']}" if "operator" in s else f"×{s['scale']}, noise {s['noise_std']:g}"
+    print(f"{found.pictures} {found.kind}, {measured}, prior {s['prior']}")
+    print(" ".join([f"{'dial':>8}", *(f"{title:>{width}}" for title, _, width, _ in columns)]))
     for row in found.summary():
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"
-        print(
-            f"{name:>8} {row['psnr_luma']:8.2f} {row['ssim_luma']:8.4f} {row['psnr_rgb']:9.2f} "
-            f"{row['sliced_w2']:10.2f} {row['energy_w2']:10.3f}"
-        )
+        numbers = (f"{row[key]:{width}.{digits}f}" for _, key, width, digits in columns)
+        print(" ".join([f"{name:>8}", *numbers]))
 
 
 def _print_masks(kept: "TrustEvaluation", as_json: bool) -> None:

@@ -95,6 +95,16 @@ class Volume:
         """(X, Y, Z), in the scan's own units."""
         return self.levels.undone(self.samples)
 
+    def relevelled(self) -> "Volume":
+        """The same values with levels of their own, as they are read from a file of them.
+
+        Raises:
+            InputError: as `normalisation.levels_of`.
+        """
+        values = self.values()
+        levels = levels_of(values, "the volume")
+        return replace(self, samples=levels.applied(values), levels=levels)
+
 
 def volume_of(numbers: NDArray[Any], affine: Affine, origin: Origin, name: str) -> Volume:
     """A volume from a file's numbers.

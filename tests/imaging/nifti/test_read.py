@@ -98,14 +98,14 @@ def test_one_slice_and_one_volume(tmp_path):
 def test_several_volumes_need_an_index(tmp_path):
     array = numbers((5, 6, 7, 2, 2))
     path = write(tmp_path / "a.nii.gz", array, header_for(array))
-    refused(path, "holds 4 volumes; say which with volume, 0 to 3")
+    refused(path, "holds 4 volumes; say which with index, 0 to 3")
     for index in (-1, 4):
-        refused(path, f"volume {index} is not in", "it holds 4 volumes, 0 to 3", index=index)
+        refused(path, f"index {index} is not in", "it holds 4 volumes, 0 to 3", index=index)
     for index in range(4):
         values = read_volume(path, index).values()
         assert values.sum() == pytest.approx(array.reshape(5, 6, 7, 4, order="F")[..., index].sum(), rel=1e-5)
     single = write(tmp_path / "b.nii", array[..., 0, 0], header_for(array[..., 0, 0]))
-    refused(single, "volume 1 is not in", "it holds one volume, which needs none", index=1)
+    refused(single, "index 1 is not in", "it holds one volume, which needs none", index=1)
 
 
 @pytest.mark.parametrize("path", real("nifti_odd/*.nii*", "cardiac/sunnybrook/*phase00.nii.gz"))

@@ -14,6 +14,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.nifti.read import read_volume
 from veriscale.imaging.resize import resize
 from veriscale.physics.measurement_noise import parse_noise
+from veriscale.physics.slice_profile import SliceProfile
 from veriscale.settings import Settings, settled
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.degrading.measurement import read_sidecar
@@ -113,6 +114,19 @@ def test_several_operators_come_in_turn(fine):
     np.testing.assert_array_equal(both.samples, again.volume.samples)
     np.testing.assert_allclose(both.affine, again.volume.affine)
     assert again.thickness == 4
+
+
+@pytest.mark.parametrize("axis, step", [(0, 2.9), (1, 3.1), (2, 2.6)])
+def test_centred_slices_have_the_middle_of_what_they_measure(fine, axis, step):
+    truth = read_volume(fine)
+    y = measure_scan(truth, SliceProfile(3, step, axis, centred=True)).volume
+    o, shape = truth.origin.orientation, list(nibabel.load(fine).shape)
+    thick_affine, thick_shape = o.affine_outside(y.affine, y.shape), o.values_outside(y.shape)
+    factor = step / np.linalg.norm(TURNED[:3, axis])
+    shape[axis] = int(thick_shape[axis] * factor + 0.5)
+    assert abs(thick_shape[axis] * factor - shape[axis]) > 0.05  # no whole number of steps
+    middles = [a[:3, :3] @ (np.array(n) - 1) / 2 + a[:3, 3] for a, n in ((TURNED, shape), (thick_affine, thick_shape))]
+    np.testing.assert_allclose(*middles, atol=1e-4)
 
 
 def test_noise_is_in_normalised_units_of_the_truth(fine):

@@ -3,6 +3,7 @@
 import pytest
 
 from veriscale.workflows.scans.cost import Cost, facts, told
+from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_job import scan_job
 
 
@@ -36,7 +37,7 @@ def test_time_is_evaluations_times_voxels(scan, restorer, monkeypatch, module, a
     monkeypatch.setattr(f"veriscale.workflows.scans.{module}.denoiser_pace", lambda prior, shape: 1.0)
     found = []
     for dial in ("0", "1"):
-        (work,) = scan_job(restorer(**asked, dial=dial, steps=5), scan).ahead()
+        (work,) = scan_job(restorer(**asked, dial=dial, steps=5), read_scan(scan)).ahead()
         found.append(work.cost().seconds)
     x, y, z = work.grid.shape
     directions = 1 if module == "in_plane" else 2

@@ -11,7 +11,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.nifti.read import read_volume
 from veriscale.workflows.scans.scan_job import restore_scan
 from veriscale.workflows.scans.scan_names import scan_names
-from veriscale.workflows.scans.scan_report import operator_told
+from veriscale.workflows.scans.scan_restoration import operator_told
 
 
 def page_of(scan, restorer, folder, **asked):

@@ -38,6 +38,7 @@ from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
+from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.tools.black_box import ToolError
 from veriscale.workflows.tools.tool_restorer import certified_tool
 
@@ -210,7 +211,9 @@ def evaluate_certificate(
         restorer = certified_restorer(
             held, loaded, v.score_files, operator if isinstance(operator, Operator) else v.operator
         )
-    files = [i.path for i in collect(as_names("pictures", pictures), say=tell)[0]]
+    files = [i.path for i in collect(as_names("pictures", pictures), say=tell, scans=True)[0]]
+    if any(map(takes_scan, files)):
+        raise InputError("`--certificate` is for photographs yet, and there are scans; leave it out.")
     return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
 
 

@@ -1,6 +1,9 @@
-"""Making measurements of pictures: an operator and noise."""
+"""Making measurements of pictures and scans: an operator and noise."""
 
 import hashlib
+import os
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -10,34 +13,57 @@ from torch import Tensor
 from veriscale.errors import InputError
 from veriscale.imaging.colour import premultiplied, unpremultiplied
 from veriscale.imaging.photo import Photo
+from veriscale.imaging.volume import Volume
 from veriscale.physics.composition import Composition
 from veriscale.physics.inpaint import Inpaint
 from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import LinearOperator, Operator
 from veriscale.physics.own_operator import check_operator, check_own
 from veriscale.physics.registry import parse_operator
+from veriscale.workflows.degrading.scan_measurement import measure_scan
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.image import Image, as_photo
+from veriscale.workflows.scans.reading import read_volume, takes_scan
 
 
-def degrade(image: Image, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo:
-    """Measure a photograph.
+@overload
+def degrade(
+    image: Volume, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0
+) -> Volume: ...  # and of a path to a scan
+
+
+@overload
+def degrade(image: Image, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo: ...
+
+
+def degrade(
+    image: Image | Volume, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0
+) -> Photo | Volume:
+    """Measure a photograph or a scan.
 
     Args:
-        image: the truth, as of `as_photo`; cropped at the bottom and right to what the operator takes.
-        operator: such as "downsample:factor=4,kernel=bicubic", an object, or `package.module:factory` of one.
-        noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units.
+        image: the truth, as of `as_photo`, or a scan: a `Volume`, a NIfTI file or a folder of a DICOM series; cropped
+            at its ends to what the operator takes.
+        operator: such as "downsample:factor=4,kernel=bicubic", an object, or `package.module:factory` of one; of a scan
+            as `measure_scan` takes it.
+        noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units, of a scan those
+            of the truth's levels.
         seed: of the noise, which depends on the photograph too.
 
     Returns:
         The measurement, without EXIF; of an operator whose measurements are no pictures its coefficients, for a float
-        file.
+        file. Of a scan a volume with levels of its own, in whose units noise is
+        `truth.levels.width / measurement.levels.width` times as large.
 
     Raises:
         InputError: operator or noise is not known, they do not go together, or the photograph does not suit them.
     """
-    photo = as_photo(image)
     check_operator(operator)
+    if isinstance(image, str | os.PathLike) and takes_scan(Path(image)):
+        image = read_volume(image)
+    if isinstance(image, Volume):
+        return measure_scan(image, operator, noise, seed).volume.relevelled()
+    photo = as_photo(image)
     stated = own_operator(operator)
     a = stated if isinstance(stated, Operator) else parse_operator(str(stated))
     a = a.bind(np.eye(4))  # a photograph has no millimetres: a pixel counts as one

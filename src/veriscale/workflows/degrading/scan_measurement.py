@@ -78,7 +78,10 @@ def measure_scan(
 
 
 def _thick(volume: Volume, operator: Operator) -> Volume:
-    """In the axes as stored, which the operator's string names; they begin where the stored ones do."""
+    """In the axes as stored, which the operator's string names.
+
+    They begin where the stored ones do, or have one middle with what is measured of these.
+    """
     o, origin = volume.origin.orientation, volume.origin
     assert isinstance(operator, SliceProfile)  # its caller has asked
     if operator.axis != origin.slice_axis:
@@ -94,7 +97,10 @@ def _thick(volume: Volume, operator: Operator) -> Volume:
     x = np.ascontiguousarray(x[tuple(map(slice, cropped))])
     y = bound.forward(torch.from_numpy(x)[None, None])[0, 0].numpy()
     i, j, k = y.shape
-    affine = o.affine_inside(bound.moved(affine), (i, j, k))
+    moved = bound.moved(affine)
+    if bound.centred:
+        moved[:3, 3] += affine[:3, bound.axis] * (cropped[bound.axis] - y.shape[bound.axis] * bound.factor) / 2
+    affine = o.affine_inside(moved, (i, j, k))
     return replace(volume, samples=np.ascontiguousarray(o.inside(y)), affine=affine, origin=origin)
 
 

@@ -1,9 +1,9 @@
 """Python's way in: arguments become settings."""
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest
+from veriscale.imaging.photo import Photo
+from veriscale.imaging.volume import Volume
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
 from veriscale.physics.own_operator import check_operator
@@ -24,6 +26,9 @@ from veriscale.workflows.image import Image, as_photo
 from veriscale.workflows.opening import find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
+from veriscale.workflows.scans.scan_job import scan_job
+from veriscale.workflows.scans.scan_restoration import ScanRestoration
 from veriscale.workflows.tools.black_box import ToolError
 
 Array = NDArray[np.float32]
@@ -71,7 +76,28 @@ def _count(name: str, given: object) -> int:
     return count
 
 
-@takes_asked
+def _picture(image: Image | Volume) -> Photo | Scan:
+    if isinstance(image, Volume):
+        return Scan(image, "", None)
+    if isinstance(image, str | os.PathLike) and takes_scan(Path(image)):
+        return read_scan(Path(image))
+    return as_photo(image)
+
+
+@overload
+def restore(
+    image: Volume,
+    prior: Prior | str | os.PathLike[str] | None = None,
+    *,
+    device: Device = "auto",
+    tile: int = TILE,
+    batch: int | None = None,
+    progress: Tell | None = None,
+    **asked: Unpack[Asked],
+) -> ScanRestoration: ...  # and of a path to a scan
+
+
+@overload
 def restore(
     image: Image,
     prior: Prior | str | os.PathLike[str] | None = None,
@@ -83,27 +109,47 @@ def restore(
     batch: int | None = None,
     progress: Tell | None = None,
     **asked: Unpack[Asked],
-) -> Restoration:
+) -> Restoration: ...
+
+
+@takes_asked
+def restore(
+    image: Image | Volume,
+    prior: Prior | str | os.PathLike[str] | None = None,
+    *,
+    certificate: Certificate | str | os.PathLike[str] | None = None,
+    score: Array | None = None,
+    device: Device = "auto",
+    tile: int = TILE,
+    batch: int | None = None,
+    progress: Tell | None = None,
+    **asked: Unpack[Asked],
+) -> Restoration | ScanRestoration:
     """Restore a measurement, anywhere between closest on average (dial 0) and looks real (dial 1).
 
     Args:
-        image: a file, an array, a tensor, a picture of Pillow's or a `Photo`, as of `as_photo`.
+        image: a file, an array, a tensor, a picture of Pillow's or a `Photo`, as of `as_photo`; or a scan: a `Volume`,
+            a NIfTI file or a folder of a DICOM series. How thick its slices are a file may say, a `Volume` does not.
         prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
         certificate: of `calibrate`, its file or its name: it gives the settings that are left open, and the mask.
         score: your own map (H, W), where the certificate's score is "files".
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
         batch: draws sampled together; by memory by default.
-        progress: called after every evaluation of a network over the picture.
+        progress: called after every evaluation of a network over the picture, and in plane after every slice.
         asked: every setting of `veriscale.Settings` by its name, such as `scale`, `operator` (a string or an
             `Operator`), `noise` (a number, a string or a `Noise`), `dial` (a number or several), `samples`, `seed`;
             `command` restores with a tool.
+
+    Returns:
+        Of a scan a `ScanRestoration`.
 
     Raises:
         InputError: the picture or a setting cannot be used.
 
     Example:
         >>> restore("small.png", scale=4, dial=[0, 1]).save("out")  # doctest: +SKIP
+        >>> restore(read_volume("scan.nii.gz"), spacing="-,-,1", thickness=4).save("out")  # doctest: +SKIP
     """
     held = None if certificate is None else find_certificate(certificate)
     if asked.get("alpha") is not None and held is None:
@@ -112,7 +158,9 @@ def restore(
         raise InputError("A score of your own goes with a certificate whose score is 'files', and here is none.")
     if progress is not None:
         check_functions(progress=progress)
-    photo = as_photo(image)
+    picture = _picture(image)
+    if held is not None and isinstance(picture, Scan):
+        raise InputError("`--certificate` is for photographs yet, and this is a scan; leave it out.")
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
         given, prior = replace(given, prior=os.fspath(prior)), None
@@ -129,8 +177,15 @@ def restore(
             tile=_count("tile", tile),
             batch=None if batch is None else _count("batch", batch),
         )
+    tell = progress or (lambda phase, done, of: None)
+    if isinstance(picture, Scan):
+        if not isinstance(restorer, PriorRestorer):
+            raise TypeError("a restorer without a certificate is a prior")
+        job = scan_job(restorer, picture)
+        result = job.restore(job.steps()[0](job.volume), tell)
+        return replace(result, run={**result.run, "arguments": asdict(restorer.settings)})
     path = Path(image) if isinstance(image, str | os.PathLike) else None
     try:
-        return restorer.prepare(photo, path).restore(progress or (lambda phase, done, of: None))
+        return restorer.prepare(picture, path).restore(tell)
     except ToolError as error:
         raise InputError(f"The tool failed: {error}") from error

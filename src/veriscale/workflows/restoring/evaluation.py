@@ -1,10 +1,9 @@
-"""How good a prior is on somebody's pictures: distortion and perception along the dial."""
+"""How good a prior is on somebody's pictures: distortion and perception along the dial; scans have scores of theirs."""
 
-import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Unpack
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,11 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.resize import resize
 from veriscale.imaging.rounding import as_stored
-from veriscale.metrics.bootstrap import interval
 from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
-from veriscale.physics.measurement_noise import GaussianNoise, parse_noise
+from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
+from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, as_names, check_functions, positions, settled
 from veriscale.traversal.method import Tell
@@ -30,8 +29,11 @@ from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.reading import takes_scan
+from veriscale.workflows.scans.scan_evaluation import evaluate_scans
+from veriscale.workflows.score_table import Evaluation
 
-_WITH_A_CERTIFICATE = ("operator", "certificate", "alpha", "command", "score_files", "timeout")
+_WITH_A_CERTIFICATE = ("certificate", "alpha", "command", "score_files", "timeout")
 
 
 def crop_to_multiple(samples: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
@@ -52,66 +54,40 @@ class Scores:
     sliced_w2: float
     energy_w2: float
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All scores, picture by picture."""
-
-    scores: list[Scores]
-    settings: dict[str, Any]
-    failed: list[str] = field(default_factory=list)
-
-    @property
-    def pictures(self) -> int:
-        """How many were scored."""
-        return len({s.picture for s in self.scores})
-
-    def summary(self) -> list[dict[str, Any]]:
-        """Per dial position the mean over pictures of every number, with the 95 % interval of PSNR."""
-        rows = []
-        for dial in dict.fromkeys(s.dial for s in self.scores):
-            of = [asdict(s) for s in self.scores if s.dial == dial]
-            numbers = [k for k in of[0] if k not in ("picture", "dial")]
-            row: dict[str, Any] = {"dial": dial, "pictures": len(of)}
-            row |= {k: float(np.mean([s[k] for s in of])) for k in numbers}
-            if len(of) > 1:
-                bounds = interval(np.array([s["psnr_luma"] for s in of]))
-                row["psnr_luma_interval"] = [bounds.low, bounds.high]
-            rows.append(row)
-        return rows
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "settings": self.settings,
-            "summary": _finite(self.summary()),
-            "pictures": _finite([asdict(s) for s in self.scores]),
-        }
+    kind: ClassVar[str] = "pictures"
+    names: ClassVar[Sequence[str]] = ("picture",)
+    chief: ClassVar[str] = "psnr_luma"
 
 
 def evaluate(
     pictures: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
+    index: int | None = None,
     device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
     say: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
 ) -> Evaluation:
-    """Score a prior on photographs that serve as truth: each is degraded to 8 bits, restored and compared.
+    """Score a prior on photographs or scans that serve as truth: each is degraded, restored and compared.
+
+    Photographs are measured in 8 bits, scans in floating point and as `evaluate_scans` says.
 
     Args:
-        pictures: files, or folders of them.
+        pictures: files, or folders of them: photographs, or NIfTI files and folders of a DICOM series.
         prior: name, path or a loaded prior; `photo` by default.
+        index: of scans in files of several volumes, which one is taken, counted from 0.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
-        progress: told after every picture.
-        tell: told in words which pictures cannot be scored; the only one that is raises instead.
+        progress: told after every picture, or after every part of a scan.
+        tell: told in words which pictures cannot be scored, and of scans by number; the only one that is raises
+            instead.
         say: told what a folder leaves out.
-        asked: settings as of `restore`: scale, noise (a standard deviation), dial, path, sampler, steps and seed.
+        asked: settings as of `restore`: scale, noise (a standard deviation), dial, path, sampler, steps and seed;
+            of scans also operator, in plane or `slice`, and noise of any kind.
 
     Raises:
-        InputError: a setting cannot be used, or no picture can.
+        InputError: a setting cannot be used, or no picture can, or there are photographs and scans.
     """
     check_functions(progress=progress, tell=tell, say=say)
     v = settled(as_settings(asked))
@@ -119,11 +95,30 @@ def evaluate(
     if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
         raise InputError(f"`--{others[0].replace('_', '-')}` is no setting of an evaluation; leave it out.")
     positions(v.dial or "0")  # what is wrong for every picture is said once
+    given = as_names("pictures", pictures)
+    items, _ = collect(given, say=say, scans=True)
+    scans = [item.path for item in items if takes_scan(item.path)]
+    if scans and len(scans) < len(items):
+        raise InputError("There are photographs and scans, which have scores of their own; evaluate them in turn.")
+    if scans:
+        operator, noise = asked.get("operator"), asked.get("noise")
+        return evaluate_scans(
+            scans,
+            load_prior("photo" if prior is None else prior, device),
+            v,
+            operator=operator if isinstance(operator, Operator) else None,
+            noise=noise if isinstance(noise, Noise) else None,
+            index=index,
+            progress=progress,
+            tell=tell,
+        )
+    if v.operator is not None:
+        raise InputError("`--operator` is no setting of an evaluation of photographs; leave it out.")
+    if index is not None:
+        raise InputError("`--volume` chooses among the volumes of a scan, and these are photographs; leave it out.")
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
-    given = as_names("pictures", pictures)
-    items, _ = collect(given, say=say)
     loaded = load_prior("photo" if prior is None else prior, device)
     scale = known_scale(loaded, v.scale)
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
@@ -176,8 +171,3 @@ def _scored(
         for dial, image in pictures.items()
     ]
     return scores, result.run
-
-
-def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON knows no infinity: the PSNR of an exact restoration becomes null."""
-    return [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in rows]

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,17 +85,21 @@ class PreparedSlices:
             pace * count * math.prod(plan.shape),
         )
 
-    def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
+    def restore(self, tell: Tell, kept: KeptState | None = None) -> ScanRestoration:
         """Slice by slice; slices that an earlier run has left are taken.
 
         Args:
             tell: told after every slice.
-            kept: where finished slices lie.
+            kept: where finished slices lie; in memory by default.
         """
         begun, axis = time.perf_counter(), self.volume.slice_axis
         count = self.volume.shape[axis]
-        arrays = kept.arrays(dict.fromkeys(self._outputs, self.grid.shape))
-        for k in kept.parts(count):
+        parts: Iterable[int] = range(count)
+        if kept is None:
+            arrays = {name: np.zeros(self.grid.shape, np.float32) for name in self._outputs}
+        else:
+            arrays, parts = kept.arrays(dict.fromkeys(self._outputs, self.grid.shape)), kept.parts(count)
+        for k in parts:
             result = replace(self.middle, photo=slice_of(self.volume, k)).restore()
             pictures = {f"dial-{f:g}": photo.pixels for f, photo in result.images.items()}
             pictures |= {f"draw-{i}": photo.pixels for i, photo in enumerate(result.samples)}

@@ -1,6 +1,7 @@
 """A scan as it comes: a NIfTI file or a folder that holds a DICOM series."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 from veriscale.errors import InputError
 from veriscale.imaging.dicom.series import Series, read_series
 from veriscale.imaging.geometry import checked_affine
-from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.nifti.read import read_volume as read_nifti
 from veriscale.imaging.orientation import Orientation, orientation_of
 from veriscale.imaging.scan_name import is_scan
 from veriscale.imaging.slice_thickness import thickness_of
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume, volume_of
+from veriscale.settings import as_name
 
 SLICES = 2  # the axis of a series from slice to slice
 
@@ -41,7 +43,7 @@ class Scan:
 
     Attributes:
         volume: its samples in space.
-        sha256: of its file, or of the series' files in the order of their contents.
+        sha256: of its file, or of the series' files in the order of their contents; empty for a volume of no file.
         thickness: of its slices in millimetres, where something says it.
         notes: sentences for the user, none of which tells whose scan it is.
     """
@@ -75,7 +77,7 @@ def read_scan(path: Path, index: int | None = None) -> Scan:
     if not path.is_dir():
         if not is_scan(path):
             raise InputError(f"{path} is not a scan; known: .nii, .nii.gz and folders of a DICOM series.")
-        volume = read_volume(path, index)
+        volume = read_nifti(path, index)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]))
     if index is not None:
@@ -87,6 +89,19 @@ def read_scan(path: Path, index: int | None = None) -> Scan:
     files = [f for f in path.iterdir() if f.is_file() and _is_dicom(f)]
     digests = sorted(hashlib.sha256(f.read_bytes()).digest() for f in files)
     return Scan(volume, hashlib.sha256(b"".join(digests)).hexdigest(), series.thickness, series.notes)
+
+
+def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volume:
+    """The volume of a scan, which says where its voxels lie and not how thick its slices are.
+
+    Args:
+        path: a NIfTI file, or a folder with one DICOM series.
+        index: which volume of a file of several, counted from 0.
+
+    Raises:
+        InputError: it is neither, or cannot be used.
+    """
+    return read_scan(Path(as_name("path", path)), index).volume
 
 
 def _is_dicom(file: Path) -> bool:

@@ -57,7 +57,7 @@ class ScanJob:
 
     def __post_init__(self) -> None:
         v = self.restorer.settings
-        for name in ("certificate", "command", "crop", "ensemble"):
+        for name in ("certificate", "command", "crop", "ensemble", "sigma0"):
             if getattr(v, name):
                 raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
         if self.grid is not None and (v.scale is not None or v.operator is not None):
@@ -126,23 +126,46 @@ class ScanJob:
             found.append(lambda volume: prepare_slices(first, volume, self._plane))
         if self.grid is not None and self._through and self.thickness is not None:
             grid, thickness = self.grid, self.thickness
-            found.append(lambda volume: prepare_through(by.prior, by.settings, volume, grid, thickness, by.noise))
+            found.append(
+                lambda volume: prepare_through(by.prior, by.settings, volume, grid, thickness, by.noise, by.tile)
+            )
         return found
 
+    def restore(
+        self,
+        first: Prepared,
+        tell: Tell = lambda phase, done, of: None,
+        keep: Callable[[int, Prepared], KeptState | None] = lambda number, work: None,
+    ) -> ScanRestoration:
+        """All steps in turn.
 
-def scan_job(restorer: PriorRestorer, path: Path, index: int | None = None) -> ScanJob:
-    """Read a scan and what is asked of it.
+        Args:
+            first: the first of them, prepared.
+            tell: told after every part.
+            keep: where the state of a step lies, by its number; nowhere by default.
+
+        Raises:
+            InputError: what is asked does not go with a later step.
+        """
+        result = first.restore(tell, keep(0, first))
+        for number, step in enumerate(self.steps()[1:], start=1):
+            work, before = step(result.image), result.run
+            result = work.restore(tell, keep(number, work))
+            result.run["before"] = before
+        return replace(result, measurement=self.volume)
+
+
+def scan_job(restorer: PriorRestorer, scan: Scan) -> ScanJob:
+    """What is asked of a scan.
 
     Args:
         restorer: by a prior.
-        path: the scan.
-        index: which volume of a file of several.
+        scan: the measurement.
 
     Raises:
         InputError: something about the scan or the settings.
     """
-    scan, v = read_scan(path, index), restorer.settings
-    volume = scan.volume
+    v, volume = restorer.settings, scan.volume
     asked = None if v.spacing is None else spacings(v.spacing)
     stated = v.thickness
     if stated is not None and not 0 < stated < 1000:
@@ -203,7 +226,7 @@ def restore_scan(
         InputError: something about the scan, the settings or the results.
         KeyboardInterrupt: in the midst of the work, with a sentence that says what the next run will do.
     """
-    job = scan_job(restorer, path, index)
+    job = scan_job(restorer, read_scan(path, index))
     series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
     if dicom_out is not None and series is None:
         raise InputError("`--dicom-out` writes a series derived of a DICOM series, and the scan is no DICOM series.")
@@ -239,8 +262,9 @@ def restore_scan(
                 say(cost.line)
             return {"input": told["input"], "dry_run": True, **cost_facts(costs), "outputs": []}
         make_folder(names.run.parent)
-        result = _restored(job, names, told, tell)
-        page = _page()(replace(result, measurement=job.volume)) if report else ""
+        result = job.restore(ahead[0], tell, lambda k, work: KeptState(names.kept / str(k), {**told, **work.facts()}))
+        result.run.update(told)
+        page = _page()(result) if report else ""
         (names.kept / _WRITING).touch()
         files, notes = result.write(names, force, page)
         if names.bids is not None:
@@ -256,20 +280,6 @@ def restore_scan(
     for line in notes:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
-
-
-def _restored(job: ScanJob, names: ScanNames, told: dict[str, Any], tell: Tell) -> ScanRestoration:
-    """All steps, each of what the one before made, with what was asked in their record."""
-    volume, done = job.volume, list[ScanRestoration]()
-    for number, step in enumerate(job.steps()):
-        work = step(volume)
-        done.append(work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()})))
-        volume = done[-1].image
-    *before, result = done
-    for earlier in before:
-        result.run["before"] = earlier.run
-    result.run.update(told)
-    return result
 
 
 def _placed(names: ScanNames) -> list[str]:

@@ -1,10 +1,9 @@
 """A restored scan as a report that does not tell whose it is."""
 
-import re
 from typing import Any
 
 from veriscale.report.volume_page import VolumeReport, render_volume_report
-from veriscale.workflows.scans.scan_restoration import ScanRestoration
+from veriscale.workflows.scans.scan_restoration import ScanRestoration, operator_told
 
 MEASURED = "The share of the extra error at each position of the dial was measured on other pictures, not on this scan."
 
@@ -51,15 +50,6 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("device", f"{run['device']}, {run['dtype']}"),
         ("time", _seconds(run)),
     ]
-
-
-def operator_told(run: dict[str, Any]) -> str:
-    """The operator's string; of one that was read from a file its name alone, for the file's may tell a patient's."""
-    operator: str = run["operator"]
-    if "operator_files" not in run:
-        return operator
-    named = re.match(r"[a-z-]*", operator)
-    return f"{named[0] if named else ''}, with a file"
 
 
 def _seconds(run: dict[str, Any]) -> str:

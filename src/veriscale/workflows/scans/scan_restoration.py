@@ -1,17 +1,19 @@
 """What a restored scan is, and the files it becomes."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from veriscale.imaging.atomic import refuse_existing, replacing
+from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.imaging.nifti.write import write_volume
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume
 from veriscale.workflows.restoring.restoration import write_json
-from veriscale.workflows.scans.scan_names import ScanNames
+from veriscale.workflows.scans.scan_names import ScanNames, scan_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,17 @@ class ScanRestoration:
     def image(self) -> Volume:
         """The volume at the first dial position asked for."""
         return next(iter(self.images.values()))
+
+    def save(self, folder: str | os.PathLike[str], stem: str = "restored", force: bool = False) -> list[Path]:
+        """Write all volumes and run.json into a folder; returns the files.
+
+        Raises:
+            InputError: a file exists and `force` is not set, or cannot be written.
+        """
+        names = scan_names(Path(folder), stem, sorted(self.images), len(self.samples))
+        refuse_existing_of(names, force)
+        make_folder(names.run.parent)
+        return self.write(names, force)[0]
 
     def write(self, names: ScanNames, force: bool = False, page: str = "") -> tuple[list[Path], list[str]]:
         """Write the volumes, the report and run.json.
@@ -76,3 +89,12 @@ def refuse_existing_of(names: ScanNames, force: bool) -> None:
     """Raise `InputError` before any work where a result would be overwritten."""
     for target in names.all():
         refuse_existing(target, force)
+
+
+def operator_told(run: dict[str, Any]) -> str:
+    """The operator's string; of one that was read from a file its name alone, for the file's may tell a patient's."""
+    operator: str = run["operator"]
+    if "operator_files" not in run:
+        return operator
+    named = re.match(r"[a-z-]*", operator)
+    return f"{named[0] if named else ''}, with a file"

@@ -17,6 +17,7 @@ from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.volume import Volume
 from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
 from veriscale.physics.slice_profile import SliceProfile
+from veriscale.runtime.networks import TILE
 from veriscale.runtime.pace import denoiser_pace
 from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell, Work
@@ -40,6 +41,7 @@ class PreparedThrough:
         grid: of the results.
         method: how they are made.
         dials: positions of the results.
+        tile: side of a network's tile in voxels.
     """
 
     prior: Prior
@@ -48,6 +50,7 @@ class PreparedThrough:
     grid: Grid
     method: ZeroShot
     dials: Sequence[float]
+    tile: int = TILE
 
     @property
     def samples(self) -> int:
@@ -112,18 +115,21 @@ class PreparedThrough:
             "spacing": [round(s, 6) for s in self.volume.spacing],
         }
 
-    def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
+    def restore(self, tell: Tell, kept: KeptState | None = None) -> ScanRestoration:
         """The anchor, then draws.
 
         Args:
             tell: told after every evaluation.
-            kept: where the anchor's state and finished draws lie.
+            kept: where the anchor's state and finished draws lie; nowhere by default.
         """
         begun, channels = time.perf_counter(), self.prior.card.network.channels
         field = NoiseField(self.settings.seed or 0, self.volume.content())
         y = torch.from_numpy(self.volume.planes(channels))[None]
-        kept.arrays({})
-        problem = self.method.begin(y, channels, lambda: field, Work(False, self.evaluations, tell=tell, kept=kept))
+        if kept is not None:
+            kept.arrays({})
+        problem = self.method.begin(
+            y, channels, lambda: field, Work(False, self.evaluations, self.tile, tell=tell, kept=kept)
+        )
         pictures, draws = {0.0: problem.anchor}, list[torch.Tensor]()
         if self.full_draws:
             wanted = Walk(self.dials, "interpolate", self.full_draws, self.method.sigma_max, one_by_one=True)
@@ -153,7 +159,13 @@ class PreparedThrough:
 
 
 def prepare_through(
-    prior: Prior, settings: Settings, volume: Volume, grid: Grid, thickness: float, noise: Noise | None = None
+    prior: Prior,
+    settings: Settings,
+    volume: Volume,
+    grid: Grid,
+    thickness: float,
+    noise: Noise | None = None,
+    tile: int = TILE,
 ) -> PreparedThrough:
     """Check a scan of thick slices and what is asked of it.
 
@@ -164,6 +176,7 @@ def prepare_through(
         grid: of the results: finer along the scan's slice axis alone.
         thickness: full width at half maximum of the slices' profile, in millimetres.
         noise: of the measurement; that of the settings by default, else none.
+        tile: side of a network's tile in voxels; bounds memory, does not change the volume.
 
     Raises:
         InputError: what is asked does not go with volumes, or as `make_plan`.
@@ -176,6 +189,9 @@ def prepare_through(
         )
     if v.path not in (None, "interpolate"):
         raise InputError("Through the plane the dial's path is interpolate; leave out `--path`.")
+    for name in ("preset", "consistent"):
+        if getattr(v, name):
+            raise InputError(f"`--{name}` is not for what is restored through the plane; leave it out.")
     stated = parse_noise(v.noise) if noise is None and v.noise is not None else noise or GaussianNoise(0.0)
     fine = float(spacing_of(grid.affine)[axis])
     operator = SliceProfile(thickness, volume.spacing[axis], axis, fine, centred=True)
@@ -183,7 +199,7 @@ def prepare_through(
     if operator.truth_shape(shape)[1:] != grid.shape:
         raise InputError(f"The grid {grid.shape} is not finer along the slices alone.")
     method = by_denoiser(prior, operator, stated, shape, v)
-    return PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))))
+    return PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))), tile)
 
 
 def _size(shape: Sequence[int]) -> str:

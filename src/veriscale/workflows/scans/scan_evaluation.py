@@ -1,0 +1,173 @@
+"""How good a prior is on somebody's scans: each is the truth, is measured, restored and compared."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.ndimage import affine_transform
+
+from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
+from veriscale.imaging.geometry import respaced, voxels_of
+from veriscale.metrics.foreground import foreground
+from veriscale.metrics.scan_distortion import data_range, scan_psnr, scan_ssim
+from veriscale.physics.composition import Composition
+from veriscale.physics.downsample import Downsample
+from veriscale.physics.measurement_noise import Noise, parse_noise
+from veriscale.physics.operator import Operator
+from veriscale.physics.slice_profile import SliceProfile
+from veriscale.settings import Settings
+from veriscale.traversal.method import Tell
+from veriscale.workflows.degrading.measurement import read_operator
+from veriscale.workflows.degrading.scan_degradation import in_other_units
+from veriscale.workflows.degrading.scan_measurement import measure_scan
+from veriscale.workflows.factory import own_operator
+from veriscale.workflows.restoring.method_choice import known_scale
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.reading import Scan, read_scan
+from veriscale.workflows.scans.scan_job import ScanJob
+from veriscale.workflows.scans.scan_restoration import operator_told
+from veriscale.workflows.score_table import Evaluation
+
+BASELINE = "cubic"
+"""The spline of the measurement, in world coordinates, that every restoration is compared with."""
+
+
+@dataclass(frozen=True)
+class ScanScores:
+    """One scan at one dial position; `dial` is "cubic" for the baseline.
+
+    Attributes:
+        scan: its number among those given, from 1.
+        sha256: of its file or series.
+        dial: the position.
+        psnr, ssim: in the foreground.
+        psnr_all, ssim_all: over all voxels, with the same range.
+    """
+
+    scan: int
+    sha256: str
+    dial: float | str
+    psnr: float
+    ssim: float
+    psnr_all: float
+    ssim_all: float
+
+    kind: ClassVar[str] = "scans"
+    names: ClassVar[Sequence[str]] = ("scan", "sha256")
+    chief: ClassVar[str] = "psnr"
+
+
+def evaluate_scans(
+    paths: Sequence[Path],
+    prior: Prior,
+    settings: Settings,
+    *,
+    operator: Operator | None = None,
+    noise: Noise | None = None,
+    index: int | None = None,
+    progress: Tell = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Evaluation:
+    """Score a prior on scans; nothing that is told or returned says whose they are.
+
+    Args:
+        paths: NIfTI files, and folders of one DICOM series.
+        prior: on its device.
+        settings: settled: `scale` in plane, the prior's largest by default; or `operator`, in plane or `slice`, whose
+            thick slices are restored to the truth's own; `noise` in units of the truth's levels.
+        operator: in the place of the settings' string.
+        noise: likewise.
+        index: which volume of files of several.
+        progress: told after every part of a scan.
+        tell: told at the end which of several cannot be scored, by their numbers; the only one that is raises instead.
+
+    Raises:
+        InputError: a setting cannot be used, or no scan can.
+    """
+    a, model = _measuring(prior, settings, operator, noise)
+    restorer = PriorRestorer(prior, replace(settings, scale=None, operator=None, noise=None))
+    run: dict[str, Any] = {}
+    scores: list[ScanScores] = []
+    failed: list[str] = []
+    for number, path in enumerate(paths, start=1):
+        label = f"the scan ({number} of {len(paths)})" if len(paths) > 1 else "the scan"
+        try:
+            found, run = _scored(number, read_scan(path, index), restorer, a, model, _labelled(progress, label))
+            scores += found
+        except InputError as error:
+            nameless = InputError(f"{label}: {error}".replace(str(path), "it"))
+            if len(paths) == 1:
+                raise nameless from None
+            failed.append(str(nameless))
+    for sentence in failed:
+        tell(sentence)
+    if not scores:
+        raise InputError(f"None of the {len(paths)} scans could be scored.")
+    facts = {
+        "prior": prior.card.name,
+        "sha256": prior.card.tensors_sha256,
+        "operator": operator_told({**run, "operator": str(a)}),
+        "noise": str(model),
+        **{k: run[k] for k in ("path", "sampler", "steps", "seed")},
+    }
+    return Evaluation(scores, facts, failed)
+
+
+def _measuring(
+    prior: Prior, settings: Settings, operator: Operator | None, noise: Noise | None
+) -> tuple[Operator, Noise]:
+    """What measures the scans."""
+    stated = operator or settings.operator
+    if stated is None:
+        return Downsample(settings.scale or known_scale(prior, None)), noise or parse_noise(settings.noise or "0")
+    if settings.scale is not None:
+        raise InputError("`--scale` and `--operator` both say what measures the scans; give one.")
+    a, told = read_operator(own_operator(stated))
+    if isinstance(a, Composition) and any(isinstance(part, SliceProfile) for part in a.parts):
+        raise InputError(f"Thick slices are evaluated by themselves, and {a} does more; evaluate its parts in turn.")
+    return a, noise or parse_noise(settings.noise or told or "0")
+
+
+def _scored(
+    number: int, scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, tell: Tell
+) -> tuple[list[ScanScores], dict[str, Any]]:
+    """The baseline and every dial position of one scan, in units of its levels; the facts of the run."""
+    truth = scan.volume
+    if isinstance(a, SliceProfile):
+        a = replace(a, centred=True)  # as a restoration takes it: steps need not be whole voxels
+    y = measure_scan(truth, a, noise, restorer.settings.seed or 0).volume.relevelled()
+    restorer = replace(restorer, noise=in_other_units(noise, truth.levels.width / y.levels.width))
+    if isinstance(a, SliceProfile):
+        wanted: list[float | None] = [None, None, None]
+        wanted[y.slice_axis] = truth.spacing[y.slice_axis]
+        grid = respaced(y.grid, wanted)
+        if grid.shape == y.shape:
+            raise InputError(f"{a} leaves as many slices as the scan has; give a larger step.")
+        job = ScanJob(restorer, Scan(y, "", a.fwhm), grid, a.fwhm)
+    else:
+        job = ScanJob(replace(restorer, operator=a), Scan(y, "", None), None, None)
+    result = job.restore(job.steps()[0](y), tell)
+    shape, affine = result.image.shape, result.image.affine
+    first = np.rint(voxels_of(truth.affine, affine[:3, 3])).astype(int).tolist()
+    x = truth.samples[tuple(slice(at, at + n) for at, n in zip(first, shape, strict=True))]
+    coarse = np.linalg.inv(y.affine) @ affine
+    spline = affine_transform(y.values(), coarse.diagonal()[:3], coarse[:3, 3], shape, mode="reflect")
+    images: dict[float | str, Any] = {BASELINE: spline}
+    images |= {f: result.images[f].values() for f in sorted(result.images)}
+    mask = foreground(x)
+    width, slices = data_range(x, mask), partial(np.moveaxis, source=y.slice_axis, destination=0)
+    scores = []
+    for dial, values in images.items():
+        image = truth.levels.applied(values)
+        inside = scan_psnr(image, x, width, mask), scan_ssim(slices(image), slices(x), width, slices(mask))
+        over_all = scan_psnr(image, x, width), scan_ssim(slices(image), slices(x), width)
+        scores.append(ScanScores(number, scan.sha256, dial, *inside, *over_all))
+    return scores, result.run
+
+
+def _labelled(tell: Tell, label: str) -> Tell:
+    return lambda what, done, of: tell(f"{label}: {what}", done, of)

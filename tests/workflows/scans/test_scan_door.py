@@ -1,0 +1,118 @@
+"""Scans in Python: a volume in, a volume out, and what does not go with them."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import veriscale
+from veriscale.errors import InputError
+from veriscale.workflows.degrading.scan_degradation import degrade_scan
+from veriscale.workflows.scans.scan_job import restore_scan
+
+SETTINGS = [
+    {"scale": 2, "dial": [0, 1], "samples": 2},
+    {"spacing": "-,-,1.6", "thickness": 4.8, "dial": "0,1", "samples": 2},
+    {"spacing": "1,1,1.6", "thickness": 4.8},
+]
+
+
+@pytest.mark.parametrize("asked", SETTINGS, ids=str)
+def test_a_volume_is_restored_as_its_file_is(scan, restorer, tiny, tmp_path, asked):
+    said = {k: "0,1" if v == [0, 1] else v for k, v in asked.items()}
+    files = [Path(f) for f in restore_scan(restorer(**said), scan, tmp_path / "by_command")["outputs"]]
+    result = veriscale.restore(veriscale.read_volume(scan), tiny, **asked)
+    written = result.save(tmp_path / "saved", "Doe_John_1970_restored")
+    assert [f.name for f in written] == [f.name for f in files]
+    for one, other in zip(written, files, strict=True):
+        if one.name.endswith(".nii.gz"):
+            assert one.read_bytes() == other.read_bytes()
+    assert isinstance(result, veriscale.ScanRestoration)
+    assert isinstance(result.image, veriscale.Volume)
+    assert result.measurement.shape == (20, 18, 9) or sorted(result.measurement.shape) == [9, 18, 20]
+    assert len(result.samples) == asked.get("samples", 0)
+    assert (result.std is None) == (result.mean is None) == (not result.samples)
+    run = json.loads((tmp_path / "saved" / "Doe_John_1970_restored.run.json").read_text())
+    assert run["arguments"]["thickness"] == asked.get("thickness")
+    assert "Doe" not in json.dumps(run)
+    assert not [p for p in scan.parent.iterdir() if p.name.startswith(".")]  # no state is left beside the scan
+
+
+def test_a_file_is_read_with_what_lies_beside_it(scan, tiny):
+    with pytest.raises(InputError, match="give thickness"):
+        veriscale.restore(scan, tiny, spacing="-,-,2.4")
+    (scan.parent / "Doe_John_1970.json").write_text('{"SliceThickness": 4.8}')
+    beside = veriscale.restore(str(scan), tiny, spacing="-,-,2.4")
+    said = veriscale.restore(veriscale.read_volume(scan), tiny, spacing="-,-,2.4", thickness=4.8)
+    assert np.array_equal(beside.image.samples, said.image.samples)
+    with pytest.raises(InputError, match="give thickness"):  # a volume does not know it
+        veriscale.restore(veriscale.read_volume(scan), tiny, spacing="-,-,2.4")
+
+
+@pytest.mark.parametrize("operator", ["downsample:factor=2", "slice:fwhm=9.6,step=9.6,axis=2"])
+def test_a_volume_is_measured_as_its_file_is(scan, tmp_path, operator):
+    by_file = veriscale.read_volume(degrade_scan(scan, tmp_path / "y.nii.gz", operator, 0.05, 3))
+    for given in (scan, str(scan), veriscale.read_volume(scan)):
+        y = veriscale.degrade(given, operator, 0.05, 3)
+        assert isinstance(y, veriscale.Volume)
+        np.testing.assert_allclose(y.values(), by_file.values(), atol=1e-2)
+        np.testing.assert_allclose(y.affine, by_file.affine, atol=1e-4)
+        assert y.levels.high == pytest.approx(by_file.levels.high, rel=1e-5)
+    veriscale.write_volume(y, tmp_path / "again.nii.gz")
+    assert nibabel.load(tmp_path / "again.nii.gz").shape == nibabel.load(tmp_path / "y.nii.gz").shape
+
+
+def test_one_of_several_volumes_is_read_by_its_index(scan, tmp_path):
+    image = nibabel.load(scan)
+    several = np.stack([image.get_fdata(), 2 * image.get_fdata()], -1).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(several, image.affine), tmp_path / "two.nii.gz")
+    first, second = (veriscale.read_volume(tmp_path / "two.nii.gz", k).values().max() for k in (0, 1))
+    assert second == pytest.approx(2 * first)
+    with pytest.raises(InputError, match="say which with index, 0 to 1"):
+        veriscale.read_volume(tmp_path / "two.nii.gz")
+    with pytest.raises(InputError, match="path is 5, and the name of a file"):
+        veriscale.read_volume(5)
+    with pytest.raises(InputError, match="not a scan"):
+        veriscale.read_volume(tmp_path / "x.png")
+
+
+def test_the_tile_does_not_change_the_volume(scan, tiny):
+    volume = veriscale.read_volume(scan)
+    for asked in ({"scale": 2}, {"spacing": "-,-,2.4", "thickness": 4.8}):
+        a, b = (veriscale.restore(volume, tiny, tile=tile, **asked).image.samples for tile in (8, 512))
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_saved_files_are_not_replaced(scan, tiny, tmp_path):
+    result = veriscale.restore(scan, tiny, scale=2)
+    result.save(tmp_path / "out")
+    with pytest.raises(InputError, match="exists already"):
+        result.save(tmp_path / "out")
+    assert result.save(tmp_path / "out", force=True)[0].name == "restored.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"certificate": "photo_x4_dial-0_area"}, "certificate is for photographs yet"),
+        ({"crop": "0,0,4,4"}, "crop is for photographs yet"),
+        ({"ensemble": True}, "ensemble is for photographs yet"),
+        ({"sigma0": 0.2}, "sigma0 is for photographs yet"),
+        ({"command": "tool {in} {out}"}, "belong to a certificate"),
+        ({"alpha": 0.1}, "no certificate is given"),
+        ({"score": np.zeros((4, 4), np.float32)}, "A score of your own"),
+        ({"spacing": "1,1,1", "thickness": 4.8}, "give one"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_with_a_volume(scan, tiny, asked, words):
+    with pytest.raises(InputError, match=words):
+        veriscale.restore(veriscale.read_volume(scan), tiny, scale=2, **asked)
+
+
+@pytest.mark.parametrize("asked", [{"preset": "map-rps-sr4"}, {"consistent": True}])
+def test_what_does_not_go_through_the_plane(scan, tiny, asked):
+    with pytest.raises(InputError, match=f"{next(iter(asked))} is not for what is restored through the plane"):
+        veriscale.restore(scan, tiny, spacing="-,-,2.4", thickness=4.8, **asked)
