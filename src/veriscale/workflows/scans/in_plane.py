@@ -1,5 +1,6 @@
 """Scans in plane: each slice is restored as a picture, and the results lie where the scan lay."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -64,13 +65,22 @@ class PreparedSlices:
         """What it takes, in words."""
         plan, count = self.middle.plan, self.volume.shape[self.volume.slice_axis]
         first, _ = plan.method.costs()
-        held = 4 * float(np.prod(self.grid.shape)) * len(self._outputs)
-        memory = plan.memory(self.restorer.prior.card.network.channels)
         return [
             f"of each of {count} slices {plan.work.evaluations - plan.method.first_evaluations} evaluations of the "
-            f"denoiser after {first}; about {memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB "
-            f"at most for the networks and a tile, and {held / 1e6:.0f} MB of results in files until they are written."
+            f"denoiser after {first}; about {self.memory / 1e6:.0f} MB of pictures beside "
+            f"{plan.tile_memory / 1e9:.1f} GB at most for the networks and a tile, and {self.disk / 1e6:.0f} MB of "
+            "results in files until they are written."
         ]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of pictures, beside the networks and a tile."""
+        return self.middle.plan.memory(self.restorer.prior.card.network.channels)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of results in files until they are written."""
+        return 4 * math.prod(self.grid.shape) * len(self._outputs)
 
     def restore(self, tell: Tell, kept: KeptState) -> ScanRestoration:
         """Slice by slice; slices that an earlier run has left are taken.
@@ -140,7 +150,7 @@ def prepare_slices(restorer: PriorRestorer, volume: Volume, grid: Grid | None = 
         operator = Downsample((rows, columns), centred=True)
     elif operator is None and v.operator is None:
         operator = Downsample(v.scale or known_scale(restorer.prior, None))
-    by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None))
+    by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None), rounding=volume.rounding)
     middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
     if not isinstance(middle, PreparedByPrior):
         raise TypeError("a slice with an operator is one problem")

@@ -9,7 +9,7 @@ import numpy as np
 from veriscale.errors import InputError
 from veriscale.imaging.dicom.series import Series, read_series
 from veriscale.imaging.geometry import checked_affine
-from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.nifti.read import MAX_VOXELS, read_volume
 from veriscale.imaging.orientation import Orientation, orientation_of
 from veriscale.imaging.scan_name import is_scan
 from veriscale.imaging.slice_thickness import thickness_of
@@ -33,6 +33,11 @@ class SeriesOrigin:
 
     slice_axis = SLICES
     stored = StoredNumbers(np.dtype(np.float32))
+
+    @property
+    def step(self) -> float:
+        """Between neighbours of the stored values, in the scanner's units."""
+        return self.series.source_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +67,13 @@ def takes_scan(path: Path) -> bool:
     return is_scan(path) or holds_series(path)
 
 
-def read_scan(path: Path, index: int | None = None) -> Scan:
+def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS) -> Scan:
     """Read a scan.
 
     Args:
         path: a NIfTI file, or a folder with one DICOM series.
         index: which volume of a file of several, counted from 0.
+        max_voxels: what a file's header may announce at most for one volume.
 
     Raises:
         InputError: it is neither, or cannot be used.
@@ -75,7 +81,7 @@ def read_scan(path: Path, index: int | None = None) -> Scan:
     if not path.is_dir():
         if not is_scan(path):
             raise InputError(f"{path} is not a scan; known: .nii, .nii.gz and folders of a DICOM series.")
-        volume = read_volume(path, index)
+        volume = read_volume(path, index, max_voxels)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]))
     if index is not None:

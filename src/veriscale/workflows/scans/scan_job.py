@@ -1,29 +1,37 @@
 """One scan of a batch: read, restored in plane and through it, written."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
+from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.slice_thickness import fields_of
 from veriscale.imaging.volume import Volume
 from veriscale.settings import positions
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_scan import asked_scan
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, SeriesOrigin, read_scan
 from veriscale.workflows.scans.scan_names import ScanNames, names_of
 from veriscale.workflows.scans.scan_restoration import ScanRestoration, refuse_existing_of
+from veriscale.workflows.scans.scan_room import check_room
 from veriscale.workflows.scans.series_out import write_series
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
 
 Prepared = PreparedSlices | PreparedThrough
+
+TRAINED_ON_PHOTOGRAPHS = "photo"
+_SQUARE = 1.5  # length over width; above, the pictures are stretched as few photographs are
 
 RAW = (
     "The results lie in a BIDS dataset of raw data, and its validator will refuse them there; `-o` with another folder "
@@ -97,6 +105,35 @@ class ScanJob:
         x, y, z = spacing_of(grid.affine).tolist()
         return self.volume.origin.orientation.values_outside((x, y, z))
 
+    def planned(self) -> list[Prepared]:
+        """The steps, prepared on what stands for the results that they have of each other: zeros that take no room."""
+        found, volume = list[Prepared](), self.volume
+        for step in self.steps():
+            found.append(step(volume))
+            grid = found[-1].grid
+            volume = replace(volume, samples=np.broadcast_to(np.float32(0), grid.shape), affine=grid.affine)
+        return found
+
+    def notes(self, planned: Sequence[Prepared]) -> list[str]:
+        """Sentences about the scan, and about what the prior knows of such."""
+        found, name = list(self.scan.notes), self.restorer.prior.card.name
+        if name == TRAINED_ON_PHOTOGRAPHS:
+            found.append(f"The prior {name} was trained on photographs: it has seen no scans and knows no millimetres.")
+        aspect = max(map(self._aspect, planned))
+        if aspect > _SQUARE:
+            found.append(
+                f"The prior has seen square pixels, and those of a plane here are {aspect:.1f} times as long as wide: "
+                "look at the result with care."
+            )
+        return found
+
+    def _aspect(self, step: Prepared) -> float:
+        """Of the pixels in the planes that the denoiser sees, the most stretched of them."""
+        through = float(spacing_of(step.grid.affine)[self._axis])
+        edges = [float(s) for axis, s in enumerate(spacing_of(step.grid.affine)) if axis != self._axis]
+        pairs = [edges] if isinstance(step, PreparedSlices) else [[through, edge] for edge in edges]
+        return max(max(pair) / min(pair) for pair in pairs)
+
     def steps(self) -> list[Callable[[Volume], Prepared]]:
         """Preparations, in turn: in plane first, where there is something to do, then through it.
 
@@ -113,42 +150,29 @@ class ScanJob:
         return found
 
 
-def scan_job(restorer: PriorRestorer, path: Path, index: int | None = None) -> ScanJob:
+def scan_job(restorer: PriorRestorer, path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS) -> ScanJob:
     """Read a scan and what is asked of it.
 
     Args:
         restorer: by a prior.
         path: the scan.
         index: which volume of a file of several.
+        max_voxels: what a file's header may announce at most for one volume.
 
     Raises:
         InputError: something about the scan or the settings.
     """
-    scan, v = read_scan(path, index), restorer.settings
-    volume = scan.volume
-    asked = None if v.spacing is None else spacings(v.spacing)
+    scan, v = read_scan(path, index, max_voxels), restorer.settings
+    volume, asked = scan.volume, asked_scan(restorer, path)
     stated = v.thickness
     if stated is not None and not 0 < stated < 1000:
         raise InputError(f"`--thickness` {stated:g} is no thickness; give millimetres above 0.")
     if stated is not None and scan.thickness not in (None, stated):
         raise InputError(f"`--thickness` is {stated:g} mm, and the scan itself says {scan.thickness:g}; leave it out.")
-    inside = None if asked is None else volume.origin.orientation.values_inside(asked)
+    inside = None if asked.spacing is None else volume.origin.orientation.values_inside(asked.spacing)
     grid = None if inside is None else respaced(volume.grid, inside)
-    return ScanJob(restorer, scan, grid, scan.thickness or stated)
-
-
-def spacings(text: str) -> tuple[float | None, float | None, float | None]:
-    """The three of `1,1,1` or `-,-,1`.
-
-    Raises:
-        InputError: they are not.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    try:
-        a, b, c = (None if part == "-" else float(part) for part in parts)
-        return a, b, c
-    except ValueError as error:
-        raise InputError(f"`--spacing` {text} is not three numbers in mm, such as 1,1,1 or -,-,1.") from error
+    scan = replace(scan, notes=(*scan.notes, *asked.notes))
+    return ScanJob(asked.restorer, scan, grid, scan.thickness or stated)
 
 
 def restore_scan(
@@ -157,6 +181,7 @@ def restore_scan(
     output: Path | None,
     *,
     index: int | None = None,
+    max_voxels: int = MAX_VOXELS,
     dicom_out: Path | None = None,
     report: bool = False,
     force: bool = False,
@@ -171,6 +196,7 @@ def restore_scan(
         path: the scan.
         output: a file, a folder, or None for beside the scan.
         index: which volume of a file of several.
+        max_voxels: what a file's header may announce at most for one volume.
         dicom_out: a new folder for a derived series of a DICOM series, or one for each dial position in it.
         report: write a page that shows the results beside the scan.
         force: replace what is there.
@@ -181,25 +207,29 @@ def restore_scan(
     Raises:
         InputError: something about the scan, the settings or the results.
     """
-    job = scan_job(restorer, path, index)
+    job = scan_job(restorer, path, index, max_voxels)
     series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
     if dicom_out is not None and (series is None or dicom_out.exists()):
         what = "the scan is no DICOM series" if series is None else f"{dicom_out} is there already"
         raise InputError(f"`--dicom-out` writes a series derived of a DICOM series to a new folder, and {what}.")
-    steps = job.steps()
-    work, v = steps[0](job.volume), restorer.settings
+    steps, planned, v = job.steps(), job.planned(), restorer.settings
+    work = planned[0]
     spacing = job.spacing_of(work)
-    names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report)
+    names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report, index)
     refuse_existing_of(names, force)
-    for line in [*work.lines(), *job.scan.notes, *_placed(names), *(work.costs() if dry_run else [])]:
+    check_room(planned, names.run.parent)
+    said = [*work.lines(), *job.notes(planned), *_placed(names)]
+    if dry_run:
+        said += [*work.costs(), *(line for step in planned[1:] for line in [*step.lines(), *step.costs()])]
+    for line in said:
         say(line)
     if dry_run:
         return {"input": {}, "dry_run": True, "outputs": []}
     make_folder(names.run.parent)
     told = {"arguments": asdict(v), "input": {"sha256": job.scan.sha256, "volume": index}}
     result = work.restore(tell, KeptState(names.kept / "0", {**told, **work.facts()}))
-    for number, step in enumerate(steps[1:], start=1):
-        work, before = step(result.image), result.run
+    for number, prepare in enumerate(steps[1:], start=1):
+        work, before = prepare(result.image), result.run
         for line in work.lines():
             say(line)
         result = work.restore(tell, KeptState(names.kept / str(number), {**told, **work.facts()}))

@@ -76,13 +76,22 @@ class PreparedThrough:
     def costs(self) -> list[str]:
         """What it takes, in words."""
         voxels = math.prod(self.grid.shape)
-        channels = self.prior.card.network.channels
-        memory = self.method.memory(voxels, channels, 2 + self.full_draws + len(self.dials), False)
         return [
             f"{self.evaluations - self.method.first_evaluations} evaluations of the denoiser after "
             f"{self.method.first_evaluations} for the anchor, each of {2 * voxels / 1e6:.1f} megapixels; about "
-            f"{memory / 1e6:.0f} MB of volumes beside the networks."
+            f"{self.memory / 1e6:.0f} MB of volumes beside the networks."
         ]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of volumes, beside the networks."""
+        pictures, channels = 2 + self.full_draws + len(self.dials), self.prior.card.network.channels
+        return self.method.memory(math.prod(self.grid.shape), channels, pictures, False)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the anchor's state in files until the results are written: its three volumes."""
+        return 3 * 4 * math.prod(self.grid.shape) * self.prior.card.network.channels
 
     def facts(self) -> dict[str, Any]:
         """What is done, for run.json and for a run that goes on."""
@@ -170,13 +179,15 @@ def prepare_through(
         )
     if v.path not in (None, "interpolate"):
         raise InputError("Through the plane the dial's path is interpolate; leave out `--path`.")
+    if noise is None and v.noise == "auto":
+        raise InputError("Through the plane noise is not estimated; say `--noise` as a number.")
     stated = parse_noise(v.noise) if noise is None and v.noise is not None else noise or GaussianNoise(0.0)
     fine = float(spacing_of(grid.affine)[axis])
     operator = SliceProfile(thickness, volume.spacing[axis], axis, fine, centred=True)
     shape = (1, *volume.shape)
     if operator.truth_shape(shape)[1:] != grid.shape:
         raise InputError(f"The grid {grid.shape} is not finer along the slices alone.")
-    method = by_denoiser(prior, operator, stated, shape, v)
+    method = by_denoiser(prior, operator, stated, shape, v, volume.rounding)
     return PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))))
 
 
