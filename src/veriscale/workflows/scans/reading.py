@@ -96,5 +96,8 @@ def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS
 
 
 def _is_dicom(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:  # not ours to read: whoever reads the series says so
+        return False
