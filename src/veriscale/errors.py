@@ -38,6 +38,14 @@ def about(error: Exception | str, path: Path) -> str:
     return sentence if str(path) in sentence else f"{path}: {sentence}"
 
 
+def nameless(error: Exception | str, path: Path, label: str) -> str:
+    """The error's sentence with the label in the place of a file's name, which may be a person's."""
+    sentence = str(error).replace(str(path), label).replace(path.name, label)
+    if len(stem := path.name.partition(".")[0]) > 2:
+        sentence = re.sub(rf"\S*{re.escape(stem)}\S*", f"a result of {label}", sentence)
+    return sentence if label in sentence else f"{label}: {sentence}"
+
+
 def shown(given: object) -> str:
     """For a sentence: what it is where that is short, else of which kind."""
     text = repr(given)

@@ -144,13 +144,13 @@ def test_a_run_is_repeated_on_a_scan_that_is_given_again(scans, restore, tmp_pat
     values = np.random.default_rng(0).integers(0, 900, (12, 14, 5, 2)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.5, 1.5, 4, 1])), four)
     assert restore(four, "--scale", 2, "--dial", 1, "--seed", 3, "--volume", 1, "-o", tmp_path / "a") == 0
-    run = tmp_path / "a" / "Moe_restored.run.json"
+    run = tmp_path / "a" / "Moe_vol-1_restored.run.json"
     capsys.readouterr()
     assert restore("--from", run, "-o", tmp_path / "b") == 2
     assert "is of a scan, whose name it does not tell; give the scan again" in capsys.readouterr().err
     assert restore(four, "--from", run, "-o", tmp_path / "b") == 0
     assert "repeated run" not in capsys.readouterr().err
-    name = "Moe_restored.nii.gz"
+    name = "Moe_vol-1_restored.nii.gz"
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert restore(four, "--from", run, "-o", tmp_path / "a", "--skip-existing") == 0
     assert "done already" in capsys.readouterr().err

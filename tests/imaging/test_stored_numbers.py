@@ -54,3 +54,16 @@ def test_floats_are_neither_rounded_nor_clipped(dtype):
     assert numbers.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(numbers, values * 2)
     assert clipped == 0
+
+
+@pytest.mark.parametrize("values, lost", [([-0.8, 0.2, 510.8], 0), ([-1.2, 0.2, 511.2], 2)])
+def test_what_rounding_takes_back_is_not_clipped(values, lost):
+    """Half a stored step beyond either end is what every number is off by."""
+    numbers, clipped = StoredNumbers(np.dtype(np.uint8), slope=2.0).numbers(np.array(values))
+    assert clipped == lost
+    assert numbers.tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("dtype, step", [(np.uint8, 2.5), (np.int16, 2.5), (np.float32, 0)])
+def test_neighbouring_values_are_a_slope_apart(dtype, step):
+    assert StoredNumbers(np.dtype(dtype), slope=-2.5).step == step

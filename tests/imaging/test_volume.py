@@ -25,6 +25,7 @@ class Origin:
     orientation: Orientation
     slice_axis: int = 2
     stored: StoredNumbers = STORED
+    step: float = 1.0
 
 
 def numbers(shape=(4, 5, 6)):

@@ -47,10 +47,10 @@ def degrade(
     quiet
         No remarks.
     max_pixels
-        Largest picture that is read.
+        Largest picture that is read; of a scan the voxels of one volume.
     """
     from veriscale.cli.remarks import Remarks
-    from veriscale.errors import InputError
+    from veriscale.errors import InputError, nameless
     from veriscale.imaging.atomic import make_folder
     from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
@@ -77,6 +77,7 @@ def degrade(
         own = own_operator(operator)
         a = parse_operator(own) if isinstance(own, str) else own
     model = parse_noise(noise or stated or "0")
+    largest = MAX_PIXELS if max_pixels is None else max_pixels
     for note in a.notes:
         say(f"{note}.", quiet)
     remarks = Remarks(quiet)
@@ -86,16 +87,18 @@ def degrade(
         remarks.of = len(items)
         to = ways.output
         one_file = to if to is not None and not many and to.suffix and not to.is_dir() else None
-        for item in items:
+        for number, item in enumerate(items, start=1):
             try:
                 if takes_scan(item.path):
                     if ways.writes or format is not None:
                         raise InputError("A scan is measured into a NIfTI file; leave out `--format` and `-o -`.")
                     place = one_file if one_file is not None or to is None else to / item.folder
-                    made = degrade_scan(item.path, place, a, model, seed, force=force, say=lambda n: say(n, quiet))
+                    made = degrade_scan(
+                        item.path, place, a, model, seed, max_voxels=largest, force=force, say=lambda n: say(n, quiet)
+                    )
                     print(made, file=ways.results)
                     continue
-                photo = read_photo(item.path, MAX_PIXELS if max_pixels is None else max_pixels)
+                photo = read_photo(item.path, largest)
                 suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
                 if one_file is not None:
                     target = one_file
@@ -119,7 +122,11 @@ def degrade(
                     write_sidecar(target, a, model, seed)
                     print(target, file=ways.results)
             except InputError as error:
+                failure = Remark(str(error), item.path)
+                if takes_scan(item.path):  # names of scans are those of people
+                    label = f"the scan ({number} of {len(items)})" if many else "the scan"
+                    failure = Remark(nameless(error, item.path, label))
                 if not many:
-                    raise
-                remarks.fail(ways.named(Remark(str(error), item.path)))
+                    raise InputError(failure.text) from error
+                remarks.fail(ways.named(failure))
     return remarks.close()

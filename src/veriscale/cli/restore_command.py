@@ -68,7 +68,7 @@ def restore(
     repeat
         Take the settings of an earlier run's run.json; without inputs, its input too.
     max_pixels
-        Largest picture that is read, a guard against decompression bombs.
+        Largest picture that is read, a guard against decompression bombs; of a scan the voxels of one volume.
     volume
         Which volume of a scan that holds several, counted from 0.
     dicom_out

@@ -18,6 +18,7 @@ Affine = NDArray[np.float64]
 Shape = tuple[int, int, int]
 
 _SAME = 1e-4  # relative: spacings that differ by less are one; scanners and float32 write 0.99999 for 1
+_FINEST = 64  # voxels in the place of one along an axis: what the operators take
 _FLAT = 1e-6  # volume of a voxel over that of the box with its edges: at less, the axes lie in a plane
 _DIRECTIONS = ("left to right", "back to front", "foot to head")
 
@@ -114,7 +115,7 @@ def respaced(grid: Grid, spacing: Sequence[float | None]) -> Grid:
         spacing: (3,), millimetres along each of its axes; None keeps an axis, and so does its own spacing to 1e-4.
 
     Raises:
-        InputError: no such spacing, or one coarser than the grid's.
+        InputError: no such spacing, one coarser than the grid's, or one more than 64 times finer.
 
     Source: ours, docs/methods.md#scans-geometry-and-intensity
     """
@@ -133,6 +134,11 @@ def respaced(grid: Grid, spacing: Sequence[float | None]) -> Grid:
             raise InputError(
                 f"`--spacing` {new:g} is coarser than the scan's {now:g} mm from {_direction(grid.affine, axis)}; "
                 f"give at most {now:g} there, or - to keep it"
+            )
+        if now > _FINEST * new:
+            raise InputError(
+                f"`--spacing` {new:g} is more than {_FINEST} times finer than the scan's {now:g} mm from "
+                f"{_direction(grid.affine, axis)}; give at least {now / _FINEST:.3g} there"
             )
         step[axis] = new / now
         shape[axis] = max(1, math.floor(n * now / new + 0.5))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 
 _LOW, _HIGH = 0.1, 99.9  # percentiles
+_LARGEST = 1e30  # results overshoot, and float32 ends at 3e38
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,14 @@ def levels_of(values: NDArray[Any], name: str) -> Levels:
         name: what an error names: a file, or an argument.
 
     Raises:
-        InputError: NaN or infinite values, one value everywhere, or none above low that is not background.
+        InputError: NaN, infinite or absurdly large values, one value everywhere, or none above low that is not
+            background.
     """
     if not np.isfinite(values).all():
         raise InputError(f"{name} holds NaN or infinite values; replace them by numbers first")
     least, most = float(values.min()), float(values.max())
+    if max(-least, most) > _LARGEST:
+        raise InputError(f"{name} holds values of {max(-least, most):.2g}, which no scan has; correct its slope")
     if least == most:
         raise InputError(f"{name} is {least:g} everywhere: there is nothing to restore; check which volume it holds")
     low = 0.0 if least >= 0 else float(np.percentile(values, _LOW))

@@ -21,6 +21,11 @@ class StoredNumbers:
     slope: float = 1.0
     intercept: float = 0.0
 
+    @property
+    def step(self) -> float:
+        """Between neighbouring values, in the scan's units; 0 of floating point."""
+        return 0.0 if self.dtype.kind == "f" else abs(self.slope)
+
     def values(self, numbers: NDArray[Any]) -> NDArray[Any]:
         """Numbers as values: float64, or the very numbers where they are values already."""
         if (self.slope, self.intercept) == (1.0, 0.0):

@@ -14,6 +14,8 @@ from veriscale.imaging.stored_numbers import StoredNumbers
 
 Array = NDArray[np.float32]
 
+_LEAST_ROUNDING = 1e-4  # of floating point: below it the anchor of a linear operator can follow float32's own errors
+
 
 class Origin(Protocol):
     """What a volume's file needs so that a result can be written like it; one class for each kind of file."""
@@ -28,7 +30,11 @@ class Origin(Protocol):
 
     @property
     def stored(self) -> StoredNumbers:
-        """The file's numbers."""
+        """The numbers of a result's file."""
+
+    @property
+    def step(self) -> float:
+        """Between neighbours of the numbers that were read, in the scan's units; 0 of floating point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,11 @@ class Volume:
     def slice_axis(self) -> int:
         """The axis from slice to slice, 0, 1 or 2: the file's third, or the one that its header says."""
         return self.origin.orientation.axes.index(self.origin.slice_axis)
+
+    @property
+    def rounding(self) -> float:
+        """Standard deviation of the samples' rounding in the file that they were read from, at least 1e-4."""
+        return max(self.origin.step / self.levels.width / 12**0.5, _LEAST_ROUNDING)
 
     def content(self) -> str:
         """A hash of the samples: two scans do not share their noise."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from veriscale.errors import InputError
 from veriscale.imaging.resize import resize
-from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
 from veriscale.physics.operator import LinearOperator, Operator, proximal
 
 WEIGHTS = 0.01, 100.0
@@ -29,11 +29,13 @@ class DataTerm:
         operator: A, bound to the grid.
         y: (B, C, …), the measurement; values outside the operator's support are not looked at.
         noise: its model.
+        rounding: standard deviation of the rounding of y, which s is at least.
     """
 
     operator: Operator
     y: Tensor
     noise: Noise
+    rounding: float = ROUNDING
 
     @property
     def linear(self) -> bool:
@@ -42,11 +44,11 @@ class DataTerm:
 
     @cached_property
     def noise_std(self) -> float:
-        """s: the noise's typical standard deviation at the brightness of y, at least that of 8-bit rounding."""
+        """s: the noise's typical standard deviation at the brightness of y, at least that of its rounding."""
         y = self.y.clamp(0, 1)
         if self._support is not None:
             y = y[self._support.expand_as(y) > 0]
-        return self.noise.typical_std(y)
+        return self.noise.typical_std(y, self.rounding)
 
     @cached_property
     def measured(self) -> int:

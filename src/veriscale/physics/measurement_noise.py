@@ -43,8 +43,8 @@ class Noise(ABC):
         """E[y | clean] − clean, in the shape of `clean`; None where it is zero."""
 
     @abstractmethod
-    def typical_std(self, clean: Tensor) -> float:
-        """Root of the mean variance over the values of `clean`, at least `ROUNDING`: s of docs/methods.md#noise."""
+    def typical_std(self, clean: Tensor, rounding: float = ROUNDING) -> float:
+        """Root of the mean variance over the values of `clean`, at least `rounding`: s of docs/methods.md#noise."""
 
     @abstractmethod
     def __str__(self) -> str:
@@ -93,9 +93,9 @@ class GaussianNoise(Noise):
         power: Tensor = inside + clean.square() * below + (1 - clean).square() * above
         return power.clamp(min=ROUNDING**2)
 
-    def typical_std(self, clean: Tensor) -> float:
-        """The std, at least `ROUNDING`."""
-        return max(self.std, ROUNDING)
+    def typical_std(self, clean: Tensor, rounding: float = ROUNDING) -> float:
+        """The std, at least `rounding`."""
+        return max(self.std, rounding)
 
     def __str__(self) -> str:
         return f"{self.name}:{shortest(self.std)}"
@@ -132,9 +132,9 @@ class PoissonNoise(Noise):
     def bias(self, clean: Tensor) -> None:
         """Zero for the clean values that the model is meant for, those from 0 on."""
 
-    def typical_std(self, clean: Tensor) -> float:
-        """The std at the mean of `clean`, at least `ROUNDING`."""
-        return _root_mean(self.variance(clean))
+    def typical_std(self, clean: Tensor, rounding: float = ROUNDING) -> float:
+        """The std at the mean of `clean`, at least `rounding`."""
+        return _root_mean(self.variance(clean), rounding)
 
     def __str__(self) -> str:
         return f"{self.name}:peak={shortest(self.peak)}"
@@ -176,9 +176,9 @@ class RicianNoise(Noise):
         """Between √(π/2)·std at 0 and std²/(2·clean) far above it."""
         return self.std * _rice_moments(clean.abs() / self.std)[0] + (clean.abs() - clean)
 
-    def typical_std(self, clean: Tensor) -> float:
+    def typical_std(self, clean: Tensor, rounding: float = ROUNDING) -> float:
         """Between 0.655·std and std."""
-        return _root_mean(self.variance(clean))
+        return _root_mean(self.variance(clean), rounding)
 
     def __str__(self) -> str:
         return f"{self.name}:{shortest(self.std)}"
@@ -219,8 +219,8 @@ def _parseshortest(text: str) -> float | None:
         return None
 
 
-def _root_mean(variance: Tensor) -> float:
-    return max(math.sqrt(float(variance.double().mean())), ROUNDING) if variance.numel() else ROUNDING
+def _root_mean(variance: Tensor, least: float) -> float:
+    return max(math.sqrt(float(variance.double().mean())), least) if variance.numel() else least
 
 
 def _normal(like: Tensor, generator: np.random.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Restoring any measurement with the unconditional prior."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -50,6 +50,7 @@ class ZeroShot:
         posterior: "proximal", "dps" or "covariance".
         knobs: settings of `paper` and `dps`.
         sampler, steps: of the second stage.
+        rounding: standard deviation of the measurement's rounding, which its noise is at least.
     """
 
     prior: Prior
@@ -61,6 +62,7 @@ class ZeroShot:
     knobs: Preset = DEFAULT
     sampler: str = SAMPLER
     steps: int = STEPS
+    rounding: float = ROUNDING
 
     name = "zero-shot"
     scale = None
@@ -119,7 +121,8 @@ class ZeroShot:
 
     def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "ZeroShotProblem":
         """The anchor; arguments as `Method.begin`."""
-        return ZeroShotProblem(self, DataTerm(self.operator, y, seen_as_copies(self.noise, copies)), noise, work)
+        seen = seen_as_copies(self.noise, copies, self.rounding)
+        return ZeroShotProblem(self, DataTerm(self.operator, y, seen, self.rounding), noise, work)
 
 
 class ZeroShotProblem:
@@ -218,7 +221,7 @@ class ZeroShotProblem:
         return dps(self._pullback, self._data(len(fields)), x, sigmas, self.method.knobs.zeta, noise)
 
     def _data(self, copies: int) -> DataTerm:
-        return DataTerm(self.data.operator, self.data.y.expand(copies, *self.data.y.shape[1:]), self.data.noise)
+        return replace(self.data, y=self.data.y.expand(copies, *self.data.y.shape[1:]))
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         out = self.denoiser(x, sigma)
@@ -264,10 +267,10 @@ def fast_anchor(
     return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise, kept)
 
 
-def seen_as_copies(noise: Noise, copies: int) -> Noise:
+def seen_as_copies(noise: Noise, copies: int, rounding: float = ROUNDING) -> Noise:
     """The noise of a grey measurement seen as `copies` equal channels, which together must not count as more data."""
     if copies > 1 and isinstance(noise, PoissonNoise):
         return PoissonNoise(noise.peak / copies)  # its variance times the number of copies
     if copies == 1 or not isinstance(noise, GaussianNoise):
         return noise
-    return GaussianNoise(min(1.0, max(noise.std, ROUNDING) * copies**0.5))
+    return GaussianNoise(min(1.0, max(noise.std, rounding) * copies**0.5))

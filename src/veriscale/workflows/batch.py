@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veriscale.errors import InputError, about
+from veriscale.errors import InputError, about, nameless
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
@@ -22,7 +22,7 @@ from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Page, named_from, output_names, refuse, result_suffix
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
 from veriscale.workflows.scans.reading import takes_scan
-from veriscale.workflows.scans.scan_job import restore_scan
+from veriscale.workflows.scans.scan_run import restore_scan
 from veriscale.workflows.tools.black_box import ToolError
 
 
@@ -119,6 +119,7 @@ class Batch:
             job.path,
             job.file or (job.folder if job.folder != job.path.parent else None),
             index=self.volume if self.volume is not None or repeated is None else repeated.volume,
+            max_voxels=self.max_pixels,
             dicom_out=self.dicom_out,
             say=lambda line: self.say(Remark(line, plan=self.dry_run)),
             tell=tell,
@@ -169,22 +170,16 @@ class Batch:
             InputError: of a single input.
         """
         for number, job in enumerate(jobs, start=1):
-            nameless = takes_scan(job.path)  # names of scans are those of people
-            name = "the scan" if nameless else job.path.name
+            unnamed = takes_scan(job.path)  # names of scans are those of people
+            name = "the scan" if unnamed else job.path.name
             label = f"{name} ({number} of {len(jobs)})" if len(jobs) > 1 else name
             try:
                 yield self.run(job, _labelled(tell, label))
             except InputError as error:
-                if nameless:
-                    error = InputError(f"{label}: {error}".replace(str(job.path), "it"))
-                if nameless and len(jobs) > 1:
-                    failed(Remark(str(error)))
-                    continue
+                sentence = nameless(error, job.path, label) if unnamed else about(error, job.path)
                 if len(jobs) == 1:
-                    if nameless:
-                        raise error from None
-                    raise InputError(about(error, job.path)) from error
-                failed(Remark(str(error), job.path))
+                    raise InputError(sentence) from error
+                failed(Remark(sentence) if unnamed else Remark(str(error), job.path))
 
 
 def _labelled(tell: Tell, label: str) -> Tell:

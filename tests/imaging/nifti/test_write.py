@@ -364,6 +364,7 @@ class Elsewhere:
     orientation: Orientation
     slice_axis: int = 1
     stored: StoredNumbers = HOUNSFIELD
+    step: float = 1.0
 
 
 @pytest.mark.parametrize("seed", range(5))

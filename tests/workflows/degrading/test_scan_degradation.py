@@ -22,7 +22,7 @@ from veriscale.workflows.degrading.scan_degradation import degrade_scan, in_othe
 from veriscale.workflows.degrading.scan_measurement import measure_scan
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.in_plane import slice_of
-from veriscale.workflows.scans.scan_job import restore_scan
+from veriscale.workflows.scans.scan_run import restore_scan
 
 SERIES = Path(os.environ.get("VERISCALE_DATA", Path(__file__).parents[4] / "shared/data")) / "mri/dicom/epi_brain"
 PICTURES = (

@@ -37,7 +37,7 @@ def test_time_is_evaluations_times_voxels(scan, restorer, monkeypatch, module, a
     monkeypatch.setattr(f"veriscale.workflows.scans.{module}.denoiser_pace", lambda prior, shape: 1.0)
     found = []
     for dial in ("0", "1"):
-        (work,) = scan_job(restorer(**asked, dial=dial, steps=5), read_scan(scan)).ahead()
+        (work,) = scan_job(restorer(**asked, dial=dial, steps=5), read_scan(scan)).planned()
         found.append(work.cost().seconds)
     x, y, z = work.grid.shape
     directions = 1 if module == "in_plane" else 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.workflows.scans.scan_job import RAW, restore_scan
+from veriscale.workflows.scans.scan_run import RAW, restore_scan
 
 TOLD = {
     "SliceThickness": 4.8,

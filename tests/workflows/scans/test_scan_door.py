@@ -10,7 +10,7 @@ import pytest
 import veriscale
 from veriscale.errors import InputError
 from veriscale.workflows.degrading.scan_degradation import degrade_scan
-from veriscale.workflows.scans.scan_job import restore_scan
+from veriscale.workflows.scans.scan_run import restore_scan
 
 SETTINGS = [
     {"scale": 2, "dial": [0, 1], "samples": 2},

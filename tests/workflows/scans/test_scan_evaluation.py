@@ -22,7 +22,7 @@ from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.evaluation import evaluate
-from veriscale.workflows.scans.scan_job import restore_scan
+from veriscale.workflows.scans.scan_run import restore_scan
 
 DATA = Path(os.environ.get("VERISCALE_DATA", Path(__file__).parents[4] / "shared/data")) / "mri"
 

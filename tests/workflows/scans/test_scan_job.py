@@ -16,8 +16,9 @@ from veriscale.settings import Settings, settled
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_scan import spacings
 from veriscale.workflows.scans.in_plane import slice_of
-from veriscale.workflows.scans.scan_job import restore_scan, spacings
+from veriscale.workflows.scans.scan_run import restore_scan
 
 SERIES = Path(os.environ.get("VERISCALE_DATA", Path(__file__).parents[4] / "shared/data")) / "mri/dicom/epi_brain"
 

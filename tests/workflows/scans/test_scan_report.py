@@ -9,9 +9,9 @@ from tests.report.volumes import facts_in, samples_in
 
 from veriscale.errors import InputError
 from veriscale.imaging.nifti.read import read_volume
-from veriscale.workflows.scans.scan_job import restore_scan
 from veriscale.workflows.scans.scan_names import scan_names
 from veriscale.workflows.scans.scan_restoration import operator_told
+from veriscale.workflows.scans.scan_run import restore_scan
 
 
 def page_of(scan, restorer, folder, **asked):

@@ -31,6 +31,11 @@ class NiftiOrigin:
         """The file's numbers."""
         return self.header.stored
 
+    @property
+    def step(self) -> float:
+        """Between neighbours of the file's numbers, in the scan's units; 0 of floating point."""
+        return self.stored.step
+
     def sliced(self, axis: int) -> "NiftiOrigin":
         """The same of a file that says another stored axis is from slice to slice."""
         header = parsed(self.header.block)

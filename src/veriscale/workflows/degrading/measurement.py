@@ -10,6 +10,7 @@ import msgspec
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
+from veriscale.imaging.scan_name import split_scan_name
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
@@ -20,7 +21,7 @@ MEASURED = "_degraded"
 """What the name of a measurement ends in where the user gives none."""
 
 
-class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What made a measurement.
 
     Attributes:
@@ -28,7 +29,8 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         noise: the noise's string.
         seed: of the noise.
         sha256: of the file it lies beside.
-        check: of the fields above, so that an edited sidecar is known for one.
+        check: of the other fields, so that an edited sidecar is known for one.
+        spacing: of the scan that was measured, in millimetres along the axes as stored; None of a photograph.
     """
 
     operator: str
@@ -36,10 +38,12 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     sha256: str
     check: str = ""
+    spacing: tuple[float, float, float] | None = None
 
     def sealed(self) -> "Sidecar":
         """With its check."""
-        content = json.dumps([self.operator, self.noise, self.seed, self.sha256])
+        told = [self.operator, self.noise, self.seed, self.sha256]
+        content = json.dumps(told if self.spacing is None else [*told, self.spacing])
         return msgspec.structs.replace(self, check=hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
@@ -86,7 +90,7 @@ def find_measurement(
             raise InputError(f"`--scale` {scale:g} and `--operator` {operator} contradict each other; give one.")
     elif sidecar and path and scale is None:
         found = parse_operator(sidecar.operator, path.parent)
-    elif path and sidecar is None and scale is None and path.stem.endswith(MEASURED):
+    elif path and sidecar is None and scale is None and split_scan_name(path)[0].endswith(MEASURED):
         raise InputError(
             f"{path} looks like a measurement of veriscale degrade, and its sidecar {sidecar_path(path).name} is "
             "missing; say `--operator` and `--noise`, or `--scale` to upscale it as it is."
@@ -108,10 +112,16 @@ def contradiction(path: Path | None, operator: Operator) -> str | None:
     return f"the sidecar says {sidecar.operator}, noise {sidecar.noise}; as stated, {operator} is used"
 
 
-def write_sidecar(measurement: Path, operator: Operator, noise: Noise, seed: int) -> None:
-    """Say beside a written measurement how it was made; replaces an older sidecar."""
+def write_sidecar(
+    measurement: Path,
+    operator: Operator,
+    noise: Noise,
+    seed: int,
+    spacing: tuple[float, float, float] | None = None,
+) -> None:
+    """Say beside a written measurement how it was made, as `Sidecar`; replaces an older sidecar."""
     digest = hashlib.sha256(measurement.read_bytes()).hexdigest()
-    sidecar = Sidecar(str(operator.beside(measurement.parent)), str(noise), seed, digest).sealed()
+    sidecar = Sidecar(str(operator.beside(measurement.parent)), str(noise), seed, digest, spacing=spacing).sealed()
     with replacing(sidecar_path(measurement), force=True) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n")
 

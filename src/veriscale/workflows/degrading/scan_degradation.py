@@ -7,6 +7,7 @@ import numpy as np
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
+from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.nifti.write import write_volume
 from veriscale.imaging.normalisation import levels_of
 from veriscale.imaging.scan_name import split_scan_name
@@ -30,6 +31,7 @@ def degrade_scan(
     seed: int = 0,
     *,
     index: int | None = None,
+    max_voxels: int = MAX_VOXELS,
     keep_numbers: bool = False,
     force: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -46,6 +48,7 @@ def degrade_scan(
         noise: in [0, 1] units of the truth's levels; what the TOML file says, else none, by default.
         seed: of the noise.
         index: which volume of a file of several.
+        max_voxels: what a file's header may announce at most for one volume.
         keep_numbers: of the scan's own type and slope, rounded where that is one of integers; else float32.
         force: replace what is there.
         say: told what the file does not hold.
@@ -64,7 +67,7 @@ def degrade_scan(
         raise InputError("The measurement would replace the scan itself; choose another name.")
     for file in (target, beside):
         refuse_existing(file, force)
-    scan = read_scan(path, index)
+    scan = read_scan(path, index, max_voxels)
     measured = measure_scan(scan.volume, a, model, seed)
     make_folder(target.parent)
     stored = None if keep_numbers else StoredNumbers(np.dtype(np.float32))
@@ -77,7 +80,8 @@ def degrade_scan(
     else:
         beside.unlink(missing_ok=True)  # of a measurement that was replaced
     levels = levels_of(measured.volume.values(), "the measurement")
-    write_sidecar(target, a, in_other_units(model, scan.volume.levels.width / levels.width), seed)
+    told = in_other_units(model, scan.volume.levels.width / levels.width)
+    write_sidecar(target, a, told, seed, scan.volume.origin.orientation.values_outside(scan.volume.spacing))
     return target
 
 

@@ -182,7 +182,7 @@ def restore(
         if not isinstance(restorer, PriorRestorer):
             raise TypeError("a restorer without a certificate is a prior")
         job = scan_job(restorer, picture)
-        result = job.restore(job.steps()[0](job.volume), tell)
+        result = job.restore(job.planned()[0], tell)
         return replace(result, run={**result.run, "arguments": asdict(restorer.settings)})
     path = Path(image) if isinstance(image, str | os.PathLike) else None
     try:

@@ -75,8 +75,8 @@ def truth_shape(operator: Operator, photo: Photo) -> tuple[int, int]:
     return truth[-2], truth[-1]
 
 
-def typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
-    """Standard deviation of a noise at the brightness of a measurement.
+def typical_std(operator: Operator, photo: Photo, noise: Noise, rounding: float) -> float:
+    """Standard deviation of a noise at the brightness of a measurement, at least that of its rounding.
 
     Raises:
         InputError: it is a noise of pictures, and this is none.
@@ -84,4 +84,4 @@ def typical_std(operator: Operator, photo: Photo, noise: Noise) -> float:
     if not operator.picture and not noise.signed:
         raise InputError(f"Noise {noise} is for pictures, and a measurement by {operator} is none; use gaussian.")
     y = torch.from_numpy(photo.pixels).permute(2, 0, 1)[None]
-    return DataTerm(operator, y, noise).noise_std
+    return DataTerm(operator, y, noise, rounding).noise_std

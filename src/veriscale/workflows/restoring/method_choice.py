@@ -5,7 +5,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import sampler
 from veriscale.errors import InputError, closest
 from veriscale.physics.downsample import Downsample
-from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
 from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape, proximal
 from veriscale.settings import Settings
 from veriscale.traversal import zero_shot
@@ -118,7 +118,9 @@ def check_start(start: float, v: Settings, method: Method, score: Score | None) 
     check_sigma_0(start, method.sigma_max)
 
 
-def by_denoiser(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings) -> ZeroShot:
+def by_denoiser(
+    prior: Prior, operator: Operator, noise: Noise, shape: Shape, v: Settings, rounding: float = ROUNDING
+) -> ZeroShot:
     """The method of a prior without its encoder, in the anchor and the posterior that are asked for or fit.
 
     Raises:
@@ -140,4 +142,5 @@ def by_denoiser(prior: Prior, operator: Operator, noise: Noise, shape: Shape, v:
     if posterior == "dps" and v.sampler is not None:
         raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
     steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
-    return ZeroShot(prior, operator, noise, shape, anchor, posterior, preset, v.sampler or zero_shot.SAMPLER, steps)
+    by = v.sampler or zero_shot.SAMPLER
+    return ZeroShot(prior, operator, noise, shape, anchor, posterior, preset, by, steps, rounding)

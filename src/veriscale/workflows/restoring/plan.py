@@ -8,7 +8,7 @@ from veriscale.diffusion.samplers import check_variance
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
 from veriscale.physics.downsample import Downsample
-from veriscale.physics.measurement_noise import GaussianNoise, Noise
+from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
 from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator
 from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
@@ -54,6 +54,7 @@ class Plan:
         score: which score to compute, for masks.
         scored_dial: of which picture.
         sigma0: noise level at which the second stage begins, where it was asked for in the place of a dial position.
+        rounding: standard deviation of the measurement's rounding.
     """
 
     operator: Operator
@@ -73,6 +74,7 @@ class Plan:
     score: Score | None = None
     scored_dial: float = 0.0
     sigma0: float | None = None
+    rounding: float = ROUNDING
 
     @property
     def start(self) -> float:
@@ -147,6 +149,7 @@ def make_plan(
     noise: Noise | None = NOISELESS,
     score: Score | None = None,
     scored_dial: float = 0.0,
+    rounding: float = ROUNDING,
 ) -> Plan:
     """Check settings against a photograph and a prior.
 
@@ -158,6 +161,7 @@ def make_plan(
         noise: its noise; None estimates it.
         score: which score to compute.
         scored_dial: of which picture.
+        rounding: standard deviation of the measurement's rounding; that of 8 bits by default.
 
     Raises:
         InputError: the prior does not know the scale or channels, a value is out of range, the picture is too small,
@@ -180,7 +184,7 @@ def make_plan(
     stated = str(noise)
     if isinstance(noise, GaussianNoise):
         noise = GaussianNoise(max(noise.std, a.noise_std))
-    noise_std = noise.std if isinstance(noise, GaussianNoise) else typical_std(a, photo, noise)
+    noise_std = noise.std if isinstance(noise, GaussianNoise) else typical_std(a, photo, noise, rounding)
     method: Method
     if v.ensemble:
         check_ensemble(scale, why, dials, v)
@@ -189,7 +193,7 @@ def make_plan(
         anchor = "ensemble" if v.ensemble else "mean"
         method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
     else:
-        method = by_denoiser(prior, a, noise, (photo.channels, *photo.pixels.shape[:2]), v)
+        method = by_denoiser(prior, a, noise, (photo.channels, *photo.pixels.shape[:2]), v, rounding)
     if v.sigma0 is not None:
         check_start(v.sigma0, v, method, score)
     plan = Plan(
@@ -210,6 +214,7 @@ def make_plan(
         score=score,
         scored_dial=scored_dial,
         sigma0=v.sigma0,
+        rounding=rounding,
     )
     if score is not None:
         check_score(score, scale is not None, plan.samples, prior.predictor is not None)

@@ -19,7 +19,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.moments import moments
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
-from veriscale.physics.measurement_noise import Noise, parse_noise
+from veriscale.physics.measurement_noise import ROUNDING, Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.networks import TILE
 from veriscale.settings import Settings, positions
@@ -60,6 +60,7 @@ class PriorRestorer:
         own_score: a map (H, W) of the user's own, where the score is "files".
         tile: side of a network's tile in output pixels.
         batch: draws sampled together; by memory by default.
+        rounding: standard deviation of its measurements' rounding.
     """
 
     prior: Prior
@@ -72,6 +73,7 @@ class PriorRestorer:
     own_score: Array | None = None
     tile: int = TILE
     batch: int | None = None
+    rounding: float = ROUNDING
 
     timeout = None
     remarks: ClassVar[Sequence[str]] = ()
@@ -101,7 +103,7 @@ class PriorRestorer:
             score = parse_score(held.binding.score)
         dial = certified_dial(held, v) if held is not None else float(v.dial or 0) if score is not None else 0.0
         computed = None if score is not None and score.needs == "maps" else score
-        plan = make_plan(photo, self.prior, v, operator, noise, computed, dial)
+        plan = make_plan(photo, self.prior, v, operator, noise, computed, dial, self.rounding)
         check_room(plan, self.prior.card.network)
         brought = self.own_score
         if held is not None and score is not None:
@@ -285,7 +287,8 @@ class PreparedByPrior:
     @cached_property
     def _data(self) -> DataTerm:
         """The measurement with the picture's own channels."""
-        return DataTerm(self.plan.operator, torch.from_numpy(self.photo.planes())[None], self.plan.noise)
+        y = torch.from_numpy(self.photo.planes())[None]
+        return DataTerm(self.plan.operator, y, self.plan.noise, self.plan.rounding)
 
     def _moved(self, picture: Tensor) -> Tensor:
         """A picture moved to the data, on the truth grid alone; a grey picture's channels move together."""

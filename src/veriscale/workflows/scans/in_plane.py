@@ -69,8 +69,6 @@ class PreparedSlices:
         plan, prior, count = self.middle.plan, self.restorer.prior, self.volume.shape[self.volume.slice_axis]
         method, draws = plan.method, plan.work.evaluations - plan.method.first_evaluations
         first, _ = method.costs()
-        held = 4 * math.prod(self.grid.shape) * len(self._outputs)
-        memory = plan.memory(prior.card.network.channels)
         pace = 0.0
         if isinstance(method, Conditional):
             pace += encoder_pace(method.prior, plan.shape, method.scale, plan.work.features)
@@ -79,11 +77,21 @@ class PreparedSlices:
             pace += evaluations * denoiser_pace(prior, plan.shape)
         return Cost(
             f"of each of {count} slices {draws} evaluations of the denoiser after {first}; about "
-            f"{memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at most for the networks and a "
-            f"tile, and {held / 1e6:.0f} MB of results in files until they are written",
-            memory + held,
+            f"{self.memory / 1e6:.0f} MB of pictures beside {plan.tile_memory / 1e9:.1f} GB at most for the networks "
+            f"and a tile, and {self.disk / 1e6:.0f} MB of results in files until they are written",
+            self.memory + self.disk,
             pace * count * math.prod(plan.shape),
         )
+
+    @property
+    def memory(self) -> int:
+        """Bytes of pictures, beside the networks and a tile."""
+        return self.middle.plan.memory(self.restorer.prior.card.network.channels)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of results in files until they are written."""
+        return 4 * math.prod(self.grid.shape) * len(self._outputs)
 
     def restore(self, tell: Tell, kept: KeptState | None = None) -> ScanRestoration:
         """Slice by slice; slices that an earlier run has left are taken.
@@ -157,7 +165,7 @@ def prepare_slices(restorer: PriorRestorer, volume: Volume, grid: Grid | None = 
         operator = Downsample((rows, columns), centred=True)
     elif operator is None and v.operator is None:
         operator = Downsample(v.scale or known_scale(restorer.prior, None))
-    by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None))
+    by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None), rounding=volume.rounding)
     middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
     if not isinstance(middle, PreparedByPrior):
         raise TypeError("a slice with an operator is one problem")

@@ -10,6 +10,7 @@ import numpy as np
 from veriscale.errors import InputError
 from veriscale.imaging.dicom.series import Series, read_series
 from veriscale.imaging.geometry import checked_affine
+from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.nifti.read import read_volume as read_nifti
 from veriscale.imaging.orientation import Orientation, orientation_of
 from veriscale.imaging.scan_name import is_scan
@@ -36,6 +37,11 @@ class SeriesOrigin:
     slice_axis = SLICES
     stored = StoredNumbers(np.dtype(np.float32))
 
+    @property
+    def step(self) -> float:
+        """Between neighbours of the stored values, in the scanner's units."""
+        return self.series.source_step
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -46,12 +52,14 @@ class Scan:
         sha256: of its file, or of the series' files in the order of their contents; empty for a volume of no file.
         thickness: of its slices in millimetres, where something says it.
         notes: sentences for the user, none of which tells whose scan it is.
+        path: where it lies, with its sidecars beside it; None of one that comes from no file.
     """
 
     volume: Volume
     sha256: str
     thickness: float | None
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
 
 def holds_series(path: Path) -> bool:
@@ -64,12 +72,13 @@ def takes_scan(path: Path) -> bool:
     return is_scan(path) or holds_series(path)
 
 
-def read_scan(path: Path, index: int | None = None) -> Scan:
+def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS) -> Scan:
     """Read a scan.
 
     Args:
         path: a NIfTI file, or a folder with one DICOM series.
         index: which volume of a file of several, counted from 0.
+        max_voxels: what a file's header may announce at most for one volume.
 
     Raises:
         InputError: it is neither, or cannot be used.
@@ -77,9 +86,9 @@ def read_scan(path: Path, index: int | None = None) -> Scan:
     if not path.is_dir():
         if not is_scan(path):
             raise InputError(f"{path} is not a scan; known: .nii, .nii.gz and folders of a DICOM series.")
-        volume = read_nifti(path, index)
+        volume = read_nifti(path, index, max_voxels)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]))
+        return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]), path=path)
     if index is not None:
         raise InputError("`--volume` chooses among the volumes of a file, and this is a DICOM series; leave it out.")
     series = read_series(path)
@@ -88,7 +97,7 @@ def read_scan(path: Path, index: int | None = None) -> Scan:
     volume = volume_of(series.samples, affine, origin, "the series")
     files = [f for f in path.iterdir() if f.is_file() and _is_dicom(f)]
     digests = sorted(hashlib.sha256(f.read_bytes()).digest() for f in files)
-    return Scan(volume, hashlib.sha256(b"".join(digests)).hexdigest(), series.thickness, series.notes)
+    return Scan(volume, hashlib.sha256(b"".join(digests)).hexdigest(), series.thickness, series.notes, path)
 
 
 def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volume:
@@ -105,5 +114,8 @@ def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volum
 
 
 def _is_dicom(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:  # not ours to read: whoever reads the series says so
+        return False

@@ -65,10 +65,9 @@ class ScanNames:
 
 
 def outputs_of(run: Path, endings: Sequence[str]) -> set[Path]:
-    """The files that a run.json of a scan names by their endings."""
-    stem = run.name.removesuffix(".run.json")
-    of_bids = stem[: stem.rfind("restored")]
-    return {run.with_name(f"{of_bids if end.startswith('restored') else stem}{end}") for end in endings}
+    """The files that a run.json of a scan names by their endings, the last of which is its own; none if renamed."""
+    own = endings[-1] if endings else run.name
+    return {run.with_name(f"{run.name.removesuffix(own)}{end}") for end in endings if run.name.endswith(own)}
 
 
 def names_of(
@@ -78,6 +77,7 @@ def names_of(
     samples: int,
     spacing: Sequence[float] | None,
     report: bool = False,
+    index: int | None = None,
 ) -> ScanNames:
     """The names for a scan: those of BIDS derivatives where its own is one of BIDS, else `<stem>_restored.nii.gz`.
 
@@ -91,11 +91,14 @@ def names_of(
         samples: draws among them.
         spacing: (3,), millimetres along the stored axes of a result on another grid than the scan's, else None.
         report: whether there is one.
+        index: of the volume that was asked for, in a file of several: its results have names of their own.
 
     Source: BIDS 1.10, derivatives; the labels are ours: docs/methods.md#scans-geometry-and-intensity
     """
     folder, stem, extension = result_of(path, output)
     name = bids_name(path)
+    if index is not None and name is None and not names_file(output):
+        stem = f"{split_scan_name(path)[0]}_vol-{index}_restored"
     if name is None or names_file(output):
         return scan_names(folder, stem, dials, samples, extension, report)
     dataset, tree = None, tree_of(path, name)
@@ -105,11 +108,12 @@ def names_of(
         dataset = folder.absolute().parents[len(tree.parts) - 1] if inside else folder
         folder = folder if inside else folder / tree
     label = None if spacing is None else resolution_label(spacing)
+    restored = "restored" if index is None else f"vol{index}restored"
 
     def named(what: str = "") -> Path:
-        return folder / f"{name.derived(f'restored{what}', label).stem}{extension}"
+        return folder / f"{name.derived(f'{restored}{what}', label).stem}{extension}"
 
-    stem = name.derived("restored", label).stem
+    stem = name.derived(restored, label).stem
     return ScanNames(
         images={f: named() if len(dials) == 1 else named(f"dial{f:.2f}".replace(".", "")) for f in dials},
         draws=[named(f"draw{k}") for k in range(samples)],
@@ -117,7 +121,7 @@ def names_of(
         std=named("std"),
         run=folder / f"{stem}.run.json",
         kept=folder / f".{stem}.unfinished",
-        common=stem[: stem.rindex("restored")],
+        common=stem[: stem.rindex(restored)],
         report=folder / f"{stem}_report.html" if report else None,
         bids=name,
         resolution=label or name.entities.get("res"),

@@ -81,17 +81,26 @@ class PreparedThrough:
     def cost(self) -> Cost:
         """What it takes, by one small evaluation."""
         voxels, axis = math.prod(self.grid.shape), self.volume.slice_axis
-        channels = self.prior.card.network.channels
-        memory = self.method.memory(voxels, channels, 2 + self.full_draws + len(self.dials), False)
         across = [(n, self.grid.shape[axis]) for k, n in enumerate(self.grid.shape) if k != axis]
         pace = sum(denoiser_pace(self.prior, shape) for shape in across)
         return Cost(
             f"{self.evaluations - self.method.first_evaluations} evaluations of the denoiser after "
             f"{self.method.first_evaluations} for the anchor, each of {2 * voxels / 1e6:.1f} megapixels; about "
-            f"{memory / 1e6:.0f} MB of volumes beside the networks",
-            memory,
+            f"{self.memory / 1e6:.0f} MB of volumes beside the networks",
+            self.memory,
             self.evaluations * pace * voxels,
         )
+
+    @property
+    def memory(self) -> int:
+        """Bytes of volumes, beside the networks."""
+        pictures, channels = 2 + self.full_draws + len(self.dials), self.prior.card.network.channels
+        return self.method.memory(math.prod(self.grid.shape), channels, pictures, False)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the anchor's state in files until the results are written: its three volumes."""
+        return 3 * 4 * math.prod(self.grid.shape) * self.prior.card.network.channels
 
     def facts(self) -> dict[str, Any]:
         """What is done, for run.json and for a run that goes on."""
@@ -192,13 +201,15 @@ def prepare_through(
     for name in ("preset", "consistent"):
         if getattr(v, name):
             raise InputError(f"`--{name}` is not for what is restored through the plane; leave it out.")
+    if noise is None and v.noise == "auto":
+        raise InputError("Through the plane noise is not estimated; say `--noise` as a number.")
     stated = parse_noise(v.noise) if noise is None and v.noise is not None else noise or GaussianNoise(0.0)
     fine = float(spacing_of(grid.affine)[axis])
     operator = SliceProfile(thickness, volume.spacing[axis], axis, fine, centred=True)
     shape = (1, *volume.shape)
     if operator.truth_shape(shape)[1:] != grid.shape:
         raise InputError(f"The grid {grid.shape} is not finer along the slices alone.")
-    method = by_denoiser(prior, operator, stated, shape, v)
+    method = by_denoiser(prior, operator, stated, shape, v, volume.rounding)
     return PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))), tile)
 
 
