@@ -295,6 +295,21 @@ def test_shear_goes_to_the_sform_and_that_is_said(tmp_path, codes):
     assert notes == ([why] if codes[0] else [])
 
 
+def test_beside_a_sform_a_qform_may_be_as_far_off_as_rounded_axes_are(tmp_path):
+    array = numbers()
+    volume = read_volume(write(tmp_path / "a.nii", array, header_for(array, qform=1, sform=1)))
+    leaning = slanted(volume, 1e-3)
+    (note,) = write_volume(volume.like(volume.planes(), leaning), tmp_path / "b.nii")
+    _, new, matrix = stored(tmp_path / "b.nii")
+    wanted = volume.origin.orientation.affine_outside(leaning, volume.shape)
+    np.testing.assert_allclose(matrix, wanted, atol=1e-5)
+    corners = corners_of(array.shape)
+    off = np.abs(world_of(new.get_qform(), corners) - world_of(wanted, corners)).max()
+    assert 1e-3 < off <= 0.02
+    assert int(new["qform_code"]) == 1
+    assert note.startswith("where the voxels lie is in the sform: the qform cannot hold axes")
+
+
 def test_a_grid_that_is_turned_is_held_by_a_qform_where_it_can(tmp_path):
     array = numbers()
     volume = read_volume(write(tmp_path / "a.nii", array, header_for(array, qform=1, sform=0)))
