@@ -70,8 +70,9 @@ def test_a_blob_stays_where_it_is_in_every_orientation(restorer, tmp_path, thick
             plane.insert(axis, along)
             settings["spacing"] = ",".join(plane)
         write_volume(linearly_restored(restorer(**settings), y), tmp_path / "x.nii", force=True)
-        off = np.linalg.norm(centroid(tmp_path / "x.nii") - at)
-        assert off <= 0.05, (nibabel.aff2axcodes(affine), axis, off)
+        # the measurement too: what degrading moves, restoring may move back
+        off = [np.linalg.norm(centroid(file) - at) for file in (tmp_path / "x.nii", y)]
+        assert max(off) <= 0.05, (nibabel.aff2axcodes(affine), axis, off)
 
 
 def test_a_blob_that_was_moved_is_seen(tmp_path):
