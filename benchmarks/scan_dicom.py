@@ -108,7 +108,7 @@ def measure(item: str, prior: Prior) -> dict[str, Any]:
             "back to NIfTI": apart(wanted, back, shape),
             "volume": placed(hd.get_volume_from_series(derived), values, wanted),
             "seg": placed(maps[0].get_volume(combine_segments=True), values > values.mean(), wanted),
-            "parametric_map": placed(maps[1].get_volume(), (values / 7).astype(np.float32), wanted),
+            "parametric_map": placed(maps[1].get_volume(), (np.abs(values) / 7).astype(np.float32), wanted),
             "private": told,
         }
 
@@ -118,7 +118,7 @@ def written_maps(derived: Path, folder: Path) -> list[Dataset]:
     series, derivation = read_series(derived), Derivation("none", "0" * 64, "nothing was restored")
     values = values_of(slices_of(derived))
     write_mask(series, values > values.mean(), folder / "mask.dcm", derivation)
-    write_spread(series, values / 7, folder / "std.dcm", derivation)
+    write_spread(series, np.abs(values) / 7, folder / "std.dcm", derivation)
     return [hd.seg.segread(folder / "mask.dcm"), hd.imread(folder / "std.dcm")]
 
 
