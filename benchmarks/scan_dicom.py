@@ -198,7 +198,8 @@ def main() -> None:
         "the patient and study modules, file meta information, file names, NIfTI headers and run.json; of these the "
         "references to source images in SourceImageSequence are exempt, SeriesDescription, which is carried over, and "
         "the standard's own code strings are searched for persons alone, and a Segmentation or a Parametric Map "
-        "has the time of its own making. Values under four characters are looked for as whole values. pydicom "
+        "has the time of its own making. Values under four characters are looked for as whole values, and "
+        "beside the DICOM files not at all, nor are numbers of up to six digits there. pydicom "
         f"{pydicom.__version__}, highdicom {hd.__version__}."
     )
     write_results("scan_dicom", rows, notes, time.monotonic() - begun)
