@@ -115,7 +115,7 @@ DICOM_SETTINGS = {
 
 def slices_with_blob(folder: Path, orientation: tuple[float, ...], at: np.ndarray, first: np.ndarray) -> None:
     """A series of ten slices of 14 × 15 pixels, 2 × 2 × 4 mm, by pydicom."""
-    x, y = np.reshape(orientation, (2, 3))
+    x, y = np.reshape(np.array(orientation, float), (2, 3))
     normal = np.cross(x, y)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ nibabel.affines.from_matvec(
         np.stack([2 * y, 2 * x, 4 * normal], axis=1), first
