@@ -18,7 +18,6 @@ from results import Row, write_results
 from scans import brain, scan
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.geometry import respaced
-from veriscale.imaging.normalisation import levels_of
 from veriscale.imaging.volume import Volume
 from veriscale.metrics.scan_distortion import data_range, scan_psnr
 from veriscale.physics.slice_profile import SliceProfile
@@ -54,9 +53,7 @@ def truth_of(subject: str, contrast: str, middle: tuple[int, ...] | None = None)
 
 def thick(truth: Volume) -> Volume:
     """Slices of 4 mm, 4 mm apart, in floating point, with levels of their own."""
-    y = measure_scan(truth, SliceProfile(THICK, THICK, axis=2)).volume
-    levels = levels_of(y.values(), "the measurement")
-    return replace(y, samples=levels.applied(y.values()), levels=levels)
+    return measure_scan(truth, SliceProfile(THICK, THICK, axis=2)).volume.relevelled()
 
 
 def restored(y: Volume, prior: Prior, dial: str) -> list[np.ndarray]:

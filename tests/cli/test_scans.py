@@ -154,7 +154,10 @@ def test_a_run_is_repeated_on_a_scan_that_is_given_again(scans, restore, tmp_pat
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert restore(four, "--from", run, "-o", tmp_path / "a", "--skip-existing") == 0
     assert "done already" in capsys.readouterr().err
-    assert restore(four, "--from", run, "-o", tmp_path / "a", "--skip-existing", "--volume", 0) == 2
+    assert restore(four, "--from", run, "-o", tmp_path / "a", "--skip-existing", "--volume", 0) == 0
+    assert (tmp_path / "a" / "Moe_vol-0_restored.nii.gz").is_file()
+    one = ("-o", tmp_path / "a" / name, "--skip-existing")
+    assert restore(four, "--from", run, *one, "--volume", 0) == 2
     assert "was made with another --volume" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veriscale.errors import InputError
-from veriscale.imaging.normalisation import Levels, levels_of
+from veriscale.imaging.normalisation import HEADROOM, Levels, levels_of
 
 
 def scan(seed=0, background=0.5, scale=1000.0):
@@ -18,7 +18,7 @@ def test_zero_is_zero_where_nothing_is_negative():
     values = scan()
     levels = levels_of(values, "scan")
     assert levels.low == 0
-    assert levels.high == np.percentile(values[values > 0], 99.9)
+    assert levels.high == HEADROOM * np.percentile(values[values > 0], 99.9)
 
 
 def test_background_does_not_count():
@@ -102,7 +102,8 @@ def test_a_volume_97_percent_constant_with_content_works(constant):
 
 def test_content_below_a_constant_counts():
     values = np.r_[np.full(970, -5.0), np.linspace(-90, -6, 30)]
-    assert levels_of(values, "scan") == Levels(np.percentile(values, 0.1), -5)
+    low = np.percentile(values, 0.1)
+    assert levels_of(values, "scan") == Levels(low, low + HEADROOM * (-5 - low))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.imaging.affines import affine, affines
 
 from veriscale.errors import InputError
 from veriscale.imaging.geometry import finer, voxels_of, world_of
-from veriscale.imaging.normalisation import levels_of
+from veriscale.imaging.normalisation import HEADROOM, levels_of
 from veriscale.imaging.orientation import Orientation, orientation_of
 from veriscale.imaging.picture import content_hash
 from veriscale.imaging.stored_numbers import StoredNumbers
@@ -53,8 +53,8 @@ def test_samples_are_0_and_1_at_its_levels(scan):
     assert scan.samples.dtype == np.float32
     assert scan.samples.flags.c_contiguous
     assert scan.levels == levels_of(numbers() * 0.5 - 100, "scan")
-    np.testing.assert_allclose(np.quantile(scan.samples, [0.001, 0.999]), [0, 1], atol=0.01)
-    assert scan.samples.max() > 1  # and what lies beyond is there
+    np.testing.assert_allclose(np.quantile(scan.samples, [0.001, 0.999]), [0, 1 / HEADROOM], atol=0.01)
+    assert scan.samples.max() > 1 / HEADROOM  # and what lies beyond is there
 
 
 def test_one_channel_or_copies_of_it(scan):

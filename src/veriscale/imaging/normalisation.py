@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError
 
 _LOW, _HIGH = 0.1, 99.9  # percentiles
+HEADROOM = 1.1
+"""1 lies so far up from low, in units of the high percentile: networks of photographs expect nothing above white.
+Chosen on training subjects: benchmarks/scan_inplane.py --tune."""
 _LARGEST = 1e30  # results overshoot, and float32 ends at 3e38
 
 
@@ -43,8 +46,8 @@ class Levels:
 def levels_of(values: NDArray[Any], name: str) -> Levels:
     """Robust levels of a scan.
 
-    low is 0 where no voxel is negative, and the 0.1th percentile else; high the 99.9th percentile of the voxels that
-    are above low and not 0, which is the background.
+    low is 0 where no voxel is negative, and the 0.1th percentile else; high lies above it by `HEADROOM` times what the
+    99.9th percentile does of the voxels that are above low and not 0, which is the background.
 
     Args:
         values: of any shape, in the scan's units: integers or floating point.
@@ -63,7 +66,7 @@ def levels_of(values: NDArray[Any], name: str) -> Levels:
         raise InputError(f"{name} is {least:g} everywhere: there is nothing to restore; check which volume it holds")
     low = 0.0 if least >= 0 else float(np.percentile(values, _LOW))
     content = values[(values > low) & (values != 0)]
-    high = float(np.percentile(content, _HIGH)) if content.size else low
+    high = low + HEADROOM * (float(np.percentile(content, _HIGH)) - low) if content.size else low
     if not (high > low and np.isfinite(high - low)):
         raise InputError(
             f"{name} has no contrast: nearly all of its voxels are {low:g}, from {least:g} to {most:g}; "

@@ -203,7 +203,7 @@ def test_results_beyond_what_integers_hold_are_clipped_and_that_is_said(tmp_path
     array = numbers(dtype="u1")
     array[0, 0, 0] = 255
     volume = read_volume(write(tmp_path / "a.nii", array, header_for(array, scl_slope=0.01, scl_inter=5)))
-    result = volume.like(5 * volume.planes() - 4, volume.affine)
+    result = volume.like(5.5 * volume.planes() - 4, volume.affine)
     notes = write_volume(result, tmp_path / "b.nii")
     (ours, new, _), value = stored(tmp_path / "b.nii"), result.values()
     outside = np.mean((value < 4.995) | (value > 7.555))
@@ -293,6 +293,21 @@ def test_shear_goes_to_the_sform_and_that_is_said(tmp_path, codes):
     assert int(new["sform_code"]) == (codes[1] or codes[0])
     why = "where the voxels lie is in the sform alone: a qform cannot hold axes that are not at right angles"
     assert notes == ([why] if codes[0] else [])
+
+
+def test_beside_a_sform_a_qform_may_be_as_far_off_as_rounded_axes_are(tmp_path):
+    array = numbers()
+    volume = read_volume(write(tmp_path / "a.nii", array, header_for(array, qform=1, sform=1)))
+    leaning = slanted(volume, 1e-3)
+    (note,) = write_volume(volume.like(volume.planes(), leaning), tmp_path / "b.nii")
+    _, new, matrix = stored(tmp_path / "b.nii")
+    wanted = volume.origin.orientation.affine_outside(leaning, volume.shape)
+    np.testing.assert_allclose(matrix, wanted, atol=1e-5)
+    corners = corners_of(array.shape)
+    off = np.abs(world_of(new.get_qform(), corners) - world_of(wanted, corners)).max()
+    assert 1e-3 < off <= 0.02
+    assert int(new["qform_code"]) == 1
+    assert note.startswith("where the voxels lie is in the sform: the qform cannot hold axes")
 
 
 def test_a_grid_that_is_turned_is_held_by_a_qform_where_it_can(tmp_path):

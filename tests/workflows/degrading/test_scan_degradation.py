@@ -140,9 +140,9 @@ def test_noise_is_in_normalised_units_of_the_truth(fine):
 
 @pytest.mark.parametrize("text", ["gaussian:0.05", "rician:0.05", "poisson:peak=50"])
 def test_the_sidecar_tells_noise_in_the_measurements_own_units(fine, text):
-    target = degrade_scan(fine, None, "slice:fwhm=8,step=4,axis=2", text, seed=2)
+    target = degrade_scan(fine, None, "slice:fwhm=16,step=4,axis=2", text, seed=2)
     sidecar = read_sidecar(target)
-    assert (sidecar.operator, sidecar.seed) == ("slice:fwhm=8,step=4,axis=2", 2)
+    assert (sidecar.operator, sidecar.seed) == ("slice:fwhm=16,step=4,axis=2", 2)
     ratio = read_volume(fine).levels.width / read_volume(target).levels.width
     assert ratio > 1.05
     told, stated = parse_noise(sidecar.noise), parse_noise(text)

@@ -18,10 +18,10 @@ def blob(shape, affine, at, width=9.0):
 
 
 def centroid(path):
-    """Of a file's values, in the world, by nibabel."""
+    """Of a file's values above a background of 5 % of their maximum, in the world, by nibabel."""
     image = nibabel.load(path)
-    values = np.clip(image.get_fdata(), 0, None)
-    values[values < 0.05 * values.max()] = 0
+    values = image.get_fdata()
+    values = np.clip(values - 0.05 * values.max(), 0, None)
     voxels = np.stack(np.meshgrid(*map(np.arange, values.shape), indexing="ij"), -1).reshape(-1, 3)
     mean = (voxels * values.reshape(-1, 1)).sum(0) / values.sum()
     return image.affine[:3, :3] @ mean + image.affine[:3, 3]

@@ -13,6 +13,7 @@ from veriscale.imaging.nifti.header import millimetres, qform_of, sform_of
 
 _KEPT = 2e-5  # mm at the corners: a grid that departs by less has the old axes
 _HELD = 1e-3  # mm at the corners: a remade qform that departs by more does not hold the position
+_NEAR = 0.02  # mm at the corners: as near as scanners' rounded axes are; it may stay beside a sform that holds it
 
 
 def place(header: Any, old: Affine, grid: Grid) -> list[str]:
@@ -24,7 +25,7 @@ def place(header: Any, old: Affine, grid: Grid) -> list[str]:
         grid: with stored axes, in mm.
 
     Returns:
-        A line where the qform had to go; mostly none.
+        A line where the qform had to go, or is off; mostly none.
 
     Source: ours, docs/methods.md#scans-geometry-and-intensity
     """
@@ -76,13 +77,16 @@ def _turn(header: Any, change: Affine, grid: Grid) -> list[str]:
     header.set_qform(wanted)
     corners = corners_of(grid.shape)
     off = np.linalg.norm(world_of(qform_of(header), corners) - world_of(wanted, corners), axis=1).max()
-    if off * millimetres(header) <= _HELD:
+    off *= millimetres(header)
+    if off <= _HELD:
         return []
+    why = "axes that are not at right angles" if shear_of(wanted) > 1e-6 else "this rotation to 0.001 mm"
+    if int(header["sform_code"]) > 0 and off <= _NEAR:
+        return [f"where the voxels lie is in the sform: the qform cannot hold {why}, and is off by {off:.1g} mm"]
     _drop_qform(header)
     if int(header["sform_code"]) == 0:
         header["sform_code"] = code
         _set_sform(header, wanted)
-    why = "axes that are not at right angles" if shear_of(wanted) > 1e-6 else "this rotation to 0.001 mm"
     return [f"where the voxels lie is in the sform alone: a qform cannot hold {why}"]
 
 
