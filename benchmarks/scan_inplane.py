@@ -1,6 +1,6 @@
 """scan.inplane.*: axial slices ×2 and ×4 by the prior `photo` at dial 0, beside bicubic, cubic spline and Lanczos.
 
-`--slices N` takes the N slices in the middle, prints, and writes no results. `--tune` tries headrooms of a scan's levels
+`--slices N` takes the N slices in the middle, prints, and writes no results. `--tune` tries headrooms of the levels
 on training subjects, prints too, and writes none either.
 """
 
