@@ -148,7 +148,7 @@ class Asked(TypedDict, total=False):
     sampler: str | None
     steps: int | None
     seed: int | None
-    spacing: str | None
+    spacing: str | Sequence[float | None] | None
     thickness: float | None
     crop: str | None
     ensemble: bool | None

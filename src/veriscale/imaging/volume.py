@@ -41,6 +41,8 @@ class Origin(Protocol):
 class Volume:
     """One scan of three dimensions in canonical axes: nearest to right, anterior, superior.
 
+    Printed it does not tell whose it is: its file's header, which may, is left out.
+
     Attributes:
         samples: (X, Y, Z) float32; 0 and 1 are its `levels`, and what lies beyond them is not clipped.
         affine: (4, 4), voxels to millimetres (RAS).
@@ -52,6 +54,10 @@ class Volume:
     affine: Affine
     levels: Levels
     origin: Origin
+
+    def __repr__(self) -> str:
+        size, spacing = (" × ".join(f"{each:g}" for each in row) for row in (self.shape, self.spacing))
+        return f"Volume of {size} voxels of {spacing} mm, 0 and 1 being {self.levels.low:g} and {self.levels.high:g}"
 
     @property
     def channels(self) -> int:

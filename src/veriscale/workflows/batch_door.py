@@ -10,7 +10,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, Settings, as_name, as_names, check_functions, takes_asked
+from veriscale.settings import Asked, Settings, as_kind, as_name, as_names, check_functions, takes_asked
 from veriscale.traversal.method import Tell
 from veriscale.workflows.batch import Batch
 from veriscale.workflows.jobs import Job, jobs_of
@@ -91,6 +91,8 @@ def restore_files(
     quality: int | None = None,
     strip: bool = False,
     report: bool = False,
+    index: int | None = None,
+    dicom_out: str | os.PathLike[str] | None = None,
     force: bool = False,
     skip_existing: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -112,6 +114,8 @@ def restore_files(
         quality: of JPEG and WebP results, 1 to 100; 95 and lossless by default.
         strip: leave out EXIF: camera, date, place.
         report: write a self-contained HTML page too.
+        index: of a scan in a file of several volumes, which one is taken, counted from 0.
+        dicom_out: of a DICOM series, a new folder for a series derived of it.
         force: replace existing results.
         skip_existing: leave inputs alone whose results are all there; what no earlier run made of them with these
             settings is not replaced.
@@ -142,6 +146,8 @@ def restore_files(
         quality=quality,
         strip=strip,
         report=report,
+        volume=None if index is None else as_kind("index", index, int),
+        dicom_out=None if dicom_out is None else Path(as_name("dicom_out", dicom_out)),
         force=force,
         skip_existing=skip_existing,
     )

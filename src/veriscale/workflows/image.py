@@ -37,7 +37,8 @@ def as_photo(image: Image) -> Photo:
         return from_array(image, "image")
     if not isinstance(image, str | os.PathLike):
         raise InputError(
-            f"image is a {type(image).__name__}; give a file, an array, a tensor or a picture of Pillow's."
+            f"image is a {type(image).__name__}; give a file, an array, a tensor, a picture of Pillow's, or of a scan "
+            "what `read_volume` reads."
         )
     return read_photo(image)
 

@@ -211,7 +211,9 @@ def test_a_tensor_that_is_no_picture_is_named(shape):
 
 
 def test_what_is_no_picture_at_all_is_named():
-    with pytest.raises(InputError, match=r"^image is a list; give a file, an array, a tensor or a picture of Pillow's"):
+    with pytest.raises(
+        InputError, match=r"^image is a list; give a file, an array, a tensor, a picture of Pillow's, or of a scan"
+    ):
         as_photo([[0.0, 1.0]])
 
 

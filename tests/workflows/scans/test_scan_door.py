@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from tests.imaging.dicom.synthetic import PERSONAL, slices
 
 import veriscale
 from veriscale.errors import InputError
@@ -76,6 +77,68 @@ def test_one_of_several_volumes_is_read_by_its_index(scan, tmp_path):
         veriscale.read_volume(5)
     with pytest.raises(InputError, match="not a scan"):
         veriscale.read_volume(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("index", ["first", True, 0.5])
+def test_an_index_that_is_none_is_named(scan, tiny, index):
+    for call in (
+        lambda: veriscale.read_volume(scan, index),
+        lambda: veriscale.evaluate(scan, tiny, index=index),
+        lambda: veriscale.restore_files(scan, index=index),
+    ):
+        with pytest.raises(InputError, match=r"^index is .*a whole number is wanted"):
+            call()
+
+
+def test_a_spacing_is_three_numbers_or_their_string(scan, tiny):
+    volume = veriscale.read_volume(scan)
+    said = veriscale.restore(volume, tiny, spacing="-,-,2.4", thickness=4.8)
+    for spacing in ((None, None, 2.4), [None, None, np.float32(2.4)], ("-", "-", "2.4")):
+        told = veriscale.restore(volume, tiny, spacing=spacing, thickness=4.8)
+        assert np.array_equal(told.image.samples, said.image.samples)
+        assert told.run["arguments"]["spacing"] == "-,-,2.4"
+    for spacing in ((1, 1), (1, 1, "thin"), np.eye(3)):
+        with pytest.raises(InputError, match=r"^spacing .* is not three numbers in mm"):
+            veriscale.restore(volume, tiny, spacing=spacing, thickness=4.8)
+
+
+def test_what_is_written_is_a_volume(scan, tiny, tmp_path):
+    result = veriscale.restore(scan, tiny, scale=2)
+    for given in (result, np.zeros((4, 4, 4))):
+        with pytest.raises(InputError, match="is no volume; give one of `read_volume` or of a result, its image"):
+            veriscale.write_volume(given, tmp_path / "out.nii")
+    assert not (tmp_path / "out.nii").exists()
+
+
+def test_nothing_that_is_printed_tells_whose_scan_it_is(scan, tiny, tmp_path):
+    image = nibabel.load(scan)
+    image.header["descrip"] = b"Doe^John"
+    nibabel.save(image, scan)
+    result = veriscale.restore(scan, tiny, scale=2, samples=2)
+    assert repr(result.measurement).startswith("Volume of 18 × 20 × 9 voxels of 1.9")
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for number, each in enumerate(slices(shape=(10, 12))):
+        each.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    series = veriscale.restore(folder, tiny, scale=2)
+    for shown in (result, result.image, result.image.origin, series, series.image.origin):
+        assert not [name for name in (*PERSONAL, "Doe", "1970") if name in repr(shown)]
+
+
+def test_files_are_restored_with_what_the_command_has(scan, tiny, tmp_path):
+    image = nibabel.load(scan)
+    both = np.stack([np.zeros(image.shape, np.int16), np.asarray(image.dataobj)], -1)
+    nibabel.save(nibabel.Nifti1Image(both, image.affine), tmp_path / "both.nii.gz")
+    veriscale.restore_files(tmp_path / "both.nii.gz", tmp_path / "one.nii.gz", tiny, index=1, scale=2)
+    veriscale.restore_files(scan, tmp_path / "other.nii.gz", tiny, scale=2)
+    one, other = (nibabel.load(tmp_path / f"{name}.nii.gz").get_fdata() for name in ("one", "other"))
+    assert np.array_equal(one, other)
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for number, each in enumerate(slices(shape=(10, 12))):
+        each.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    veriscale.restore_files(folder, tmp_path / "out", tiny, dicom_out=tmp_path / "derived", scale=2)
+    assert sorted(veriscale.read_volume(tmp_path / "derived").shape) == [5, 20, 24]
 
 
 def test_the_tile_does_not_change_the_volume(scan, tiny):

@@ -7,6 +7,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydicom.uid import UltrasoundImageStorage
+from tests.imaging.dicom.synthetic import slices
 from tests.workflows.scans.conftest import centroid
 
 from veriscale.errors import InputError
@@ -237,3 +239,34 @@ def test_a_dicom_series_gives_a_volume_and_a_series_of_its_own(photo, tmp_path):
 def test_a_derived_series_is_of_a_series(scan, restorer, tmp_path):
     with pytest.raises(InputError, match="no DICOM series"):
         restore_scan(restorer(scale=2), scan, tmp_path / "out", dicom_out=tmp_path / "derived")
+
+
+def test_a_series_of_another_kind_is_refused_before_any_work(restorer, tmp_path):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for number, each in enumerate(slices(shape=(10, 12))):
+        each.SOPClassUID = each.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+        each.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="is written for MR and CT images"):
+            restore_scan(restorer(scale=2), folder, tmp_path / "out", dicom_out=tmp_path / "derived", dry_run=dry_run)
+    assert [p.name for p in tmp_path.iterdir()] == ["series"]
+
+
+@pytest.mark.parametrize("asked", [{"spacing": "-,2,1.6", "thickness": 4.8}, {"scale": 2}], ids=str)
+def test_what_is_said_is_along_the_axes_in_which_a_spacing_is_asked(restorer, tmp_path, asked):
+    coronal = np.array([[1.2, 0, 0, 0], [0, 0, 4.8, 0], [0, 2.4, 0, 0], [0, 0, 0, 1]])
+    values = np.random.default_rng(0).integers(0, 900, (20, 18, 9)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, coronal), tmp_path / "scan.nii")
+    said = []
+    done = restore_scan(restorer(**asked), tmp_path / "scan.nii", tmp_path / "out", say=said.append)
+    told, result = " ".join(said), np.linalg.norm(nibabel.load(done["outputs"][0]).affine[:3, :3], axis=0)
+    assert "1.2×2.4×4.8" in told
+    assert f"{result[0]:.3g}×{result[1]:.3g}×{result[2]:.3g}" in told
+    if "spacing" in asked:
+        assert "20×22×9 voxels of 1.2×2×4.8 mm to 20×22×27 of 1.2×2×1.6" in told
+        assert done["operator"] == "slice:fwhm=4.8,step=4.8,axis=2"
+        assert f"{done['operator']}, prior" in told
+        assert (done["spacing"], done["before"]["spacing"]) == ([1.2, 2.0, 4.8], [1.2, 2.4, 4.8])
+    else:
+        assert done["spacing"] == [1.2, 2.4, 4.8]

@@ -57,7 +57,7 @@ def write_derived(
 
     Source: DICOM PS3.3 A.3, A.4, C.7, C.8.2.1, C.8.3.1, C.11.1; ours: docs/methods.md#dicom.
     """
-    _check_writable(series)
+    check_derivable(series)
     if samples.ndim != 3 or 0 in samples.shape or max(samples.shape[:2]) >= 2**16:
         raise InputError(
             f"samples of shape {samples.shape} make no series; needed: (rows, columns, slices), each at least 1, "
@@ -85,7 +85,8 @@ def write_derived(
     return tuple(_remarks(series, scale))
 
 
-def _check_writable(series: Series) -> None:
+def check_derivable(series: Series) -> None:
+    """Raise `InputError` for a series of another class than MR and CT, or without the identifiers to refer to."""
     for each in series.datasets:
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             if value(each, keyword) is None:

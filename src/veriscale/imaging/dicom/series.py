@@ -1,7 +1,7 @@
 """One single-frame series: a folder of slices as an array with its place in the patient."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,8 +36,8 @@ class Series:
         notes: sentences for the user, without names, dates, identifiers and paths.
     """
 
-    datasets: tuple["Dataset", ...]
-    samples: NDArray[np.floating]
+    datasets: tuple["Dataset", ...] = field(repr=False)  # they tell whose scan it is
+    samples: NDArray[np.floating] = field(repr=False)
     affine: NDArray[np.float64]
     thickness: float | None
     window: tuple[float, float] | None

@@ -3,7 +3,7 @@
 Source: NIfTI-1 (nifti1.h, 2007) and NIfTI-2 (2011).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class NiftiHeader:
         offset: of the samples in the file, in bytes.
     """
 
-    block: bytes
+    block: bytes = field(repr=False)  # its texts may tell whose scan it is
     shape: Shape
     volumes: int
     stored: StoredNumbers

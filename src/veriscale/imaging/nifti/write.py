@@ -43,9 +43,11 @@ def write_volume(
         A line for each thing that the file does not hold: values clipped, a position in the sform alone; often none.
 
     Raises:
-        InputError: another extension, too many voxels along an axis for NIfTI-1, a file already there without `force`,
-            or a folder or disk that refuses it.
+        InputError: no volume, another extension, too many voxels along an axis for NIfTI-1, a file already there
+            without `force`, or a folder or disk that refuses it.
     """
+    if not isinstance(volume, Volume):
+        raise InputError(f"a {type(volume).__name__} is no volume; give one of `read_volume` or of a result, its image")
     file = Path(path)
     extension = split_scan_name(file)[1].lower()
     if extension not in EXTENSIONS:

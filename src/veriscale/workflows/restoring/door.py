@@ -1,6 +1,7 @@
 """Python's way in: arguments become settings."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -48,6 +49,8 @@ def as_settings(asked: Asked) -> Settings:
     said: dict[str, Any] = {k: str(v) if k in written else _plain(v) for k, v in asked.items() if v is not None}
     if "dial" in said and not isinstance(said["dial"], str):
         said["dial"] = ",".join(map(shortest, checked(_numbers(said["dial"]))))
+    if isinstance(apart := said.get("spacing"), Iterable) and not isinstance(apart, str):
+        said["spacing"] = ",".join("-" if each is None else str(each) for each in apart)
     return Settings(**{name: as_kind(name, given) for name, given in said.items()})
 
 
@@ -138,8 +141,8 @@ def restore(
         batch: draws sampled together; by memory by default.
         progress: called after every evaluation of a network over the picture, and in plane after every slice.
         asked: every setting of `veriscale.Settings` by its name, such as `scale`, `operator` (a string or an
-            `Operator`), `noise` (a number, a string or a `Noise`), `dial` (a number or several), `samples`, `seed`;
-            `command` restores with a tool.
+            `Operator`), `noise` (a number, a string or a `Noise`), `dial` (a number or several), `samples`, `seed`,
+            `spacing` (a string or three numbers, None to keep an axis); `command` restores with a tool.
 
     Returns:
         Of a scan a `ScanRestoration`.
@@ -149,7 +152,7 @@ def restore(
 
     Example:
         >>> restore("small.png", scale=4, dial=[0, 1]).save("out")  # doctest: +SKIP
-        >>> restore(read_volume("scan.nii.gz"), spacing="-,-,1", thickness=4).save("out")  # doctest: +SKIP
+        >>> restore(read_volume("scan.nii.gz"), spacing=(None, None, 1), thickness=4).save("out")  # doctest: +SKIP
     """
     held = None if certificate is None else find_certificate(certificate)
     if asked.get("alpha") is not None and held is None:

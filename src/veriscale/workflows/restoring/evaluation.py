@@ -21,7 +21,7 @@ from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
-from veriscale.settings import Asked, Settings, as_names, check_functions, positions, settled
+from veriscale.settings import Asked, Settings, as_kind, as_names, check_functions, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.inputs import collect
@@ -108,7 +108,7 @@ def evaluate(
             v,
             operator=operator if isinstance(operator, Operator) else None,
             noise=noise if isinstance(noise, Noise) else None,
-            index=index,
+            index=None if index is None else as_kind("index", index, int),
             progress=progress,
             tell=tell,
         )

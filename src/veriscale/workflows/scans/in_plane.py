@@ -58,7 +58,7 @@ class PreparedSlices:
         count = self.volume.shape[self.volume.slice_axis]
         line = (
             f"{count} slices of {_size(self.middle.photo.pixels.shape)} to {_size(plan.shape)}, "
-            f"{spaced(self.volume)} to {spaced(self.grid)} mm, {plan.operator_string} in plane, "
+            f"{spaced(self.volume)} to {spaced(self.volume, self.grid)} mm, {plan.operator_string} in plane, "
             f"prior {prior.card.name} used {plan.method.how}, {plan.why}, noise {plan.noise_string}, "
             f"dial {', '.join(f'{f:g}' for f in plan.dials)}."
         )
@@ -143,7 +143,7 @@ class PreparedSlices:
             "device": str(prior.device),
             "dtype": str(prior.dtype).removeprefix("torch."),
             "slices": self.volume.shape[self.volume.slice_axis],
-            "spacing": [round(s, 6) for s in self.volume.spacing],
+            "spacing": [round(s, 6) for s in stored_spacing(self.volume)],
         }
 
 
@@ -187,10 +187,20 @@ def slice_of(volume: Volume, k: int) -> Photo:
     return Photo(np.ascontiguousarray(pixels[..., None]), bit_depth=32, format="npy")
 
 
-def spaced(grid: Volume | Grid) -> str:
-    """Millimetres along each axis, in words."""
-    affine = grid.affine[:3, :3]
-    return "×".join(f"{s:.3g}" for s in np.linalg.norm(affine, axis=0))
+def stored_spacing(volume: Volume, grid: Grid | None = None) -> tuple[float, float, float]:
+    """Millimetres along the axes as stored, in which `--spacing` is said.
+
+    Args:
+        volume: whose file's axes they are.
+        grid: of a result of it; its own by default.
+    """
+    x, y, z = spacing_of((grid or volume.grid).affine).tolist()
+    return volume.origin.orientation.values_outside((x, y, z))
+
+
+def spaced(volume: Volume, grid: Grid | None = None) -> str:
+    """The same in words."""
+    return "×".join(f"{s:.3g}" for s in stored_spacing(volume, grid))
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ from veriscale.imaging.scan_name import is_scan
 from veriscale.imaging.slice_thickness import thickness_of
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume, volume_of
-from veriscale.settings import as_name
+from veriscale.settings import as_kind, as_name
 
 SLICES = 2  # the axis of a series from slice to slice
 
@@ -110,7 +110,8 @@ def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volum
     Raises:
         InputError: it is neither, or cannot be used.
     """
-    return read_scan(Path(as_name("path", path)), index).volume
+    which = None if index is None else as_kind("index", index, int)
+    return read_scan(Path(as_name("path", path)), which).volume
 
 
 def _is_dicom(file: Path) -> bool:

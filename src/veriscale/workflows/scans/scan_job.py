@@ -11,7 +11,7 @@ from veriscale.imaging.volume import Volume
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.asked_scan import asked_scan
-from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
+from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
@@ -86,8 +86,7 @@ class ScanJob:
         grid = self.grid if self.grid is not None and self._through else first.grid
         if grid.shape == self.volume.shape:
             return None
-        x, y, z = spacing_of(grid.affine).tolist()
-        return self.volume.origin.orientation.values_outside((x, y, z))
+        return stored_spacing(self.volume, grid)
 
     def planned(self) -> list[Prepared]:
         """The steps, prepared on what stands for the results that they have of each other: zeros that take no room."""

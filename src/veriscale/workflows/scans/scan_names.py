@@ -20,6 +20,7 @@ class ScanNames:
         run: the run's record.
         kept: where the state of an unfinished run lies.
         common: what the names of all begin with: it may tell whose scan it is, and no record repeats it.
+        report: the page; None where none is wanted.
         bids: the scan's own name where the results have names of BIDS derivatives, each with a JSON file beside it.
         resolution: the label of their grid, where the names tell one.
         dataset: the folder that is to be a dataset of derivatives.
@@ -31,11 +32,8 @@ class ScanNames:
     std: Path
     run: Path
     kept: Path
-    """Where the state of an unfinished run lies."""
     common: str
-    """What the names begin with that may tell whose scan it is."""
     report: Path | None = None
-    """None where no report is wanted."""
     bids: BidsName | None = None
     resolution: str | None = None
     dataset: Path | None = None

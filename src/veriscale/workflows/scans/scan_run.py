@@ -8,6 +8,7 @@ from typing import Any
 
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.dicom.derived import check_derivable
 from veriscale.imaging.dicom.objects import highdicom_for
 from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.slice_thickness import fields_of
@@ -73,11 +74,13 @@ def restore_scan(
     """
     job = scan_job(restorer, read_scan(path, index, max_voxels))
     series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
-    if dicom_out is not None and series is None:
-        raise InputError("`--dicom-out` writes a series derived of a DICOM series, and the scan is no DICOM series.")
     v = restorer.settings
-    if dicom_out is not None and v.samples:
-        highdicom_for("the spread")
+    if dicom_out is not None:
+        if series is None:
+            raise InputError("`--dicom-out` derives a series of a DICOM series, and the scan is no DICOM series.")
+        check_derivable(series)
+        if v.samples:
+            highdicom_for("the spread")
     planned = job.planned()
     spacing = job.spacing_of(planned[0])
     names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report, index)

@@ -25,7 +25,7 @@ from veriscale.traversal.walk import Walk, walk
 from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.workflows.restoring.method_choice import by_denoiser, check_values
 from veriscale.workflows.scans.cost import Cost
-from veriscale.workflows.scans.in_plane import spaced
+from veriscale.workflows.scans.in_plane import spaced, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
@@ -58,6 +58,13 @@ class PreparedThrough:
         return self.settings.samples or 0
 
     @property
+    def _operator(self) -> str:
+        """As `--operator` says it: along an axis as stored, and without what float32 makes of 4.8."""
+        operator = self.method.operator
+        assert isinstance(operator, SliceProfile)  # `prepare_through` has made it
+        return str(replace(operator, axis=self.volume.origin.slice_axis, step=round(operator.step, 6)))
+
+    @property
     def full_draws(self) -> int:
         """Runs of the sampler."""
         inner = any(0 < f < 1 for f in self.dials)
@@ -70,10 +77,11 @@ class PreparedThrough:
 
     def lines(self) -> list[str]:
         """What will be done, in words, and nothing that tells whose scan it is."""
-        v, method = self.volume, self.method
+        v, o, method = self.volume, self.volume.origin.orientation, self.method
         line = (
-            f"{_size(v.shape)} voxels of {spaced(v)} mm to {_size(self.grid.shape)} of {spaced(self.grid)}, "
-            f"{method.operator}, prior {self.prior.card.name} used {method.how} in both directions across the slices, "
+            f"{_size(o.values_outside(v.shape))} voxels of {spaced(v)} mm to "
+            f"{_size(o.values_outside(self.grid.shape))} of {spaced(v, self.grid)}, {self._operator}, "
+            f"prior {self.prior.card.name} used {method.how} in both directions across the slices, "
             f"noise {method.noise}, dial {', '.join(f'{f:g}' for f in self.dials)}."
         )
         return [line, *(f"{note}." for note in (*self.prior.notes, *method.operator.notes))]
@@ -108,7 +116,7 @@ class PreparedThrough:
         return {
             "prior": {"name": self.prior.card.name, "sha256": self.prior.card.tensors_sha256},
             "mode": method.name,
-            "operator": str(method.operator),
+            "operator": self._operator,
             "noise": str(method.noise),
             "anchor": method.anchor,
             "posterior": method.posterior,
@@ -121,7 +129,7 @@ class PreparedThrough:
             "seed": self.settings.seed or 0,
             "device": str(self.prior.device),
             "dtype": str(self.prior.dtype).removeprefix("torch."),
-            "spacing": [round(s, 6) for s in self.volume.spacing],
+            "spacing": [round(s, 6) for s in stored_spacing(self.volume)],
         }
 
     def restore(self, tell: Tell, kept: KeptState | None = None) -> ScanRestoration:
