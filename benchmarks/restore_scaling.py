@@ -10,8 +10,8 @@ import torch
 
 from pictures import files, truth
 from results import Row, write_results
-from veriscale.workflows.batch import peak_memory_mb
 from veriscale.workflows.opening import load_prior
+from veriscale.workflows.peak_memory import peak_memory_mb
 from veriscale.workflows.restoring.door import restore
 
 SIDES = {0.25: 512, 1: 1024, 4: 2048, 16: 4096}

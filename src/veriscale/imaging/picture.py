@@ -1,16 +1,21 @@
 """What a restoration needs of a picture, whatever kind of file it came from."""
 
 from hashlib import blake2b
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Place = TypeVar("Place", contravariant=True)
 
 
-class Picture(Protocol):
-    """A photograph now: `imaging.photo.Photo`."""
+class Picture(Protocol[Place]):
+    """A photograph, `imaging.photo.Photo`, or a scan, `imaging.volume.Volume`.
+
+    They differ in what says where a result lies, the `Place`: of a photograph it is the size (H, W) over the same
+    extent, of a scan the affine (4, 4) of its grid, which a requested spacing may carry beyond that extent.
+    """
 
     @property
     def channels(self) -> int:
@@ -29,8 +34,8 @@ class Picture(Protocol):
     def own(self, planes: Array, shape: tuple[int, ...]) -> Array:
         """Planes (C', …) cut to a spatial `shape`, with this picture's channels."""
 
-    def like(self, planes: Array, shape: tuple[int, ...]) -> Self:
-        """A picture of a spatial `shape` over the same extent, with everything that must survive."""
+    def like(self, planes: Array, place: Place, /) -> Self:
+        """A picture of planes (C', …) that lies at a place, with everything that must survive."""
 
 
 def content_hash(values: NDArray[Any]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from veriscale.imaging.geometry import Affine, Grid, Shape, spacing_of
 from veriscale.imaging.normalisation import Levels, levels_of
@@ -58,6 +58,10 @@ class Volume:
     def __repr__(self) -> str:
         size, spacing = (" × ".join(f"{each:g}" for each in row) for row in (self.shape, self.spacing))
         return f"Volume of {size} voxels of {spacing} mm, 0 and 1 being {self.levels.low:g} and {self.levels.high:g}"
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """(X, Y, Z), as `values` gives them."""
+        return np.array(self.values(), dtype, copy=copy)
 
     @property
     def channels(self) -> int:

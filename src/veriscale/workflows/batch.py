@@ -1,8 +1,6 @@
 """Many pictures with one restorer: what is there already, what is made, and what was done."""
 
 import hashlib
-import resource
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.earlier_results import Origin, all_made, unlike
 from veriscale.workflows.jobs import Job
 from veriscale.workflows.journal import Recorded
+from veriscale.workflows.peak_memory import peak_memory_mb
 from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Page, named_from, output_names, refuse, result_suffix
@@ -190,9 +189,3 @@ def _page() -> Page:
     from veriscale.workflows.restoring.reporting import report_html  # a template engine, for those who want a report
 
     return report_html
-
-
-def peak_memory_mb() -> int:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))

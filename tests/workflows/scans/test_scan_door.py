@@ -1,6 +1,7 @@
 """Scans in Python: a volume in, a volume out, and what does not go with them."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import nibabel
@@ -37,6 +38,7 @@ def test_a_volume_is_restored_as_its_file_is(scan, restorer, tiny, tmp_path, ask
     assert (result.std is None) == (result.mean is None) == (not result.samples)
     run = json.loads((tmp_path / "saved" / "Doe_John_1970_restored.run.json").read_text())
     assert run["arguments"]["thickness"] == asked.get("thickness")
+    assert run["versions"]["veriscale"] == version("veriscale")
     assert "Doe" not in json.dumps(run)
     assert not [p for p in scan.parent.iterdir() if p.name.startswith(".")]  # no state is left beside the scan
 
@@ -100,6 +102,20 @@ def test_a_spacing_is_three_numbers_or_their_string(scan, tiny):
     for spacing in ((1, 1), (1, 1, "thin"), np.eye(3)):
         with pytest.raises(InputError, match=r"^spacing .* is not three numbers in mm"):
             veriscale.restore(volume, tiny, spacing=spacing, thickness=4.8)
+
+
+def test_an_array_of_a_volume_is_its_values(scan, tiny):
+    image = veriscale.restore(scan, tiny, scale=2).image
+    assert np.array_equal(np.asarray(image), image.values())
+    assert np.asarray(image, np.float32).dtype == np.float32
+
+
+def test_a_single_slice_is_restored_in_plane_alone(scan, tiny):
+    image = nibabel.load(scan)
+    nibabel.save(image.slicer[:, :, 4:5], scan)
+    with pytest.raises(InputError, match="single slice"):
+        veriscale.restore(scan, tiny, spacing=(None, None, 1), thickness=4.8)
+    assert veriscale.restore(scan, tiny, spacing=(1, 1, None)).image.spacing == pytest.approx((1, 1, 4.82), abs=0.01)
 
 
 def test_what_is_written_is_a_volume(scan, tiny, tmp_path):

@@ -42,6 +42,7 @@ def test_in_plane_every_slice_is_restored_as_a_picture(scan, restorer, tiny, tmp
         stored = volume.origin.orientation.outside(np.repeat(values[:, :, None], 9, 2))[:, :, 0]
         np.testing.assert_allclose(got.get_fdata()[:, :, k], np.rint(stored).clip(-32768, 32767), atol=1)
     assert done["operator"] == "downsample:factor=2,kernel=bicubic"
+    assert done["peak_memory_mb"] > 0
 
 
 @pytest.mark.parametrize(
@@ -233,6 +234,8 @@ def test_a_dicom_series_gives_a_volume_and_a_series_of_its_own(photo, tmp_path):
     a, b = read_series(tmp_path / "derived" / "dial-1.00").datasets[0], again.datasets[0]
     assert a.SeriesInstanceUID != b.SeriesInstanceUID
     assert a.SeriesNumber == b.SeriesNumber + 1
+    assert b.SeriesDescription.endswith("restored, dial 0, not for diagnosis")
+    assert a.SeriesDescription.endswith("restored, dial 1, not for diagnosis")
     assert not any("Regression" in line for line in [*said, json.dumps(done["input"])])
 
 

@@ -28,12 +28,14 @@ class Derivation:
         prior_hash: of its tensors, hexadecimal, at most 64 characters.
         done: in words, without anything personal, such as `x2 in plane, dial 0`.
         series_number: of the new series; the source's plus 1000 by default.
+        title: what the new series is called behind the name of its source.
     """
 
     prior: str
     prior_hash: str
     done: str
     series_number: int | None = None
+    title: str = "restored"
 
     @property
     def software(self) -> str:
@@ -73,7 +75,7 @@ def describe(header: "Dataset", derivation: Derivation, sources: tuple["Dataset"
     header.ContributingEquipmentSequence = [*_earlier(source), ours]
     given = derivation.series_number
     header.SeriesNumber = int(number(source, "SeriesNumber") or 0) + 1000 if given is None else given
-    ending = "restored, not for diagnosis"
+    ending = f"{ascii_text(derivation.title, 20)}, not for diagnosis"
     title = str(source.get("SeriesDescription") or "")[: _LONG_STRING - len(ending) - 1]
     header.SeriesDescription = f"{title} {ending}".strip()
 

@@ -1,11 +1,14 @@
 """A picture as a measurement: whether it can be one by its operator, of what size, with how much noise."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
+from veriscale.imaging.picture import Picture
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.noise_estimate import estimate_noise
@@ -14,6 +17,11 @@ from veriscale.physics.own_operator import check_own
 
 SMALLEST = 8  # measurement pixels a side
 LARGEST = 1e6  # value of a float file: what is far above 1 overflows, and coefficients may be as large as 1e4
+
+
+def as_tensor(picture: Picture[Any], channels: int | None = None) -> torch.Tensor:
+    """(1, C, …), with so many channels; with the picture's own by default."""
+    return torch.from_numpy(picture.planes(channels))[None]
 
 
 def check_picture(photo: Photo, prior: Prior, measured: bool) -> None:

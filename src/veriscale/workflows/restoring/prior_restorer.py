@@ -37,13 +37,14 @@ from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
 from veriscale.workflows.degrading.measurement import contradiction, find_measurement, read_sidecar
 from veriscale.workflows.restoring.chain import Chain, make_chain
+from veriscale.workflows.restoring.measured_picture import as_tensor
 from veriscale.workflows.restoring.plan import NOISELESS, Plan, make_plan
 from veriscale.workflows.restoring.restoration import Restoration, named_from
 from veriscale.workflows.restoring.room import check_room, enough_memory
 
 Array = NDArray[np.float32]
 
-_VERSIONS = {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__}
+VERSIONS = {"veriscale": version("veriscale"), "torch": torch.__version__, "numpy": np.__version__}
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +242,7 @@ class PreparedByPrior:
         plan, photo, prior, restorer = self.plan, self.photo, self.restorer.prior, self.restorer
         begun = time.perf_counter()
         channels = prior.card.network.channels
-        y = torch.from_numpy(photo.planes(channels))[None]
+        y = as_tensor(photo, channels)
         work = replace(plan.work, tile=restorer.tile, tell=tell)
         problem = plan.method.begin(y, channels // photo.pixels.shape[2], self._field, work)
         anchored = time.perf_counter()
@@ -287,7 +288,7 @@ class PreparedByPrior:
     @cached_property
     def _data(self) -> DataTerm:
         """The measurement with the picture's own channels."""
-        y = torch.from_numpy(self.photo.planes())[None]
+        y = as_tensor(self.photo)
         return DataTerm(self.plan.operator, y, self.plan.noise, self.plan.rounding)
 
     def _moved(self, picture: Tensor) -> Tensor:
@@ -325,7 +326,7 @@ class PreparedByPrior:
     def _facts(self, agreement: Verdict, fell_back: bool, seconds: dict[str, float]) -> dict[str, Any]:
         prior = self.restorer.prior
         return {
-            "versions": dict(_VERSIONS),
+            "versions": dict(VERSIONS),
             "arguments": self.arguments(Path()),
             **self.made_of,
             "device": str(prior.device),

@@ -9,7 +9,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
 from veriscale.imaging.volume import Volume
 from veriscale.traversal.method import Tell
-from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
 from veriscale.workflows.scans.asked_scan import asked_scan
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
@@ -46,6 +46,11 @@ class ScanJob:
                 raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
         if self.grid is not None and (v.scale is not None or v.operator is not None):
             raise InputError("`--spacing` says the result's grid, and so would `--scale` or `--operator`; give one.")
+        if self._through and self.volume.shape[self._axis] == 1:
+            raise InputError(
+                "A single slice holds nothing of what lies through it; restore it in plane, by `--scale` or by "
+                "`--spacing` with - along the slices."
+            )
         if self._through and self.thickness is None:
             raise InputError(
                 "How thick the scan's slices are is not known: neither a DICOM header nor a JSON file beside it says "
@@ -155,7 +160,7 @@ class ScanJob:
             work, before = step(result.image), result.run
             result = work.restore(tell, keep(number, work))
             result.run["before"] = before
-        return replace(result, measurement=self.volume)
+        return replace(result, measurement=self.volume, run={"versions": dict(VERSIONS), **result.run})
 
 
 def scan_job(restorer: PriorRestorer, scan: Scan) -> ScanJob:

@@ -49,6 +49,7 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("seed", str(run["seed"])),
         ("device", f"{run['device']}, {run['dtype']}"),
         ("time", _seconds(run)),
+        ("version", run["versions"]["veriscale"]),
     ]
 
 

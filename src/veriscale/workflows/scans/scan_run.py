@@ -16,6 +16,7 @@ from veriscale.settings import positions
 from veriscale.traversal.method import Tell
 from veriscale.workflows.earlier_results import Origin, all_made, unlike
 from veriscale.workflows.journal import Recorded
+from veriscale.workflows.peak_memory import peak_memory_mb
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
@@ -112,7 +113,7 @@ def restore_scan(
             return {"input": told["input"], "dry_run": True, **cost_facts(costs), "outputs": []}
         make_folder(names.run.parent)
         result = job.restore(planned[0], tell, lambda k, work: KeptState(names.kept / str(k), {**told, **work.facts()}))
-        result.run.update(told)
+        result.run.update(told, peak_memory_mb=peak_memory_mb())
         page = _page()(result) if report else ""
         (names.kept / _WRITING).touch()
         files, notes = result.write(names, force, page)

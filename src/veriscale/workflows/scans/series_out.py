@@ -47,10 +47,11 @@ def _write(result: ScanRestoration, series: Series, f: float, folder: Path, numb
     orientation, volume = result.measurement.origin.orientation, result.images[f]
     samples = orientation.outside(volume.values())
     affine = orientation.affine_outside(volume.affine, volume.shape)
-    derivation = _derivation(result, series, f"{result.run['operator']}, dial {f:g}", number)
+    title = "restored" if len(result.images) == 1 else f"restored, dial {f:g}"
+    derivation = _derivation(result, series, f"{result.run['operator']}, dial {f:g}", number, title)
     return list(write_derived(series, samples, affine, folder, derivation))
 
 
-def _derivation(result: ScanRestoration, series: Series, done: str, number: int) -> Derivation:
+def _derivation(result: ScanRestoration, series: Series, done: str, number: int, title: str = "restored") -> Derivation:
     prior, first = result.run["prior"], int(series.datasets[0].get("SeriesNumber") or 0)
-    return Derivation(prior["name"], prior["sha256"], done, first + 1000 + number)
+    return Derivation(prior["name"], prior["sha256"], done, first + 1000 + number, title)

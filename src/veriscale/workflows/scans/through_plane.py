@@ -23,6 +23,7 @@ from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell, Work
 from veriscale.traversal.walk import Walk, walk
 from veriscale.traversal.zero_shot import ZeroShot
+from veriscale.workflows.restoring.measured_picture import as_tensor
 from veriscale.workflows.restoring.method_choice import by_denoiser, check_values
 from veriscale.workflows.scans.cost import Cost
 from veriscale.workflows.scans.in_plane import spaced, stored_spacing
@@ -141,7 +142,7 @@ class PreparedThrough:
         """
         begun, channels = time.perf_counter(), self.prior.card.network.channels
         field = NoiseField(self.settings.seed or 0, self.volume.content())
-        y = torch.from_numpy(self.volume.planes(channels))[None]
+        y = as_tensor(self.volume, channels)
         if kept is not None:
             kept.arrays({})
         problem = self.method.begin(
