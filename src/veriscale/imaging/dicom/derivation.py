@@ -75,7 +75,7 @@ def describe(header: "Dataset", derivation: Derivation, sources: tuple["Dataset"
     header.ContributingEquipmentSequence = [*_earlier(source), ours]
     given = derivation.series_number
     header.SeriesNumber = int(number(source, "SeriesNumber") or 0) + 1000 if given is None else given
-    ending = f"{ascii_text(derivation.title, 20)}, not for diagnosis"
+    ending = f"{ascii_text(derivation.title, 24)}, not for diagnosis"
     title = str(source.get("SeriesDescription") or "")[: _LONG_STRING - len(ending) - 1]
     header.SeriesDescription = f"{title} {ending}".strip()
 
