@@ -17,7 +17,7 @@ STUDY = {
 _TEXTS = ("LO", "SH", "ST", "LT", "UT", "UC")
 _OF_PERSONS = ("PN", "DA", "TM", "DT", "AS")
 _TECHNICAL = {
-    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SeriesDescription", "RescaleType", "ImagedNucleus",
+    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "RescaleType", "ImagedNucleus",
     "CodeValue", "CodingSchemeDesignator", "CodeMeaning", "StackID",
 }  # fmt: skip
 _KEPT_UIDS = {"StudyInstanceUID", "FrameOfReferenceUID"}
@@ -68,8 +68,8 @@ def values_of(element: DataElement) -> list[str]:
 def repeated(headers: list[Dataset], persons: set[str], others: set[str], own_times: bool = False) -> list[str]:
     """Where headers hold a personal value outside the patient and study modules, a private element, a name or a time.
 
-    A UID may stand where the standard refers to a source image; the source's other texts may be part of the series'
-    description, which is carried over, and be words of the standard's own lists.
+    A UID may stand where the standard refers to a source image; the source's other texts may be words of the standard's
+    own lists.
 
     Args:
         headers: of written files.
@@ -87,7 +87,7 @@ def repeated(headers: list[Dataset], persons: set[str], others: set[str], own_ti
                 found.append(f"{place}: {element.VR}")
             if element.keyword == "ReferencedSOPInstanceUID" and within == ("SourceImageSequence",):
                 continue
-            words = persons if element.keyword == "SeriesDescription" or element.VR == "CS" else persons | others
+            words = persons if element.VR == "CS" else persons | others
             found += [f"{place}: {word}" for text in texts for word in words if told_in(word, text)]
         meta = [str(element.value) for element in header.file_meta if element.VR in ("UI", "SH", "AE")]
         found += [f"file meta: {word}" for text in meta for word in persons if told_in(word, text)]

@@ -196,7 +196,7 @@ def main() -> None:
         "coordinates. Personal: every private element, every name, date, time or age, and every occurrence of the "
         "source's names, numbers, dates, times, UIDs, places, protocols and private texts, in every text outside "
         "the patient and study modules, file meta information, file names, NIfTI headers and run.json; of these the "
-        "references to source images in SourceImageSequence are exempt, SeriesDescription, which is carried over, and "
+        "references to source images in SourceImageSequence are exempt, "
         "the standard's own code strings are searched for persons alone, and a Segmentation or a Parametric Map "
         "has the time of its own making. Values under four characters are looked for as whole values, and "
         "beside the DICOM files not at all, nor are numbers of up to six digits there. pydicom "

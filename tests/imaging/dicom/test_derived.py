@@ -117,7 +117,7 @@ def test_what_the_header_says(tmp_path):
         assert each.ImageType == ["DERIVED", "SECONDARY", "M"]
         assert (each.Modality, each.SOPClassUID) == ("MR", series.datasets[0].SOPClassUID)
         assert (each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation) == (16, 16, 15, 0)
-        assert each.SeriesDescription == "PD sagittal restored, not for diagnosis"
+        assert each.SeriesDescription == "series 4 restored, not for diagnosis"
         assert each.SeriesNumber == 1004
         assert "x2 in plane, dial 0" in each.DerivationDescription
         assert (each.DerivationCodeSequence[0].CodeValue, each.DerivationCodeSequence[0].CodingSchemeDesignator) == (
@@ -137,6 +137,22 @@ def test_what_the_header_says(tmp_path):
         assert (each.Manufacturer, each.FrameOfReferenceUID) == ("Veriscale", series.datasets[0].FrameOfReferenceUID)
         assert (each.RepetitionTime, each.EchoTime, each.ScanningSequence) == (3000, 30, "SE")
         assert "LossyImageCompression" not in each
+
+
+def test_an_image_type_of_one_value_is_a_word(tmp_path):
+    made = slices()
+    for each in made:
+        each.ImageType = "ORIGINAL"
+    _, derived = derive(read_series(write(tmp_path / "a", made)), tmp_path / "b")
+    assert {tuple(each.ImageType) for each in derived} == {("DERIVED", "SECONDARY", "OTHER")}
+
+
+def test_the_sources_description_may_hold_a_name_and_is_not_repeated(tmp_path):
+    made = slices()
+    for each in made:
+        each.SeriesDescription, each.SeriesNumber = "Knee of Doe", None
+    _, derived = derive(read_series(write(tmp_path / "a", made)), tmp_path / "b")
+    assert {each.SeriesDescription for each in derived} == {"restored, not for diagnosis"}
 
 
 def test_through_the_plane_all_slices_contribute_and_the_same_grid_is_no_resampling(tmp_path):
@@ -307,7 +323,7 @@ def test_a_single_slice(tmp_path):
 
 def test_long_and_foreign_texts_fit(tmp_path):
     made = slices(1)
-    made[0].SeriesDescription = "x" * 64
+    made[0].SeriesDescription, made[0].SeriesNumber = "x" * 64, 2**31 - 1
     series = read_series(write(tmp_path / "a", made))
     _, (out,) = derive(series, tmp_path / "b", derivation=Derivation("prióritás" * 20, "ab" * 32, "é\\×" * 900, 77))
     assert len(out.SeriesDescription) <= 64

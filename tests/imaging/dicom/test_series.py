@@ -163,7 +163,7 @@ def test_two_series(tmp_path):
     for index, each in enumerate(other):
         each.SeriesNumber, each.SeriesDescription = 5, "T2 axial"
         pydicom.dcmwrite(folder / f"other{index}", each, enforce_file_format=True)
-    assert "holds 2 series: number 4 'PD sagittal' (3 files); number 5 'T2 axial' (2 files)" in refusal(folder)
+    assert "holds 2 series: number 4 (3 files); number 5 (2 files)" in refusal(folder)
 
 
 def test_two_patients_under_one_series(tmp_path):

@@ -28,7 +28,7 @@ class Derivation:
         prior_hash: of its tensors, hexadecimal, at most 64 characters.
         done: in words, without anything personal, such as `x2 in plane, dial 0`.
         series_number: of the new series; the source's plus 1000 by default.
-        title: what the new series is called behind the name of its source.
+        title: what the new series is called behind the number of its source; at most 24 characters.
     """
 
     prior: str
@@ -75,9 +75,9 @@ def describe(header: "Dataset", derivation: Derivation, sources: tuple["Dataset"
     header.ContributingEquipmentSequence = [*_earlier(source), ours]
     given = derivation.series_number
     header.SeriesNumber = int(number(source, "SeriesNumber") or 0) + 1000 if given is None else given
-    ending = f"{ascii_text(derivation.title, 24)}, not for diagnosis"
-    title = str(source.get("SeriesDescription") or "")[: _LONG_STRING - len(ending) - 1]
-    header.SeriesDescription = f"{title} {ending}".strip()
+    number_of = number(source, "SeriesNumber")  # and no word of its description, in which names may be
+    of = "" if number_of is None else f"series {number_of:.0f} "
+    header.SeriesDescription = ascii_text(f"{of}{derivation.title}, not for diagnosis", _LONG_STRING)
 
 
 def source_items(sources: Iterable["Dataset"], preserved: bool) -> list["Dataset"]:

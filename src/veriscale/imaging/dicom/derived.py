@@ -122,8 +122,9 @@ def _common(series: Series, planes: Planes, scale: Rescale, derivation: Derivati
     header.update(acquisition(sources, MODALITIES[kind]))
     header.SOPClassUID = kind
     header.Modality = MODALITIES[kind]
-    old = list(value(sources[0], "ImageType") or [])
-    header.ImageType = ["DERIVED", "SECONDARY", *(old[2:] or [_KINDS[header.Modality]])]
+    old = value(sources[0], "ImageType") or ""
+    further = [] if isinstance(old, str) else list(old[2:])  # one value alone is a string
+    header.ImageType = ["DERIVED", "SECONDARY", *(further or [_KINDS[header.Modality]])]
     describe(header, derivation, sources, resampled)
     header.FrameOfReferenceUID = _frame(sources)
     header.ImageOrientationPatient = [decimal(each) for each in planes.orientation]

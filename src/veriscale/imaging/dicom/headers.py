@@ -121,11 +121,8 @@ def _check_one_series(headers: list["Dataset"]) -> None:
 
 
 def _series_name(headers: list["Dataset"]) -> str:
-    title, label = value(headers[0], "SeriesNumber"), value(headers[0], "SeriesDescription")
-    return (
-        f"{'without number' if title is None else f'number {title}'}{'' if label is None else f' {str(label)!r}'} "
-        f"({_count(len(headers), 'file')})"
-    )
+    title = value(headers[0], "SeriesNumber")  # a description may hold names
+    return f"{'without number' if title is None else f'number {title}'} ({_count(len(headers), 'file')})"
 
 
 def _check_kind(header: "Dataset") -> None:
