@@ -19,6 +19,8 @@ HEADLINES = [
     "zeroshot.anchor.inpainting",
     "trust.useful.area_005.predictor.mean",
     "scan.inplane.x4.gain",
+    "scan.through.FLAIR.over_cubic",
+    "scan.world.blob.through_4_to_1",
 ]
 PARTS = {
     "photo": "Photographs the encoder knows",
@@ -133,7 +135,13 @@ ROWS = [
     "scan.dicom.seg",
     "scan.dicom.parametric_map",
     "scan.dicom.private",
+    *(
+        f"scan.head.{case}.{what}"
+        for case in ("in_plane", "in_plane.whole", "through")
+        for what in ("memory", "seconds", "resumed")
+    ),
     "scan.report.size",
+    "scan.report.size.dials3",
     "scan.report.first_paint",
     *(f"scan.inplane.x{scale}.gain{end}" for scale in (2, 4) for end in ("", "_all")),
     *(
