@@ -1,12 +1,15 @@
 """What earlier runs left, by their run.json: results that are no inputs, and that need not be made again."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from veriscale.errors import InputError, spoken
+from veriscale.imaging.scan_name import split_scan_name
+from veriscale.workflows.degrading.measurement import MEASURED, sidecar_path
 from veriscale.workflows.scans.scan_names import outputs_of
 
 # Known by their hashes; and a result does not depend on a time limit.
@@ -56,6 +59,17 @@ class Origin:
 def made_beside(files: Iterable[Path]) -> set[Path]:
     """What earlier runs wrote into the folders of files."""
     return {path for folder in {f.parent for f in files} for run in folder.glob("*.run.json") for path in _made(run)}
+
+
+def measured_beside(files: Iterable[Path]) -> set[Path]:
+    """Those that `degrade` has made of another of them in the same folder, by their names and sidecars."""
+    stems = {(f.parent, stem) for f in files for stem in (split_scan_name(f)[0], f.name.replace(".", "_"))}
+    found = set()
+    for file in files:
+        name = re.fullmatch(rf"(.+?)(_vol-\d+)?{MEASURED}", split_scan_name(file)[0])
+        if name and (file.parent, name[1]) in stems and sidecar_path(file).is_file():
+            found.add(file)
+    return found
 
 
 def all_made(run: Path, files: Sequence[Path], force: bool, origin: Origin) -> bool:

@@ -121,11 +121,9 @@ def _check_one_series(headers: list["Dataset"]) -> None:
 
 
 def _series_name(headers: list["Dataset"]) -> str:
-    title, label = value(headers[0], "SeriesNumber"), value(headers[0], "SeriesDescription")
-    return (
-        f"{'without number' if title is None else f'number {title}'}{'' if label is None else f' {str(label)!r}'} "
-        f"({_count(len(headers), 'file')})"
-    )
+    """By number: what SeriesDescription says may be anybody's name."""
+    told = number(headers[0], "SeriesNumber")
+    return f"{'without number' if told is None else f'number {told:.0f}'} ({_count(len(headers), 'file')})"
 
 
 def _check_kind(header: "Dataset") -> None:
