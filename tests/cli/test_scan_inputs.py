@@ -1,5 +1,7 @@
 """What the commands take for a scan to work on, and what they say of several."""
 
+import shutil
+
 import nibabel
 import numpy as np
 import pytest
@@ -45,8 +47,11 @@ def test_measurements_beside_what_was_measured_are_no_truths(call, folder):
     assert call("degrade", folder, *HALVED)[0] == 0
     code, out, told = call("degrade", folder, *HALVED, "--force")
     assert (code, len(out.splitlines())) == (0, 2)
-    assert "2 measurements are left out, beside what was measured." in told
+    assert "2 measurements are left out: what was measured is here too." in told
     assert call("evaluate", folder, "--scale", 2)[1].startswith("2 scans, ")
+    assert call("degrade", folder, *HALVED, "-o", folder / "below")[0] == 0
+    assert call("evaluate", folder, "--scale", 2)[1].startswith("2 scans, ")
+    shutil.rmtree(folder / "below")
     # restored they are, and so are those that lie by themselves
     assert "4 of 4 done" in call("restore", folder, "--scale", 2, "--dry-run")[2]
     for truth in ("Doe.nii.gz", "Roe.nii.gz"):

@@ -61,13 +61,18 @@ def made_beside(files: Iterable[Path]) -> set[Path]:
     return {path for folder in {f.parent for f in files} for run in folder.glob("*.run.json") for path in _made(run)}
 
 
-def measured_beside(files: Iterable[Path]) -> set[Path]:
-    """Those that `degrade` has made of another of them in the same folder, by their names and sidecars."""
-    stems = {(f.parent, stem) for f in files for stem in (split_scan_name(f)[0], f.name.replace(".", "_"))}
+def measured_of_others(files: Iterable[Path]) -> set[Path]:
+    """Those that `degrade` has made of another of them, by their names and sidecars, whichever folders they lie in."""
+    by_sidecar = {file: sidecar_path(file).is_file() for file in files}
+    plain, measured = (
+        {s for f, has in by_sidecar.items() if has == which for s in (split_scan_name(f)[0], f.name.replace(".", "_"))}
+        for which in (False, True)
+    )
     found = set()
-    for file in files:
-        name = re.fullmatch(rf"(.+?)(_vol-\d+)?{MEASURED}", split_scan_name(file)[0])
-        if name and (file.parent, name[1]) in stems and sidecar_path(file).is_file():
+    for file in (file for file, has in by_sidecar.items() if has):
+        stem = split_scan_name(file)[0]
+        truth = re.sub(rf"(_vol-\d+)?{MEASURED}$", "", stem)
+        if truth in plain or (truth != stem and truth in measured):
             found.add(file)
     return found
 

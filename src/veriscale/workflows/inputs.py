@@ -11,7 +11,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.formats.registry import EXTENSIONS, format_beginning, is_picture, unread
 from veriscale.imaging.scan_name import EXTENSIONS as SCANS
 from veriscale.imaging.scan_name import is_scan, split_scan_name
-from veriscale.workflows.earlier_results import made_beside, measured_beside
+from veriscale.workflows.earlier_results import made_beside, measured_of_others
 from veriscale.workflows.scans.reading import holds_series, holds_source, takes_scan
 
 Say = Callable[[str], None]
@@ -45,7 +45,7 @@ def collect(
         output: where results go; what lies in it is not taken for input.
         say: told what a folder or a pattern leaves out.
         scans: whether scans are taken too: files, and folders of a DICOM series, each of which is one input.
-        truths: whether measurements that lie beside what was measured are left out of folders too.
+        truths: whether measurements are left out of folders where what was measured is among the inputs too.
 
     Returns:
         The items, and whether there is more than a single file.
@@ -73,9 +73,9 @@ def collect(
         else:
             raise InputError(f"{given} does not exist.")
 
-    if truths and (measured := measured_beside(found) - set(map(Path, inputs))):
+    if truths and (measured := measured_of_others(found) - set(map(Path, inputs))):
         these = "1 measurement is" if len(measured) == 1 else f"{len(measured)} measurements are"
-        say(f"{these} left out, beside what was measured.")
+        say(f"{these} left out: what was measured is here too.")
         found = {path: folder for path, folder in found.items() if path not in measured}
 
     def place(path: Path) -> Path:
