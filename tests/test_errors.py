@@ -2,11 +2,12 @@
 
 import pickle
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from veriscale.cli.main import run
-from veriscale.errors import FLAGS, InputError, about, spoken
+from veriscale.errors import FLAGS, InputError, about, nameless, spoken, untold
 
 SENTENCE = "Two inputs have one name, so that `--score-files` cannot tell them apart; leave out `--crop`."
 
@@ -76,3 +77,20 @@ def test_where_python_has_another_name_it_is_said():
     with speaking_of_flags():
         assert spoken("go on with `--resume`") == "go on with --resume"
     assert spoken("go on with `--resume`") == "go on with resume"
+
+
+def test_names_of_scans_are_told_nowhere():
+    scan, result = Path("/a b/Jane Doe/Jane Doe.nii.gz"), Path("out/Jane Doe_restored.nii.gz")
+    said = f"{scan} and {scan.name}, {result}, {result.name}."
+    told = untold(said, {scan: "the scan", result: "the result"})
+    assert told == "the scan and the scan, the result, the result."
+    assert nameless(f"{scan} is empty", scan, "the scan") == "the scan is empty"
+    assert nameless("it is empty", scan, "the scan") == "the scan: it is empty"
+
+
+@pytest.mark.parametrize("name", ["2", "series", "folder", ".", "a"])
+def test_a_folders_name_that_is_a_word_of_the_sentence_is_none_there(name):
+    sentence = "the folder holds 2 series, and a slice is missing."
+    assert untold(sentence, {Path(name): "the scan"}) == sentence
+    if name != ".":
+        assert untold(f"cannot read {name}/1.dcm", {Path(name): "the scan"}) == "cannot read the scan/1.dcm"

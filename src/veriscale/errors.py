@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -32,18 +32,37 @@ def _name(found: re.Match[str]) -> str:
     return f"--{found[1]}" if FLAGS.get() else _PYTHON.get(found[1], found[1].replace("-", "_"))
 
 
-def about(error: Exception | str, path: Path) -> str:
+def about(error: Exception | str, path: Path | str) -> str:
     """The error's sentence, with the file it is about."""
     sentence = str(error)
     return sentence if str(path) in sentence else f"{path}: {sentence}"
 
 
+def untold(error: Exception | str, labels: Mapping[Path, str]) -> str:
+    """The error's sentence with labels in the place of files, whose names may be those of people."""
+    sentence = str(error)
+    for path in sorted(labels, key=lambda path: len(str(path)), reverse=True):
+        for name in (str(path), path.name):
+            # A folder's name may be any word of the sentence, and is known for one by what stands around it.
+            after = r"(?![\w-])" if re.search(r"\w[./ ]\w", name) else r"(?=[/'\"])"
+            sentence = re.sub(rf"(?<![\w-]){re.escape(name)}{after}", labels[path], sentence) if name else sentence
+    return sentence
+
+
 def nameless(error: Exception | str, path: Path, label: str) -> str:
-    """The error's sentence with the label in the place of a file's name, which may be a person's."""
-    sentence = str(error).replace(str(path), label).replace(path.name, label)
-    if len(stem := path.name.partition(".")[0]) > 2:
-        sentence = re.sub(rf"\S*{re.escape(stem)}\S*", f"a result of {label}", sentence)
+    """The error's sentence about one file, with a label in the place of its name."""
+    sentence = untold(error, {path: label})
     return sentence if label in sentence else f"{label}: {sentence}"
+
+
+def scan_label(number: int, of: int) -> str:
+    """What the messages call a scan, whose name may be that of a person.
+
+    Args:
+        number: among the inputs, from 1.
+        of: how many there are.
+    """
+    return f"the scan ({number} of {of})" if of > 1 else "the scan"
 
 
 def shown(given: object) -> str:

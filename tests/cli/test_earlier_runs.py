@@ -13,6 +13,8 @@ from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Networks
 from veriscale.imaging.read import read_photo
 from veriscale.workflows.certifying.calibration import calibrate
+from veriscale.workflows.degrading.measurement import sidecar_path
+from veriscale.workflows.earlier_results import measured_of_others
 
 FAST = (*TINY, "--scale", 2)
 SMOOTH = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)).resize((20, 16))
@@ -170,3 +172,13 @@ def test_a_run_of_before_says_less_and_is_repeated(veriscale, shot, tmp_path):
     path.write_text(json.dumps(run))
     code, _, err = veriscale("restore", "--from", path, "-o", tmp_path / "b")
     assert (code, "repeated run" in err) == (0, False)
+
+
+def test_measurements_are_left_out_where_what_was_measured_is_there(tmp_path):
+    names = ("a.png", "a_degraded.png", "a_degraded_degraded.png", "m/a.png", "b/1.png", "c/1.png", "x_degraded.png")
+    files = [tmp_path / name for name in names]
+    for file in files[1:]:
+        file.parent.mkdir(exist_ok=True)
+        sidecar_path(file).touch()
+    assert measured_of_others(files) == set(files[1:4])
+    assert measured_of_others(files[4:]) == set()

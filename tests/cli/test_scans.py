@@ -275,7 +275,7 @@ def test_a_bad_one_of_several_is_left_out_of_the_scores(evaluate, scans, capsys)
     assert evaluate("--scale", 2, "--prior", "tiny") == 2
     out, told = capsys.readouterr()
     assert out.startswith("2 scans, ")
-    assert told.splitlines()[-2].startswith("veriscale: the scan (2 of 3): ")
+    assert told.splitlines()[-2].startswith("veriscale: the scan (2 of 3) cannot be read")
     assert told.splitlines()[-1] == "veriscale: 1 of 3 inputs failed."
     assert "Poe" not in told
 

@@ -19,7 +19,7 @@ def complain(sentence: str) -> None:
 
 def summary(failed: int, of: int, end: str = ".") -> int:
     """How many inputs failed of how many, on stderr; returns the exit code."""
-    if failed:
+    if failed and of > 1:
         complain(f"{failed} of {of} inputs failed{end}")
     return 2 if failed else 0
 

@@ -20,6 +20,7 @@ def degrade(
     force: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
+    volume: Annotated[int | None, number("volume", int)] = None,
 ) -> int:
     """Make measurements of photographs and scans, each with a sidecar that tells `restore` how.
 
@@ -48,9 +49,11 @@ def degrade(
         No remarks.
     max_pixels
         Largest picture that is read; of a scan the voxels of one volume.
+    volume
+        Which volume of a scan that holds several, counted from 0.
     """
     from veriscale.cli.remarks import Remarks
-    from veriscale.errors import InputError, nameless
+    from veriscale.errors import InputError, nameless, scan_label
     from veriscale.imaging.atomic import make_folder
     from veriscale.imaging.formats.registry import keeps_floats
     from veriscale.imaging.read import MAX_PIXELS, read_photo
@@ -61,7 +64,8 @@ def degrade(
     from veriscale.workflows.degrading.measurement import MEASURED, write_sidecar
     from veriscale.workflows.degrading.scan_degradation import degrade_scan
     from veriscale.workflows.factory import own_operator
-    from veriscale.workflows.inputs import collect
+    from veriscale.workflows.inputs import OF_SCANS, collect
+    from veriscale.workflows.jobs import check_output
     from veriscale.workflows.remark import Remark
     from veriscale.workflows.restoring.restoration import result_suffix
     from veriscale.workflows.scans.reading import takes_scan
@@ -82,10 +86,11 @@ def degrade(
         say(f"{note}.", quiet)
     remarks = Remarks(quiet)
     with streams(inputs, output) as ways:
-        items, many = collect(ways.inputs, ways.output, lambda line: say(line, quiet), scans=True)
+        items, many = collect(ways.inputs, ways.output, lambda line: say(line, quiet), scans=True, truths=True)
         ways.check_one(len(items), {})
         remarks.of = len(items)
         to = ways.output
+        check_output(to, [item.path for item in items], many)
         one_file = to if to is not None and not many and to.suffix and not to.is_dir() else None
         for number, item in enumerate(items, start=1):
             try:
@@ -94,10 +99,20 @@ def degrade(
                         raise InputError("A scan is measured into a NIfTI file; leave out `--format` and `-o -`.")
                     place = one_file if one_file is not None or to is None else to / item.folder
                     made = degrade_scan(
-                        item.path, place, a, model, seed, max_voxels=largest, force=force, say=lambda n: say(n, quiet)
+                        item.path,
+                        place,
+                        a,
+                        model,
+                        seed,
+                        index=volume,
+                        max_voxels=largest,
+                        force=force,
+                        say=lambda note: say(note, quiet),
                     )
                     print(made, file=ways.results)
                     continue
+                if volume is not None:
+                    raise InputError(OF_SCANS.format("volume"))
                 photo = read_photo(item.path, largest)
                 suffix = result_suffix(one_file, format, photo) if a.picture or one_file is not None else ".npy"
                 if one_file is not None:
@@ -124,7 +139,7 @@ def degrade(
             except InputError as error:
                 failure = Remark(str(error), item.path)
                 if takes_scan(item.path):  # names of scans are those of people
-                    label = f"the scan ({number} of {len(items)})" if many else "the scan"
+                    label = scan_label(number, len(items))
                     failure = Remark(nameless(error, item.path, label))
                 if not many:
                     raise InputError(failure.text) from error

@@ -129,7 +129,8 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
         return
     s, columns = found.settings, _COLUMNS[found.kind]
     measured = f"{s['operator']}, noise {s['noise']}" if "operator" in s else f"×{s['scale']}, noise {s['noise_std']:g}"
-    print(f"{found.pictures} {found.kind}, {measured}, prior {s['prior']}")
+    counted = found.kind if found.pictures != 1 else found.kind.removesuffix("s")
+    print(f"{found.pictures} {counted}, {measured}, prior {s['prior']}")
     print(" ".join([f"{'dial':>8}", *(f"{title:>{width}}" for title, _, width, _ in columns)]))
     for row in found.summary():
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"

@@ -1,5 +1,6 @@
 """Standard input and standard output, as `-`, in the place of files."""
 
+import re
 import shutil
 import sys
 import tempfile
@@ -21,10 +22,10 @@ STREAM = Path("-")
 
 
 def words(arguments: Sequence[str]) -> list[str]:
-    """A command's words, with `-` as the path it is and `-,-,1` as a spacing, and not as options without a name."""
+    """A command's words, with `-` as the path it is, and `-,-,1` and `-1,1,1` as spacings, and not as options."""
     told = ["./-" if word == "-" else word for word in arguments]
     for k in reversed(range(len(told) - 1)):
-        if told[k] == "--spacing" and told[k + 1].startswith("-,"):
+        if told[k] == "--spacing" and re.match(r"-[\d.,]", told[k + 1]):
             told[k : k + 2] = [f"{told[k]}={told[k + 1]}"]
     return told
 
@@ -73,7 +74,7 @@ class Streams:
 
     def named(self, remark: Remark) -> Remark:
         """A remark as it is said: standard input has a file for a while, and no folder."""
-        return replace(remark, file=Path(remark.file.name)) if self.reads and remark.file else remark
+        return replace(remark, file=Path(remark.file.name)) if self.reads and isinstance(remark.file, Path) else remark
 
     def deliver(self, picture: str | Path) -> None:
         """Write a picture's file to standard output."""

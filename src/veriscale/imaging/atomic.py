@@ -112,4 +112,4 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"Output folder {folder} cannot be made: {error.strerror}.") from error
+        raise InputError(f"The output folder cannot be made: {error.strerror}; choose another.") from error

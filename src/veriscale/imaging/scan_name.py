@@ -7,8 +7,10 @@ EXTENSIONS = (".nii.gz", ".nii")
 
 
 def split_scan_name(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Stem and extension of a file's name, as written: `sub-01_T1w` and `.nii.gz`."""
+    """Stem and extension of a file's name, as written: `sub-01_T1w` and `.nii.gz`; a folder's has no extension."""
     name = Path(path).name
+    if Path(path).is_dir():
+        return Path(path).resolve().name, ""
     extension = next((e for e in EXTENSIONS if name.lower().endswith(e)), Path(path).suffix)
     return name[: len(name) - len(extension)], name[len(name) - len(extension) :]
 

@@ -62,5 +62,5 @@ def _millimetres(told: dict[str, object], field: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1000:
-        raise InputError(f"The scan's JSON sidecar says {field} {value!r}, which is no distance in mm; correct it.")
+        raise InputError(f"The scan's JSON sidecar says a {field} that is no distance in mm; correct it.")
     return float(value)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veriscale.errors import InputError, about, nameless
+from veriscale.errors import InputError, about, nameless, scan_label
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.formats.registry import keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_graded, check_quality
 from veriscale.traversal.method import Tell
 from veriscale.workflows.earlier_results import Origin, all_made, unlike
+from veriscale.workflows.inputs import OF_SCANS
 from veriscale.workflows.jobs import Job
 from veriscale.workflows.journal import Recorded
 from veriscale.workflows.peak_memory import peak_memory_mb
@@ -63,14 +64,22 @@ class Batch:
     def __post_init__(self) -> None:
         check_quality(self.quality)
 
-    def run(self, job: Job, tell: Tell = lambda phase, done, of: None) -> dict[str, Any]:
+    def run(self, job: Job, tell: Tell = lambda phase, done, of: None, label: str = scan_label(1, 1)) -> dict[str, Any]:
         """Restore one input; returns the content of its run.json and the files written.
+
+        Args:
+            job: the input.
+            tell: told after every evaluation.
+            label: what remarks call it where it is a scan.
 
         Raises:
             InputError: something about the input or its results.
         """
         if takes_scan(job.path):
-            return self._scan(job, tell)
+            return self._scan(job, label, tell)
+        for name in ("volume", "dicom_out"):
+            if getattr(self, name) is not None:
+                raise InputError(OF_SCANS.format(name.replace("_", "-")))
         photo = read_photo(job.path, self.max_pixels)
         stripped = self.strip and photo.exif is not None
         if stripped:
@@ -104,7 +113,7 @@ class Batch:
         make_folder(job.folder)  # refused before the work, not after it
         return self._restore(job, work, origin, stem, suffix, tell)
 
-    def _scan(self, job: Job, tell: Tell) -> dict[str, Any]:
+    def _scan(self, job: Job, label: str, tell: Tell) -> dict[str, Any]:
         if not isinstance(self.restorer, PriorRestorer):
             raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
         photographs = {"format": self.format, "quality": self.quality, "strip": self.strip}
@@ -120,7 +129,7 @@ class Batch:
             index=self.volume if self.volume is not None or repeated is None else repeated.volume,
             max_voxels=self.max_pixels,
             dicom_out=self.dicom_out,
-            say=lambda line: self.say(Remark(line, plan=self.dry_run)),
+            say=lambda line: self.say(Remark(line, label, plan=self.dry_run)),
             tell=tell,
             skip_existing=self.skip_existing,
             repeated=repeated,
@@ -170,15 +179,15 @@ class Batch:
         """
         for number, job in enumerate(jobs, start=1):
             unnamed = takes_scan(job.path)  # names of scans are those of people
-            name = "the scan" if unnamed else job.path.name
-            label = f"{name} ({number} of {len(jobs)})" if len(jobs) > 1 else name
+            name = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
+            label = scan_label(number, len(jobs)) if unnamed else name
             try:
-                yield self.run(job, _labelled(tell, label))
+                yield self.run(job, _labelled(tell, label), label)
             except InputError as error:
                 sentence = nameless(error, job.path, label) if unnamed else about(error, job.path)
                 if len(jobs) == 1:
                     raise InputError(sentence) from error
-                failed(Remark(sentence) if unnamed else Remark(str(error), job.path))
+                failed(Remark(sentence, label) if unnamed else Remark(str(error), job.path))
 
 
 def _labelled(tell: Tell, label: str) -> Tell:

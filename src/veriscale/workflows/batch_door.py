@@ -70,6 +70,8 @@ def open_batch(
         raise InputError(f"The repeated run took its picture {whence}; give the picture again.")
     earlier = [] if run is None or run.input is None else [run.input]
     jobs = jobs_of(inputs or earlier, output, lambda line: say(Remark(line)))
+    if ways.get("dicom_out") is not None and len(jobs) > 1:
+        raise InputError("`--dicom-out` is a folder for what is derived of one series, and there are several inputs.")
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
     restorer = opened(settings, held, prior, device, beside if given.operator is None else Path())

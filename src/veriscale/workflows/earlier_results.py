@@ -1,12 +1,15 @@
 """What earlier runs left, by their run.json: results that are no inputs, and that need not be made again."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from veriscale.errors import InputError, spoken
+from veriscale.imaging.scan_name import split_scan_name
+from veriscale.workflows.degrading.measurement import MEASURED, sidecar_path
 from veriscale.workflows.scans.scan_names import outputs_of
 
 # Known by their hashes; and a result does not depend on a time limit.
@@ -56,6 +59,22 @@ class Origin:
 def made_beside(files: Iterable[Path]) -> set[Path]:
     """What earlier runs wrote into the folders of files."""
     return {path for folder in {f.parent for f in files} for run in folder.glob("*.run.json") for path in _made(run)}
+
+
+def measured_of_others(files: Iterable[Path]) -> set[Path]:
+    """Those that `degrade` has made of another of them, by their names and sidecars, whichever folders they lie in."""
+    by_sidecar = {file: sidecar_path(file).is_file() for file in files}
+    plain, measured = (
+        {s for f, has in by_sidecar.items() if has == which for s in (split_scan_name(f)[0], f.name.replace(".", "_"))}
+        for which in (False, True)
+    )
+    found = set()
+    for file in (file for file, has in by_sidecar.items() if has):
+        stem = split_scan_name(file)[0]
+        truth = re.sub(rf"(_vol-\d+)?{MEASURED}$", "", stem)
+        if truth in plain or (truth != stem and truth in measured):
+            found.add(file)
+    return found
 
 
 def all_made(run: Path, files: Sequence[Path], force: bool, origin: Origin) -> bool:

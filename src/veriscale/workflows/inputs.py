@@ -9,11 +9,14 @@ from pathlib import Path
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats.registry import EXTENSIONS, format_beginning, is_picture, unread
-from veriscale.imaging.scan_name import is_scan
-from veriscale.workflows.earlier_results import made_beside
-from veriscale.workflows.scans.reading import holds_series
+from veriscale.imaging.scan_name import EXTENSIONS as SCANS
+from veriscale.imaging.scan_name import is_scan, split_scan_name
+from veriscale.workflows.earlier_results import made_beside, measured_of_others
+from veriscale.workflows.scans.reading import holds_series, holds_source, takes_scan
 
 Say = Callable[[str], None]
+
+OF_SCANS = "`--{}` is of scans, and this is a photograph; leave it out."
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,11 @@ class Item:
 
 
 def collect(
-    inputs: Sequence[str | Path], output: Path | None = None, say: Say = lambda line: None, scans: bool = False
+    inputs: Sequence[str | Path],
+    output: Path | None = None,
+    say: Say = lambda line: None,
+    scans: bool = False,
+    truths: bool = False,
 ) -> tuple[list[Item], bool]:
     """The image files among the inputs; folders are searched with their sub-folders, but not for earlier results.
 
@@ -38,6 +45,7 @@ def collect(
         output: where results go; what lies in it is not taken for input.
         say: told what a folder or a pattern leaves out.
         scans: whether scans are taken too: files, and folders of a DICOM series, each of which is one input.
+        truths: whether measurements are left out of folders where what was measured is among the inputs too.
 
     Returns:
         The items, and whether there is more than a single file.
@@ -65,16 +73,25 @@ def collect(
         else:
             raise InputError(f"{given} does not exist.")
 
+    if truths and (measured := measured_of_others(found) - set(map(Path, inputs))):
+        these = "1 measurement is" if len(measured) == 1 else f"{len(measured)} measurements are"
+        say(f"{these} left out: what was measured is here too.")
+        found = {path: folder for path, folder in found.items() if path not in measured}
+
     def place(path: Path) -> Path:
         return path.parent if output is None else found[path]
 
-    shared = Counter((place(p), p.stem) for p in found)
-    items = [
-        Item(p, f, p.stem if shared[place(p), p.stem] == 1 else p.name.replace(".", "_")) for p, f in found.items()
-    ]
+    shared = Counter((place(p), split_scan_name(p)[0]) for p in found)
+    items = []
+    for path, folder in found.items():
+        stem, extension = split_scan_name(path)
+        plain = shared[place(path), stem] == 1 or extension in (*SCANS, "")
+        items.append(Item(path, folder, stem if plain else path.name.replace(".", "_")))
     names = Counter((place(i.path), i.stem) for i in items)
     for item in items:
         if names[place(item.path), item.stem] > 1:
+            if takes_scan(item.path):
+                raise InputError("Two scans would have results of one name; give each in turn with an `--output`.")
             raise InputError(f"{item.path} and another input would have the same result; restore them one by one.")
     return items, several or len(items) > 1
 
@@ -84,7 +101,7 @@ def _of_folder(folder: Path, output: Path | None, say: Say, scans: bool) -> dict
     files = [f for f in sorted(folder.rglob("*")) if _known(f, scans) or unread(f) or _begins_as_picture(f)]
     taken = _pictures(files, output, folder, lambda left: say(f"Folder {folder}: {left}"), scans)
     if scans:
-        taken += [f for f in sorted(folder.rglob("*")) if not _inside(f, output, folder) and holds_series(f)]
+        taken += [f for f in sorted(folder.rglob("*")) if not _inside(f, output, folder) and holds_source(f)]
     return {f: f.parent.relative_to(folder) for f in taken}
 
 
@@ -95,7 +112,10 @@ def _of_pattern(pattern: Path, output: Path | None, say: Say, scans: bool) -> di
     base, found = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts)), dict[Path, Path]()
     recursive = "**" in pattern.parts
     for folder in [m for m in matches if m.is_dir() and not recursive]:
-        found |= {folder: Path()} if scans and holds_series(folder) else _of_folder(folder, output, say, scans)
+        if scans and holds_series(folder):
+            found |= {folder: Path()} if holds_source(folder) else {}
+        else:
+            found |= _of_folder(folder, output, say, scans)
     files = [m for m in matches if not m.is_dir()]
     for f in _pictures(files, output, base, lambda left: say(f"Pattern {pattern}: {left}"), scans):
         found[f] = f.parent.relative_to(base) if recursive else Path()

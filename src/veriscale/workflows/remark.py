@@ -12,12 +12,12 @@ class Remark:
 
     Attributes:
         text: need not name the file.
-        file: None where it is about all of them.
+        file: a label of a scan, whose name is not told; None where it is about all of them.
         plan: whether it is what will be done with the file, and nothing that was found out.
     """
 
     text: str
-    file: Path | None = None
+    file: Path | str | None = None
     plan: bool = False
 
     def __str__(self) -> str:

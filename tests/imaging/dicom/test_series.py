@@ -161,7 +161,7 @@ def test_no_image(tmp_path):
 def test_two_series(tmp_path):
     folder, other = write(tmp_path / "a", slices(3)), slices(2)
     for index, each in enumerate(other):
-        each.SeriesNumber, each.SeriesDescription = 5, "T2 axial"
+        each.SeriesNumber, each.SeriesDescription = 5, "T2 of Mrs Doe"
         pydicom.dcmwrite(folder / f"other{index}", each, enforce_file_format=True)
     assert "holds 2 series: number 4 (3 files); number 5 (2 files)" in refusal(folder)
 

@@ -175,7 +175,7 @@ def test_a_json_file_that_is_there_is_not_replaced(dataset, restorer, tmp_path):
     (tmp_path / "out" / "dataset_description.json").write_text('{"Name": "mine", "DatasetType": "derivative"}')
     restore_scan(restorer(scale=2), dataset[0], tmp_path / "out", force=True)
     assert json.loads((tmp_path / "out" / "dataset_description.json").read_text())["Name"] == "mine"
-    assert (tmp_path / "out" / ".bidsignore").read_text().split() == ["*.run.json"]
+    assert (tmp_path / "out" / ".bidsignore").read_text().split() == ["*.run.json", "*_report.html"]
 
 
 def errors_of(folder):
@@ -193,7 +193,7 @@ def errors_of(folder):
 def test_the_validator_takes_the_tree(dataset, restorer, tmp_path):
     out = tmp_path / "out"
     restore_scan(restorer(spacing="1,1,1"), dataset[0], out)
-    restore_scan(restorer(scale=2, dial="0,0.5,1", samples=2), dataset[1], out)
+    restore_scan(restorer(scale=2, dial="0,0.5,1", samples=2), dataset[1], out, report=True)
     assert errors_of(out) == set()
 
 

@@ -177,7 +177,7 @@ def test_saved_files_are_not_replaced(scan, tiny, tmp_path):
     [
         ({"certificate": "photo_x4_dial-0_area"}, "certificate is for photographs yet"),
         ({"crop": "0,0,4,4"}, "crop is for photographs yet"),
-        ({"ensemble": True}, "ensemble is for photographs yet"),
+        ({"ensemble": True, "dial": 1}, "a dial position above 0 is asked for"),
         ({"sigma0": 0.2}, "sigma0 is for photographs yet"),
         ({"command": "tool {in} {out}"}, "belong to a certificate"),
         ({"alpha": 0.1}, "no certificate is given"),

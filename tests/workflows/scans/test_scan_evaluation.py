@@ -172,7 +172,7 @@ def test_a_bad_one_of_several_is_told_at_the_end_by_number(fine, tiny):
     found = evaluate(fine.parent, tiny, scale=2, tell=told.append, progress=lambda *of: parts.append(len(told)))
     assert found.pictures == 1
     assert found.failed == told
-    assert told[0].startswith("the scan (1 of 2): ")
+    assert told[0].startswith("the scan (1 of 2) cannot be read")
     assert "Aoe" not in told[0]
     assert max(parts) == 0
     assert found.scores[0].scan == 2
@@ -188,7 +188,7 @@ def test_photographs_and_scans_are_evaluated_in_turn(fine, tiny):
         evaluate(fine.parent, tiny, scale=2)
     with pytest.raises(InputError, match="operator is no setting of an evaluation"):
         evaluate(fine.parent / "a.png", tiny, operator="blur:kernel=gaussian,std=1")
-    with pytest.raises(InputError, match="index chooses among the volumes of a scan"):
+    with pytest.raises(InputError, match="index is of scans, and this is a photograph"):
         evaluate(fine.parent / "a.png", tiny, index=0)
 
 

@@ -20,6 +20,8 @@ from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.asked_scan import spacings
 from veriscale.workflows.scans.in_plane import slice_of
+from veriscale.workflows.scans.reading import read_scan
+from veriscale.workflows.scans.scan_job import scan_job
 from veriscale.workflows.scans.scan_run import restore_scan
 
 SERIES = Path(os.environ.get("VERISCALE_DATA", Path(__file__).parents[4] / "shared/data")) / "mri/dicom/epi_brain"
@@ -152,6 +154,19 @@ def test_the_spread_is_in_the_scans_units(scan, restorer, tmp_path):
     assert std.get_fdata().max() > 5
 
 
+def test_in_plane_the_mean_over_turns_is_that_of_every_slice(scan, restorer, tiny, tmp_path):
+    restore_scan(restorer(scale=2, ensemble=True), scan, tmp_path / "out.nii.gz")
+    told = json.loads((tmp_path / "out.run.json").read_text())
+    assert told["anchor"] == "ensemble"
+    job = scan_job(restorer(scale=2, ensemble=True), read_scan(scan))
+    volume = job.volume
+    image = job.restore(job.steps()[0](volume)).image
+    by_slice = restore(slice_of(volume, 4), tiny, scale=2, ensemble=True).image.pixels[..., 0]
+    np.testing.assert_allclose(np.moveaxis(image.samples, volume.slice_axis, 0)[4], by_slice, atol=1e-5)
+    plain = scan_job(restorer(scale=2), read_scan(scan))
+    assert np.abs(plain.restore(plain.steps()[0](volume)).image.samples - image.samples).max() > 1e-3
+
+
 def test_slices_told_as_one_voxel_thick_agree_with_the_measurement(scan, restorer, tmp_path):
     """Through the plane the result, measured again, is the scan."""
     from veriscale.physics.slice_profile import SliceProfile
@@ -177,6 +192,9 @@ def test_slices_told_as_one_voxel_thick_agree_with_the_measurement(scan, restore
         ({"spacing": "-,-,1", "thickness": -3.0}, "no thickness"),
         ({"spacing": "-,-,1", "thickness": 4.8, "posterior": "dps"}, "leave out"),
         ({"scale": 2, "crop": "0,0,8,8"}, "for photographs"),
+        ({"spacing": "-,-,1", "thickness": 4.8, "ensemble": True}, "not for what is restored through the plane"),
+        ({"spacing": "1,1,1", "thickness": 4.8, "ensemble": True}, "ensemble"),
+        ({"scale": 2, "ensemble": True, "samples": 2}, "draws are asked for"),
     ],
 )
 def test_what_cannot_be_asked(scan, restorer, tmp_path, asked, words):

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veriscale.imaging.dicom.attribute import number
+from veriscale.imaging.dicom.validation import as_they_stand
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -50,6 +52,18 @@ class Derivation:
             "Values are estimated, not measured; not for diagnosis."
         )
         return ascii_text(whole, _SHORT_TEXT)
+
+
+def made_here(file: Path) -> bool:
+    """Whether a DICOM file is one that this library has derived, by its Manufacturer."""
+    import pydicom
+
+    with as_they_stand():
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["Manufacturer"])
+            return bool(header.get("Manufacturer") == MAKER)
+        except Exception:  # damaged: whoever reads the series says so
+            return False
 
 
 def describe(header: "Dataset", derivation: Derivation, sources: tuple["Dataset", ...], resampled: bool) -> None:

@@ -121,8 +121,9 @@ def _check_one_series(headers: list["Dataset"]) -> None:
 
 
 def _series_name(headers: list["Dataset"]) -> str:
-    title = value(headers[0], "SeriesNumber")  # a description may hold names
-    return f"{'without number' if title is None else f'number {title}'} ({_count(len(headers), 'file')})"
+    """By number: what SeriesDescription says may be anybody's name."""
+    told = number(headers[0], "SeriesNumber")
+    return f"{'without number' if told is None else f'number {told:.0f}'} ({_count(len(headers), 'file')})"
 
 
 def _check_kind(header: "Dataset") -> None:

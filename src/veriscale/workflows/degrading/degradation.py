@@ -28,16 +28,33 @@ from veriscale.workflows.scans.reading import read_volume, takes_scan
 
 @overload
 def degrade(
-    image: Volume, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0
+    image: Volume,
+    operator: str | Operator,
+    noise: str | float | Noise = 0.0,
+    seed: int = 0,
+    *,
+    index: int | None = None,
 ) -> Volume: ...  # and of a path to a scan
 
 
 @overload
-def degrade(image: Image, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0) -> Photo: ...
+def degrade(
+    image: Image,
+    operator: str | Operator,
+    noise: str | float | Noise = 0.0,
+    seed: int = 0,
+    *,
+    index: int | None = None,
+) -> Photo: ...
 
 
 def degrade(
-    image: Image | Volume, operator: str | Operator, noise: str | float | Noise = 0.0, seed: int = 0
+    image: Image | Volume,
+    operator: str | Operator,
+    noise: str | float | Noise = 0.0,
+    seed: int = 0,
+    *,
+    index: int | None = None,
 ) -> Photo | Volume:
     """Measure a photograph or a scan.
 
@@ -49,6 +66,7 @@ def degrade(
         noise: a model, its string such as "poisson:peak=30", or a standard deviation in [0, 1] units, of a scan those
             of the truth's levels.
         seed: of the noise, which depends on the photograph too.
+        index: of a scan's file of several volumes, which one is measured, counted from 0.
 
     Returns:
         The measurement, without EXIF; of an operator whose measurements are no pictures its coefficients, for a float
@@ -60,7 +78,9 @@ def degrade(
     """
     check_operator(operator)
     if isinstance(image, str | os.PathLike) and takes_scan(Path(image)):
-        image = read_volume(image)
+        image, index = read_volume(image, index), None
+    if index is not None:
+        raise InputError("`--volume` chooses among the volumes of a scan's file, and there is none; leave it out.")
     if isinstance(image, Volume):
         return measure_scan(image, operator, noise, seed).volume.relevelled()
     photo = as_photo(image)

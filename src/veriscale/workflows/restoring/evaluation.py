@@ -24,7 +24,7 @@ from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, as_kind, as_names, check_functions, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
-from veriscale.workflows.inputs import collect
+from veriscale.workflows.inputs import OF_SCANS, collect
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
@@ -96,7 +96,7 @@ def evaluate(
         raise InputError(f"`--{others[0].replace('_', '-')}` is no setting of an evaluation; leave it out.")
     positions(v.dial or "0")  # what is wrong for every picture is said once
     given = as_names("pictures", pictures)
-    items, _ = collect(given, say=say, scans=True)
+    items, _ = collect(given, say=say, scans=True, truths=True)
     scans = [item.path for item in items if takes_scan(item.path)]
     if scans and len(scans) < len(items):
         raise InputError("There are photographs and scans, which have scores of their own; evaluate them in turn.")
@@ -115,7 +115,7 @@ def evaluate(
     if v.operator is not None:
         raise InputError("`--operator` is no setting of an evaluation of photographs; leave it out.")
     if index is not None:
-        raise InputError("`--volume` chooses among the volumes of a scan, and these are photographs; leave it out.")
+        raise InputError(OF_SCANS.format("volume"))
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")

@@ -88,6 +88,9 @@ class PriorRestorer:
         """Check a picture; arguments and errors as `Restorer.prepare`."""
         v, held = self.settings, self.certificate
         self.prior.check_unchanged()
+        for name in ("spacing", "thickness"):
+            if getattr(v, name) is not None:
+                raise InputError(f"`--{name}` is of scans, and this is a photograph; leave it out.")
         if v.crop is not None:
             photo = photo.cut(v.crop, "the picture" if path is None else path.name)
         operator, noise = self._measurement(path)

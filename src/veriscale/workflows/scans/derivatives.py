@@ -18,7 +18,7 @@ from veriscale.workflows.scans.scan_names import ScanNames
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
 BIDS_VERSION = "1.10.0"
-_IGNORED = "*.run.json"
+_IGNORED = ("*.run.json", "*_report.html")
 _PHYSICS = (
     *("MagneticFieldStrength", "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "EchoTrainLength"),
     *("RepetitionTimeExcitation", "RepetitionTimePreparation", "PixelBandwidth", "MTState"),
@@ -54,7 +54,7 @@ def write_derivatives(
 
 
 def make_dataset(folder: Path) -> None:
-    """Make a folder a dataset of derivatives, where it is no dataset yet, whose validator does not ask for run.json.
+    """Make a folder a dataset of derivatives, where it is none yet, whose validator passes over records and reports.
 
     Raises:
         InputError: a file cannot be written.
@@ -70,9 +70,9 @@ def make_dataset(folder: Path) -> None:
         }
         write_json(content, description, False)
     lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
-    if _IGNORED not in lines:
+    if missing := [line for line in _IGNORED if line not in lines]:
         with replacing(ignored, force=True) as temporary:
-            temporary.write_text("\n".join([*lines, _IGNORED, ""]), encoding="utf-8")
+            temporary.write_text("\n".join([*lines, *missing, ""]), encoding="utf-8")
 
 
 def in_raw_dataset(names: ScanNames) -> bool:

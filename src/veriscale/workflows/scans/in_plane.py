@@ -15,7 +15,7 @@ from veriscale.imaging.photo import Photo
 from veriscale.imaging.volume import Volume
 from veriscale.physics.downsample import Downsample
 from veriscale.runtime.pace import denoiser_pace, encoder_pace
-from veriscale.traversal.conditional import Conditional
+from veriscale.traversal.conditional import TURNS, Conditional
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PreparedByPrior, PriorRestorer
@@ -71,7 +71,8 @@ class PreparedSlices:
         first, _ = method.costs()
         pace = 0.0
         if isinstance(method, Conditional):
-            pace += encoder_pace(method.prior, plan.shape, method.scale, plan.work.features)
+            passes = TURNS if method.anchor == "ensemble" else 1
+            pace += passes * encoder_pace(method.prior, plan.shape, method.scale, plan.work.features)
         evaluations = draws if isinstance(method, Conditional) else plan.work.evaluations
         if evaluations:
             pace += evaluations * denoiser_pace(prior, plan.shape)
@@ -165,7 +166,12 @@ def prepare_slices(restorer: PriorRestorer, volume: Volume, grid: Grid | None = 
         operator = Downsample((rows, columns), centred=True)
     elif operator is None and v.operator is None:
         operator = Downsample(v.scale or known_scale(restorer.prior, None))
-    by_slices = replace(restorer, operator=operator, settings=replace(v, scale=None), rounding=volume.rounding)
+    by_slices = replace(
+        restorer,
+        operator=operator,
+        settings=replace(v, scale=None, spacing=None, thickness=None),
+        rounding=volume.rounding,
+    )
     middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
     if not isinstance(middle, PreparedByPrior):
         raise TypeError("a slice with an operator is one problem")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from veriscale.errors import InputError
+from veriscale.imaging.dicom.derivation import made_here
 from veriscale.imaging.dicom.series import Series, read_series
 from veriscale.imaging.geometry import checked_affine
 from veriscale.imaging.nifti.read import MAX_VOXELS
@@ -64,7 +65,13 @@ class Scan:
 
 def holds_series(path: Path) -> bool:
     """Whether a folder holds DICOM files: one is enough."""
-    return path.is_dir() and any(map(_is_dicom, sorted(f for f in path.iterdir() if f.is_file())))
+    return _first_dicom(path) is not None
+
+
+def holds_source(path: Path) -> bool:
+    """Whether a folder holds DICOM files that Veriscale has not derived of others."""
+    first = _first_dicom(path)
+    return first is not None and not made_here(first)
 
 
 def takes_scan(path: Path) -> bool:
@@ -112,6 +119,11 @@ def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volum
     """
     which = None if index is None else as_kind("index", index, int)
     return read_scan(Path(as_name("path", path)), which).volume
+
+
+def _first_dicom(path: Path) -> Path | None:
+    files = sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else []
+    return next(filter(_is_dicom, files), None)
 
 
 def _is_dicom(file: Path) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from veriscale.diffusion.prior import Prior
-from veriscale.errors import InputError
+from veriscale.errors import InputError, nameless, scan_label
 from veriscale.imaging.geometry import respaced, voxels_of
 from veriscale.metrics.foreground import foreground
 from veriscale.metrics.scan_distortion import data_range, scan_psnr, scan_ssim
@@ -94,15 +94,15 @@ def evaluate_scans(
     scores: list[ScanScores] = []
     failed: list[str] = []
     for number, path in enumerate(paths, start=1):
-        label = f"the scan ({number} of {len(paths)})" if len(paths) > 1 else "the scan"
+        label = scan_label(number, len(paths))
         try:
             found, run = _scored(number, read_scan(path, index), restorer, a, model, _labelled(progress, label))
             scores += found
         except InputError as error:
-            nameless = InputError(f"{label}: {error}".replace(str(path), "it"))
+            sentence = nameless(error, path, label)
             if len(paths) == 1:
-                raise nameless from None
-            failed.append(str(nameless))
+                raise InputError(sentence) from None
+            failed.append(sentence)
     for sentence in failed:
         tell(sentence)
     if not scores:

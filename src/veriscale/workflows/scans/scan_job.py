@@ -41,7 +41,7 @@ class ScanJob:
 
     def __post_init__(self) -> None:
         v = self.restorer.settings
-        for name in ("certificate", "command", "crop", "ensemble", "sigma0"):
+        for name in ("certificate", "command", "crop", "sigma0"):
             if getattr(v, name):
                 raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
         if self.grid is not None and (v.scale is not None or v.operator is not None):
@@ -51,6 +51,8 @@ class ScanJob:
                 "A single slice holds nothing of what lies through it; restore it in plane, by `--scale` or by "
                 "`--spacing` with - along the slices."
             )
+        if self.grid is None and v.thickness is not None:
+            raise InputError("`--thickness` is of what `--spacing` restores through the plane; leave it out.")
         if self._through and self.thickness is None:
             raise InputError(
                 "How thick the scan's slices are is not known: neither a DICOM header nor a JSON file beside it says "

@@ -55,11 +55,9 @@ class ScanNames:
         """Those that will be written, without what may tell whose scan it is."""
         return [path.name.removeprefix(self.common) for path in self.all()]
 
-    def untold(self, text: str) -> str:
-        """A sentence about the files without what may tell whose scan it is."""
-        for path, ending in zip(self.all(), self.endings(), strict=True):
-            text = text.replace(str(path), f"the result …{ending}").replace(path.name, f"…{ending}")
-        return text.replace(f"Output folder {self.run.parent}", "The output folder")
+    def labels(self) -> dict[Path, str]:
+        """What a sentence calls them, without what may tell whose scan it is."""
+        return {path: f"the result …{end}" for path, end in zip(self.all(), self.endings(), strict=True)}
 
 
 def outputs_of(run: Path, endings: Sequence[str]) -> set[Path]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, untold
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.dicom.derived import check_derivable
 from veriscale.imaging.dicom.objects import highdicom_for
@@ -93,7 +93,7 @@ def restore_scan(
     try:
         there = dicom_out is not None and dicom_out.exists()
         if skip_existing and (dicom_out is None or there) and all_made(names.run, names.all(), force, origin):
-            say("The scan: done already, skipped.")
+            say("done already, skipped.")
             return {"input": told["input"], "skipped": True, "outputs": []}
         if there:
             raise InputError("`--dicom-out` writes a new folder, and it is there already; choose another name.")
@@ -103,7 +103,7 @@ def restore_scan(
         check_room(planned, names.run.parent)
         lines = [line for work in planned for line in work.lines()]
         if repeated is not None:
-            lines += [f"The scan: {line}" for line in unlike(origin, repeated.hashes, repeated.input_sha256)]
+            lines += unlike(origin, repeated.hashes, repeated.input_sha256)
         for line in dict.fromkeys([*lines, *job.notes(planned), *_placed(names)]):
             say(line)
         if dry_run:
@@ -123,7 +123,7 @@ def restore_scan(
             notes += write_series(result, series, dicom_out)
             files.append(dicom_out)
     except InputError as error:
-        raise InputError(names.untold(str(error))) from None
+        raise InputError(untold(error, names.labels())) from None
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
     shutil.rmtree(names.kept, ignore_errors=True)

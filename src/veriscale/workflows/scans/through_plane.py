@@ -207,7 +207,7 @@ def prepare_through(
         )
     if v.path not in (None, "interpolate"):
         raise InputError("Through the plane the dial's path is interpolate; leave out `--path`.")
-    for name in ("preset", "consistent"):
+    for name in ("preset", "consistent", "ensemble"):
         if getattr(v, name):
             raise InputError(f"`--{name}` is not for what is restored through the plane; leave it out.")
     if noise is None and v.noise == "auto":
