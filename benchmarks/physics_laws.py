@@ -27,6 +27,7 @@ EXAMPLES: list[tuple[str, Shape]] = [
     ("downsample:factor=2.5,kernel=lanczos3", WIDE),
     ("downsample:factor=4x1,kernel=gaussian", ODD),
     ("downsample:factor=1.3x2", VOLUME),
+    ("denoise", ODD),
     ("blur:kernel=gaussian,std=3", ODD),
     ("blur:kernel=anisotropic,std=20x1,angle=45", EVEN),
     ("blur:kernel=gaussian,std=1.5,boundary=reflect", WIDE),

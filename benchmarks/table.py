@@ -39,6 +39,7 @@ ROWS = [
     "photo.psnr.bsd100_x2_dial0",
     "photo.psnr.bsd100_x3_dial0",
     "photo.psnr.bsd100_x4_noise0.02_dial0",
+    *(f"photo.denoise.sigma{sigma}" for sigma in (15, 25, 50)),
     "photo.dial.share_interpolate_0.5",
     "photo.dial.share_renoise_0.5",
     "photo.dial.g",

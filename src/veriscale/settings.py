@@ -37,8 +37,8 @@ class Settings:
         "Factor; the prior's largest by default. restore reaches others, 2.5 or 8, by way of the prior's, at dial 0."
     )
     operator: str | None = _setting(
-        "What made the measurement, instead of --scale: downsample, blur, inpaint, sensing, fourier, slice, hdr, "
-        "nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; a TOML file; or "
+        "What made the measurement, instead of --scale: downsample, denoise, blur, inpaint, sensing, fourier, slice, "
+        "hdr, nonlinear-blur or jpeg with its keys, as inpaint:keep=0.5; several as 'A + B'; a TOML file; or "
         "package.module:factory of your own. The sidecar that `degrade` wrote says it by itself. For evaluate "
         "of scans alone, or where a certificate is for one of your own.",
     )

@@ -48,7 +48,7 @@ def test_every_number_survives(a, b, std, angle):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("blurr:std=3", "Unknown operator 'blurr'; did you mean 'blur'.* known: downsample, blur"),
+        ("blurr:std=3", "Unknown operator 'blurr'; did you mean 'blur'.* known: downsample, denoise, blur"),
         ("", "Unknown operator ''"),
         ("lab.optics:lens+inpaint:keep=0.5", r"a \+ between two needs a space on both sides, as in 'A \+ B'"),
         ("blur:kernel=gaussian,std=3+nonlinear-blur", "needs a space on both sides"),

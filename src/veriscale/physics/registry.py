@@ -11,6 +11,7 @@ from veriscale.decimals import shortest
 from veriscale.errors import InputError, closest
 from veriscale.physics.blur import Blur
 from veriscale.physics.composition import compose
+from veriscale.physics.denoise import Denoise
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.fourier import Fourier
 from veriscale.physics.hdr import Clip
@@ -24,7 +25,7 @@ from veriscale.physics.slice_profile import SliceProfile
 
 OPERATORS: dict[str, type[Operator]] = {
     operator.name: operator
-    for operator in (Downsample, Blur, Inpaint, Sensing, SliceProfile, Fourier, Clip, NonlinearBlur, Jpeg)
+    for operator in (Downsample, Denoise, Blur, Inpaint, Sensing, SliceProfile, Fourier, Clip, NonlinearBlur, Jpeg)
 }
 _CRAMPED = re.compile(rf"(\S\+\s*|\s\+)(?=[A-Za-z_][\w.]*:|({'|'.join(OPERATORS)})(\s|$))")
 _NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
