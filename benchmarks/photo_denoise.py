@@ -100,7 +100,7 @@ def main() -> None:
     if count is not None:
         return
     notes = (
-        "Whole pictures, noise neither clipped nor rounded, results clipped; one evaluation of the denoiser. The tools of "
+        "Whole pictures, noise neither clipped nor rounded, results clipped; one evaluation of the denoiser. Tools of "
         f"scikit-image at the strength, in units of the noise, that is best on {TUNED_ON} crops of validation "
         "photographs, without an optimum on an edge of its grid."
     )
