@@ -26,6 +26,7 @@ from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 
 FAST = {"sampler": "heun", "steps": 2}
 LINEAR = [
+    "denoise",
     "inpaint:keep=0.5",
     "blur:kernel=gaussian,std=1",
     "blur:kernel=gaussian,std=1,boundary=reflect",
