@@ -44,7 +44,7 @@ def both(run: Methods, text: str, x: Tensor) -> dict:
     }
     dials = [pilot(anchor[i], [d[i] for d in draws], lambda s: anchor, (), full) for i in range(len(x))]
     w = torch.tensor([weight(d, LOW) for d in dials], dtype=x.dtype).view(-1, 1, 1, 1)
-    return paths | {"low": look(anchor + w * (draws[0] - anchor), x), "default": best_path(data.operator)}
+    return paths | {"low": look(anchor + w * (draws[0] - anchor), x), "default": best_path(run.mode, data.operator)}
 
 
 def at(points: list[dict], f: float, key: str) -> np.ndarray:

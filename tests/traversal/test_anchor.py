@@ -1,6 +1,7 @@
 import math
 from itertools import pairwise
 
+import msgspec
 import pytest
 import torch
 from tests.conftest import tiny_card
@@ -134,6 +135,14 @@ def test_slices_that_are_thick_are_relaxed():
     assert splitting_for(data, (1, 8, 8, 8), mode).relaxation == 0.5
     boxed = DataTerm(parse_operator("downsample:factor=4"), torch.zeros(1, 1, 2, 2), GaussianNoise(0.01))
     assert splitting_for(boxed, (1, 8, 8), mode).relaxation == 1
+
+
+def test_a_card_says_how_far_each_kind_is_relaxed():
+    mode = msgspec.structs.replace(tiny_card().modes[0], relaxation=0.7, mask_relaxation=0.6)
+    boxed = DataTerm(parse_operator("downsample:factor=4"), torch.zeros(1, 1, 2, 2), GaussianNoise(0.01))
+    seen = DataTerm(parse_operator("inpaint:keep=0.5"), torch.zeros(1, 1, 8, 8), GaussianNoise(0.01))
+    assert splitting_for(boxed, (1, 8, 8), mode).relaxation == 0.7
+    assert splitting_for(seen, (1, 8, 8), mode).relaxation == 0.6
 
 
 def test_fast_tells_every_evaluation():

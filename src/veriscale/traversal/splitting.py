@@ -111,7 +111,9 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
 
 def rule_of(mode: Mode, masked: bool) -> Rule:
     """What a card says of one kind of operator."""
-    return Rule(mode.mask_high, mode.mask_low, mode.mask_trust) if masked else Rule(mode.high, mode.low, mode.trust)
+    if masked:
+        return Rule(mode.mask_high, mode.mask_low, mode.mask_trust, mode.mask_relaxation)
+    return Rule(mode.high, mode.low, mode.trust, mode.relaxation)
 
 
 def splitting_evaluations(operator: Operator, noise: Noise, shape: Shape) -> int:
