@@ -38,6 +38,7 @@ SECOND = """
 name = "again"
 data = ["coffee.png"]
 validation = ["astronaut.png"]
+licence = "CC0"
 [stage.denoiser]
 steps = 5
 unconditional = 1.0

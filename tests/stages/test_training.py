@@ -242,6 +242,7 @@ AGAIN = """
 name = "again"
 data = ["coffee.png"]
 validation = ["astronaut.png"]
+licence = "CC0"
 [stage.denoiser]
 steps = 50
 batch = 2

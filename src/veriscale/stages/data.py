@@ -30,11 +30,13 @@ class Photographs:
         images: uint8 (C, H, W) each, on one device.
         names: relative names, sorted.
         facts: what the card says of them.
+        normalisation: "photograph" or "scan".
     """
 
     images: list[Tensor]
     names: list[str]
     facts: Data
+    normalisation: str = "photograph"
 
 
 def data_root(recipe: Path) -> Path:

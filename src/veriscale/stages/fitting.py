@@ -9,18 +9,21 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from veriscale.diffusion.card import Mode, Network
+from veriscale.diffusion.card import MEAN, Mode, Network
 from veriscale.diffusion.prior import Networks, build
 from veriscale.stages.batches import Batch, Batches
 from veriscale.stages.curves import Curves
 from veriscale.stages.data import Photographs
 from veriscale.stages.held_out import measure_modes
+from veriscale.stages.inheritance import Parent, inherit, untrained
+from veriscale.stages.intensity import mean_of
 from veriscale.stages.losses import DenoiserLoss, EncoderLoss, PredictorLoss
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
 from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe
 from veriscale.stages.state import load_modules, read_facts
 from veriscale.stages.trainer import Progress, Run, fit
 
+STATISTICS = "modes", "measured_for", "mean"  # of the state
 CONTEXT = 8  # measurement pixels around a patch, so that the frozen mean is as in a whole picture
 
 
@@ -32,12 +35,14 @@ class Trained:
         network: sizes.
         networks: as the last phase left them.
         modes: of the encoder; none while a network is untrained.
+        mean: what the unconditional mode is centred on.
         seconds: of training.
     """
 
     network: Network
     networks: Networks
     modes: list[Mode]
+    mean: float
     seconds: float
 
 
@@ -54,8 +59,11 @@ def fit_networks(
     resume: bool,
     accelerator: Accelerator,
     progress: Progress,
+    parent: Parent | None = None,
 ) -> Trained:
     """Train the networks, phase by phase; after the encoder its residual is measured on held-out pictures.
+
+    It is measured again where a stage begins whose pictures are others than those it was measured for.
 
     Args:
         recipe: checked.
@@ -65,9 +73,10 @@ def fit_networks(
         resume: take up `state` where it was left.
         accelerator: where and how to train.
         progress: told as training goes on.
+        parent: whose weights the networks begin with; not read where `state` is taken up.
 
     Raises:
-        InputError: `state` belongs to another recipe, or a training picture is too small.
+        InputError: `state` belongs to another recipe, a training picture is too small, or the parent is damaged.
     """
     names = phase_names(recipe)
     taken_up = resume and state.exists()
@@ -75,35 +84,44 @@ def fit_networks(
     first, start = 0, 0
     if taken_up:
         facts = read_facts(state)
-        refuse_changes(facts["recipe"], facts["step"], recipe, training, state)
+        refuse_changes(facts["recipe"], facts["step"], recipe, training, state, parent)
         first, start, run.seconds = names.index(facts["phase"]), facts["step"], facts["seconds"]
-        run.facts = {k: v for k, v in facts.items() if k == "modes"}
+        run.facts = {k: v for k, v in facts.items() if k in STATISTICS}
 
     torch.manual_seed(recipe.seed)
     network = network_of(recipe)
     networks = build(network)
+    if parent is not None and not taken_up:
+        inherit(parent, networks, network)
+        run.facts |= {} if parent.card.mean == MEAN else {"mean": parent.card.mean}
     for part in networks.parts().values():
         part.to(accelerator.device)
+    brought = parent.brought(recipe) if parent is not None else []
     if taken_up:
-        load_modules(state, _kept(networks, names[: first + 1]))
+        load_modules(state, _kept(networks, names[: first + 1], brought))
     phases = [(at, n, phase) for at, stage in enumerate(recipe.stage) for n, phase in stage.phases().items()]
+    if taken_up:  # states were once without it
+        run.facts.setdefault("measured_for", _hashes(training[phases[first][0]], validation[phases[first][0]]))
     for k, (at, part_name, phase) in enumerate(phases):
         begin = start if k == first else 0
         if k < first or begin == phase.steps:
             continue
-        if part_name == "encoder":
+        sets = training[at], validation[at]
+        opens = begin == 0 and (k == 0 or phases[k - 1][0] != at)
+        if part_name == "encoder" or (opens and run.facts.get("measured_for") != _hashes(*sets)):
             run.facts.pop("modes", None)
-            modes = []
-        else:
-            modes = _modes(run, networks, validation[at])
-        run.facts["recipe"] = provenance(recipe, training, names[: k + 1])
+        if part_name == "denoiser" and begin == 0 and mean_of(training[at]) != run.facts.get("mean", MEAN):
+            run.facts["mean"] = mean_of(training[at])
+            run.facts.pop("modes", None)
+        modes = [] if part_name == "encoder" else _modes(run, networks, *sets)
+        run.facts["recipe"] = provenance(recipe, training, names[: k + 1], parent)
         batches = Batches(training[at].images, recipe.task, recipe.seed)
-        loss, make_batch = _problem(names[k], phase, networks, batches, modes)
+        loss, make_batch = _problem(names[k], phase, networks, batches, modes, run.facts.get("mean", MEAN))
         fit(
             names[k],
             phase,
             loss,
-            _kept(networks, names[: k + 1]),
+            _kept(networks, names[: k + 1], brought),
             make_batch,
             clip=recipe.stage[at].clip,
             accelerator=accelerator,
@@ -113,18 +131,19 @@ def fit_networks(
         )
     for part in networks.parts().values():
         part.eval()
-    return Trained(network, networks, [] if recipe.untrained else _modes(run, networks, validation[-1]), run.seconds)
+    modes = [] if untrained(recipe, parent) else _modes(run, networks, training[-1], validation[-1])
+    return Trained(network, networks, modes, run.facts.get("mean", MEAN), run.seconds)
 
 
 def _problem(
-    name: str, phase: Phase, networks: Networks, batches: Batches, modes: list[Mode]
+    name: str, phase: Phase, networks: Networks, batches: Batches, modes: list[Mode], mean: float
 ) -> tuple[nn.Module, Callable[[int, range], Batch]]:
     """What a phase minimises, and how it makes its batches."""
     encoder, denoiser, predictor = networks
     if isinstance(phase, DenoiserPhase):
         share = batches.task.unconditional if phase.unconditional is None else phase.unconditional
         sigma_data = {m.scale: m.sigma_data for m in modes}
-        loss = DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT, free=share == 1)
+        loss = DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT, free=share == 1, mean=mean)
         return loss, lambda step, items: batches.make(
             name, step, items, phase.patch // batches.scale(name, step), CONTEXT, share
         )
@@ -137,15 +156,21 @@ def _problem(
     )
 
 
-def _modes(run: Run, networks: Networks, validation: Photographs) -> list[Mode]:
-    """The statistics of the encoder's residual, measured once after its last phase."""
+def _modes(run: Run, networks: Networks, training: Photographs, validation: Photographs) -> list[Mode]:
+    """The statistics of the encoder's residual and of pictures, measured where the state has none."""
     if "modes" not in run.facts:
         networks.encoder.eval()
-        run.facts["modes"] = msgspec.to_builtins(measure_modes(networks.encoder, validation))
+        measured = measure_modes(networks.encoder, validation, run.facts.get("mean", MEAN))
+        run.facts |= {"modes": msgspec.to_builtins(measured), "measured_for": _hashes(training, validation)}
     return msgspec.convert(run.facts["modes"], list[Mode])
 
 
-def _kept(networks: Networks, phases: list[str]) -> dict[str, nn.Module]:
+def _hashes(training: Photographs, validation: Photographs) -> list[str]:
+    """Which pictures the statistics are for."""
+    return [training.facts.sha256, validation.facts.sha256]
+
+
+def _kept(networks: Networks, phases: list[str], brought: list[str]) -> dict[str, nn.Module]:
     """What the state holds in the last of these phases: a predictor may be added to a prior already trained."""
-    predicts = any(name.endswith(".predictor") for name in phases)
+    predicts = "predictor" in brought or any(name.endswith(".predictor") for name in phases)
     return {n: part for n, part in networks.parts().items() if n != "predictor" or predicts}

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from veriscale.diffusion.card import Mode
-from veriscale.diffusion.encoder import CENTRE, Condition, Encoder
+from veriscale.diffusion.card import MEAN, Mode
+from veriscale.diffusion.encoder import Condition, Encoder
 from veriscale.physics.downsample import downsample_interior
 from veriscale.stages.batches import quantise
 from veriscale.stages.data import Photographs
@@ -52,9 +52,12 @@ def held_out(encoder: Encoder, photographs: Photographs, scale: int, noise_std: 
     return HeldOut(whole[truth].cpu(), Condition(mean[inside].float().cpu(), features[inside].float().cpu()))
 
 
-def measure_modes(encoder: Encoder, photographs: Photographs) -> list[Mode]:
-    """sigma_data and the range of sigma of every mode: of the images, and of the residual per (scale, noise)."""
-    grey = torch.cat([((i.float() / 255) - CENTRE).flatten() for i in photographs.images])
+def measure_modes(encoder: Encoder, photographs: Photographs, mean: float = MEAN) -> list[Mode]:
+    """sigma_data and the range of sigma of every mode: of the images, and of the residual per (scale, noise).
+
+    That of the images is about `mean`, on which the unconditional mode is centred.
+    """
+    grey = torch.cat([((i.float() / 255) - mean).flatten() for i in photographs.images])
     spread = float(grey.square().mean().sqrt())
     modes = [Mode(scale=0, noise_std=[0.0], sigma_data=[spread], sigma_min=0.002, sigma_max=10.0)]
     for scale in encoder.scales:

@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import torch
 
-from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.own_card import Measured
 from veriscale.diffusion.own_prior import OwnPrior, measured
 from veriscale.errors import InputError, shown
@@ -70,7 +69,7 @@ def measure_prior(
     x = crops(found, SIDE)
     tell("the spread of pictures")
     mode = prior.mode(0)
-    mode = msgspec.structs.replace(mode, sigma_data=[float((x - CENTRE).square().mean().sqrt())])
+    mode = msgspec.structs.replace(mode, sigma_data=[float((x - prior.card.mean).square().mean().sqrt())])
     facts = Measured(prior.card.tensors_sha256, mode, [], found.facts)
     tell("v(sigma)")
     facts = msgspec.structs.replace(facts, mode=unconditional_variance(measured(prior, facts), x))

@@ -7,7 +7,10 @@ import msgspec
 
 from veriscale.errors import InputError
 from veriscale.stages.data import Photographs
+from veriscale.stages.inheritance import Parent
 from veriscale.stages.recipe import Recipe
+
+PARENT, BROUGHT = ".init_from", ".inherited"  # of the first stage: a hash, and networks
 
 
 def phase_names(recipe: Recipe) -> list[str]:
@@ -15,15 +18,21 @@ def phase_names(recipe: Recipe) -> list[str]:
     return [f"{stage.name}.{network}" for stage in recipe.stage for network in stage.phases()]
 
 
-def provenance(recipe: Recipe, training: list[Photographs], phases: list[str]) -> dict[str, Any]:
+def provenance(
+    recipe: Recipe, training: list[Photographs], phases: list[str], parent: Parent | None = None
+) -> dict[str, Any]:
     """Everything that the outcome of some phases hangs on, under the names that `--set` gives it.
 
     Args:
         recipe: of all phases.
         training: the pictures of every stage.
         phases: the first ones of `phase_names`.
+        parent: of the first stage.
     """
     facts: dict[str, Any] = {"seed": recipe.seed, "phases": phases}
+    if parent is not None:
+        facts[f"stage.{recipe.stage[0].name}{PARENT}"] = parent.card.tensors_sha256
+        facts[f"stage.{recipe.stage[0].name}{BROUGHT}"] = parent.brought(recipe)
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
@@ -39,7 +48,9 @@ def provenance(recipe: Recipe, training: list[Photographs], phases: list[str]) -
     return facts
 
 
-def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photographs], state: Path) -> None:
+def refuse_changes(
+    saved: Any, step: int, recipe: Recipe, training: list[Photographs], state: Path, parent: Parent | None = None
+) -> None:
     """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
 
     Free are also the steps of a phase at a constant rate that is under way: they do not enter what was done so far.
@@ -50,6 +61,7 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
         recipe: as it is now.
         training: the pictures of every stage.
         state: named in the error.
+        parent: of the first stage, as it is now.
 
     Raises:
         InputError: they differ; names the first thing that does.
@@ -57,10 +69,10 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
-    now = provenance(recipe, training, names)
+    now = provenance(recipe, training, names, parent)
     now["phases"] = names[: len(saved.get("phases", []))]
     last = f"stage.{saved['phases'][-1]}"
-    for key, before in saved.items():
+    for key, before in (saved | {k: None for k in now if k.endswith(PARENT) and k not in saved}).items():
         if now.get(key) == before:
             continue
         constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
@@ -69,6 +81,12 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
         how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
         if key.endswith(".data"):
             how = f"the pictures of {key} are others"
+        elif key.endswith(PARENT):
+            was = "none" if before is None else f"one of sha256 {before[:12]}"
+            found = "none" if parent is None else f"{parent.card.name!r} of sha256 {parent.card.tensors_sha256[:12]}"
+            how = f"the parent in {key} was {was} and is {found}"
+        elif key.endswith(BROUGHT):
+            how = f"its parent gave it {_said(before)}, and would give it {_said(now.get(key))}"
         raise InputError(
             f"Training state {state} is of another recipe: {how}; add a stage instead, or delete the state to start "
             "again."

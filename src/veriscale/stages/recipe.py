@@ -75,7 +75,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         data: globs under the data root, a folder, or an archive made by `--pack`.
         validation: held-out files, on which everything in the card is measured.
-        licence: terms of the training data, for the card.
+        licence: terms of the training data, which bind whoever uses the prior; required.
+        init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         clip: gradient norm.
     """
@@ -83,7 +84,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     data: list[str]
     validation: list[str]
-    licence: str = "unknown"
+    licence: str = ""
+    init_from: str | None = None
     encoder: Phase = Phase()
     denoiser: DenoiserPhase = DenoiserPhase()
     predictor: Phase = Phase()
@@ -214,8 +216,19 @@ def _check(recipe: Recipe, path: Path) -> None:
     names = [stage.name for stage in recipe.stage]
     demand(bool(names), "it has no [[stage]]")
     demand(len(set(names)) == len(names), f"stages need names of their own, and these are {', '.join(names)}")
-    ready: set[str] = set()
+    first = recipe.stage[0]
+    ready = set(NETWORKS) if first.init_from is not None else set()  # a parent has trained them
     for stage in recipe.stage:
+        demand(
+            stage is first or stage.init_from is None,
+            f"stage.{stage.name}.init_from: the first stage alone has a parent, and each other begins with the stage "
+            "before it",
+        )
+        demand(
+            bool(stage.licence.strip()),
+            f"stage.{stage.name}.licence is missing; the licence of the training data binds whoever uses the prior, so "
+            "name it",
+        )
         demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
         demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
         for network in stage.phases():

@@ -26,6 +26,8 @@ from veriscale.stages.consistency import crops, measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
 from veriscale.stages.held_out import held_out
+from veriscale.stages.inheritance import read_parent, untrained
+from veriscale.stages.intensity import normalisation_of, refuse_photographs_after_scans
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
@@ -65,12 +67,15 @@ def train(
         tell: told in words what is being measured, or what is missing.
 
     Raises:
-        InputError: the recipe, its data or the state cannot be used, or the output exists.
+        InputError: the recipe, its parent, its data or the state cannot be used, or the output exists.
     """
     document = read_recipe(recipe, overrides)
+    parent = read_parent(document, Path(recipe))
     root = data_root(Path(recipe))
     path = Path(output or f"{document.name}.safetensors")
     refuse_existing(path, force)
+    if parent is not None and path.exists() and path.samefile(parent.path):
+        raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
     make_folder(path.parent)
     with replacing(path.with_suffix(".training.probe"), force=True):
         pass  # a folder that cannot be written to is known now, and not after the first minutes
@@ -84,14 +89,16 @@ def train(
 
     training = [pictures(tuple(s.data), s.licence, "training") for s in document.stage]
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
+    refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
     state = path.with_suffix(".training.safetensors")
     quiet: Progress = lambda phase, step, steps, loss: None  # noqa: E731  # a protocol's shortest member
-    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet)
+    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
+    lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
-        return None if document.untrained else path
-    if document.untrained:
-        missing = " and the ".join(document.untrained)
+        return None if lacking else path
+    if lacking:
+        missing = " and the ".join(lacking)
         tell(
             spoken(
                 f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with `--resume`"
@@ -105,6 +112,9 @@ def train(
         training=_distinct(training),
         validation=[validation[-1].facts],
         budget=_budget(document, trained.seconds, _machine(device)),
+        lineage=[] if parent is None else parent.lineage,
+        mean=trained.mean,
+        normalisation=normalisation_of(training[-1]),
     )
     with TemporaryDirectory() as folder:
         # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
