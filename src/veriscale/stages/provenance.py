@@ -10,8 +10,6 @@ from veriscale.stages.data import Photographs
 from veriscale.stages.inheritance import Parent
 from veriscale.stages.recipe import Recipe
 
-PARENT, BROUGHT = ".init_from", ".inherited"  # of the first stage: a hash, and networks
-
 
 def phase_names(recipe: Recipe) -> list[str]:
     """All phases in their order, as STAGE.NETWORK."""
@@ -29,10 +27,8 @@ def provenance(
         phases: the first ones of `phase_names`.
         parent: of the first stage.
     """
-    facts: dict[str, Any] = {"seed": recipe.seed, "phases": phases}
-    if parent is not None:
-        facts[f"stage.{recipe.stage[0].name}{PARENT}"] = parent.card.tensors_sha256
-        facts[f"stage.{recipe.stage[0].name}{BROUGHT}"] = parent.brought(recipe)
+    begins = {} if parent is None else {"init_from": parent.card.tensors_sha256, "inherited": parent.brought(recipe)}
+    facts: dict[str, Any] = {**begins, "seed": recipe.seed, "phases": phases}
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
@@ -72,7 +68,7 @@ def refuse_changes(
     now = provenance(recipe, training, names, parent)
     now["phases"] = names[: len(saved.get("phases", []))]
     last = f"stage.{saved['phases'][-1]}"
-    for key, before in (saved | {k: None for k in now if k.endswith(PARENT) and k not in saved}).items():
+    for key, before in ({"init_from": None} | saved).items():
         if now.get(key) == before:
             continue
         constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
@@ -81,11 +77,11 @@ def refuse_changes(
         how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
         if key.endswith(".data"):
             how = f"the pictures of {key} are others"
-        elif key.endswith(PARENT):
+        elif key == "init_from":
             was = "none" if before is None else f"one of sha256 {before[:12]}"
             found = "none" if parent is None else f"{parent.card.name!r} of sha256 {parent.card.tensors_sha256[:12]}"
-            how = f"the parent in {key} was {was} and is {found}"
-        elif key.endswith(BROUGHT):
+            how = f"the parent (init_from) was {was} and is {found}"
+        elif key == "inherited":
             how = f"its parent gave it {_said(before)}, and would give it {_said(now.get(key))}"
         raise InputError(
             f"Training state {state} is of another recipe: {how}; add a stage instead, or delete the state to start "
