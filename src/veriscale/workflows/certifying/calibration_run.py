@@ -240,7 +240,7 @@ def _record(
 
 
 def _knows(card: Card) -> bool:
-    return any(d.each for d in card.seen)
+    return bool(card.seen) and all(d.each for d in card.seen)
 
 
 def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
