@@ -39,14 +39,14 @@ def test_a_shifted_prior_denoises_shifted_pictures(tiny):
 
 @pytest.mark.parametrize("text", ["downsample:factor=4,kernel=box", "sensing:ratio=0.5"])
 def test_a_shifted_prior_has_shifted_anchors(tiny, text):
-    """`fast` begins at the mean: where y is that of A about it, so is the anchor."""
+    """`fast` begins at the mean, which is seen where the noise leaves much of it."""
     operator = parse_operator(text)
     x = torch.rand(1, 3, 16, 16)
     anchors = []
     for prior, shift in ((tiny, 0.0), (about(tiny, LOW), 0.3)):
-        data = DataTerm(operator, operator.forward(x - shift), GaussianNoise(0.05))
+        data = DataTerm(operator, operator.forward(x - shift), GaussianNoise(0.3))
         anchors.append(zero_shot_anchor(prior, data) + shift)
-    torch.testing.assert_close(anchors[1], anchors[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(anchors[1], anchors[0], rtol=0, atol=1e-5)
 
 
 def test_training_and_sampling_have_one_mean(tiny):
