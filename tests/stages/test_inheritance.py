@@ -334,3 +334,14 @@ def test_a_state_without_a_parent_gets_none(recipe, tmp_path):
     train(recipe, path, cpu=True, overrides=[*FITTING, *SMALL])
     with pytest.raises(InputError, match=r"the parent \(init_from\) was none and is 'rgb' of sha256"):
         train(recipe, path, cpu=True, resume=True, force=True, overrides=[*FITTING, *SMALL, "stage.toy.init_from=rgb"])
+
+
+@pytest.mark.usefixtures("unmeasured", "priors")
+def test_a_predictor_that_was_left_out_is_not_taken_later(recipe, tmp_path):
+    path, sets = tmp_path / "toy.safetensors", [*FITTING, *DENOISER, "stage.toy.init_from=rgb"]
+    text = recipe.read_text()
+    recipe.write_text(text.replace("[predictor]\nwidth = 32\ndepth = 1\n", ""))
+    assert read_card(train(recipe, path, cpu=True, overrides=sets)).network.predictor is None
+    recipe.write_text(text)
+    with pytest.raises(InputError, match=r"its parent gave it encoder, denoiser, and would give it .*, predictor"):
+        train(recipe, path, cpu=True, resume=True, force=True, overrides=sets)
