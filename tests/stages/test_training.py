@@ -33,7 +33,7 @@ from veriscale.stages.training import train
 from veriscale.stages.curves import Curves
 trainer.SAVE_EVERY = 0.0
 Curves._draw = lambda self, path: None  # a picture after every step would take most of the time
-def progress(phase, step, steps, loss):
+def progress(phase, step, steps, loss, held_out):
     if phase == "toy." + sys.argv[3] and step == 50:
         os.kill(os.getpid(), signal.SIGKILL)
 train(sys.argv[1], sys.argv[2], cpu=True, resume=True, progress=progress)
@@ -58,7 +58,7 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
         recipe,
         tmp_path / "toy.safetensors",
         cpu=True,
-        progress=lambda phase, step, steps, loss: losses.append((phase, step, loss)),
+        progress=lambda phase, step, steps, loss, held_out: losses.append((phase, step, loss)),
         tell=told.append,
     )
     card = read_card(path)

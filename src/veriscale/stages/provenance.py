@@ -24,15 +24,19 @@ def provenance(recipe: Recipe, training: list[Photographs], phases: list[str]) -
         phases: the first ones of `phase_names`.
     """
     facts: dict[str, Any] = {"seed": recipe.seed, "phases": phases}
+    if recipe.precision != "auto":  # what a recipe leaves at its default is not said: older states do not know of it
+        facts["precision"] = recipe.precision
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
     for stage, pictures in zip(recipe.stage, training, strict=True):
         for network, phase in stage.phases().items():
             if f"{stage.name}.{network}" in phases:
-                tables[f"stage.{stage.name}.{network}"] = phase
+                tables[f"stage.{stage.name}.{network}"] = msgspec.structs.replace(phase, lr=stage.rate(network))
                 facts[f"stage.{stage.name}.data"] = pictures.facts.sha256
                 facts[f"stage.{stage.name}.clip"] = stage.clip
+                if stage.trainable != "all":
+                    facts[f"stage.{stage.name}.trainable"] = stage.trainable
     for table, value in tables.items():
         fields = msgspec.json.decode(msgspec.json.encode(value))
         facts |= {f"{table}.{key}": v for key, v in fields.items()}
@@ -57,10 +61,10 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
-    now = provenance(recipe, training, names)
-    now["phases"] = names[: len(saved.get("phases", []))]
+    now = provenance(recipe, training, names[: len(saved.get("phases", []))])
     last = f"stage.{saved['phases'][-1]}"
-    for key, before in saved.items():
+    for key in saved | now:
+        before = saved.get(key)
         if now.get(key) == before:
             continue
         constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
@@ -76,4 +80,4 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
 
 
 def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "nothing" if value is None else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else "not set" if value is None else str(value)
