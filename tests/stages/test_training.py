@@ -375,6 +375,25 @@ def test_a_stage_of_low_rank_killed_inside_and_while_merging_ends_as_an_uninterr
 
 
 @pytest.mark.usefixtures("unmeasured")
+def test_two_processes_train_a_low_rank_as_one_does(recipe, tmp_path):
+    sets = ["trainable=lora:2", "evaluate=4", "encoder.optimiser=adam"] + [f"{n}.steps=6" for n in NETWORKS]
+    overrides = ["precision=float32", "measure=modes", *(f"stage.toy.{s}" for s in sets)]
+    one, two = (tmp_path / f"{name}.safetensors" for name in ("one", "two"))
+    train(recipe, one, cpu=True, overrides=overrides)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "veriscale"]
+    options = [part for s in overrides for part in ("--set", s)]
+    command = [*launch, "train", str(recipe), "-o", str(two), "--device", "cpu", *options]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    first, second = (weights(state_of(path)) for path in (one, two))
+    assert first.keys() == second.keys()
+    assert max(float((first[k] - second[k]).abs().max()) for k in first) <= 1e-5
+    lines = [path.with_suffix(".training.csv").read_text().splitlines()[1:] for path in (one, two)]
+    losses = [[float(line.split(",")[4]) for line in each] for each in lines]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(losses[0]) == 3
+
+
+@pytest.mark.usefixtures("unmeasured")
 def test_a_rank_too_large_is_said_before_any_step(recipe, tmp_path):
     phases: list[str] = []
     with pytest.raises(InputError, match=r"Rank 13 .* encoder\.tails\.2\.mean, a matrix of 12×288"):

@@ -7,8 +7,8 @@ WORDS = "all, decoder, norm+bias, lora:R with a whole number R of at least 1"
 _RATES = {
     ("adam", "all"): 1e-3,
     ("adam", "decoder"): 1e-3,
-    ("adam", "norm+bias"): 3e-3,
-    ("adam", "lora"): 3e-3,
+    ("adam", "norm+bias"): 2e-3,
+    ("adam", "lora"): 1e-2,
     ("muon", "all"): 1e-3,
     ("muon", "decoder"): 1e-3,
 }

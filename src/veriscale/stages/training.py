@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
@@ -208,6 +209,7 @@ def _accelerator(cpu: bool, precision: str) -> Accelerator:
         precision = "bf16" if choose_dtype(device) is torch.bfloat16 else "float32"
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step trains the tail of one scale
     mixed = "bf16" if precision == "bf16" else "no"
+    AcceleratorState._reset_state()  # it is the process's own, and refuses a second recipe of another precision
     return Accelerator(cpu=cpu, mixed_precision=mixed, kwargs_handlers=[unused])
 
 
