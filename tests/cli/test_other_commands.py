@@ -105,7 +105,11 @@ def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
     assert out.strip().endswith("toy.safetensors")
     code, out, _ = veriscale("priors", tmp_path / "new" / "toy.safetensors")
     assert code == 0
-    assert "phase      toy.encoder: 2 steps of 2 by muon" in out
+    assert "phase      toy.encoder: 2 steps of 2 by muon\n" in out
+    options += ["--set", "stage.toy.trainable=decoder", "--set", "stage.toy.evaluate=1", "--force"]
+    assert veriscale("train", tmp_path / "toy.toml", "-o", tmp_path / "new" / "toy.safetensors", *options)[0] == 0
+    out = veriscale("priors", tmp_path / "new" / "toy.safetensors")[1]
+    assert "phase      toy.denoiser: 2 steps of 2 by adam, decoder alone (76,124 parameters)" in out
 
 
 def test_a_recipe_that_leaves_networks_untrained(veriscale, tmp_path, skimage_data, monkeypatch):

@@ -302,7 +302,7 @@ def test_a_child_goes_on_without_its_parent_s_tensors(recipe, tmp_path, monkeypa
     monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
     monkeypatch.setattr("veriscale.stages.curves.Curves._draw", lambda self, path: None)
 
-    def cut(phase, step, steps, loss):
+    def cut(phase, step, steps, loss, held_out):
         raise CutOffError
 
     path = tmp_path / "cut.safetensors"

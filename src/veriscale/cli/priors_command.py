@@ -110,7 +110,8 @@ def _show(card: "Card", where: str) -> None:
     b = card.budget
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
     for p in b.phases:
-        print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}")
+        part = "" if p.trainable == "all" else f", {p.trainable} alone ({p.parameters:,} parameters)"
+        print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}{part}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
     for t in card.dial:

@@ -178,13 +178,20 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Steps of one network in one stage of its recipe."""
+    """Steps of one network in one stage of its recipe.
+
+    Attributes:
+        trainable: what of it was trained.
+        parameters: how many numbers that is; 0 where the file does not say it.
+    """
 
     stage: str
     network: str
     steps: int
     batch: int
     optimiser: str
+    trainable: str = "all"
+    parameters: int = 0
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

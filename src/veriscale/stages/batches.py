@@ -28,7 +28,8 @@ class Batch(NamedTuple):
     noise: Tensor  # (B, C, H, W) unit noise of diffusion
 
 
-def _key(*parts: object) -> int:
+def key(*parts: object) -> int:
+    """A seed for what these name: the same on every machine."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
 
 
@@ -51,7 +52,7 @@ class Batches:
 
     def scale(self, phase: str, step: int) -> int:
         """All items of a step share one scale."""
-        u = torch.rand((), dtype=torch.float64, generator=torch.Generator().manual_seed(_key(self.seed, phase, step)))
+        u = torch.rand((), dtype=torch.float64, generator=torch.Generator().manual_seed(key(self.seed, phase, step)))
         return self.task.scales[min(int(torch.searchsorted(self.scale_chance, u)), len(self.task.scales) - 1)]
 
     def make(
@@ -74,7 +75,7 @@ class Batches:
         low, high = self.task.noise
         crops, stds, flags, uniforms, measured, diffused = [], [], [], [], [], []
         for i in items:
-            g = torch.Generator().manual_seed(_key(self.seed, phase, step, i))
+            g = torch.Generator().manual_seed(key(self.seed, phase, step, i))
             u = torch.rand(9, dtype=torch.float64, generator=g).tolist()
             image = self.images[min(int(torch.searchsorted(self.chance, u[0])), len(self.images) - 1)]
             room = [n - side for n in image.shape[-2:]]
@@ -93,7 +94,7 @@ class Batches:
             stds.append(std)
             flags.append(u[7] < share)
             uniforms.append(u[8])
-            on_device = torch.Generator(device).manual_seed(_key(self.seed, phase, step, i, "noise"))
+            on_device = torch.Generator(device).manual_seed(key(self.seed, phase, step, i, "noise"))
             shape = (image.shape[0], patch + 2 * margin, patch + 2 * margin)
             measured.append(std * torch.randn(shape, generator=on_device, device=device))
             truth_shape = (image.shape[0], patch * scale, patch * scale)

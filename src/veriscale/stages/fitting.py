@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,16 +12,18 @@ from torch import nn
 
 from veriscale.diffusion.card import MEAN, Mode, Network
 from veriscale.diffusion.prior import Networks, build
-from veriscale.stages.batches import Batch, Batches
+from veriscale.stages.batches import Batch, Batches, key
 from veriscale.stages.curves import Curves
 from veriscale.stages.data import Photographs
+from veriscale.stages.evaluation import held_out_loss
 from veriscale.stages.held_out import measure_modes
 from veriscale.stages.inheritance import Parent, inherit, untrained
 from veriscale.stages.intensity import mean_of
 from veriscale.stages.losses import DenoiserLoss, EncoderLoss, PredictorLoss
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
-from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe
+from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe, Task
 from veriscale.stages.state import load_modules, read_facts
+from veriscale.stages.trainable import count, restrict
 from veriscale.stages.trainer import Progress, Run, fit
 
 STATISTICS = "modes", "measured_for", "mean"  # of the state
@@ -37,6 +40,7 @@ class Trained:
         modes: of the encoder; none while a network is untrained.
         mean: what the unconditional mode is centred on.
         seconds: of training.
+        parameters: how many each phase trains, by its name.
     """
 
     network: Network
@@ -44,6 +48,7 @@ class Trained:
     modes: list[Mode]
     mean: float
     seconds: float
+    parameters: dict[str, int]
 
 
 def network_of(recipe: Recipe) -> Network:
@@ -76,7 +81,8 @@ def fit_networks(
         parent: whose weights the networks begin with; not read where `state` is taken up.
 
     Raises:
-        InputError: `state` belongs to another recipe, a training picture is too small, or the parent is damaged.
+        InputError: `state` belongs to another recipe, a training picture is too small, a rank too large, or the parent
+            is damaged.
     """
     names = phase_names(recipe)
     taken_up = resume and state.exists()
@@ -102,6 +108,7 @@ def fit_networks(
     phases = [(at, n, phase) for at, stage in enumerate(recipe.stage) for n, phase in stage.phases().items()]
     if taken_up:  # states were once without it
         run.facts.setdefault("measured_for", _hashes(training[phases[first][0]], validation[phases[first][0]]))
+    parameters = {names[k]: count(networks, n, recipe.stage[at].trainable) for k, (at, n, _) in enumerate(phases)}
     for k, (at, part_name, phase) in enumerate(phases):
         begin = start if k == first else 0
         if k < first or begin == phase.steps:
@@ -115,43 +122,50 @@ def fit_networks(
             run.facts.pop("modes", None)
         modes = [] if part_name == "encoder" else _modes(run, networks, *sets)
         run.facts["recipe"] = provenance(recipe, training, names[: k + 1], parent)
-        batches = Batches(training[at].images, recipe.task, recipe.seed)
-        loss, make_batch = _problem(names[k], phase, networks, batches, modes, run.facts.get("mean", MEAN))
+        stage = recipe.stage[at]
+        loss, make_batch = _problem(part_name, phase, networks, recipe.task, modes, run.facts.get("mean", MEAN))
+        drawn = torch.Generator().manual_seed(key(recipe.seed, names[k], "lora"))
+        loss = restrict(loss, networks, part_name, stage.trainable, drawn)
+        # Under the network's name alone, so that stages with the same validation pictures can be compared.
+        unseen = Batches(validation[at].images, recipe.task, recipe.seed), f"evaluation.{part_name}"
         fit(
             names[k],
             phase,
             loss,
             _kept(networks, names[: k + 1], brought),
-            make_batch,
-            clip=recipe.stage[at].clip,
+            partial(make_batch, Batches(training[at].images, recipe.task, recipe.seed), names[k]),
+            lr=stage.rate(part_name),
+            clip=stage.clip,
             accelerator=accelerator,
             run=run,
             start=begin,
             progress=progress,
+            evaluate=held_out_loss(loss, partial(make_batch, *unseen), phase.batch) if stage.evaluate else None,
+            every=stage.evaluate,
         )
     for part in networks.parts().values():
         part.eval()
     modes = [] if untrained(recipe, parent) else _modes(run, networks, training[-1], validation[-1])
-    return Trained(network, networks, modes, run.facts.get("mean", MEAN), run.seconds)
+    return Trained(network, networks, modes, run.facts.get("mean", MEAN), run.seconds, parameters)
 
 
 def _problem(
-    name: str, phase: Phase, networks: Networks, batches: Batches, modes: list[Mode], mean: float
-) -> tuple[nn.Module, Callable[[int, range], Batch]]:
-    """What a phase minimises, and how it makes its batches."""
+    network: str, phase: Phase, networks: Networks, task: Task, modes: list[Mode], mean: float
+) -> tuple[nn.Module, Callable[[Batches, str, int, range], Batch]]:
+    """What a phase minimises, and how it makes its batches, of some pictures and under a name."""
     encoder, denoiser, predictor = networks
     if isinstance(phase, DenoiserPhase):
-        share = batches.task.unconditional if phase.unconditional is None else phase.unconditional
+        share = task.unconditional if phase.unconditional is None else phase.unconditional
         sigma_data = {m.scale: m.sigma_data for m in modes}
         loss = DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT, free=share == 1, mean=mean)
-        return loss, lambda step, items: batches.make(
+        return loss, lambda batches, name, step, items: batches.make(
             name, step, items, phase.patch // batches.scale(name, step), CONTEXT, share
         )
-    if name.endswith(".encoder"):
-        return EncoderLoss(encoder), lambda step, items: batches.make(name, step, items, phase.patch)
+    if network == "encoder":
+        return EncoderLoss(encoder), lambda batches, name, step, items: batches.make(name, step, items, phase.patch)
     if predictor is None:
         raise RuntimeError("a recipe with a phase of the predictor has one")
-    return PredictorLoss(encoder, predictor, CONTEXT), lambda step, items: batches.make(
+    return PredictorLoss(encoder, predictor, CONTEXT), lambda batches, name, step, items: batches.make(
         name, step, items, phase.patch, CONTEXT
     )
 

@@ -60,7 +60,7 @@ class DenoiserLoss(nn.Module):
         self.encoder = encoder.requires_grad_(False)
         for tail in encoder.tails.values():
             tail.features.requires_grad_(True)
-        self.denoiser = denoiser
+        self.denoiser = denoiser.requires_grad_(True)
         self.knots = noise_std
         self.sigma_data = sigma_data
         self.margin = margin
@@ -118,7 +118,7 @@ class PredictorLoss(nn.Module):
     def __init__(self, encoder: Encoder, predictor: ErrorPredictor, margin: int) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
-        self.predictor = predictor
+        self.predictor = predictor.requires_grad_(True)
         self.margin = margin
 
     def forward(self, batch: Batch) -> Tensor:

@@ -29,15 +29,19 @@ def provenance(
     """
     begins = {} if parent is None else {"init_from": parent.card.tensors_sha256, "inherited": parent.brought(recipe)}
     facts: dict[str, Any] = {**begins, "seed": recipe.seed, "phases": phases}
+    if recipe.precision != "auto":  # what a recipe leaves at its default is not said: older states do not know of it
+        facts["precision"] = recipe.precision
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
     for stage, pictures in zip(recipe.stage, training, strict=True):
         for network, phase in stage.phases().items():
             if f"{stage.name}.{network}" in phases:
-                tables[f"stage.{stage.name}.{network}"] = phase
+                tables[f"stage.{stage.name}.{network}"] = msgspec.structs.replace(phase, lr=stage.rate(network))
                 facts[f"stage.{stage.name}.data"] = pictures.facts.sha256
                 facts[f"stage.{stage.name}.clip"] = stage.clip
+                if stage.trainable != "all":
+                    facts[f"stage.{stage.name}.trainable"] = stage.trainable
     for table, value in tables.items():
         fields = msgspec.json.decode(msgspec.json.encode(value))
         facts |= {f"{table}.{key}": v for key, v in fields.items()}
@@ -65,10 +69,10 @@ def refuse_changes(
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
-    now = provenance(recipe, training, names, parent)
-    now["phases"] = names[: len(saved.get("phases", []))]
+    now = provenance(recipe, training, names[: len(saved.get("phases", []))], parent)
     last = f"stage.{saved['phases'][-1]}"
-    for key, before in ({"init_from": None} | saved).items():
+    for key in saved | now:
+        before = saved.get(key)
         if now.get(key) == before:
             continue
         constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
@@ -90,4 +94,4 @@ def refuse_changes(
 
 
 def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "nothing" if value is None else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else "not set" if value is None else str(value)

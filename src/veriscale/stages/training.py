@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
@@ -24,7 +25,7 @@ from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
 from veriscale.stages.consistency import crops, measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
-from veriscale.stages.fitting import fit_networks
+from veriscale.stages.fitting import Trained, fit_networks
 from veriscale.stages.held_out import held_out
 from veriscale.stages.inheritance import read_parent, untrained
 from veriscale.stages.intensity import normalisation_of, refuse_photographs_after_scans
@@ -63,7 +64,7 @@ def train(
         force: replace an existing prior.
         overrides: `key=value` pairs for the recipe.
         cpu: do not use a GPU.
-        progress: told every 50 steps.
+        progress: told every 50 steps, and after every evaluation.
         tell: told in words what is being measured, or what is missing.
 
     Raises:
@@ -80,7 +81,7 @@ def train(
     with replacing(path.with_suffix(".training.probe"), force=True):
         pass  # a folder that cannot be written to is known now, and not after the first minutes
     path.with_suffix(".training.probe").unlink(missing_ok=True)
-    accelerator = _accelerator(cpu)
+    accelerator = _accelerator(cpu, document.precision)
     channels, device = document.task.channels, accelerator.device
 
     @cache
@@ -91,7 +92,7 @@ def train(
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
     refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
     state = path.with_suffix(".training.safetensors")
-    quiet: Progress = lambda phase, step, steps, loss: None  # noqa: E731  # a protocol's shortest member
+    quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
     lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
@@ -111,7 +112,7 @@ def train(
         modes=trained.modes,
         training=_distinct(training),
         validation=[validation[-1].facts],
-        budget=_budget(document, trained.seconds, _machine(device)),
+        budget=_budget(document, trained, _machine(accelerator)),
         lineage=[] if parent is None else parent.lineage,
         mean=trained.mean,
         normalisation=normalisation_of(training[-1]),
@@ -121,7 +122,8 @@ def train(
         draft = Path(folder) / path.name
         save_prior(trained.networks, card, draft)
         prior = load_checkpoint(draft, device, choose_dtype(device))
-    save_prior(trained.networks, _measured(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
+    measure = _measured if document.measure == "all" else _scored
+    save_prior(trained.networks, measure(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
     return path
 
 
@@ -145,7 +147,8 @@ def pack_data(
     return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
 
 
-def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+def _scored(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+    """The card with its metrics; it has its modes already."""
     tell("distortion at dial 0, and how well its error is predicted")
     metrics = {}
     for scale in prior.card.network.scales:
@@ -158,10 +161,14 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
             told = predict_error(prior, condition, scale, BAD)
             name = f"validation crops, x{scale}, area under the ROC curve of predicted errors above {BAD:g}"
             metrics[name] = round(area_under_roc(told.numpy(), bad.numpy()), 3)
+    return msgspec.structs.replace(prior.card, metrics=metrics)
+
+
+def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+    """The card with all that restorations look up in it."""
+    card = _scored(prior, validation, tell)
     tell("the level ratio")
-    card = msgspec.structs.replace(
-        prior.card, metrics=metrics, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS)
-    )
+    card = msgspec.structs.replace(card, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS))
     prior = replace(prior, card=card)
     tell("where draws are to be calm")
     card = msgspec.structs.replace(card, calm=measure_calm(prior, validation, SAMPLER, STEPS))
@@ -188,25 +195,36 @@ def _distinct(sets: list[Photographs]) -> list[Data]:
     return [s.facts for i, s in enumerate(sets) if s.facts not in [t.facts for t in sets[:i]]]
 
 
-def _budget(recipe: Recipe, seconds: float, machine: str) -> Budget:
+def _budget(recipe: Recipe, trained: Trained, machine: str) -> Budget:
     phases = [
-        PhaseBudget(stage.name, network, phase.steps, phase.batch, phase.optimiser)
+        PhaseBudget(
+            stage.name,
+            network,
+            phase.steps,
+            phase.batch,
+            phase.optimiser,
+            stage.trainable,
+            trained.parameters[f"{stage.name}.{network}"],
+        )
         for stage in recipe.stage
         for network, phase in stage.phases().items()
     ]
     total = {n: sum(p.steps for p in phases if p.network == n) for n in NETWORKS}
-    return Budget(total["encoder"], total["denoiser"], round(seconds, 1), machine, total["predictor"], phases)
+    return Budget(total["encoder"], total["denoiser"], round(trained.seconds, 1), machine, total["predictor"], phases)
 
 
-def _accelerator(cpu: bool) -> Accelerator:
+def _accelerator(cpu: bool, precision: str) -> Accelerator:
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    precision = "bf16" if choose_dtype(device) is torch.bfloat16 else "no"
+    if precision == "auto":
+        precision = "bf16" if choose_dtype(device) is torch.bfloat16 else "float32"
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step trains the tail of one scale
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
+    mixed = "bf16" if precision == "bf16" else "no"
+    AcceleratorState._reset_state()  # it is the process's own, and refuses a second recipe of another precision
+    return Accelerator(cpu=cpu, mixed_precision=mixed, kwargs_handlers=[unused])
 
 
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    kind = "bf16" if choose_dtype(device) is torch.bfloat16 else "float32"
+def _machine(accelerator: Accelerator) -> str:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.get_device_name(accelerator.device)
+    kind = "bf16" if accelerator.mixed_precision == "bf16" else "float32"
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, {kind}"
