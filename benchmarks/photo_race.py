@@ -227,9 +227,9 @@ def main() -> None:
     validation = load(stage.validation, root, 3, cpu, "", "validation")
     race = Race(
         load_prior("photo"),
-        Batches(training.images, recipe.task, seed=1),
+        Batches(training, recipe.task, seed=1),
         validation,
-        Batches(validation.images, recipe.task, seed=2),
+        Batches(validation, recipe.task, seed=2),
     )
     rows = [row for network in ("encoder", "denoiser") for row in network_rows(race, network)] + density_rows(race)
     notes = (

@@ -1,16 +1,19 @@
 import numpy as np
 import torch
 
+from veriscale.diffusion.card import Data
 from veriscale.imaging.resize import resize
 from veriscale.stages.batches import Batches, quantise
+from veriscale.stages.data import Photographs
 from veriscale.stages.recipe import Task
 
 TASK = Task(operators=["downsample:factor=2", "downsample:factor=3"], weights=[1, 3], unconditional=0.3)
 
 
-def pictures() -> list[torch.Tensor]:
+def pictures(count: int = 3, side: slice = slice(None)) -> Photographs:
     g = torch.Generator().manual_seed(0)
-    return [torch.randint(0, 256, (3, 90, 120), generator=g, dtype=torch.uint8) for _ in range(3)]
+    images = [torch.randint(0, 256, (3, 90, 120), generator=g, dtype=torch.uint8)[:, side, side] for _ in range(count)]
+    return Photographs(images, list("abc")[:count], Data("*", count, "0" * 64, "CC0"))
 
 
 def test_two_processes_see_what_one_sees():
@@ -35,9 +38,10 @@ def test_steps_phases_and_seeds_differ():
 
 def test_a_patch_is_measured_as_the_whole_picture_would_be():
     # One picture of exactly a patch's size with its surroundings: its inside must be the whole picture's.
-    image = pictures()[0][:, :60, :60]
+    data = pictures(1, slice(60))
+    image = data.images[0]
     task = Task(operators=["downsample:factor=3"], noise=(0.0, 0.0))
-    batch = Batches([image], task, seed=5).make("encoder", 0, range(1), patch=12, margin=2)
+    batch = Batches(data, task, seed=5).make("encoder", 0, range(1), patch=12, margin=2)
     whole = image.permute(1, 2, 0).numpy().astype(np.float32) / 255
     turned = [f(whole) for f in (lambda a: a, lambda a: a[:, ::-1], lambda a: a[::-1], lambda a: a[::-1, ::-1])]
     turned += [np.swapaxes(a, 0, 1) for a in turned]

@@ -97,7 +97,7 @@ def fit_networks(
         else:
             modes = _modes(run, networks, validation[at])
         run.facts["recipe"] = provenance(recipe, training, names[: k + 1])
-        batches = Batches(training[at].images, recipe.task, recipe.seed)
+        batches = Batches(training[at], recipe.task, recipe.seed)
         loss, make_batch = _problem(names[k], phase, networks, batches, modes)
         fit(
             names[k],

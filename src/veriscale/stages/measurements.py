@@ -17,7 +17,7 @@ from veriscale.metrics.fine_energy import fine_sums
 from veriscale.metrics.perception import sliced_w2
 from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, predict_square
 from veriscale.stages.data import Photographs
-from veriscale.stages.held_out import CROP, centre_crop, held_out
+from veriscale.stages.held_out import CROP, crops, held_out
 from veriscale.traversal.calm import calmed, find_calm, fit_calm
 from veriscale.traversal.renoise import renoise
 
@@ -79,8 +79,7 @@ def measure_calm(prior: TrainedPrior, photographs: Photographs, sampler: str, st
 
 def measure_variance(prior: TrainedPrior, photographs: Photographs) -> list[Mode]:
     """The prior's modes with v(sigma) = E|D - x0|² per pixel at `LEVELS` noise levels."""
-    x = torch.stack([centre_crop(i, CROP).float().cpu() / 255 for i in photographs.images])
-    measured = [unconditional_variance(prior, x)]
+    measured = [unconditional_variance(prior, crops(photographs, CROP))]
     for mode in prior.card.modes:
         if mode.scale == 0:
             continue

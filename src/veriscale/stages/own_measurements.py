@@ -15,8 +15,9 @@ from veriscale.imaging.atomic import replacing
 from veriscale.imaging.formats.registry import is_picture
 from veriscale.settings import as_name, check_functions
 from veriscale.stages.anchor_rule import measure_anchor_rule
-from veriscale.stages.consistency import FEWEST, crops, zero_shot_consistency
+from veriscale.stages.consistency import FEWEST, zero_shot_consistency
 from veriscale.stages.data import Photographs, load
+from veriscale.stages.held_out import crops
 from veriscale.stages.measurements import unconditional_variance
 
 SIDE, RULE_SIDE, RULE_PICTURES = 64, 48, 3  # crops; the anchor's rule takes hundreds of evaluations

@@ -73,7 +73,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One set of data: the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
     Attributes:
-        data: globs under the data root, a folder, or an archive made by `--pack`.
+        data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
+            by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
         licence: terms of the training data, for the card.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
@@ -217,6 +218,8 @@ def _check(recipe: Recipe, path: Path) -> None:
     ready: set[str] = set()
     for stage in recipe.stage:
         demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
+        for key, what in (("data", "pictures or scans to train on"), ("validation", "held-out pictures or scans")):
+            demand(bool(getattr(stage, key)), f"stage.{stage.name}.{key} is empty; name {what}")
         demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
         for network in stage.phases():
             where = f"stage.{stage.name}.{network}"

@@ -1,5 +1,6 @@
 """From a recipe to a prior's file: training, and what is measured at its end."""
 
+import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -19,17 +20,21 @@ from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
+from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
-from veriscale.stages.consistency import crops, measure_consistency
+from veriscale.stages.consistency import measure_consistency
 from veriscale.stages.data import Photographs, data_root, load, pack
 from veriscale.stages.fitting import fit_networks
-from veriscale.stages.held_out import held_out
+from veriscale.stages.held_out import crops, held_out
+from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
+from veriscale.stages.splits import MANIFEST
 from veriscale.stages.trainer import Progress
+from veriscale.stages.training_sets import check_sets, spacing_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
@@ -80,10 +85,15 @@ def train(
 
     @cache
     def pictures(patterns: tuple[str, ...], licence: str, part: str) -> Photographs:
-        return load(patterns, root, channels, device, licence, part)
+        return load(patterns, root, channels, device, licence, part, Path(recipe).with_name(MANIFEST))
 
     training = [pictures(tuple(s.data), s.licence, "training") for s in document.stage]
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
+    check_sets(document, training, validation)
+    for remark in spacing_remarks([*training, *validation]):
+        tell(remark)
+    multiple = math.lcm(*document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    validation = [held_out_slices(v, multiple) for v in validation]
     state = path.with_suffix(".training.safetensors")
     quiet: Progress = lambda phase, step, steps, loss: None  # noqa: E731  # a protocol's shortest member
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet)
@@ -132,7 +142,8 @@ def pack_data(
             raise InputError(
                 f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
             )
-    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
+    splits = Path(recipe).with_name(MANIFEST)
+    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force, splits)
 
 
 def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
@@ -141,8 +152,12 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
     for scale in prior.card.network.scales:
         x, condition = held_out(prior.encoder, validation, scale, 0.0)
         pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
-        values = [psnr_luma(image, truth, scale) for image, truth in pairs]
-        metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] = round(sum(values) / len(values), 3)
+        if validation.stored:
+            values = [psnr_luma(image, truth, scale) for image, truth in pairs]
+        else:
+            values = [scan_psnr(image, truth, 1.0) for image, truth in pairs]
+        what = "luma PSNR" if validation.stored else "PSNR of peak 1"
+        metrics[f"validation crops, x{scale}, {what} at dial 0, dB"] = round(sum(values) / len(values), 3)
         if prior.predictor is not None:
             bad = (condition.mean.clamp(0, 1) - x).abs().amax(1) > BAD
             told = predict_error(prior, condition, scale, BAD)
@@ -160,7 +175,7 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = replace(prior, card=card)
     tell("where the anchor 'fast' begins, and its trust")
-    mode = measure_anchor_rule(prior, crops(validation, SIDE))
+    mode = measure_anchor_rule(prior, crops(validation, SIDE), validation.stored)
     card = msgspec.structs.replace(card, modes=[mode, *card.modes[1:]])
     prior = replace(prior, card=card)
     tell("which path looks better without the encoder")
