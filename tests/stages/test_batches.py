@@ -3,7 +3,7 @@ import torch
 
 from veriscale.diffusion.card import Data
 from veriscale.imaging.resize import resize
-from veriscale.stages.batches import Batches, quantise
+from veriscale.stages.batches import Batches, _key, quantise
 from veriscale.stages.data import Photographs
 from veriscale.stages.recipe import Task
 
@@ -60,3 +60,20 @@ def test_shares_are_as_the_task_says():
     assert abs(float((batch.noise_std == 0).float().mean()) - 0.5) < 0.09
     assert 0.045 < float(batch.noise_std.max()) <= 0.05
     assert abs(float(batch.noise.std()) - 1) < 0.02
+
+
+def test_photographs_are_drawn_by_their_area_with_all_that_is_around_a_patch():
+    """By the rule that runs in training were made by: their items must not change."""
+    data = pictures()
+    data.images[1] = data.images[1][:, :70, :60]
+    batch = Batches(data, TASK, seed=2).make("encoder", 3, range(40), 4, 1)
+    areas = torch.tensor([90 * 120, 70 * 60, 90 * 120], dtype=torch.float64)
+    side, cut = (4 + 2 + 4) * batch.scale, 3 * batch.scale
+    for i, x in enumerate(batch.x):
+        u = torch.rand(9, dtype=torch.float64, generator=torch.Generator().manual_seed(_key(2, "encoder", 3, i)))
+        image = data.images[int((areas.cumsum(0) / areas.sum() < u[0]).sum())]
+        top, left = (int(v * (n - side + 1)) for v, n in zip(u[1:3], image.shape[-2:], strict=True))
+        crop = image[:, top + cut : top + side - cut, left + cut : left + side - cut]
+        crop = crop.flip(-1) if u[3] < 0.5 else crop
+        crop = crop.flip(-2) if u[4] < 0.5 else crop
+        assert torch.equal(x, (crop.transpose(-1, -2) if u[5] < 0.5 else crop).float() / 255)

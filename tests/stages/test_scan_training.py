@@ -8,7 +8,7 @@ from tests.stages.scans import RECIPE, write_set
 
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.errors import InputError
-from veriscale.stages import anchor_rule, consistency, held_out_slices, measurements, path_rule
+from veriscale.stages import anchor_rule, batches, consistency, held_out, held_out_slices, measurements, path_rule
 from veriscale.stages.splits import split_table
 from veriscale.stages.training import pack_data, train
 from veriscale.workflows.restoring.door import restore
@@ -40,10 +40,21 @@ def few_measurements(monkeypatch):
     monkeypatch.setattr(path_rule, "SHARES", (0.5,))
     monkeypatch.setattr(path_rule, "STARTS", (0.25,))
     monkeypatch.setattr(path_rule, "WEIGHTS", (0.5,))
-    monkeypatch.setattr(path_rule, "MIXING", ())
+    monkeypatch.setattr(path_rule, "MIXING", ("downsample:factor=4,kernel=box",))
 
 
-@pytest.mark.usefixtures("few_measurements")
+@pytest.fixture
+def unrounded(monkeypatch):
+    """No measurement is rounded to 8 bits, in training or after it."""
+
+    def rounded(y):
+        raise AssertionError("a measurement of scans is rounded")
+
+    for module in (batches, held_out, consistency):
+        monkeypatch.setattr(module, "quantise", rounded)
+
+
+@pytest.mark.usefixtures("few_measurements", "unrounded")
 def test_a_prior_of_scans_comes_out_with_a_whole_card(scans, tmp_path):
     path = train(scans, tmp_path / "scans.safetensors", cpu=True)
     card = read_card(path)

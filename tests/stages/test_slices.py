@@ -75,6 +75,7 @@ def test_a_dicom_series_is_one_volume_whatever_its_files_are_called(tmp_path):
     assert set(one.subjects) == {"P_01"}
     assert set(one.volumes) == {"P_01/t1"}
     assert one.facts.files == len(list((tmp_path / "P_01" / "t1").iterdir()))
+    assert set(loaded(tmp_path, "P_01/t1").subjects) == {"t1"}  # and not every file a subject
     first = sorted((tmp_path / "P_01" / "t1").iterdir())[0]
     assert loaded(tmp_path, f"P_01/t1/{first.name}").names == one.names  # of a series all files or none
 

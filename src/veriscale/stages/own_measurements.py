@@ -57,12 +57,13 @@ def measure_prior(
         )
     check_functions(tell=tell)
     place, file = Path(as_name("folder", folder)), Path(as_name("output", output))
-    if not any(map(is_picture, place.rglob("*"))):
+    files = [str(f.absolute()) for f in sorted(place.rglob("*")) if f.is_file() and is_picture(f)]
+    if not files:
         what = "holds no picture" if place.is_dir() else "does not exist"
         raise InputError(f"Folder {place} {what}; give one with pictures of at least {SIDE} pixels a side.")
     prior.check_unchanged()
     channels = prior.card.network.channels
-    found = load([str(place.absolute())], place, channels, torch.device("cpu"), "unknown", "")
+    found = load(files, place.absolute(), channels, torch.device("cpu"), "unknown", "")
     used = msgspec.structs.replace(found.facts, pattern=place.name)
     found = Photographs(found.images[:PICTURES], found.names[:PICTURES], used)
     small = [n for n, i in zip(found.names, found.images, strict=True) if min(i.shape[-2:]) < SIDE]
