@@ -23,7 +23,7 @@ from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.average import MovingAverage
 from veriscale.stages.batches import Batch, Batches
-from veriscale.stages.data import Photographs, data_root, load
+from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.held_out import centre_crop, held_out
 from veriscale.stages.losses import DENSITY, DenoiserLoss, EncoderLoss
@@ -52,7 +52,7 @@ class Race:
 
     prior: Prior  # shipped: its encoder is the denoiser's
     training: Batches
-    validation: Photographs
+    validation: PictureSet
     held: Batches
 
     def unconditional(self, density: tuple[float, float]) -> DenoiserLoss:
@@ -216,9 +216,9 @@ def main() -> None:
     validation = load(stage.validation, root, 3, cpu, "", "validation")
     race = Race(
         load_prior("photo"),
-        Batches(training.images, recipe.task, seed=1),
+        Batches(training, recipe.task, seed=1),
         validation,
-        Batches(validation.images, recipe.task, seed=2),
+        Batches(validation, recipe.task, seed=2),
     )
     rows = [row for network in ("encoder", "denoiser") for row in network_rows(race, network)] + density_rows(race)
     notes = (

@@ -180,7 +180,8 @@ def of_scans(monkeypatch):
 
     def loaded(patterns, *rest):
         found = load(patterns, *rest)
-        return replace(found, normalisation="scan") if patterns[0] == "coffee.png" else found
+        scans = patterns[0] == "coffee.png"
+        return replace(found, normalisation=SCAN, volumes=found.names) if scans else found
 
     monkeypatch.setattr(training, "load", loaded)
 
@@ -269,7 +270,7 @@ def test_stages_do_not_go_from_scans_to_photographs(recipe, tmp_path):
     [
         (["stage.again.data=['chelsea.png', 'coffee.png']"], 1),  # the same pictures: kept
         ([], 2),  # other training pictures
-        (["stage.again.data=['chelsea.png', 'coffee.png']", "stage.again.validation=coffee.png"], 2),
+        (["stage.again.data=['chelsea.png', 'coffee.png']", "stage.again.validation=rocket.jpg"], 2),
     ],
 )
 @pytest.mark.usefixtures("unmeasured", "priors")
@@ -286,7 +287,7 @@ def test_statistics_are_measured_where_a_stage_has_other_pictures(recipe, tmp_pa
     sets = [*FITTING, *DENOISER, "stage.toy.init_from=rgb", *again]
     train(recipe, tmp_path / "toy.safetensors", cpu=True, overrides=sets)
     assert len(seen) == measured
-    assert seen[-1] == (["coffee.png"] if len(again) == 2 else ["astronaut.png"])
+    assert seen[-1] == (["rocket.jpg"] if len(again) == 2 else ["astronaut.png"])
 
 
 class CutOffError(Exception):

@@ -9,11 +9,12 @@ from tests.stages.test_losses import batch, loss
 
 from veriscale.diffusion.card import Data
 from veriscale.diffusion.prior import TrainedPrior
+from veriscale.imaging.normalisation import SCAN
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.stages.consistency import zero_shot_anchor
-from veriscale.stages.data import Photographs
+from veriscale.stages.data import PictureSet
 from veriscale.stages.intensity import mean_of
 
 LOW = 0.2  # the mean of a prior of scans
@@ -25,9 +26,9 @@ def about(prior: TrainedPrior, mean: float) -> TrainedPrior:
 
 def test_the_mean_is_that_of_all_values_of_scans_and_half_of_photographs():
     images = [torch.full((1, 2, 2), 10, dtype=torch.uint8), torch.full((1, 4, 4), 60, dtype=torch.uint8)]
-    pictures = Photographs(images, ["a", "b"], Data("x/*", 2, "0" * 64, "CC0"))
+    pictures = PictureSet(images, ["a", "b"], Data("x/*", 2, "0" * 64, "CC0"))
     assert mean_of(pictures) == 0.5
-    assert mean_of(replace(pictures, normalisation="scan")) == pytest.approx((4 * 10 + 16 * 60) / 20 / 255)
+    assert mean_of(replace(pictures, normalisation=SCAN)) == pytest.approx((4 * 10 + 16 * 60) / 20 / 255)
 
 
 def test_a_shifted_prior_denoises_shifted_pictures(tiny):

@@ -168,13 +168,23 @@ class Calm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A set of files a prior has seen; `each` holds the first digits of every file's own sha256."""
+    """A set of files a prior has seen.
+
+    Attributes:
+        pattern: of the recipe.
+        files: how many.
+        sha256: over their names and contents.
+        licence: terms.
+        each: the first digits of every file's own sha256.
+        spacing: of scans, the least and the greatest within their slices, in millimetres; none of photographs.
+    """
 
     pattern: str
     files: int
     sha256: str
     licence: str
     each: list[str] = []
+    spacing: list[float] = []
 
 
 class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from veriscale.diffusion.card import MEAN, Mode, Network
 from veriscale.diffusion.prior import Networks, build
 from veriscale.stages.batches import Batch, Batches, key
 from veriscale.stages.curves import Curves
-from veriscale.stages.data import Photographs
+from veriscale.stages.data import PictureSet
 from veriscale.stages.evaluation import held_out_loss
 from veriscale.stages.held_out import measure_modes
 from veriscale.stages.inheritance import Parent, inherit, untrained
@@ -58,8 +58,8 @@ def network_of(recipe: Recipe) -> Network:
 
 def fit_networks(
     recipe: Recipe,
-    training: list[Photographs],
-    validation: list[Photographs],
+    training: list[PictureSet],
+    validation: list[PictureSet],
     state: Path,
     resume: bool,
     accelerator: Accelerator,
@@ -127,13 +127,13 @@ def fit_networks(
         drawn = torch.Generator().manual_seed(key(recipe.seed, names[k], "lora"))
         loss = restrict(loss, networks, part_name, stage.trainable, drawn)
         # Under the network's name alone, so that stages with the same validation pictures can be compared.
-        unseen = Batches(validation[at].images, recipe.task, recipe.seed), f"evaluation.{part_name}"
+        unseen = Batches(validation[at], recipe.task, recipe.seed), f"evaluation.{part_name}"
         fit(
             names[k],
             phase,
             loss,
             _kept(networks, names[: k + 1], brought),
-            partial(make_batch, Batches(training[at].images, recipe.task, recipe.seed), names[k]),
+            partial(make_batch, Batches(training[at], recipe.task, recipe.seed), names[k]),
             lr=stage.rate(part_name),
             clip=stage.clip,
             accelerator=accelerator,
@@ -170,7 +170,7 @@ def _problem(
     )
 
 
-def _modes(run: Run, networks: Networks, training: Photographs, validation: Photographs) -> list[Mode]:
+def _modes(run: Run, networks: Networks, training: PictureSet, validation: PictureSet) -> list[Mode]:
     """The statistics of the encoder's residual and of pictures, measured where the state has none."""
     if "modes" not in run.facts:
         networks.encoder.eval()
@@ -179,7 +179,7 @@ def _modes(run: Run, networks: Networks, training: Photographs, validation: Phot
     return msgspec.convert(run.facts["modes"], list[Mode])
 
 
-def _hashes(training: Photographs, validation: Photographs) -> list[str]:
+def _hashes(training: PictureSet, validation: PictureSet) -> list[str]:
     """Which pictures the statistics are for."""
     return [training.facts.sha256, validation.facts.sha256]
 

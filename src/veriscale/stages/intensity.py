@@ -4,27 +4,22 @@ from collections.abc import Sequence
 
 from veriscale.diffusion.card import MEAN, Card
 from veriscale.errors import InputError
-from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
-from veriscale.stages.data import Photographs
+from veriscale.imaging.normalisation import PHOTOGRAPH
+from veriscale.stages.data import PictureSet
 
 
-def normalisation_of(pictures: Photographs) -> str:
-    """For the card, with the constants of scans."""
-    return SCAN if pictures.normalisation == "scan" else PHOTOGRAPH
-
-
-def mean_of(pictures: Photographs) -> float:
+def mean_of(pictures: PictureSet) -> float:
     """What the unconditional mode is centred on: the mean of all values of scans, and ½ of photographs.
 
     Source: ours, docs/methods.md#inheritance.
     """
-    if normalisation_of(pictures) == PHOTOGRAPH:
+    if pictures.stored:
         return MEAN
     total = sum(float(i.double().sum()) for i in pictures.images)
     return total / sum(i.numel() for i in pictures.images) / 255
 
 
-def refuse_photographs_after_scans(parent: Card | None, names: Sequence[str], training: Sequence[Photographs]) -> None:
+def refuse_photographs_after_scans(parent: Card | None, names: Sequence[str], training: Sequence[PictureSet]) -> None:
     """Check that no stage goes from scans to photographs, whose levels a prior of scans has never seen.
 
     Args:
@@ -37,7 +32,7 @@ def refuse_photographs_after_scans(parent: Card | None, names: Sequence[str], tr
     """
     before = None if parent is None or parent.normalisation == PHOTOGRAPH else f"its parent {parent.name!r}"
     for name, pictures in zip(names, training, strict=True):
-        if normalisation_of(pictures) != PHOTOGRAPH:
+        if not pictures.stored:
             before = f"stage {name!r} before it"
         elif before:
             raise InputError(

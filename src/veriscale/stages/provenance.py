@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from veriscale.errors import InputError
-from veriscale.stages.data import Photographs
+from veriscale.stages.data import PictureSet
 from veriscale.stages.inheritance import Parent
 from veriscale.stages.recipe import Recipe
 
@@ -17,7 +17,7 @@ def phase_names(recipe: Recipe) -> list[str]:
 
 
 def provenance(
-    recipe: Recipe, training: list[Photographs], phases: list[str], parent: Parent | None = None
+    recipe: Recipe, training: list[PictureSet], phases: list[str], parent: Parent | None = None
 ) -> dict[str, Any]:
     """Everything that the outcome of some phases hangs on, under the names that `--set` gives it.
 
@@ -49,7 +49,7 @@ def provenance(
 
 
 def refuse_changes(
-    saved: Any, step: int, recipe: Recipe, training: list[Photographs], state: Path, parent: Parent | None = None
+    saved: Any, step: int, recipe: Recipe, training: list[PictureSet], state: Path, parent: Parent | None = None
 ) -> None:
     """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
 

@@ -75,7 +75,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One set of data: the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
     Attributes:
-        data: globs under the data root, a folder, or an archive made by `--pack`.
+        data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
+            by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
         licence: terms of the training data, which bind whoever uses the prior; required.
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
@@ -248,6 +249,8 @@ def _check(recipe: Recipe, path: Path) -> None:
             "name it",
         )
         demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
+        for key, what in (("data", "pictures or scans to train on"), ("validation", "held-out pictures or scans")):
+            demand(bool(getattr(stage, key)), f"stage.{stage.name}.{key} is empty; name {what}")
         demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
         demand(stage.evaluate >= 0, f"stage.{stage.name}.evaluate must be 0 or more")
         unknown = f"stage.{stage.name}.trainable {stage.trainable!r} is not known; known: {WORDS}"

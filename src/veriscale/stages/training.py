@@ -1,5 +1,6 @@
 """From a recipe to a prior's file: training, and what is measured at its end."""
 
+import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -20,19 +21,23 @@ from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
+from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
-from veriscale.stages.consistency import crops, measure_consistency
-from veriscale.stages.data import Photographs, data_root, load, pack
+from veriscale.stages.consistency import measure_consistency
+from veriscale.stages.data import PictureSet, data_root, load, pack
 from veriscale.stages.fitting import Trained, fit_networks
-from veriscale.stages.held_out import held_out
+from veriscale.stages.held_out import crops, held_out
+from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import read_parent, untrained
-from veriscale.stages.intensity import normalisation_of, refuse_photographs_after_scans
+from veriscale.stages.intensity import refuse_photographs_after_scans
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
+from veriscale.stages.splits import MANIFEST
 from veriscale.stages.trainer import Progress
+from veriscale.stages.training_sets import check_sets, spacing_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
@@ -85,12 +90,17 @@ def train(
     channels, device = document.task.channels, accelerator.device
 
     @cache
-    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> Photographs:
-        return load(patterns, root, channels, device, licence, part)
+    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
+        return load(patterns, root, channels, device, licence, part, Path(recipe).with_name(MANIFEST))
 
     training = [pictures(tuple(s.data), s.licence, "training") for s in document.stage]
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
     refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
+    check_sets(document, training, validation)
+    for remark in spacing_remarks([*training, *validation]):
+        tell(remark)
+    multiple = math.lcm(*document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    validation = [held_out_slices(v, multiple) for v in validation]
     state = path.with_suffix(".training.safetensors")
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
@@ -115,7 +125,7 @@ def train(
         budget=_budget(document, trained, _machine(accelerator)),
         lineage=[] if parent is None else parent.lineage,
         mean=trained.mean,
-        normalisation=normalisation_of(training[-1]),
+        normalisation=training[-1].normalisation,
     )
     with TemporaryDirectory() as folder:
         # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
@@ -144,18 +154,23 @@ def pack_data(
             raise InputError(
                 f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
             )
-    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
+    splits = Path(recipe).with_name(MANIFEST)
+    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force, splits)
 
 
-def _scored(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+def _scored(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
     """The card with its metrics; it has its modes already."""
     tell("distortion at dial 0, and how well its error is predicted")
     metrics = {}
     for scale in prior.card.network.scales:
         x, condition = held_out(prior.encoder, validation, scale, 0.0)
         pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
-        values = [psnr_luma(image, truth, scale) for image, truth in pairs]
-        metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] = round(sum(values) / len(values), 3)
+        if validation.stored:
+            values = [psnr_luma(image, truth, scale) for image, truth in pairs]
+        else:
+            values = [scan_psnr(image, truth, 1.0) for image, truth in pairs]
+        what = "luma PSNR" if validation.stored else "PSNR of peak 1"
+        metrics[f"validation crops, x{scale}, {what} at dial 0, dB"] = round(sum(values) / len(values), 3)
         if prior.predictor is not None:
             bad = (condition.mean.clamp(0, 1) - x).abs().amax(1) > BAD
             told = predict_error(prior, condition, scale, BAD)
@@ -164,7 +179,7 @@ def _scored(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], 
     return msgspec.structs.replace(prior.card, metrics=metrics)
 
 
-def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
     """The card with all that restorations look up in it."""
     card = _scored(prior, validation, tell)
     tell("the level ratio")
@@ -177,7 +192,7 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = replace(prior, card=card)
     tell("where the anchor 'fast' begins, and its trust")
-    mode = measure_anchor_rule(prior, crops(validation, SIDE))
+    mode = measure_anchor_rule(prior, crops(validation, SIDE), validation.stored)
     card = msgspec.structs.replace(card, modes=[mode, *card.modes[1:]])
     prior = replace(prior, card=card)
     tell("which path looks better without the encoder")
@@ -190,7 +205,7 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
     )
 
 
-def _distinct(sets: list[Photographs]) -> list[Data]:
+def _distinct(sets: list[PictureSet]) -> list[Data]:
     """What the card says of each set, once."""
     return [s.facts for i, s in enumerate(sets) if s.facts not in [t.facts for t in sets[:i]]]
 
