@@ -104,7 +104,7 @@ def test_sets_that_cannot_be_used_are_refused_before_any_work(scans, tmp_path):
     splits.write_text(splits.read_text() + splits.read_text().splitlines()[1] + "\n")
     assert "subject 'one' of 'set' stands in 'train' and in 'validation'" in refused(scans, tmp_path)
     scans.write_text(RECIPE.replace('validation = ["set@validation"]\n', ""))
-    assert "missing required field `validation`" in _no_output(scans)
+    assert "stage.toy.validation is empty; name held-out" in _no_output(scans)
 
 
 def _no_output(recipe: Path, *overrides: str) -> str:
