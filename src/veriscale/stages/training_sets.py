@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from veriscale.diffusion.card import Card
 from veriscale.errors import InputError
 from veriscale.stages.batches import small_slice
 from veriscale.stages.data import PictureSet
@@ -10,24 +11,31 @@ from veriscale.stages.recipe import DenoiserPhase, Recipe
 FAR = 3.0
 """Spacings of one set that differ by more are said: a factor is then of other detail from scan to scan."""
 
+BEYOND = 2.0
+"""Spacings of a child's scans that lie by more than this factor outside of those of its ancestors' are said."""
+
 
 def check_sets(recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet]) -> None:
     """Check the sets of all stages before any work, those of one against those of all.
 
     Raises:
-        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set; or a
-            slice is smaller than a patch.
+        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set; one
+            of a stage's sets is of photographs and the other of scans; or a slice, of the held-out ones too where they
+            are evaluated on, is smaller than a patch.
     """
-    for stage, seen in zip(recipe.stage, training, strict=True):
+    for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
         for other, held in zip(recipe.stage, validation, strict=True):
             _check_apart(seen, held, f"stage.{stage.name}.data", f"stage.{other.name}.validation")
-        if seen.stored:
-            continue
-        smallest = min(range(len(seen.images)), key=lambda k: min(seen.images[k].shape[-2:]))
+        if seen.stored != held_out.stored:
+            kinds = ("photographs", "scans") if seen.stored else ("scans", "photographs")
+            raise InputError(
+                f"stage.{stage.name}.data are {kinds[0]} and stage.{stage.name}.validation {kinds[1]}; a prior is "
+                f"measured on what it is trained for, so hold out {kinds[0]}."
+            )
         for network, phase in stage.phases().items():
             side = phase.patch * (1 if isinstance(phase, DenoiserPhase) else max(recipe.task.scales))
-            if min(seen.images[smallest].shape[-2:]) < side:
-                raise small_slice(seen, smallest, side, f"{stage.name}.{network}")
+            for pictures in (seen, held_out) if stage.evaluate else (seen,):
+                _check_size(pictures, side, f"{stage.name}.{network}")
 
 
 def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
@@ -38,6 +46,25 @@ def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
         for pattern, (low, high) in spacings.items()
         if high > FAR * low
     ]
+
+
+def distance_remarks(parent: Card, training: Sequence[PictureSet]) -> list[str]:
+    """A line for each set of scans whose spacings in the plane lie beyond `BEYOND` of all that a parent's line saw."""
+    known = [spacing for data in parent.seen for spacing in data.spacing]
+    spacings = {s.facts.pattern: s.facts.spacing for s in training if s.facts.spacing}
+    return [
+        f"{pattern}: spacings in the plane from {low:g} to {high:g} mm, far from {min(known):g} to {max(known):g} mm "
+        f"of the scans that the parent {parent.name!r} comes from; what it knows of detail may not suit them"
+        for pattern, (low, high) in spacings.items()
+        if known and (low * BEYOND < min(known) or high > BEYOND * max(known))
+    ]
+
+
+def _check_size(pictures: PictureSet, side: int, phase: str) -> None:
+    """Check that slices hold a patch of a phase, `side` truth pixels a side; photographs are looked at when drawn."""
+    smallest = min(range(len(pictures.images)), key=lambda k: min(pictures.images[k].shape[-2:]))
+    if not pictures.stored and min(pictures.images[smallest].shape[-2:]) < side:
+        raise small_slice(pictures, smallest, side, phase)
 
 
 def _check_apart(seen: PictureSet, held: PictureSet, data: str, validation: str) -> None:
