@@ -1,10 +1,11 @@
 """A recipe on scans, from files to a prior with its whole card."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
-from tests.stages.scans import RECIPE, write_set
+from tests.stages.scans import RECIPE, write, write_set
 
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.errors import InputError
@@ -112,3 +113,32 @@ def _no_output(recipe: Path, *overrides: str) -> str:
         train(recipe, recipe.parent / "out" / "scans.safetensors", cpu=True, overrides=overrides)
     assert not (recipe.parent / "out").exists()
     return str(error.value)
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_some_subjects_alone_are_trained_on_and_told(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    short = [f"stage.toy.{n}.steps=2" for n in ("encoder", "denoiser", "predictor")]
+    assert "stage.toy.subjects is 3, and the data set@train hold 2 subjects" in refused(
+        scans, tmp_path, "stage.toy.subjects=3"
+    )
+    path = train(scans, tmp_path / "some.safetensors", cpu=True, overrides=[*short, "stage.toy.subjects=1"])
+    (data,) = read_card(path).training
+    files = {name: f"{tmp_path}/data/set/{name}.nii.gz" for name in ("one/T1", "one/T2", "two/T1")}
+    digits = {n: hashlib.sha256(Path(f).read_bytes()).hexdigest()[:16] for n, f in files.items()}
+    assert data.each in ([digits["one/T1"], digits["one/T2"]], [digits["two/T1"]])
+    assert data.files == len(data.each)
+    with pytest.raises(InputError, match=r"stage\.toy\.(subjects was 1 and is not set|data)"):
+        train(scans, path, cpu=True, force=True, resume=True, overrides=short)
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_spacings_far_from_the_parents_are_said_as_training_begins(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    short = [f"stage.toy.{n}.steps=1" for n in ("encoder", "denoiser", "predictor")]
+    parent = train(scans, tmp_path / "parent.safetensors", cpu=True, overrides=short)
+    write(tmp_path / "data" / "coarse" / "P7.nii.gz", spacing=(2.5, 2.5, 5.0))
+    told: list[str] = []
+    sets = [*short, f"stage.toy.init_from={parent}", "stage.toy.data=coarse"]
+    train(scans, tmp_path / "child.safetensors", cpu=True, overrides=sets, tell=told.append)
+    assert told[0].startswith("coarse: spacings in the plane from 2.5 to 2.5 mm, far from 1 to 1 mm of the scans that")

@@ -70,6 +70,24 @@ def test_held_out_slices_smaller_than_a_patch_are_named_where_they_are_evaluated
         check(root, ["set/one"], ["small"], "stage.toy.encoder.patch=10", "stage.toy.evaluate=5")
 
 
+def test_what_an_ancestor_was_trained_on_is_not_held_out(root, tiny):
+    def checked(grandparent):
+        ancestor = Ancestor("a", "0" * 64, 1, [2], [grandparent.facts], {}, [], 0.0, {})
+        parent = msgspec.structs.replace(tiny.card, name="old", lineage=[ancestor])
+        sets = [loaded_from(root, "set/one")], [loaded_from(root, "set/held")]
+        check_sets(read_recipe(root / "scans.toml"), *sets, parent)
+
+    checked(loaded_from(root, "set/two"))
+    with pytest.raises(
+        InputError, match=r"held/T2\.nii\.gz of stage\.toy\.validation is a file that the parent 'old' or"
+    ):
+        checked(loaded_from(root, "set/held/T2.nii.gz"))
+
+
+def loaded_from(root, pattern):
+    return load([pattern], root, 1, torch.device("cpu"), "CC0", "training")
+
+
 def test_sets_of_an_archive_too(root):
     pack(["set/one"], ["set"], root, root / "data.zip")
     with pytest.raises(InputError, match="Subject 'one' is in"):

@@ -101,8 +101,8 @@ def train(
     ]
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
     refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
-    check_sets(document, training, validation)
-    far = [] if parent is None else distance_remarks(parent.card, training)
+    check_sets(document, training, validation, parent.card if parent else None)
+    far = distance_remarks(parent.card, training) if parent else []
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
     multiple = math.lcm(*document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))

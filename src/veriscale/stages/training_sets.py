@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from veriscale.diffusion.card import Card
+from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
 from veriscale.stages.batches import small_slice
 from veriscale.stages.data import PictureSet
@@ -15,17 +15,22 @@ BEYOND = 2.0
 """Spacings of a child's scans that lie by more than this factor outside of those of its ancestors' are said."""
 
 
-def check_sets(recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet]) -> None:
-    """Check the sets of all stages before any work, those of one against those of all.
+def check_sets(
+    recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet], parent: Card | None = None
+) -> None:
+    """Check the sets of all stages before any work, those of one against those of all and of the parent's line.
 
     Raises:
-        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set; one
-            of a stage's sets is of photographs and the other of scans; or a slice, of the held-out ones too where they
-            are evaluated on, is smaller than a patch.
+        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set, or a
+            file in the latter that the parent or an ancestor of it was trained on; a stage is trained on photographs
+            and held out are scans, or the other way round; or a slice, of the held-out ones too where they are
+            evaluated on, is smaller than a patch.
     """
     for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
         for other, held in zip(recipe.stage, validation, strict=True):
             _check_apart(seen, held, f"stage.{stage.name}.data", f"stage.{other.name}.validation")
+        if parent is not None:
+            _check_unseen(parent, held_out, f"stage.{stage.name}.validation")
         if seen.stored != held_out.stored:
             kinds = ("photographs", "scans") if seen.stored else ("scans", "photographs")
             raise InputError(
@@ -65,6 +70,16 @@ def _check_size(pictures: PictureSet, side: int, phase: str) -> None:
     smallest = min(range(len(pictures.images)), key=lambda k: min(pictures.images[k].shape[-2:]))
     if not pictures.stored and min(pictures.images[smallest].shape[-2:]) < side:
         raise small_slice(pictures, smallest, side, phase)
+
+
+def _check_unseen(parent: Card, held: PictureSet, validation: str) -> None:
+    known = {digits for data in parent.seen for digits in data.each}
+    for name, own in held.hashes.items():
+        if own[:KEPT_DIGITS] in known:
+            raise InputError(
+                f"{name} of {validation} is a file that the parent {parent.name!r} or an ancestor of it was trained "
+                "on, and what is held out must not be trained on; leave it out."
+            )
 
 
 def _check_apart(seen: PictureSet, held: PictureSet, data: str, validation: str) -> None:
