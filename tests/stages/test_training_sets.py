@@ -9,7 +9,10 @@ from tests.stages.scans import write, write_set
 
 from veriscale.diffusion.card import Ancestor, Data
 from veriscale.errors import InputError
+from veriscale.imaging.read import read_photo
+from veriscale.stages.batches import Batches
 from veriscale.stages.data import load, pack
+from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.recipe import read_recipe
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
 
@@ -102,6 +105,33 @@ def test_slices_smaller_than_a_patch_are_named_before_any_work(root, override, s
     words = rf"Slice set/one/T1\.nii\.gz#2 is 50×42, and a patch of {phase} is {side}×{side} .* stage\.{phase}\.patch"
     with pytest.raises(InputError, match=words):
         check(root, ["set/one"], ["set/held"], f"stage.toy.{override}")
+
+
+def test_photographs_smaller_than_a_patch_with_its_surroundings_are_named_before_any_work(root, skimage_data):
+    """Of the same size that a batch needs."""
+    tile = read_photo(skimage_data / "coffee.png").to_pil()
+    for side in (47, 48, 111, 112):
+        tile.crop((0, 0, side, 60 + side)).save(root / f"tile{side}.png")
+    encoder = ["stage.toy.denoiser.steps=0", "stage.toy.predictor.steps=0"]
+    denoiser = ["stage.toy.predictor.steps=0"]
+    check(root, ["tile48.png"], ["coffee.png"], *encoder)
+    words = (
+        r"Photograph tile47\.png is 47×107, and a patch of toy\.encoder is 48×48 of its pixels with its surroundings"
+    )
+    with pytest.raises(InputError, match=words):
+        check(root, ["tile47.png"], ["coffee.png"], *encoder)
+    check(root, ["tile112.png"], ["coffee.png"], *denoiser)
+    with pytest.raises(InputError, match=r"tile111\.png is 111×171, and a patch of toy\.denoiser is 112×112"):
+        check(root, ["tile111.png"], ["coffee.png"], *denoiser)
+    task = read_recipe(root / "scans.toml").task
+    for side, patch, margin in ((48, 8, 0), (112, 8, CONTEXT)):  # ×4 is the worst of the scales
+        batches = Batches(loaded_from(root, f"tile{side}.png"), msgspec.structs.replace(task, weights=[1e-9, 1.0]), 0)
+        assert batches.make("any", 0, range(2), patch, margin).scale == 4
+        batches = Batches(
+            loaded_from(root, f"tile{side - 1}.png"), msgspec.structs.replace(task, weights=[1e-9, 1.0]), 0
+        )
+        with pytest.raises(InputError, match=f"tile{side - 1}"):
+            batches.make("any", 0, range(2), patch, margin)
 
 
 def test_spacings_far_apart_are_said(root):

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
-from veriscale.stages.batches import small_slice
+from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
-from veriscale.stages.recipe import DenoiserPhase, Recipe
+from veriscale.stages.fitting import CONTEXT
+from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe
 
 FAR = 3.0
 """Spacings of one set that differ by more are said: a factor is then of other detail from scan to scan."""
@@ -23,8 +24,8 @@ def check_sets(
     Raises:
         InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set, or a
             file in the latter that the parent or an ancestor of it was trained on; a stage is trained on photographs
-            and held out are scans, or the other way round; or a slice, of the held-out ones too where they are
-            evaluated on, is smaller than a patch.
+            and held out are scans, or the other way round; or a picture, of the held-out ones too where they are
+            evaluated on, is smaller than a patch, a photograph than a patch and what surrounds it.
     """
     for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
         for other, held in zip(recipe.stage, validation, strict=True):
@@ -38,9 +39,18 @@ def check_sets(
                 f"measured on what it is trained for, so hold out {kinds[0]}."
             )
         for network, phase in stage.phases().items():
-            side = phase.patch * (1 if isinstance(phase, DenoiserPhase) else max(recipe.task.scales))
+            margin = 0 if network == "encoder" else CONTEXT
             for pictures in (seen, held_out) if stage.evaluate else (seen,):
-                _check_size(pictures, side, f"{stage.name}.{network}")
+                around = 2 * (margin + REACH) if pictures.stored else 0
+                side = max(_truth(phase, s) + around * s for s in recipe.task.scales)
+                smallest = min(range(len(pictures.images)), key=lambda k: min(pictures.images[k].shape[-2:]))
+                if min(pictures.images[smallest].shape[-2:]) < side:
+                    raise too_small(pictures, smallest, side, f"{stage.name}.{network}")
+
+
+def _truth(phase: Phase, scale: int) -> int:
+    """The side of a patch in truth pixels."""
+    return phase.patch if isinstance(phase, DenoiserPhase) else phase.patch * scale
 
 
 def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
@@ -63,13 +73,6 @@ def distance_remarks(parent: Card, training: Sequence[PictureSet]) -> list[str]:
         for pattern, (low, high) in spacings.items()
         if known and (low * BEYOND < min(known) or high > BEYOND * max(known))
     ]
-
-
-def _check_size(pictures: PictureSet, side: int, phase: str) -> None:
-    """Check that slices hold a patch of a phase, `side` truth pixels a side; photographs are looked at when drawn."""
-    smallest = min(range(len(pictures.images)), key=lambda k: min(pictures.images[k].shape[-2:]))
-    if not pictures.stored and min(pictures.images[smallest].shape[-2:]) < side:
-        raise small_slice(pictures, smallest, side, phase)
 
 
 def _check_unseen(parent: Card, held: PictureSet, validation: str) -> None:
