@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from veriscale.errors import InputError
+from veriscale.stages import anchor_rule, consistency, held_out, measurements
+from veriscale.stages import recipe as recipes
 from veriscale.stages.recipe import read_recipe
 
 PHOTO = Path(__file__).parents[2] / "recipes" / "photo.toml"
@@ -107,6 +109,11 @@ def test_stages_follow_one_another(recipe):
         ("task.noise=[0.2, 0.1]", "noise must be"),
         ("task.channels=2", "channels is 2"),
         ('task.operators=["blur:std=3"]', "cannot be trained for"),
+        (
+            "denoiser.stem=3",
+            r"denoiser\.stem 3 and 2 levels make a stride of 6, which has to divide 32; take a stem of 1",
+        ),
+        ("denoiser.stem=0", "make a stride of 0"),
         ("denoiser.depth=[1]", "one number for each level"),
         ("task.unconditional=lots", "unconditional"),
         ("seed.deep=3", "not a table"),
@@ -136,6 +143,11 @@ def test_keys_that_are_missing_are_named(recipe, line, words):
     recipe.write_text(recipe.read_text().replace(line, "data" if line.endswith("\ndata") else ""))
     with pytest.raises(InputError, match=words):
         read_recipe(recipe)
+
+
+def test_crops_of_all_measurements_suit_every_stride_that_is_taken():
+    for side in (held_out.CROP, measurements.DIAL_CROP, consistency.CROP, anchor_rule.SIDE):
+        assert side % recipes.CROPS == 0
 
 
 def test_mutated_recipes_are_read_or_refused(tmp_path):

@@ -9,7 +9,10 @@ from tests.stages.scans import RECIPE, write, write_set
 
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.errors import InputError
+from veriscale.physics.registry import parse_operator
 from veriscale.stages import anchor_rule, batches, consistency, held_out, held_out_slices, measurements, path_rule
+from veriscale.stages.data import PictureSet
+from veriscale.stages.held_out import crops
 from veriscale.stages.splits import split_table
 from veriscale.stages.training import pack_data, train
 from veriscale.workflows.restoring.door import restore
@@ -142,3 +145,28 @@ def test_spacings_far_from_the_parents_are_said_as_training_begins(scans, tmp_pa
     sets = [*short, f"stage.toy.init_from={parent}", "stage.toy.data=coarse"]
     train(scans, tmp_path / "child.safetensors", cpu=True, overrides=sets, tell=told.append)
     assert told[0].startswith("coarse: spacings in the plane from 2.5 to 2.5 mm, far from 1 to 1 mm of the scans that")
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_crops_suit_measurements_of_other_factors_than_the_encoders(scans, tmp_path, monkeypatch):
+    """×3 alone: slices of 42 pixels hold crops of 42, which no measurement by a factor of 4 would fit."""
+    seen: list[PictureSet] = []
+
+    def unmeasured(prior, validation, tell):
+        seen.append(validation)
+        return prior.card
+
+    monkeypatch.setattr("veriscale.stages.training._measured", unmeasured)
+    one = [
+        'task.operators=["downsample:factor=3"]',
+        "stage.toy.denoiser.patch=24",
+        "denoiser.width=[32]",
+        "denoiser.depth=[1]",
+    ]
+    short = [f"stage.toy.{n}.steps=1" for n in ("encoder", "denoiser", "predictor")]
+    train(scans, tmp_path / "three.safetensors", cpu=True, overrides=[*one, *short])
+    assert seen[0].largest == 36
+    x = crops(seen[0], anchor_rule.SIDE)
+    for text in {*anchor_rule.MIXING, *anchor_rule.MASKS, *consistency.ZERO_SHOT}:
+        operator = parse_operator(text)
+        assert operator.truth_shape(tuple(operator.forward(x).shape[1:])) == tuple(x.shape[1:])

@@ -15,6 +15,8 @@ from veriscale.errors import InputError, closest
 from veriscale.stages.rates import WORDS, default_rate, is_known, takes
 
 NETWORKS = ("encoder", "denoiser", "predictor")
+CROPS = 32
+"""Crops on which a card is measured have sides that are multiples of it: a stride has to divide it."""
 _KINDS = {
     "str": "a text",
     "str | null": "a text",
@@ -266,6 +268,12 @@ def _check(recipe: Recipe, path: Path) -> None:
     demand(0 <= task.unconditional < 1, "unconditional must be at least 0 and below 1")
     widths, depths = recipe.denoiser.width, recipe.denoiser.depth
     demand(len(widths) == len(depths) > 0, "denoiser.width and denoiser.depth need one number for each level")
+    stride = recipe.denoiser.stem * 2 ** (len(widths) - 1)
+    demand(
+        stride > 0 and CROPS % stride == 0,
+        f"denoiser.stem {recipe.denoiser.stem} and {len(widths)} levels make a stride of {stride}, which has to divide "
+        f"{CROPS}; take a stem of 1, 2 or 4, and fewer levels",
+    )
     sizes = [recipe.encoder.width, recipe.encoder.depth, *widths, *depths, recipe.denoiser.stem]
     if recipe.predictor is not None:
         sizes += [recipe.predictor.width, recipe.predictor.depth]
@@ -315,7 +323,7 @@ def _check(recipe: Recipe, path: Path) -> None:
             ready.add(network)
         for network in NETWORKS:
             _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
-        patch, stride = stage.denoiser.patch, recipe.denoiser.stem * 2 ** (len(widths) - 1)
+        patch = stage.denoiser.patch
         demand(
             all(patch % n == 0 for n in (stride, *scales)),
             f"stage.{stage.name}.denoiser.patch {patch} must be a multiple of {stride} and of every factor",

@@ -26,7 +26,7 @@ from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
-from veriscale.stages.consistency import measure_consistency
+from veriscale.stages.consistency import FACTOR, measure_consistency
 from veriscale.stages.data import PictureSet, data_root, load, pack
 from veriscale.stages.drawn_subjects import drawn
 from veriscale.stages.fitting import Trained, fit_networks
@@ -105,7 +105,7 @@ def train(
     far = distance_remarks(parent.card, training) if parent else []
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
-    multiple = math.lcm(*document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
     validation = [held_out_slices(v, multiple) for v in validation]
     state = path.with_suffix(STATE)
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
