@@ -83,8 +83,8 @@ def main() -> None:
     rows.append(Row("mri.draws.crps", what, float(np.mean(list(scores.values()))), against=scores))
     notes = (
         f"{', '.join(SUBJECTS)}, axial slices ×{SCALE}, every {EVERY}th, over the voxels of the brain; measured by "
-        "bicubic, in floating point. Shares and g are over all slices, their intervals bootstraps over slices. Coverage "
-        "is of t-intervals."
+        "bicubic, in floating point. Shares and g are over all slices, their intervals bootstraps over slices. "
+        "Coverage is of t-intervals."
     )
     print(write_results("mri_draws", rows, notes, time.monotonic() - begun))
     for row in rows:

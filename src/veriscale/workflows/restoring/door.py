@@ -24,7 +24,7 @@ from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.image import Image, as_photo
-from veriscale.workflows.opening import find_certificate, open_restorer
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
@@ -133,7 +133,7 @@ def restore(
     Args:
         image: a file, an array, a tensor, a picture of Pillow's or a `Photo`, as of `as_photo`; or a scan: a `Volume`,
             a NIfTI file or a folder of a DICOM series. How thick its slices are a file may say, a `Volume` does not.
-        prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
+        prior: name, path or a loaded prior; that of the certificate by default, else `photo`, of scans `mri`.
         certificate: of `calibrate`, its file or its name: it gives the settings that are left open, and the mask.
         score: your own map (H, W), where the certificate's score is "files".
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
@@ -169,7 +169,8 @@ def restore(
         given, prior = replace(given, prior=os.fspath(prior)), None
     if isinstance(certificate, str | os.PathLike):
         given = replace(given, certificate=os.fspath(certificate))
-    restorer = open_restorer(given, held, prior=prior, device=device)
+    default = SCANS if isinstance(picture, Scan) else PHOTOGRAPHS
+    restorer = open_restorer(given, held, prior=prior, default=default, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(

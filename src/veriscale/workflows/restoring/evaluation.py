@@ -25,7 +25,7 @@ from veriscale.settings import Asked, Settings, as_kind, as_names, check_functio
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.inputs import OF_SCANS, collect
-from veriscale.workflows.opening import load_prior
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -104,7 +104,7 @@ def evaluate(
         operator, noise = asked.get("operator"), asked.get("noise")
         return evaluate_scans(
             scans,
-            load_prior("photo" if prior is None else prior, device),
+            load_prior(SCANS if prior is None else prior, device),
             v,
             operator=operator if isinstance(operator, Operator) else None,
             noise=noise if isinstance(noise, Noise) else None,
@@ -119,7 +119,7 @@ def evaluate(
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
-    loaded = load_prior("photo" if prior is None else prior, device)
+    loaded = load_prior(PHOTOGRAPHS if prior is None else prior, device)
     scale = known_scale(loaded, v.scale)
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
     run: dict[str, Any] = {}
