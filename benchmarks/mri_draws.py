@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from functools import reduce
 from operator import add
@@ -15,6 +16,7 @@ from scan_inplane import measurement
 from scans import CONTRASTS, SUBJECTS, brain, scan
 from veriscale.diffusion.prior import Prior
 from veriscale.metrics.bootstrap import ratio_interval
+from veriscale.metrics.scan_distortion import data_range
 from veriscale.metrics.uncertainty import SpreadSums, covered, crps_fair, spread_skill, spread_sums
 from veriscale.settings import Settings, settled
 from veriscale.workflows.opening import load_prior
@@ -28,29 +30,31 @@ LEVEL = 0.8
 ITEMS = [f"{subject}/{contrast}" for subject in SUBJECTS for contrast in CONTRASTS]
 
 
-def measure(item: str, prior: Prior) -> dict:
-    """Sums over the voxels of the brain, in units of the scan's levels."""
+def measure(item: str, prior: Prior, dials: Sequence[float] = (0, *INNER, 1)) -> dict:
+    """Of the voxels of the brain, in units of the scan's levels: squared errors by dial and slice, and of the draws."""
     subject, contrast = item.split("/")
     truth, mask = scan(subject, contrast), brain(subject)
     height, width, _ = truth.shape
     kept = slice(height // SCALE * SCALE), slice(width // SCALE * SCALE), slice(EVERY // 2, None, EVERY)
     truth, mask = replace(truth, samples=np.ascontiguousarray(truth.samples[kept])), mask[kept]
     y = measurement(truth, SCALE)
-    settings = settled(Settings(scale=SCALE, dial=",".join(map(str, (0, *INNER, 1))), samples=DRAWS))
+    settings = settled(Settings(scale=SCALE, dial=",".join(map(str, dials)), samples=DRAWS))
     work = prepare_slices(PriorRestorer(prior, settings), y)
     with tempfile.TemporaryDirectory() as folder:
         result = work.restore(lambda what, done, of: None, KeptState(Path(folder) / "kept", work.facts()))
-    values = y.levels.applied(truth.values())[mask]
+    wanted = y.levels.applied(truth.values())
     errors = {}
     for f, image in result.images.items():
-        square = np.square(image.samples.astype(np.float64) - y.levels.applied(truth.values())) * mask
+        square = np.square(image.samples.astype(np.float64) - wanted) * mask
         errors[f"{f:g}"] = square.sum((0, 1)).tolist()
     draws = np.stack([volume.samples[mask] for volume in result.samples])
     return {
         "errors": errors,
-        "spread": astuple(spread_sums(draws, values)),
-        "covered": float(covered(draws, values, LEVEL).mean()),
-        "crps": crps_fair(draws, values),
+        "voxels": int(mask.sum()),
+        "range": data_range(wanted, mask),
+        "spread": astuple(spread_sums(draws, wanted[mask])),
+        "covered": float(covered(draws, wanted[mask], LEVEL).mean()),
+        "crps": crps_fair(draws, wanted[mask]),
     }
 
 

@@ -173,7 +173,7 @@ def main() -> None:
     training = load(["natural/train/[!0-9]*"], root, 3, device, "", "training")
     held = load(["natural/validation"], root, 3, device, "", "validation")
     task = Task(operators=[f"downsample:factor={s}" for s in network.scales], noise=(0.0, 0.05))
-    batches = Batches(training.images, task, seed=1)
+    batches = Batches(training, task, seed=1)
     sigma_data = {m.scale: m.sigma_data for m in prior.card.modes}
     knots = prior.card.modes[-1].noise_std
     losses, steps = {}, {}

@@ -9,7 +9,6 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from veriscale.metrics.distortion import psnr_luma
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.average import MovingAverage
 from veriscale.stages.batches import Batch, Batches
-from veriscale.stages.data import Photographs, data_root, load
+from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.held_out import centre_crop, held_out
 from veriscale.stages.losses import DENSITY, DenoiserLoss, EncoderLoss
@@ -53,7 +52,7 @@ class Race:
 
     prior: Prior  # shipped: its encoder is the denoiser's
     training: Batches
-    validation: Photographs
+    validation: PictureSet
     held: Batches
 
     def unconditional(self, density: tuple[float, float]) -> DenoiserLoss:
@@ -114,22 +113,11 @@ class Race:
         return float(np.mean([psnr_luma(image, truth, scale) for image, truth in pairs]))
 
 
-def averaged(loss: nn.Module, average: MovingAverage, judge: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """The verdict on the moving average; the weights stay as they are."""
-    kept = [p.detach().clone() for p in average.parameters]
-    average.copy_into_module()
-    verdict = judge()
-    with torch.no_grad():
-        for p, k in zip(average.parameters, kept, strict=True):
-            p.copy_(k)
-    return verdict
-
-
 def run(
     race: Race, network: str, phase: Phase, seconds: float, loss: EncoderLoss | DenoiserLoss
 ) -> dict[str, list[float]]:
     """Train for so many CPU seconds, the cosine over them; steps, seconds and verdicts at `LOOKS` times."""
-    optimizer, average = optimiser_of(loss, phase), MovingAverage(loss, 0.999)
+    optimizer, average = optimiser_of(loss, phase, phase.lr), MovingAverage(loss, 0.999)
     peaks = [group["lr"] for group in optimizer.param_groups]
     parameters = [p for p in loss.parameters() if p.requires_grad]
     found: dict[str, list[float]] = {"steps": [], "seconds": []}
@@ -148,7 +136,8 @@ def run(
         average.update(step)
         used, step = used + time.process_time() - begun, step + 1
         if used >= seconds * (len(found["steps"]) + 1) / LOOKS:
-            verdict = averaged(loss, average, lambda: race.judge(network, loss))
+            with average.in_place():
+                verdict = race.judge(network, loss)
             for key, v in {"steps": float(step), "seconds": used, **verdict}.items():
                 found.setdefault(key, []).append(v)
             print(network, phase.optimiser, phase.lr, phase.batch, step, f"{used:.0f} s", verdict, flush=True)
@@ -227,9 +216,9 @@ def main() -> None:
     validation = load(stage.validation, root, 3, cpu, "", "validation")
     race = Race(
         load_prior("photo"),
-        Batches(training.images, recipe.task, seed=1),
+        Batches(training, recipe.task, seed=1),
         validation,
-        Batches(validation.images, recipe.task, seed=2),
+        Batches(validation, recipe.task, seed=2),
     )
     rows = [row for network in ("encoder", "denoiser") for row in network_rows(race, network)] + density_rows(race)
     notes = (

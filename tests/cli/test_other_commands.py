@@ -35,6 +35,34 @@ def test_priors_lists_and_shows(veriscale):
     assert json.loads(out)["name"] == "tiny"
 
 
+def test_priors_shows_the_lineage_and_every_licence(veriscale, tiny, tmp_path, monkeypatch):
+    import msgspec
+
+    from veriscale.diffusion.card import Ancestor, Data
+    from veriscale.diffusion.checkpoint import save_prior
+    from veriscale.diffusion.prior import Networks
+
+    def ancestor(name: str, licence: str) -> Ancestor:
+        data = [Data("scans/*", 7, "1" * 64, licence)]
+        return Ancestor(name, name[0] * 64, 1, [2, 4], data, {"encoder": 5, "denoiser": 6}, [], 120.0, {})
+
+    lineage = [ancestor("brain", "CC BY"), ancestor("dogs", "CC BY-SA"), ancestor("cats", "CC BY")]
+    card = msgspec.structs.replace(tiny.card, name="heart", lineage=lineage, mean=0.213)
+    save_prior(Networks(tiny.encoder, tiny.denoiser, tiny.predictor), card, tmp_path / "heart.safetensors")
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path))
+    code, out, _ = veriscale("priors")
+    assert code == 0
+    assert "heart: RGB, ×2, ×3, ×4; trained on CC0; CC BY; CC BY-SA; " in out
+    rows = json.loads(veriscale("priors", "--json")[1])
+    assert {r["name"]: r["licences"] for r in rows}["heart"] == ["CC0", "CC BY", "CC BY-SA"]
+    code, out, _ = veriscale("priors", "heart")
+    assert code == 0
+    assert "  ancestor   1: brain (sha256 bbbbbbbbbbbb), grey, ×2, ×4; steps: encoder 5, denoiser 6; 2 minutes" in out
+    assert out.index("1: brain") < out.index("scans/*: CC BY (sha256 111111111111)") < out.index("2: dogs")
+    assert "  licences   of all data that it comes from: CC0; CC BY; CC BY-SA" in out
+    assert "  pictures   photograph; the unconditional mode is about 0.213" in out
+
+
 def test_the_shipped_prior_is_whole_small_and_measured_for_the_defaults(veriscale):
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior
@@ -77,7 +105,11 @@ def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
     assert out.strip().endswith("toy.safetensors")
     code, out, _ = veriscale("priors", tmp_path / "new" / "toy.safetensors")
     assert code == 0
-    assert "phase      toy.encoder: 2 steps of 2 by muon" in out
+    assert "phase      toy.encoder: 2 steps of 2 by muon\n" in out
+    options += ["--set", "stage.toy.trainable=decoder", "--set", "stage.toy.evaluate=1", "--force"]
+    assert veriscale("train", tmp_path / "toy.toml", "-o", tmp_path / "new" / "toy.safetensors", *options)[0] == 0
+    out = veriscale("priors", tmp_path / "new" / "toy.safetensors")[1]
+    assert "phase      toy.denoiser: 2 steps of 2 by adam, decoder alone (76,124 parameters)" in out
 
 
 def test_a_recipe_that_leaves_networks_untrained(veriscale, tmp_path, skimage_data, monkeypatch):

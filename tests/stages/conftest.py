@@ -1,6 +1,9 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+from veriscale.diffusion.prior import Networks, build
 
 RECIPE = """
 name = "toy"
@@ -50,3 +53,15 @@ def recipe(tmp_path: Path, skimage_data: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tmp_path / "toy.toml"
     path.write_text(RECIPE)
     return path
+
+
+@pytest.fixture
+def networks(tiny) -> Networks:
+    """Of random weights, so that no gradient is zero for a reason of its own."""
+    torch.manual_seed(0)
+    built = build(tiny.card.network)
+    with torch.no_grad():
+        for part in built.parts().values():
+            for p in part.parameters():
+                p.add_(0.05 * torch.randn_like(p))
+    return built

@@ -4,7 +4,7 @@ import torch
 
 from veriscale.diffusion.card import Data
 from veriscale.stages import consistency
-from veriscale.stages.data import Photographs
+from veriscale.stages.data import PictureSet
 from veriscale.traversal.consistency import judge
 
 
@@ -31,7 +31,7 @@ def test_what_is_measured_is_what_judge_looks_up(tiny, monkeypatch):
     monkeypatch.setattr(consistency, "NOISES", (0.05, 0.1))
     rng = np.random.default_rng(0)
     images = [torch.from_numpy(rng.integers(0, 256, (3, 40, 48), np.uint8)) for _ in range(consistency.FEWEST)]
-    photographs = Photographs(images, list("abcdefgh"), Data("x/*", 8, "0" * 64, "CC0"))
+    photographs = PictureSet(images, list("abcdefgh"), Data("x/*", 8, "0" * 64, "CC0"))
     told: list[str] = []
     found = consistency.measure_consistency(tiny, photographs, told.append)
     assert [(c.operator, c.anchor) for c in found] == [

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from veriscale.errors import InputError
-from veriscale.stages.data import find, load
+from veriscale.stages.data import load
+from veriscale.stages.splits import select
 from veriscale.stages.training import pack_data
 
 CPU = torch.device("cpu")
@@ -30,9 +31,9 @@ def test_folders_and_globs_are_found_once(skimage_data, tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     shutil.copy(skimage_data / "coffee.png", tmp_path / "deep" / "er" / "a.png")
     (tmp_path / "deep" / "notes.txt").write_text("no picture")
-    assert [p.name for p in find(["deep", "deep/er/*"], tmp_path)] == ["a.png"]
+    assert [f.path.name for f in select(["deep", "deep/er/*"], tmp_path)] == ["a.png"]
     with pytest.raises(InputError, match="matches no picture"):
-        find(["shallow/*"], tmp_path)
+        select(["shallow/*"], tmp_path)
 
 
 def test_a_damaged_archive_is_named(tmp_path):

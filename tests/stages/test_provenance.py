@@ -6,11 +6,11 @@ import pytest
 
 from veriscale.diffusion.card import Data
 from veriscale.errors import InputError
-from veriscale.stages.data import Photographs
+from veriscale.stages.data import PictureSet
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
 from veriscale.stages.recipe import read_recipe
 
-PICTURES = [Photographs([], [], Data("*", 0, "abc", "CC0"))]
+PICTURES = [PictureSet([], [], Data("*", 0, "abc", "CC0"))]
 CONSTANT = "stage.toy.encoder.schedule=constant"
 
 
@@ -26,6 +26,7 @@ def resume(recipe: Path, then: list[str], now: list[str], phases: int = 1, step:
     [
         ([], []),
         ([], ["stage.toy.denoiser.lr=5e-4", "predictor.width=64", "name=other"]),  # of what comes later
+        ([], ["measure=modes", "stage.toy.evaluate=50", "precision=auto", "stage.toy.denoiser.lr=1e-3"]),  # no weights
         ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=31"]),  # as if it had always been so
         ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=600"]),
     ],
@@ -43,6 +44,9 @@ def test_what_was_not_yet_used_is_free(recipe, then, now):
         ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=70"], 2, 30, "steps was 60 and is 70"),
         ([], ["stage.toy.denoiser.lr=5e-4"], 2, 30, r"stage\.toy\.denoiser\.lr was 0\.001 and is 0\.0005"),
         ([], ["predictor.width=64"], 3, 30, r"predictor\.width was 32 and is 64"),
+        ([], ["stage.toy.trainable=decoder"], 1, 30, r"stage\.toy\.trainable was not set and is decoder"),
+        (["stage.toy.trainable=decoder"], [], 1, 30, r"stage\.toy\.trainable was decoder and is not set"),
+        ([], ["precision=bf16"], 1, 30, "precision was not set and is bf16"),
         ([], ["stage.toy.name=new"], 1, 30, r"phases was toy\.encoder and is new\.encoder"),
         ([], ["stage.toy.clip=2.0"], 1, 30, r"stage\.toy\.clip was 1\.0 and is 2\.0"),
     ],

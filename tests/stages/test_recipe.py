@@ -33,11 +33,22 @@ def test_values_can_be_set(recipe):
         read_recipe(recipe, changed)
 
 
+def test_each_way_of_training_has_a_rate_of_its_own(recipe):
+    adam = "stage.toy.encoder.optimiser=adam"
+    for trainable, rate in (("all", 1e-3), ("decoder", 1e-3), ("norm+bias", 2e-3), ("lora:4", 1e-2)):
+        stage = read_recipe(recipe, [adam, f"stage.toy.trainable={trainable}"]).stage[0]
+        assert [stage.rate(n) for n in ("encoder", "denoiser", "predictor")] == [rate] * 3
+    assert read_recipe(recipe, ["stage.toy.trainable=decoder"]).stage[0].rate("encoder") == 1e-3  # of Muon
+    given = read_recipe(recipe, [adam, "stage.toy.trainable=lora:4", "stage.toy.encoder.lr=5e-4"]).stage[0]
+    assert (given.rate("encoder"), given.rate("denoiser")) == (5e-4, 1e-2)
+
+
 SECOND = """
 [[stage]]
 name = "again"
 data = ["coffee.png"]
 validation = ["astronaut.png"]
+licence = "CC0"
 [stage.denoiser]
 steps = 5
 unconditional = 1.0
@@ -73,6 +84,14 @@ def test_stages_follow_one_another(recipe):
         ("stage.toy.encoder_steps=5", "unknown key 'encoder_steps' in stage; did you mean 'encoder'"),
         ("stage.toy.denoiser.bacth=5", "did you mean 'batch'"),
         ("stage.toy.clip=0.0", "clip must be positive"),
+        ("stage.toy.evaluate=-1", "evaluate must be 0 or more"),
+        ("stage.toy.trainable=encoder", "'encoder' is not known; known: all, decoder, norm.bias, lora:R"),
+        ("stage.toy.trainable=lora:0", "'lora:0' is not known; .* whole number R of at least 1"),
+        ("stage.toy.trainable=lora", "'lora' is not known"),
+        ("stage.toy.trainable=lora:4", r"encoder.optimiser 'muon' works on whole matrices, and trainable is 'lora:4'"),
+        ("stage.toy.trainable=norm+bias", "optimiser 'muon' works on whole matrices"),
+        ("precision=fp16", "fp16"),
+        ("measure=none", "none"),
         ("task.noise=[0.2, 0.1]", "noise must be"),
         ("task.channels=2", "channels is 2"),
         ('task.operators=["blur:std=3"]', "cannot be trained for"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file as load_stored
@@ -18,6 +19,7 @@ from veriscale.diffusion.checkpoint import load_checkpoint, read_card, tensors_d
 from veriscale.diffusion.error_predictor import THRESHOLDS
 from veriscale.diffusion.prior import build
 from veriscale.errors import InputError
+from veriscale.imaging.read import read_photo
 from veriscale.stages import measurements
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import PredictorLoss
@@ -33,8 +35,8 @@ from veriscale.stages.training import train
 from veriscale.stages.curves import Curves
 trainer.SAVE_EVERY = 0.0
 Curves._draw = lambda self, path: None  # a picture after every step would take most of the time
-def progress(phase, step, steps, loss):
-    if phase == "toy." + sys.argv[3] and step == 50:
+def progress(phase, step, steps, loss, held_out):
+    if phase == sys.argv[3] and step == 50:
         os.kill(os.getpid(), signal.SIGKILL)
 train(sys.argv[1], sys.argv[2], cpu=True, resume=True, progress=progress)
 """
@@ -58,7 +60,7 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
         recipe,
         tmp_path / "toy.safetensors",
         cpu=True,
-        progress=lambda phase, step, steps, loss: losses.append((phase, step, loss)),
+        progress=lambda phase, step, steps, loss, held_out: losses.append((phase, step, loss)),
         tell=told.append,
     )
     card = read_card(path)
@@ -140,16 +142,21 @@ def whole(tmp_path_factory, skimage_data) -> Path:
     return path
 
 
+def kill(script: str, recipe: Path, prior: Path, *arguments: str) -> None:
+    """Train in a process that kills itself."""
+    command = [sys.executable, "-c", script, str(recipe), str(prior), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("unmeasured")
 def test_a_run_killed_in_every_phase_ends_as_an_uninterrupted_one(recipe, tmp_path, whole):
     cut = tmp_path / "cut.safetensors"
     states = []
     for phase in ("encoder", "denoiser", "predictor"):
-        command = [sys.executable, "-c", KILLED, str(recipe), str(cut), phase]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        kill(KILLED, recipe, cut, f"toy.{phase}")
         assert not cut.exists()
         states.append(weights(state_of(cut)))
     train(recipe, cut, cpu=True, resume=True)
@@ -242,6 +249,7 @@ AGAIN = """
 name = "again"
 data = ["coffee.png"]
 validation = ["astronaut.png"]
+licence = "CC0"
 [stage.denoiser]
 steps = 50
 batch = 2
@@ -287,3 +295,173 @@ def test_a_recipe_grows_by_stages(recipe, tmp_path):
     phases.clear()
     train(recipe, path, cpu=True, resume=True, force=True, overrides=["stage.toy.licence=CC0 1.0"], progress=log)
     assert not phases  # of what does not enter the weights
+
+
+LOW = """
+[[stage]]
+name = "low"
+data = ["coffee.png"]
+validation = ["astronaut.png"]
+licence = "CC0"
+trainable = "lora:2"
+[stage.encoder]
+steps = 52
+batch = 2
+patch = 8
+ema = 0.9
+[stage.denoiser]
+steps = 52
+batch = 2
+patch = 16
+ema = 0.9
+[stage.predictor]
+steps = 52
+batch = 2
+patch = 8
+ema = 0.9
+"""
+
+MERGING = """
+import os, signal, sys
+import veriscale.stages.trainer as trainer
+from veriscale.stages.lora import LowRank
+from veriscale.stages.training import train
+trainer.SAVE_EVERY = 0.0
+trainer.Curves.flush = lambda self: None
+merge = LowRank.merge
+def merged(self):
+    merge(self)
+    if any(name.startswith(sys.argv[3]) for name in self.names):
+        os.kill(os.getpid(), signal.SIGKILL)
+LowRank.merge = merged
+train(sys.argv[1], sys.argv[2], cpu=True, resume=True)
+"""
+
+
+def copied(whole: Path, path: Path) -> Path:
+    """A prior's path with the state of the first stage beside it."""
+    state_of(path).write_bytes(state_of(whole).read_bytes())
+    return path
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("unmeasured")
+def test_a_stage_of_low_rank_killed_inside_and_while_merging_ends_as_an_uninterrupted_one(recipe, tmp_path, whole):
+    recipe.write_text(recipe.read_text() + LOW)
+    at_once, cut = (copied(whole, tmp_path / f"{name}.safetensors") for name in ("once", "cut"))
+    before = weights(state_of(at_once))
+    train(recipe, at_once, cpu=True, resume=True)
+    expected = weights(state_of(at_once))
+    assert not any(k.startswith("lora.") for k in load_file(state_of(at_once)))  # of a finished phase: plain weights
+    for part in NETWORKS:
+        moved = {k for k in before if k.startswith(part) and not torch.equal(before[k], expected[k])}
+        assert moved
+        assert all(before[k].ndim == 4 for k in moved)  # convolutions, and no bias
+        kill(KILLED, recipe, cut, f"low.{part}")
+        state = load_file(state_of(cut))
+        assert {k.partition(".")[0] for k in state} > {"lora"}
+        assert equal(before if part == "encoder" else state, state, f"{part}.trunk", f"{part}.into")  # plain, unmerged
+        kill(MERGING, recipe, cut, part)
+        assert any(k.startswith("lora.") for k in load_file(state_of(cut)))
+    train(recipe, cut, cpu=True, resume=True)
+    assert equal(expected, weights(state_of(cut)), *PARTS)
+    assert read_card(cut).tensors_sha256 == read_card(at_once).tensors_sha256
+    assert at_once.read_bytes() != whole.read_bytes()
+    phases = read_card(cut).budget.phases
+    assert [(p.stage, p.trainable) for p in phases] == [("toy", "all")] * 3 + [("low", "lora:2")] * 3
+    assert all(p.parameters < q.parameters for p, q in zip(phases[3:], phases, strict=False))
+    with pytest.raises(InputError, match=r"stage\.low\.trainable was lora:2 and is decoder"):
+        train(recipe, cut, cpu=True, resume=True, force=True, overrides=["stage.low.trainable=decoder"])
+    with pytest.raises(InputError, match=r"stage\.toy\.trainable was not set and is decoder"):
+        train(recipe, cut, cpu=True, resume=True, force=True, overrides=["stage.toy.trainable=decoder"])
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_two_processes_train_a_low_rank_as_one_does(recipe, tmp_path):
+    sets = ["trainable=lora:2", "evaluate=4", "encoder.optimiser=adam"] + [f"{n}.steps=6" for n in NETWORKS]
+    overrides = ["precision=float32", "measure=modes", *(f"stage.toy.{s}" for s in sets)]
+    one, two = (tmp_path / f"{name}.safetensors" for name in ("one", "two"))
+    train(recipe, one, cpu=True, overrides=overrides)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "veriscale"]
+    options = [part for s in overrides for part in ("--set", s)]
+    command = [*launch, "train", str(recipe), "-o", str(two), "--device", "cpu", *options]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    first, second = (weights(state_of(path)) for path in (one, two))
+    assert first.keys() == second.keys()
+    assert max(float((first[k] - second[k]).abs().max()) for k in first) <= 1e-5
+    lines = [path.with_suffix(".training.csv").read_text().splitlines()[1:] for path in (one, two)]
+    losses = [[float(line.split(",")[4]) for line in each] for each in lines]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(losses[0]) == 3
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_rank_too_large_is_said_before_any_step(recipe, tmp_path):
+    phases: list[str] = []
+    with pytest.raises(InputError, match=r"Rank 65 .* larger than any convolution of the encoder's phase"):
+        train(
+            recipe,
+            tmp_path / "toy.safetensors",
+            cpu=True,
+            overrides=["stage.toy.trainable=lora:65", "stage.toy.encoder.optimiser=adam"],
+            progress=lambda phase, *rest: phases.append(phase),
+        )
+    assert not phases
+    assert [f.name for f in tmp_path.iterdir()] == ["toy.toml"]
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("trainable", ["all", "lora:2"])
+def test_evaluation_disturbs_nothing(recipe, tmp_path, whole, trainable):
+    recipe.write_text(recipe.read_text() + LOW.replace("lora:2", trainable))
+    found: list[tuple[str, int, float | None]] = []
+    log = lambda phase, step, steps, loss, held_out: found.append((phase, step, held_out))  # noqa: E731
+    for name, every in (("never", 0), ("often", 13)):
+        path = copied(whole, tmp_path / f"{name}.safetensors")
+        train(recipe, path, cpu=True, resume=True, overrides=[f"stage.low.evaluate={every}"], progress=log)
+    one, other = (weights(state_of(tmp_path / f"{name}.safetensors")) for name in ("never", "often"))
+    assert equal(one, other, *PARTS)
+    phases = [f"low.{n}" for n in NETWORKS]
+    assert [(p, s) for p, s, _ in found[:3]] == [(p, 50) for p in phases]
+    assert all(held_out is None for *_, held_out in found[:3])
+    assert [(p, s) for p, s, _ in found[3:]] == [(p, s) for p in phases for s in (13, 26, 39, 50, 52)]
+    rows = [r.split(",") for r in (tmp_path / "often.training.csv").read_text().splitlines()]
+    assert rows[0] == ["phase", "step", "seconds", "loss", "held_out"]
+    told = {(p, s): h for p, s, h in found[3:]}
+    for phase, step, _, _, held_out in rows[1:]:
+        assert held_out == ("" if step == "50" else f"{told[phase, int(step)]:.6g}")
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_a_study_pays_for_the_modes_alone(recipe, tmp_path, whole, skimage_data):
+    told: list[str] = []
+    path = copied(whole, tmp_path / "toy.safetensors")
+    train(recipe, path, cpu=True, resume=True, overrides=["measure=modes"], tell=told.append)
+    assert told == ["measuring distortion at dial 0, and how well its error is predicted"]
+    card = read_card(path)
+    assert card.metrics
+    assert [(m.scale, m.sigma, m.level_ratio) for m in card.modes] == [(s, [], 1.0) for s in (0, 2, 4)]
+    assert all(m.sigma_data[0] > 0 for m in card.modes)
+    assert (card.dial, card.calm, card.consistency) == ([], [], [])
+    prior = load_checkpoint(path, torch.device("cpu"), torch.float32)
+    photo = read_photo(skimage_data / "coffee.png")
+    small = photo.with_pixels(photo.pixels[:32, :48])
+    for asked in ({"scale": 2}, {"operator": "inpaint:keep=0.5"}):
+        images = [restore(small, prior, dial=dial, noise=0.0, seed=0, **asked).image.pixels for dial in (0, 1)]
+        assert all(np.isfinite(i).all() for i in images)
+        assert not np.array_equal(*images)
+        with pytest.raises(InputError, match=r"needs v\(sigma\).* measure = 'all'"):
+            restore(small, prior, dial=1, noise=0.0, sampler="ancestral", **asked)
+    with pytest.raises(InputError, match=r"no dial table .* only dial 0 and 1 can be reached; measured: none\."):
+        restore(small, prior, scale=2, dial=0.5)
+    assert restore(small, prior, dial=0.5, noise=0.0, seed=0, operator="inpaint:keep=0.5").image  # by a pilot
+
+
+def test_a_half_written_state_is_named(recipe, tmp_path, whole):
+    path = copied(whole, tmp_path / "toy.safetensors")
+    content = state_of(path).read_bytes()
+    for length in (len(content) // 2, len(content) - 1, 4, 0):
+        state_of(path).write_bytes(content[:length])
+        with pytest.raises(InputError, match=r"state .*toy\.training\.safetensors cannot be read: .*; delete it"):
+            train(recipe, path, cpu=True, resume=True)
+        assert len(state_of(path).read_bytes()) == length

@@ -41,14 +41,13 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
             except InputError as error:
                 complain(str(error))
                 continue
-            rows.append(
-                {"name": known, "file": str(path), "scales": card.network.scales, "channels": card.network.channels}
-            )
+            network = card.network
+            row = {"name": known, "file": str(path), "scales": network.scales, "channels": network.channels}
+            rows.append({**row, "licences": card.licences})
             if not as_json:
                 scales = ", ".join(f"×{s}" for s in card.network.scales)
                 kind = "RGB" if card.network.channels == 3 else "grey"
-                licences = "; ".join(sorted({d.licence for d in card.training}))
-                print(f"{known}: {kind}, {scales}; trained on {licences}; {path}")
+                print(f"{known}: {kind}, {scales}; trained on {'; '.join(card.licences)}; {path}")
         if as_json:
             print(json.dumps(rows, indent=2))
         else:
@@ -104,24 +103,36 @@ def _show(card: "Card", where: str) -> None:
     print(f"  channels   {network.channels}")
     print(f"  scales     {', '.join(f'×{s}' for s in network.scales)}, and unconditional")
     print(f"  noise std  0 to {max(m.noise_std[-1] for m in card.modes):g}")
+    print(f"  pictures   {card.normalisation}; the unconditional mode is about {card.mean:.3g}")
     for part, data in (("trained on", card.training), ("measured on", card.validation)):
         for d in data:
             print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
     b = card.budget
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
     for p in b.phases:
-        print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}")
+        part = "" if p.trainable == "all" else f", {p.trainable} alone ({p.parameters:,} parameters)"
+        print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}{part}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
     for t in card.dial:
         ratio = t.mse[-1] / t.mse[0]
         print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {ratio:.2f}")
-    ancestors = " ← ".join(str(a.get("name")) for a in card.lineage)
     if network.predictor is not None:
         print(f"  predictor  of its error, {b.predictor_steps} steps (sha256 {card.predictor_sha256[:12]})")
     for line in _certificates(card.tensors_sha256):
         print(f"  {line}")
-    print(f"  lineage    {ancestors or 'trained from nothing but the data above'}")
+    if not card.lineage:
+        print("  lineage    trained from nothing but the data above")
+    for generation, a in enumerate(card.lineage, start=1):
+        scales = ", ".join(f"×{s}" for s in a.scales)
+        kind = "RGB" if a.channels == 3 else "grey"
+        steps = ", ".join(f"{n} {count}" for n, count in a.steps.items() if count)
+        what = f"{kind}, {scales}; steps: {steps}; {a.seconds / 60:.0f} minutes"
+        print(f"  ancestor   {generation}: {a.name} (sha256 {a.sha256[:12]}), {what}")
+        for d in a.training:
+            print(f"    trained on {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    if card.licences:
+        print(f"  licences   of all data that it comes from: {'; '.join(card.licences)}")
     print(f"  tensors    sha256 {card.tensors_sha256}")
 
 

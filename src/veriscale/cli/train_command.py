@@ -66,7 +66,9 @@ def train(
             force=force,
             overrides=changes,
             cpu=device == "cpu",
-            progress=lambda phase, step, steps, loss: shown(f"{phase}, loss {loss:.4f}", step, steps),
+            progress=lambda phase, step, steps, loss, held_out: shown(
+                f"{phase}, loss {loss:.4f}" + ("" if held_out is None else f", held out {held_out:.4f}"), step, steps
+            ),
             tell=lambda line: say(line, quiet),
         )
     if path is not None:

@@ -2,12 +2,12 @@
 
 import hashlib
 import math
-from typing import Any
 
 import msgspec
 import numpy as np
 
 FORMAT_VERSION = 1
+MEAN = 0.5  # of pictures in [0, 1] that are no scans
 PATHS = ("renoise", "interpolate")  # of the dial
 KEPT_DIGITS = 16  # of the hash of each training file
 
@@ -168,23 +168,40 @@ class Calm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A set of files a prior has seen; `each` holds the first digits of every file's own sha256."""
+    """A set of files a prior has seen.
+
+    Attributes:
+        pattern: of the recipe.
+        files: how many.
+        sha256: over their names and contents.
+        licence: terms.
+        each: the first digits of every file's own sha256.
+        spacing: of scans, the least and the greatest within their slices, in millimetres; none of photographs.
+    """
 
     pattern: str
     files: int
     sha256: str
     licence: str
     each: list[str] = []
+    spacing: list[float] = []
 
 
 class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Steps of one network in one stage of its recipe."""
+    """Steps of one network in one stage of its recipe.
+
+    Attributes:
+        trainable: what of it was trained.
+        parameters: how many numbers that is; 0 where the file does not say it.
+    """
 
     stage: str
     network: str
     steps: int
     batch: int
     optimiser: str
+    trainable: str = "all"
+    parameters: int = 0
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,8 +215,45 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phases: list[PhaseBudget] = []
 
 
+class Ancestor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A prior that another began with, as its own card had it.
+
+    Attributes:
+        name: of the prior.
+        sha256: of its tensors.
+        channels, scales: of its networks.
+        training: what it was trained on itself, under licences that bind all that come after it.
+        steps: of its own training, by network.
+        phases: the same phase by phase, where its card says so.
+        seconds: of its own training.
+        metrics: measured at the end of it.
+    """
+
+    name: str
+    sha256: str
+    channels: int
+    scales: list[int]
+    training: list[Data]
+    steps: dict[str, int]
+    phases: list[PhaseBudget]
+    seconds: float
+    metrics: dict[str, float]
+
+
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything known of a prior; the header of its file."""
+    """Everything known of a prior; the header of its file.
+
+    Attributes:
+        name, network: whose tensors the file holds.
+        modes: noise levels and statistics, the unconditional mode first.
+        training, validation: the pictures of its own training, not of its ancestors'.
+        budget: of its own training.
+        dial, consistency, calm, metrics: measured on the validation pictures.
+        lineage: the parent, then the parent's parent, and so on.
+        mean: what the unconditional mode is centred on; the square of its sigma_data is the variance about it.
+        normalisation: "photograph", or how the levels of scans were found.
+        tensors_sha256, predictor_sha256: of the tensors as stored.
+    """
 
     name: str
     network: Network
@@ -211,7 +265,9 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consistency: list[Consistency] = []
     calm: list[Calm] = []
     metrics: dict[str, float] = {}
-    lineage: list[dict[str, Any]] = []
+    lineage: list[Ancestor] = []
+    mean: float = MEAN
+    normalisation: str = "photograph"
     tensors_sha256: str = ""
     predictor_sha256: str = ""
     format_version: int = FORMAT_VERSION
@@ -219,7 +275,20 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def deciding_sha256(self, scale: int) -> str:
         """Of all on it that decides pictures of a scale beside the tensors, 0 for the unconditional mode."""
         dial, calm = [t for t in self.dial if t.scale == scale], [c for c in self.calm if c.scale == scale]
-        return hashlib.sha256(msgspec.json.encode((self.network, self.mode(scale), dial, calm))).hexdigest()
+        decides = [self.network, self.mode(scale), dial, calm]
+        if scale == 0 and self.mean != MEAN:  # hashes from before cards had a mean stay what they were
+            decides.append(self.mean)
+        return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()
+
+    @property
+    def seen(self) -> list[Data]:
+        """All that its weights come from: its own training data, then every ancestor's."""
+        return [*self.training, *(data for ancestor in self.lineage for data in ancestor.training)]
+
+    @property
+    def licences(self) -> list[str]:
+        """Of all data that its weights come from, each once: they bind whoever uses the prior."""
+        return list(dict.fromkeys(data.licence for data in self.seen))
 
     def mode(self, scale: int) -> Mode:
         """The mode of a scale the card knows, 0 for the unconditional one."""

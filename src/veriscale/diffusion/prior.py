@@ -58,7 +58,7 @@ def denoise_residual(
 
     Args:
         network: a `Denoiser`.
-        residual: the noisy residual; of ½ when unconditional.
+        residual: the noisy residual; of the card's `mean` when unconditional.
         sigma: (B,) its noise level.
         sigma_data: (B,) standard deviation of r0.
         seen: (B, C + features, H, W) of `denoiser_input`, zeros when unconditional.
@@ -181,4 +181,5 @@ class TrainedPrior(Prior):
         none = torch.zeros(b, device=device)
         sigma_data = self.mode(0).sigma_data[0]
         levels = torch.full((b,), sigma, device=device), torch.full((b,), sigma_data, device=device)
-        return CENTRE + denoise_residual(self.denoiser, x - CENTRE, *levels, seen, none.long(), none)
+        mean = self.card.mean
+        return mean + denoise_residual(self.denoiser, x - mean, *levels, seen, none.long(), none)

@@ -146,5 +146,6 @@ def check_variance(name: str, mode: Mode, prior: str) -> None:
     if sampler(name).needs_variance and not mode.sigma:
         raise InputError(
             f"The sampler {name!r} needs v(sigma), which is not on the card of prior {prior!r}: "
-            "veriscale.measure_prior measures it, or choose `--sampler` heun."
+            "veriscale.measure_prior measures it of your own denoiser, training with measure = 'all' of a trained "
+            "prior; or choose `--sampler` heun."
         )

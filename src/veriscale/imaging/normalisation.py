@@ -12,6 +12,10 @@ _LOW, _HIGH = 0.1, 99.9  # percentiles
 HEADROOM = 1.1
 """1 lies so far up from low, in units of the high percentile: networks of photographs expect nothing above white.
 Chosen on training subjects: benchmarks/scan_inplane.py --tune."""
+PHOTOGRAPH = "photograph"
+"""What a prior's card says of pictures that are taken as they stand."""
+SCAN = f"scan: percentiles {_LOW:g} and {_HIGH:g}, headroom {HEADROOM:g}"
+"""What it says of those that `levels_of` has brought to [0, 1]."""
 _LARGEST = 1e30  # results overshoot, and float32 ends at 3e38
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_fill_holes
 
-_FLOOR = 0.05  # of the way from the scan's low to its high level
+FLOOR = 0.05
+"""Of the way from the scan's low to its high level: what lies below is air."""
 
 
 def foreground(truth: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
@@ -15,5 +16,5 @@ def foreground(truth: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
 
     Source: ours, docs/methods.md#numbers-of-scans
     """
-    found: npt.NDArray[np.bool_] = binary_fill_holes(truth > _FLOOR)
+    found: npt.NDArray[np.bool_] = binary_fill_holes(truth > FLOOR)
     return found

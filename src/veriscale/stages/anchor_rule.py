@@ -29,8 +29,10 @@ RULES: tuple[tuple[Sequence[str], dict[str, Sequence[float]]], ...] = (
 NOISES = (0.0, 0.05)
 
 
-def measure_anchor_rule(prior: Prior, x: Tensor) -> Mode:
+def measure_anchor_rule(prior: Prior, x: Tensor, stored: bool = True) -> Mode:
     """Mode 0 with `high` and `trust`, and the same of masks, by the best mean PSNR on pictures x, (N, C, H, W).
+
+    Their measurements are `stored` in 8 bits, or not, as those of scans.
 
     Of operators that mix pixels and of masks apart, over `NOISES`, one number after the other. The denoiser of an exact
     Gaussian prior wants trust 1. A learned one is a mean, and used as the proximal map of a log-prior, step after step,
@@ -40,19 +42,19 @@ def measure_anchor_rule(prior: Prior, x: Tensor) -> Mode:
     """
     mode = msgspec.structs.replace(prior.card.modes[0], high=HIGH)
     for texts, numbers in RULES:
-        problems = _problems(texts, x)
+        problems = _problems(texts, x, stored)
         for name, values in numbers.items():
             tried = [msgspec.structs.replace(mode, **{name: value}) for value in values]
             mode = max(tried, key=lambda mode: _score(prior, x, problems, mode))
     return mode
 
 
-def _problems(texts: Sequence[str], x: Tensor) -> list[DataTerm]:
+def _problems(texts: Sequence[str], x: Tensor, stored: bool) -> list[DataTerm]:
     found = []
     for text, noise in product(texts, NOISES):
         operator = parse_operator(text)
         if isinstance(operator, LinearOperator):
-            found.append(DataTerm(operator, measured(operator, x, noise), GaussianNoise(noise)))
+            found.append(DataTerm(operator, measured(operator, x, noise, stored), GaussianNoise(noise)))
     return found
 
 

@@ -1,5 +1,8 @@
 """The exponential moving average of weights that is shipped."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +26,18 @@ class MovingAverage:
         """Replace the module's parameters by their average."""
         for p, a in zip(self.parameters, self.average, strict=True):
             p.copy_(a)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The module has the average inside, and its own parameters, to the last bit, afterwards."""
+        kept = [p.detach().clone() for p in self.parameters]
+        self.copy_into_module()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, k in zip(self.parameters, kept, strict=True):
+                    p.copy_(k)
 
     def state(self) -> dict[str, Tensor]:
         """The averages by position."""

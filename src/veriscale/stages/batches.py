@@ -1,7 +1,7 @@
 """Training items: crops, flips, degradations and noise, each keyed by (seed, phase, step, index)."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from veriscale.errors import InputError
 from veriscale.physics.downsample import downsample_interior
+from veriscale.stages.border import continued
+from veriscale.stages.data import PictureSet
 from veriscale.stages.recipe import Task
 
 
@@ -28,7 +30,8 @@ class Batch(NamedTuple):
     noise: Tensor  # (B, C, H, W) unit noise of diffusion
 
 
-def _key(*parts: object) -> int:
+def key(*parts: object) -> int:
+    """A seed for what these name: the same on every machine."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
 
 
@@ -37,21 +40,34 @@ def quantise(y: Tensor) -> Tensor:
     return (y.clamp(0, 1) * 255).round() / 255
 
 
-class Batches:
-    """Makes batches from pictures; the same for one process and for many."""
+def chances(data: PictureSet) -> list[float]:
+    """How often each image is drawn, as weights.
 
-    def __init__(self, images: Sequence[Tensor], task: Task, seed: int) -> None:
-        self.images = images
+    Photographs by their area; slices so that subjects have equal shares, and so have a subject's volumes, and a
+    volume's slices: who was scanned in more slices or contrasts weighs no more for it.
+    """
+    if data.stored:
+        return [float(i.shape[-1] * i.shape[-2]) for i in data.images]
+    owner = dict(zip(data.volumes, data.subjects, strict=True))
+    volumes, slices = Counter(owner.values()), Counter(data.volumes)
+    return [1 / (volumes[s] * slices[v]) for s, v in zip(data.subjects, data.volumes, strict=True)]
+
+
+class Batches:
+    """Makes batches from photographs, or slices of scans; the same for one process and for many."""
+
+    def __init__(self, data: PictureSet, task: Task, seed: int) -> None:
+        self.data = data
         self.task = task
         self.seed = seed
-        areas = torch.tensor([float(i.shape[-1] * i.shape[-2]) for i in images], dtype=torch.float64)
-        self.chance = torch.cumsum(areas / areas.sum(), 0)
+        share = torch.tensor(chances(data), dtype=torch.float64)
+        self.chance = torch.cumsum(share / share.sum(), 0)
         weights = torch.tensor(task.weights or [1.0] * len(task.scales), dtype=torch.float64)
         self.scale_chance = torch.cumsum(weights / weights.sum(), 0)
 
     def scale(self, phase: str, step: int) -> int:
         """All items of a step share one scale."""
-        u = torch.rand((), dtype=torch.float64, generator=torch.Generator().manual_seed(_key(self.seed, phase, step)))
+        u = torch.rand((), dtype=torch.float64, generator=torch.Generator().manual_seed(key(self.seed, phase, step)))
         return self.task.scales[min(int(torch.searchsorted(self.scale_chance, u)), len(self.task.scales) - 1)]
 
     def make(
@@ -66,22 +82,23 @@ class Batches:
             patch: side of the truth in measurement pixels.
             margin: measurement pixels around it.
             unconditional: share of the items; the task's by default.
+
+        Raises:
+            InputError: an image is too small: a photograph for patch, margin and the kernel's reach, a slice, which is
+                continued beyond its edge, for the patch.
         """
         share = self.task.unconditional if unconditional is None else unconditional
         scale = self.scale(phase, step)
-        side = (patch + 2 * margin + 4) * scale  # two more measurement pixels for the kernel
-        device = self.images[0].device
+        context = (margin + 2) * scale  # two more measurement pixels for the kernel
+        device = self.data.images[0].device
         low, high = self.task.noise
         crops, stds, flags, uniforms, measured, diffused = [], [], [], [], [], []
         for i in items:
-            g = torch.Generator().manual_seed(_key(self.seed, phase, step, i))
+            g = torch.Generator().manual_seed(key(self.seed, phase, step, i))
             u = torch.rand(9, dtype=torch.float64, generator=g).tolist()
-            image = self.images[min(int(torch.searchsorted(self.chance, u[0])), len(self.images) - 1)]
-            room = [n - side for n in image.shape[-2:]]
-            if min(room) < 0:
-                raise InputError(f"A training picture of {image.shape[-1]}×{image.shape[-2]} is below {side}×{side}.")
-            top, left = (int(v * (r + 1)) for v, r in zip(u[1:3], room, strict=True))
-            crop = image[:, top : top + side, left : left + side]
+            index = min(int(torch.searchsorted(self.chance, u[0])), len(self.data.images) - 1)
+            image = self.data.images[index]
+            crop = self._crop(index, u[1:3], patch * scale, context, scale, phase)
             if u[3] < 0.5:
                 crop = crop.flip(-1)
             if u[4] < 0.5:
@@ -93,20 +110,43 @@ class Batches:
             stds.append(std)
             flags.append(u[7] < share)
             uniforms.append(u[8])
-            on_device = torch.Generator(device).manual_seed(_key(self.seed, phase, step, i, "noise"))
+            on_device = torch.Generator(device).manual_seed(key(self.seed, phase, step, i, "noise"))
             shape = (image.shape[0], patch + 2 * margin, patch + 2 * margin)
             measured.append(std * torch.randn(shape, generator=on_device, device=device))
             truth_shape = (image.shape[0], patch * scale, patch * scale)
             diffused.append(torch.randn(truth_shape, generator=on_device, device=device))
         whole = torch.stack(crops).float() / 255
-        y = quantise(downsample_interior(whole, scale) + torch.stack(measured))
-        cut = (margin + 2) * scale
+        y = downsample_interior(whole, scale) + torch.stack(measured)
         return Batch(
-            x=F.pad(whole, [-cut] * 4),
-            y=y,
+            x=F.pad(whole, [-context] * 4),
+            y=quantise(y) if self.data.stored else y,
             scale=scale,
             noise_std=torch.tensor(stds, device=device),
             unconditional=torch.tensor(flags, device=device),
             uniform=torch.tensor(uniforms, device=device),
             noise=torch.stack(diffused),
         )
+
+    def _crop(self, index: int, place: list[float], side: int, context: int, scale: int, phase: str) -> Tensor:
+        """A patch of an image with what surrounds it."""
+        image = self.data.images[index]
+        around = context if self.data.stored else 0
+        room = [n - side - 2 * around for n in image.shape[-2:]]
+        if min(room) < 0 and self.data.stored:
+            wide = side + 2 * around
+            raise InputError(f"A training picture of {image.shape[-1]}×{image.shape[-2]} is below {wide}×{wide}.")
+        if min(room) < 0:
+            raise small_slice(self.data, index, side, phase)
+        top, left = (int(v * (r + 1)) for v, r in zip(place, room, strict=True))
+        if not self.data.stored:
+            return continued(image, top, left, side, context, scale)
+        return image[:, top : top + side + 2 * around, left : left + side + 2 * around]
+
+
+def small_slice(data: PictureSet, index: int, side: int, phase: str) -> InputError:
+    """The error of a slice that is smaller than a patch of a phase, whose side is in truth pixels."""
+    height, width = data.images[index].shape[-2:]
+    return InputError(
+        f"Slice {data.names[index]} is {width}×{height}, and a patch of {phase} is {side}×{side} of its pixels; set a "
+        f"smaller stage.{phase}.patch, or leave such scans out."
+    )

@@ -16,8 +16,8 @@ from veriscale.physics.operator import LinearOperator
 from veriscale.physics.registry import parse_operator
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.stages.batches import quantise
-from veriscale.stages.data import Photographs
-from veriscale.stages.held_out import KNOTS, centre_crop
+from veriscale.stages.data import PictureSet
+from veriscale.stages.held_out import KNOTS, crop_side, crops
 from veriscale.traversal.consistency import family
 from veriscale.traversal.zero_shot import fast_anchor
 
@@ -33,37 +33,37 @@ NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
 FEWEST = 8  # pictures: of fewer the interval would be too wide to say anything
 
 
-def measure_consistency(
-    prior: TrainedPrior, photographs: Photographs, tell: Callable[[str], None]
-) -> list[Consistency]:
+def measure_consistency(prior: TrainedPrior, photographs: PictureSet, tell: Callable[[str], None]) -> list[Consistency]:
     """The usual ‖A·anchor − y‖²/(n·s²) of the measurements in `ZERO_SHOT` and of every scale of the encoder."""
     if len(photographs.images) < FEWEST:
         return []
-    found = zero_shot_consistency(prior, crops(photographs, CROP), NOISES, tell)
+    found = zero_shot_consistency(prior, crops(photographs, CROP), NOISES, tell, photographs.stored)
     for scale in prior.card.network.scales:
         values = [_mean(prior, photographs, scale, s) for s in KNOTS]
-        count = prior.card.network.channels * (CROP // scale) ** 2
+        count = prior.card.network.channels * (crop_side(photographs, CROP) // scale) ** 2
         found.append(_ranges(family(Downsample(scale)), "mean", list(KNOTS), values, count))
     return found
 
 
 def zero_shot_consistency(
-    prior: Prior, x: Tensor, noises: Sequence[float], tell: Callable[[str], None]
+    prior: Prior, x: Tensor, noises: Sequence[float], tell: Callable[[str], None], stored: bool = True
 ) -> list[Consistency]:
-    """That of the measurements in `ZERO_SHOT` of x, (N, C, H, W), at several noises."""
+    """That of the measurements in `ZERO_SHOT` of x, (N, C, H, W), at several noises, `stored` in 8 bits or not."""
     found = []
     for text in ZERO_SHOT:
         tell(f"usual consistency: {text}")
         operator = parse_operator(text)
         if isinstance(operator, LinearOperator):
-            found.append(usual(prior, operator, x, noises))
+            found.append(usual(prior, operator, x, noises, stored))
     return found
 
 
-def usual(prior: Prior, operator: LinearOperator, x: Tensor, noises: Sequence[float] = NOISES) -> Consistency:
+def usual(
+    prior: Prior, operator: LinearOperator, x: Tensor, noises: Sequence[float] = NOISES, stored: bool = True
+) -> Consistency:
     """What is usual for the anchor `fast` on measurements of x, (N, C, H, W), as files hold them."""
-    data = [DataTerm(operator, measured(operator, x, s), GaussianNoise(s)) for s in noises]
-    values = [d.consistency(zero_shot_anchor(prior, d), stored=operator.picture) for d in data]
+    data = [DataTerm(operator, measured(operator, x, s, stored), GaussianNoise(s)) for s in noises]
+    values = [d.consistency(zero_shot_anchor(prior, d), stored=stored and operator.picture) for d in data]
     return _ranges(family(operator), "fast", list(noises), values, data[0].measured)
 
 
@@ -74,25 +74,20 @@ def zero_shot_anchor(prior: Prior, data: DataTerm) -> Tensor:
 
 
 @torch.no_grad()
-def _mean(prior: TrainedPrior, photographs: Photographs, scale: int, noise_std: float) -> Tensor:
+def _mean(prior: TrainedPrior, photographs: PictureSet, scale: int, noise_std: float) -> Tensor:
     operator = Downsample(scale)
-    y = measured(operator, crops(photographs, CROP // scale * scale), noise_std)
+    y = measured(operator, crops(photographs, CROP // scale * scale), noise_std, photographs.stored)
     anchor = prior.encoder(y.to(prior.device), scale, torch.full((len(y),), noise_std, device=prior.device)).mean
-    return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu(), stored=True)
+    return DataTerm(operator, y, GaussianNoise(noise_std)).consistency(anchor.float().cpu(), stored=photographs.stored)
 
 
-def crops(photographs: Photographs, side: int) -> Tensor:
-    """The centres of all pictures, (N, C, side, side)."""
-    return torch.stack([centre_crop(i, side).float().cpu() / 255 for i in photographs.images])
-
-
-def measured(operator: LinearOperator, x: Tensor, noise_std: float) -> Tensor:
-    """y with Gaussian noise, float32: a picture in 8 bits, coefficients as they are."""
+def measured(operator: LinearOperator, x: Tensor, noise_std: float, stored: bool = True) -> Tensor:
+    """y with Gaussian noise, float32: a picture in 8 bits where it is `stored` so, coefficients as they are."""
     clean = operator.forward(x)
     support = operator.support(tuple(clean.shape[1:]))
     y = GaussianNoise(noise_std).sample(clean, np.random.default_rng(0))
     y = y if support is None else y * support
-    return quantise(y) if operator.picture else y
+    return quantise(y) if stored and operator.picture else y
 
 
 def _ranges(operator: str, anchor: str, noise_std: list[float], values: list[Tensor], count: int) -> Consistency:

@@ -1,15 +1,18 @@
-"""Training files: found under the data root, held as uint8, packed into one archive."""
+"""Training data: photographs or slices of scans, held as uint8, packed into one archive."""
 
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -18,23 +21,44 @@ from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.formats.registry import is_picture
+from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import quantised
+from veriscale.stages.files import is_series_file, names_of
+from veriscale.stages.slices import read_slices
+from veriscale.stages.splits import select
+
+_SUBJECTS = "subjects.json"  # of an archive of scans: the folders above them, which told it, are not in it
 
 
 @dataclass(frozen=True)
-class Photographs:
-    """A set of pictures in memory.
+class PictureSet:
+    """A set of pictures in memory: photographs, or slices of scans.
 
     Attributes:
         images: uint8 (C, H, W) each, on one device.
-        names: relative names, sorted.
+        names: of each, its own: the file's relative name, of a slice with its place, such as `a/T1.nii.gz#12`.
         facts: what the card says of them.
+        subjects: whose each is; of photographs each file is its own.
+        volumes: of slices, the name of the volume that each is cut from.
+        normalisation: what 0 and 1 are: `PHOTOGRAPH`, or `SCAN` for the levels of a scan.
+        hashes: sha256 of each file by its name.
+        largest: side of the largest crop that measurements at the end of training may take; None: any.
     """
 
     images: list[Tensor]
     names: list[str]
     facts: Data
+    subjects: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    normalisation: str = PHOTOGRAPH
+    hashes: dict[str, str] = field(default_factory=dict)
+    largest: int | None = None
+
+    @property
+    def stored(self) -> bool:
+        """Whether measurements of them come in 8 bits: those of scans are neither rounded nor clipped."""
+        return self.normalisation == PHOTOGRAPH
 
 
 def data_root(recipe: Path) -> Path:
@@ -42,88 +66,134 @@ def data_root(recipe: Path) -> Path:
     return Path(os.environ.get("VERISCALE_DATA") or recipe.resolve().parent.parent / "data")
 
 
-def find(patterns: Sequence[str], root: Path) -> list[Path]:
-    """The files of globs under `root`, of folders, or of single paths, sorted, each once.
-
-    Raises:
-        InputError: a pattern matches no picture.
-    """
-    found: set[Path] = set()
-    for pattern in patterns:
-        given = Path(pattern)
-        try:
-            places = [given] if given.is_absolute() or given.exists() else sorted(root.glob(pattern))
-        except (ValueError, NotImplementedError) as error:
-            raise InputError(f"Data {pattern!r} is not a pattern of files: {error}.") from error
-        files = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p])]
-        pictures = {f for f in files if f.is_file() and is_picture(f)}
-        if not pictures:
-            raise InputError(
-                f"Data {pattern!r} matches no picture under {root}; set VERISCALE_DATA to the data's root."
-            )
-        found |= pictures
-    return sorted(found)
-
-
-def _decode(content: bytes, name: str, channels: int, device: torch.device) -> Tensor:
-    # Photographs are read by path, so that an error can name the file: an archive's member gets one for a moment.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(name).name
-        path.write_bytes(content)
-        samples = as_channels(read_photo(path).pixels, channels)
-    return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
-
-
-def _members(patterns: Sequence[str], root: Path, part: str) -> dict[str, bytes]:
-    if len(patterns) == 1 and patterns[0].endswith(".zip"):
-        path = Path(patterns[0]) if Path(patterns[0]).exists() else root / patterns[0]
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = sorted(n for n in archive.namelist() if n.startswith(part + "/"))
-                return {n.removeprefix(part + "/"): archive.read(n) for n in names}
-        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise InputError(f"Archive {path} cannot be read: {error}; make it anew with `--pack`.") from error
-    files = find(patterns, root)
-    inside = all(f.is_relative_to(root) for f in files)
-    return {f.relative_to(root).as_posix() if inside else f.name: f.read_bytes() for f in files}
-
-
 def load(
-    patterns: Sequence[str], root: Path, channels: int, device: torch.device, licence: str, part: str
-) -> Photographs:
+    patterns: Sequence[str],
+    root: Path,
+    channels: int,
+    device: torch.device,
+    licence: str,
+    part: str,
+    splits: Path | None = None,
+) -> PictureSet:
     """Read a set of pictures into memory.
 
     Args:
-        patterns: of `find`, or the one archive that `pack` made.
+        patterns: of `splits.select`, or the one archive that `pack` made.
         root: where relative patterns begin.
-        channels: 1 or 3.
+        channels: 1 or 3; of scans 1.
         device: where the tensors go.
         licence: for the card.
         part: "training" or "validation", the part of an archive to take.
+        splits: the manifest of `folder@split`.
 
     Raises:
-        InputError: nothing is found, or a file cannot be read.
+        InputError: nothing is found, photographs and scans are found, or a file cannot be read.
     """
-    members = _members(patterns, root, part)
-    if not members:
-        raise InputError(f"{', '.join(patterns)} holds no {part} pictures.")
-    each = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
-    digest = hashlib.sha256("".join(f"{name}\n{own}\n" for name, own in each.items()).encode())
-    images = [_decode(content, name, channels, device) for name, content in members.items()]
-    pattern = " ".join(Path(p).name if p.endswith(".zip") else p for p in patterns)
-    facts = Data(pattern, len(images), digest.hexdigest(), licence, [own[:KEPT_DIGITS] for own in each.values()])
-    return Photographs(images, list(members), facts)
+    with _members(patterns, root, part, splits) as members:
+        if not members:
+            raise InputError(f"{', '.join(patterns)} holds no {part} pictures.")
+        hashes = {name: _sha256(path) for name, (path, _) in members.items()}
+        digest = hashlib.sha256("".join(f"{name}\n{own}\n" for name, own in hashes.items()).encode())
+        pattern = " ".join(Path(p).name if p.endswith(".zip") else p for p in patterns)
+        each = [own[:KEPT_DIGITS] for own in hashes.values()]
+        facts = Data(pattern, len(members), digest.hexdigest(), licence, each)
+        scans = [name for name, (path, _) in members.items() if not is_picture(path)]
+        if not scans:
+            images = [_decoded(path, channels, device) for path, _ in members.values()]
+            return PictureSet(images, list(members), facts, list(members), hashes=hashes)
+        if len(scans) < len(members):
+            other = next(name for name in members if name not in scans)
+            raise InputError(
+                f"Data {pattern} hold photographs, such as {other}, and scans, such as {scans[0]}; give a pattern of "
+                "one kind, such as 'folder/*.nii.gz'."
+            )
+        if channels != 1:
+            raise InputError(f"Data {pattern} are scans, which are grey, and task.channels is {channels}; set it to 1.")
+        return _cut(members, facts, hashes, device)
 
 
-def pack(training: Sequence[str], validation: Sequence[str], root: Path, path: Path, force: bool = False) -> int:
+def pack(
+    training: Sequence[str],
+    validation: Sequence[str],
+    root: Path,
+    path: Path,
+    force: bool = False,
+    splits: Path | None = None,
+) -> int:
     """Write the files of a recipe, byte for byte, as one archive that `load` reads; returns their number."""
     buffer = io.BytesIO()
     count = 0
+    subjects: dict[str, dict[str, str]] = {}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for part, patterns in (("training", training), ("validation", validation)):
-            for name, content in _members(patterns, root, part).items():
-                archive.writestr(zipfile.ZipInfo(f"{part}/{name}"), content)
-                count += 1
+            with _members(patterns, root, part, splits) as members:
+                for name, (file, subject) in members.items():
+                    archive.writestr(zipfile.ZipInfo(f"{part}/{name}"), file.read_bytes())
+                    count += 1
+                    if not is_picture(file):
+                        subjects.setdefault(part, {})[name] = subject
+        if subjects:
+            archive.writestr(zipfile.ZipInfo(_SUBJECTS), json.dumps(subjects))
     with replacing(path, force=force) as temporary:
         temporary.write_bytes(buffer.getvalue())
     return count
+
+
+@contextmanager
+def _members(
+    patterns: Sequence[str], root: Path, part: str, splits: Path | None
+) -> Iterator[dict[str, tuple[Path, str]]]:
+    """Name → file and subject; an archive is unpacked as long as it takes, since readers read files."""
+    if len(patterns) == 1 and patterns[0].endswith(".zip"):
+        with tempfile.TemporaryDirectory() as folder:
+            yield _unpacked(patterns[0], root, part, Path(folder))
+        return
+    found = select(patterns, root, splits)
+    yield {name: (f.path, f.subject) for name, f in zip(names_of(found, root), found, strict=True)}
+
+
+def _unpacked(pattern: str, root: Path, part: str, folder: Path) -> dict[str, tuple[Path, str]]:
+    path = Path(pattern) if Path(pattern).exists() else root / pattern
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n.removeprefix(f"{part}/") for n in archive.namelist() if n.startswith(f"{part}/")]
+            told = json.loads(archive.read(_SUBJECTS)) if _SUBJECTS in archive.namelist() else {}
+            subjects = {name: str(told.get(part, {}).get(name, name)) for name in names}
+            files = {name: Path(archive.extract(f"{part}/{name}", folder)) for name in sorted(names, key=PurePosixPath)}
+    except (OSError, ValueError, AttributeError, zlib.error, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"Archive {path} cannot be read: {error}; make it anew with `--pack`.") from error
+    return {name: (file, subjects[name]) for name, file in files.items()}
+
+
+def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:
+    samples = as_channels(read_photo(path).pixels, channels)
+    return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
+
+
+def _cut(members: dict[str, tuple[Path, str]], facts: Data, hashes: dict[str, str], device: torch.device) -> PictureSet:
+    """The slices of all volumes that hold something."""
+    whole = {}
+    for name, (path, subject) in members.items():
+        at, file = (PurePosixPath(name).parent, path.parent) if is_series_file(path) else (PurePosixPath(name), path)
+        whole[at.as_posix()] = (file, subject)
+    images, names, subjects, volumes = [], [], [], []
+    spacings: list[float] = []
+    for name, (file, subject) in whole.items():
+        for cut in read_slices(file, name):
+            volume = f"{name}#{cut.key}" if cut.key else name
+            for k, pixels in cut.pixels.items():
+                images.append(torch.from_numpy(pixels)[None].to(device))
+                names.append(f"{volume}#{k}")
+                subjects.append(cut.key or subject)
+                volumes.append(volume)
+            spacings += cut.spacing or ()
+    if not images:
+        raise InputError(f"Data {facts.pattern} hold no slice in which there is anything; check what they are.")
+    spacing = [round(min(spacings), 4), round(max(spacings), 4)] if spacings else []
+    facts = msgspec.structs.replace(facts, spacing=spacing)
+    return PictureSet(images, names, facts, subjects, volumes, SCAN, hashes)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

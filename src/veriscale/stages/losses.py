@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from veriscale.diffusion.card import MEAN
 from veriscale.diffusion.denoiser import Denoiser
-from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
+from veriscale.diffusion.encoder import SPREAD, Condition, Encoder
 from veriscale.diffusion.error_predictor import THRESHOLDS, ErrorPredictor
 from veriscale.diffusion.prior import denoise_residual, denoiser_input
 from veriscale.stages.batches import Batch
@@ -42,6 +43,7 @@ class DenoiserLoss(nn.Module):
         sigma_data: scale -> values at the knots; scale 0 is the unconditional mode.
         margin: measurement pixels of context around a patch.
         free: every item is unconditional, and the encoder need not run.
+        mean: what the unconditional mode is centred on.
     """
 
     def __init__(
@@ -52,16 +54,18 @@ class DenoiserLoss(nn.Module):
         sigma_data: dict[int, list[float]],
         margin: int,
         free: bool = False,
+        mean: float = MEAN,
     ) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
         for tail in encoder.tails.values():
             tail.features.requires_grad_(True)
-        self.denoiser = denoiser
+        self.denoiser = denoiser.requires_grad_(True)
         self.knots = noise_std
         self.sigma_data = sigma_data
         self.margin = margin
         self.free = free
+        self.mean = mean
         self.density = DENSITY
 
     def forward(self, batch: Batch) -> Tensor:
@@ -75,7 +79,7 @@ class DenoiserLoss(nn.Module):
         sigma = sigma.clamp(min=LOWEST)
 
         drop = free.view(-1, 1, 1, 1)
-        residual = batch.x - torch.where(drop, CENTRE, condition.mean)
+        residual = batch.x - torch.where(drop, self.mean, condition.mean)
         seen = denoiser_input(condition).masked_fill(drop, 0)
         mode = torch.where(free, 0, self.encoder.scales.index(batch.scale) + 1)
         noise_std = batch.noise_std.masked_fill(free, 0)
@@ -114,7 +118,7 @@ class PredictorLoss(nn.Module):
     def __init__(self, encoder: Encoder, predictor: ErrorPredictor, margin: int) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
-        self.predictor = predictor
+        self.predictor = predictor.requires_grad_(True)
         self.margin = margin
 
     def forward(self, batch: Batch) -> Tensor:

@@ -16,8 +16,8 @@ from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.metrics.fine_energy import fine_sums
 from veriscale.metrics.perception import sliced_w2
 from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, predict_square
-from veriscale.stages.data import Photographs
-from veriscale.stages.held_out import CROP, centre_crop, held_out
+from veriscale.stages.data import PictureSet
+from veriscale.stages.held_out import CROP, crops, held_out
 from veriscale.traversal.calm import calmed, find_calm, fit_calm
 from veriscale.traversal.renoise import renoise
 
@@ -29,7 +29,7 @@ FLAT = 1.15  # fine energy of flat blocks over the truth's, at most, if it can b
 DIAL_CROP = 128  # truth pixels: a table takes over a hundred evaluations
 
 
-def measure_level_ratio(prior: TrainedPrior, photographs: Photographs, sampler: str, steps: int) -> list[Mode]:
+def measure_level_ratio(prior: TrainedPrior, photographs: PictureSet, sampler: str, steps: int) -> list[Mode]:
     """The prior's modes with the level ratio that makes draws as varied as their look allows.
 
     Draws of a denoiser that errs vary too little; one that is told a slightly lower level than there is leaves more in,
@@ -63,7 +63,7 @@ def choose_ratio(found: Mapping[float, tuple[float, float]]) -> float:
     return min(calm) if calm else min(near, key=lambda ratio: near[ratio])
 
 
-def measure_calm(prior: TrainedPrior, photographs: Photographs, sampler: str, steps: int) -> list[Calm]:
+def measure_calm(prior: TrainedPrior, photographs: PictureSet, sampler: str, steps: int) -> list[Calm]:
     """By how much draws are shrunk where the anchor hardly errs, per scale and measurement noise."""
     if prior.predictor is None:
         return []
@@ -77,10 +77,9 @@ def measure_calm(prior: TrainedPrior, photographs: Photographs, sampler: str, st
     return measured
 
 
-def measure_variance(prior: TrainedPrior, photographs: Photographs) -> list[Mode]:
+def measure_variance(prior: TrainedPrior, photographs: PictureSet) -> list[Mode]:
     """The prior's modes with v(sigma) = E|D - x0|² per pixel at `LEVELS` noise levels."""
-    x = torch.stack([centre_crop(i, CROP).float().cpu() / 255 for i in photographs.images])
-    measured = [unconditional_variance(prior, x)]
+    measured = [unconditional_variance(prior, crops(photographs, CROP))]
     for mode in prior.card.modes:
         if mode.scale == 0:
             continue
@@ -95,7 +94,7 @@ def measure_variance(prior: TrainedPrior, photographs: Photographs) -> list[Mode
 
 
 def measure_dial(
-    prior: TrainedPrior, photographs: Photographs, sampler: str, steps: int, tell: Callable[[str], None]
+    prior: TrainedPrior, photographs: PictureSet, sampler: str, steps: int, tell: Callable[[str], None]
 ) -> list[DialTable]:
     """The share of extra distortion over the start of the second stage, per scale and measurement noise."""
     tables = []
@@ -109,7 +108,7 @@ def measure_dial(
 
 
 def _dial_table(
-    prior: TrainedPrior, photographs: Photographs, mode: Mode, noise_std: float, sampler: str, steps: int
+    prior: TrainedPrior, photographs: PictureSet, mode: Mode, noise_std: float, sampler: str, steps: int
 ) -> DialTable:
     x, condition = held_out(prior.encoder, photographs, mode.scale, noise_std, DIAL_CROP)
     denoise = ConditionalDenoiser(prior, condition, mode.scale, noise_std)
@@ -148,7 +147,7 @@ def _dial_table(
 
 def _draws(
     prior: TrainedPrior,
-    photographs: Photographs,
+    photographs: PictureSet,
     condition: Condition,
     mode: Mode,
     noise_std: float,

@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import torch
 
-from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.own_card import Measured
 from veriscale.diffusion.own_prior import OwnPrior, measured
 from veriscale.errors import InputError, shown
@@ -15,8 +14,9 @@ from veriscale.imaging.atomic import replacing
 from veriscale.imaging.formats.registry import is_picture
 from veriscale.settings import as_name, check_functions
 from veriscale.stages.anchor_rule import measure_anchor_rule
-from veriscale.stages.consistency import FEWEST, crops, zero_shot_consistency
-from veriscale.stages.data import Photographs, load
+from veriscale.stages.consistency import FEWEST, zero_shot_consistency
+from veriscale.stages.data import PictureSet, load
+from veriscale.stages.held_out import crops
 from veriscale.stages.measurements import unconditional_variance
 
 SIDE, RULE_SIDE, RULE_PICTURES = 64, 48, 3  # crops; the anchor's rule takes hundreds of evaluations
@@ -56,21 +56,22 @@ def measure_prior(
         )
     check_functions(tell=tell)
     place, file = Path(as_name("folder", folder)), Path(as_name("output", output))
-    if not any(map(is_picture, place.rglob("*"))):
+    files = [str(f.absolute()) for f in sorted(place.rglob("*")) if f.is_file() and is_picture(f)]
+    if not files:
         what = "holds no picture" if place.is_dir() else "does not exist"
         raise InputError(f"Folder {place} {what}; give one with pictures of at least {SIDE} pixels a side.")
     prior.check_unchanged()
     channels = prior.card.network.channels
-    found = load([str(place.absolute())], place, channels, torch.device("cpu"), "unknown", "")
+    found = load(files, place.absolute(), channels, torch.device("cpu"), "unknown", "")
     used = msgspec.structs.replace(found.facts, pattern=place.name)
-    found = Photographs(found.images[:PICTURES], found.names[:PICTURES], used)
+    found = PictureSet(found.images[:PICTURES], found.names[:PICTURES], used)
     small = [n for n, i in zip(found.names, found.images, strict=True) if min(i.shape[-2:]) < SIDE]
     if small:
         raise InputError(f"{small[0]} has less than {SIDE} pixels a side; take larger pictures.")
     x = crops(found, SIDE)
     tell("the spread of pictures")
     mode = prior.mode(0)
-    mode = msgspec.structs.replace(mode, sigma_data=[float((x - CENTRE).square().mean().sqrt())])
+    mode = msgspec.structs.replace(mode, sigma_data=[float((x - prior.card.mean).square().mean().sqrt())])
     facts = Measured(prior.card.tensors_sha256, mode, [], found.facts)
     tell("v(sigma)")
     facts = msgspec.structs.replace(facts, mode=unconditional_variance(measured(prior, facts), x))

@@ -1,6 +1,5 @@
 """Which path of the dial looks better without an encoder, for the card: on held-out pictures."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -15,8 +14,9 @@ from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.operator import LinearOperator
 from veriscale.physics.registry import parse_operator
 from veriscale.stages.anchor_rule import MIXING, SIDE
-from veriscale.stages.consistency import crops, measured
-from veriscale.stages.data import Photographs
+from veriscale.stages.consistency import measured
+from veriscale.stages.data import PictureSet
+from veriscale.stages.held_out import crops
 from veriscale.traversal.method import Work
 from veriscale.traversal.zero_shot import ZeroShot
 
@@ -27,7 +27,7 @@ STARTS = (0.02, 0.05, 0.125, 0.25, 0.5, 0.75)  # of a full one
 MASK = ("inpaint:keep=0.5",)
 
 
-def measure_path_rule(prior: Prior, photographs: Photographs) -> list[Mode]:
+def measure_path_rule(prior: Prior, photographs: PictureSet) -> list[Mode]:
     """The prior's modes, mode 0 with the path that looks better for masks of pixels and for operators that mix them.
 
     `renoise` where both perception numbers, averaged over pictures and `SHARES`, are nearer to the truth at equal
@@ -37,20 +37,20 @@ def measure_path_rule(prior: Prior, photographs: Photographs) -> list[Mode]:
     """
     mode, x = prior.card.modes[0], crops(photographs, SIDE)
     found = {
-        name: "renoise" if all(_better(prior, photographs.names, x, text) for text in texts) else "interpolate"
+        name: "renoise" if all(_better(prior, photographs, x, text) for text in texts) else "interpolate"
         for name, texts in (("path", MIXING), ("mask_path", MASK))
     }
     return [msgspec.structs.replace(mode, **found), *prior.card.modes[1:]]
 
 
-def _better(prior: Prior, names: Sequence[str], x: Tensor, text: str) -> bool:
+def _better(prior: Prior, photographs: PictureSet, x: Tensor, text: str) -> bool:
     operator = parse_operator(text)
     if not isinstance(operator, LinearOperator):
         raise TypeError(f"{text} is not linear")
-    y = measured(operator, x, NOISE)
+    y = measured(operator, x, NOISE, photographs.stored)
     method = ZeroShot(prior, operator, GaussianNoise(NOISE), tuple(y.shape[1:]))
     looks = []
-    for name, truth, measurement in zip(names, x, y, strict=True):
+    for name, truth, measurement in zip(photographs.names, x, y, strict=True):
         field = NoiseField(0, name)
         problem = method.begin(measurement[None], 1, partial(NoiseField, 0, name), Work(True, 0))
         anchor = problem.anchor

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from veriscale.errors import InputError
-from veriscale.stages.data import Photographs
+from veriscale.stages.data import PictureSet
+from veriscale.stages.inheritance import Parent
 from veriscale.stages.recipe import Recipe
 
 
@@ -15,31 +16,41 @@ def phase_names(recipe: Recipe) -> list[str]:
     return [f"{stage.name}.{network}" for stage in recipe.stage for network in stage.phases()]
 
 
-def provenance(recipe: Recipe, training: list[Photographs], phases: list[str]) -> dict[str, Any]:
+def provenance(
+    recipe: Recipe, training: list[PictureSet], phases: list[str], parent: Parent | None = None
+) -> dict[str, Any]:
     """Everything that the outcome of some phases hangs on, under the names that `--set` gives it.
 
     Args:
         recipe: of all phases.
         training: the pictures of every stage.
         phases: the first ones of `phase_names`.
+        parent: of the first stage.
     """
-    facts: dict[str, Any] = {"seed": recipe.seed, "phases": phases}
+    begins = {} if parent is None else {"init_from": parent.card.tensors_sha256, "inherited": parent.brought(recipe)}
+    facts: dict[str, Any] = {**begins, "seed": recipe.seed, "phases": phases}
+    if recipe.precision != "auto":  # what a recipe leaves at its default is not said: older states do not know of it
+        facts["precision"] = recipe.precision
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
     for stage, pictures in zip(recipe.stage, training, strict=True):
         for network, phase in stage.phases().items():
             if f"{stage.name}.{network}" in phases:
-                tables[f"stage.{stage.name}.{network}"] = phase
+                tables[f"stage.{stage.name}.{network}"] = msgspec.structs.replace(phase, lr=stage.rate(network))
                 facts[f"stage.{stage.name}.data"] = pictures.facts.sha256
                 facts[f"stage.{stage.name}.clip"] = stage.clip
+                if stage.trainable != "all":
+                    facts[f"stage.{stage.name}.trainable"] = stage.trainable
     for table, value in tables.items():
         fields = msgspec.json.decode(msgspec.json.encode(value))
         facts |= {f"{table}.{key}": v for key, v in fields.items()}
     return facts
 
 
-def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photographs], state: Path) -> None:
+def refuse_changes(
+    saved: Any, step: int, recipe: Recipe, training: list[PictureSet], state: Path, parent: Parent | None = None
+) -> None:
     """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
 
     Free are also the steps of a phase at a constant rate that is under way: they do not enter what was done so far.
@@ -50,6 +61,7 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
         recipe: as it is now.
         training: the pictures of every stage.
         state: named in the error.
+        parent: of the first stage, as it is now.
 
     Raises:
         InputError: they differ; names the first thing that does.
@@ -57,10 +69,10 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
-    now = provenance(recipe, training, names)
-    now["phases"] = names[: len(saved.get("phases", []))]
+    now = provenance(recipe, training, names[: len(saved.get("phases", []))], parent)
     last = f"stage.{saved['phases'][-1]}"
-    for key, before in saved.items():
+    for key in saved | now:
+        before = saved.get(key)
         if now.get(key) == before:
             continue
         constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
@@ -69,6 +81,12 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
         how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
         if key.endswith(".data"):
             how = f"the pictures of {key} are others"
+        elif key == "init_from":
+            was = "none" if before is None else f"one of sha256 {before[:12]}"
+            found = "none" if parent is None else f"{parent.card.name!r} of sha256 {parent.card.tensors_sha256[:12]}"
+            how = f"the parent (init_from) was {was} and is {found}"
+        elif key == "inherited":
+            how = f"its parent gave it {_said(before)}, and would give it {_said(now.get(key))}"
         raise InputError(
             f"Training state {state} is of another recipe: {how}; add a stage instead, or delete the state to start "
             "again."
@@ -76,4 +94,4 @@ def refuse_changes(saved: Any, step: int, recipe: Recipe, training: list[Photogr
 
 
 def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "nothing" if value is None else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else "not set" if value is None else str(value)

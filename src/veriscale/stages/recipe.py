@@ -11,6 +11,7 @@ import msgspec
 
 from veriscale.diffusion.card import DenoiserArguments, EncoderArguments, PredictorArguments
 from veriscale.errors import InputError, closest
+from veriscale.stages.rates import WORDS, default_rate, is_known, takes
 
 NETWORKS = ("encoder", "denoiser", "predictor")
 
@@ -41,7 +42,8 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         batch: patches a step, over all processes.
         patch: side of a training patch, in measurement pixels.
         optimiser: muon, or adam alone.
-        lr: peak of the schedule; with muon of the convolutions of residual blocks.
+        lr: peak of the schedule, the stage's `rate` where it is not given; with muon of the convolutions of residual
+            blocks.
         adam_lr: with muon, of all other parameters.
         schedule: after the warm-up, a cosine to zero, or constant.
         ema: decay of the weights' moving average, reached by warm-up; the average is what a phase leaves.
@@ -51,7 +53,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch: int = 16
     patch: int = 48
     optimiser: Literal["adam", "muon"] = "adam"
-    lr: float = 1e-3
+    lr: float | None = None
     adam_lr: float | None = None
     schedule: Literal["cosine", "constant"] = "cosine"
     ema: float = 0.999
@@ -73,29 +75,46 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One set of data: the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
     Attributes:
-        data: globs under the data root, a folder, or an archive made by `--pack`.
+        data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
+            by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
-        licence: terms of the training data, for the card.
+        licence: terms of the training data, which bind whoever uses the prior; required.
+        init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         clip: gradient norm.
+        trainable: what its phases train: all, decoder, norm+bias, or lora:R.
+        evaluate: a phase's loss on held-out batches is told every so many steps; 0 is never.
     """
 
     name: str
     data: list[str]
     validation: list[str]
-    licence: str = "unknown"
+    licence: str = ""
+    init_from: str | None = None
     encoder: Phase = Phase()
     denoiser: DenoiserPhase = DenoiserPhase()
     predictor: Phase = Phase()
     clip: float = 1.0
+    trainable: str = "all"
+    evaluate: int = 0
 
     def phases(self) -> dict[str, Phase]:
         """Of the networks that are trained, in their order."""
         return {name: phase for name in NETWORKS if (phase := getattr(self, name)).steps}
 
+    def rate(self, network: str) -> float:
+        """Peak of the schedule of a phase, the default of its optimiser and `trainable` where it gives none."""
+        phase: Phase = getattr(self, network)
+        return default_rate(phase.optimiser, self.trainable) if phase.lr is None else phase.lr
+
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A prior from nothing but data: the whole recipe."""
+    """A prior from nothing but data: the whole recipe.
+
+    Attributes:
+        precision: of training: bf16, float32, or auto, bf16 where the hardware computes in it.
+        measure: all, or modes alone: what the end measures for the card.
+    """
 
     name: str
     task: Task
@@ -104,6 +123,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoiser: DenoiserArguments = DenoiserArguments()
     predictor: PredictorArguments | None = None
     seed: int = 0
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    measure: Literal["all", "modes"] = "all"
 
     @property
     def untrained(self) -> list[str]:
@@ -214,15 +235,35 @@ def _check(recipe: Recipe, path: Path) -> None:
     names = [stage.name for stage in recipe.stage]
     demand(bool(names), "it has no [[stage]]")
     demand(len(set(names)) == len(names), f"stages need names of their own, and these are {', '.join(names)}")
-    ready: set[str] = set()
+    first = recipe.stage[0]
+    ready = set(NETWORKS) if first.init_from is not None else set()  # a parent has trained them
     for stage in recipe.stage:
+        demand(
+            stage is first or stage.init_from is None,
+            f"stage.{stage.name}.init_from: the first stage alone has a parent, and each other begins with the stage "
+            "before it",
+        )
+        demand(
+            bool(stage.licence.strip()),
+            f"stage.{stage.name}.licence is missing; the licence of the training data binds whoever uses the prior, so "
+            "name it",
+        )
         demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
+        for key, what in (("data", "pictures or scans to train on"), ("validation", "held-out pictures or scans")):
+            demand(bool(getattr(stage, key)), f"stage.{stage.name}.{key} is empty; name {what}")
         demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
+        demand(stage.evaluate >= 0, f"stage.{stage.name}.evaluate must be 0 or more")
+        unknown = f"stage.{stage.name}.trainable {stage.trainable!r} is not known; known: {WORDS}"
+        demand(is_known(stage.trainable), unknown)
         for network in stage.phases():
             where = f"stage.{stage.name}.{network}"
             before = [n for n in NETWORKS[: NETWORKS.index(network)] if n not in ready]
             demand(not before, f"{where} comes before any steps of the {' and the '.join(before)}")
             demand(network != "predictor" or recipe.predictor is not None, f"{where} needs a [predictor] table")
+            demand(
+                takes(getattr(stage, network).optimiser, stage.trainable),
+                f"{where}.optimiser 'muon' works on whole matrices, and trainable is {stage.trainable!r}; take 'adam'",
+            )
             ready.add(network)
         for network in NETWORKS:
             _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
@@ -235,8 +276,9 @@ def _check(recipe: Recipe, path: Path) -> None:
 
 def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) -> None:
     demand(phase.steps >= 0, f"{where}.steps must be 0 or more")
-    for key in ("batch", "patch", "lr"):
+    for key in ("batch", "patch"):
         demand(getattr(phase, key) > 0, f"{where}.{key} must be positive")
+    demand(phase.lr is None or phase.lr > 0, f"{where}.lr must be positive")
     demand(phase.adam_lr is None or phase.optimiser == "muon", f"{where}.adam_lr goes with optimiser = 'muon'")
     demand(phase.adam_lr is None or phase.adam_lr > 0, f"{where}.adam_lr must be positive")
     demand(0 <= phase.ema < 1, f"{where}.ema must be at least 0 and below 1")

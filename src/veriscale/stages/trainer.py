@@ -15,6 +15,7 @@ from veriscale.errors import InputError
 from veriscale.stages.average import MovingAverage
 from veriscale.stages.batches import Batch
 from veriscale.stages.curves import Curves
+from veriscale.stages.lora import LowRank
 from veriscale.stages.muon import BETAS, Muon
 from veriscale.stages.recipe import Phase
 from veriscale.stages.state import load_modules, load_optimiser, save_state
@@ -26,10 +27,10 @@ ADAM_LR = 8e-4  # of what Muon leaves to Adam
 
 
 class Progress(Protocol):
-    """Told every 50 steps."""
+    """Told every 50 steps, and after every evaluation."""
 
-    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
-        """`step` of `steps` done."""
+    def __call__(self, phase: str, step: int, steps: int, loss: float, held_out: float | None) -> None:
+        """`step` of `steps` done; `held_out` is what the phase's last evaluation found, None before the first."""
 
 
 @dataclass
@@ -48,12 +49,12 @@ def rate(schedule: str, step: int, steps: int) -> float:
     return warm if schedule == "constant" else warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def optimiser_of(loss: nn.Module, phase: Phase) -> torch.optim.Optimizer:
-    """The optimiser of a phase over what its loss trains."""
+def optimiser_of(loss: nn.Module, phase: Phase, lr: float) -> torch.optim.Optimizer:
+    """The optimiser of a phase over what its loss trains; lr is the peak of the schedule."""
     if phase.optimiser == "muon":
-        return Muon(loss, phase.lr, ADAM_LR if phase.adam_lr is None else phase.adam_lr)
+        return Muon(loss, lr, ADAM_LR if phase.adam_lr is None else phase.adam_lr)
     parameters = [p for p in loss.parameters() if p.requires_grad]
-    return torch.optim.Adam(parameters, lr=phase.lr, betas=BETAS, fused=True)
+    return torch.optim.Adam(parameters, lr=lr, betas=BETAS, fused=True)
 
 
 def fit(
@@ -63,13 +64,16 @@ def fit(
     modules: dict[str, nn.Module],
     make_batch: Callable[[int, range], Batch],
     *,
+    lr: float,
     clip: float,
     accelerator: Accelerator,
     run: Run,
     start: int,
     progress: Progress,
+    evaluate: Callable[[], float] | None = None,
+    every: int = 1,
 ) -> None:
-    """Minimise `loss` over the steps of a phase, and leave the averaged weights in the networks.
+    """Minimise `loss` over the steps of a phase, and leave the averaged weights, merged, in the networks.
 
     Args:
         name: of the phase in the state file and the curves.
@@ -77,19 +81,24 @@ def fit(
         loss: maps a batch to a scalar; its parameters that require gradients are trained.
         modules: the networks of the state file.
         make_batch: (step, global indices) -> batch.
+        lr: peak of the schedule.
         clip: largest gradient norm.
         accelerator: where and how.
         run: files and time used.
         start: the first step to make; above 0 the state file is taken up.
-        progress: told every 50 steps.
+        progress: told every 50 steps, and after every evaluation.
+        evaluate: called with the averaged weights in the networks, in every process; must leave them, and every
+            random state, as they are.
+        every: steps from one evaluation to the next.
 
     Raises:
         InputError: the processes cannot share a batch evenly.
     """
     parameters = [p for p in loss.parameters() if p.requires_grad]
-    optimizer = optimiser_of(loss, phase)
+    optimizer = optimiser_of(loss, phase, lr)
     peaks = [group["lr"] for group in optimizer.param_groups]
     average = MovingAverage(loss, phase.ema)
+    modules = modules | ({"lora": loss.pairs} if isinstance(loss, LowRank) else {})
     if start:
         load_modules(run.state, modules)
         load_optimiser(run.state, optimizer, average)
@@ -101,6 +110,7 @@ def fit(
     saved = ticked = time.monotonic()
     prepared.train()
     recent: list[Tensor] = []
+    held_out: float | None = None
 
     def save(step: int) -> None:
         if accelerator.is_main_process:
@@ -120,13 +130,21 @@ def fit(
         average.update(step)
         recent.append(value.detach())
         run.seconds, ticked = run.seconds + min(time.monotonic() - ticked, LONGEST_STEP), time.monotonic()
-        if (step + 1) % 50 == 0:
+        found: float | None = None
+        if evaluate is not None and (step + 1) % every == 0:
+            with average.in_place(), accelerator.autocast():
+                found = held_out = evaluate()
+            ticked = time.monotonic()  # no training either
+        if found is not None or (step + 1) % 50 == 0:
             loss_now = float(torch.stack(recent).mean())  # the one wait for the device
-            run.curves.add(name, step + 1, run.seconds, loss_now)
-            progress(name, step + 1, phase.steps, loss_now)
+            run.curves.add(name, step + 1, run.seconds, loss_now, found)
+            progress(name, step + 1, phase.steps, loss_now, held_out)
             recent.clear()
         if time.monotonic() - saved > SAVE_EVERY and step + 1 < phase.steps:
             save(step + 1)
             saved = time.monotonic()
     average.copy_into_module()
+    if isinstance(loss, LowRank):
+        loss.merge()
+        del modules["lora"]
     save(phase.steps)

@@ -1,5 +1,6 @@
 """From a recipe to a prior's file: training, and what is measured at its end."""
 
+import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
@@ -19,17 +21,23 @@ from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
+from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
-from veriscale.stages.consistency import crops, measure_consistency
-from veriscale.stages.data import Photographs, data_root, load, pack
-from veriscale.stages.fitting import fit_networks
-from veriscale.stages.held_out import held_out
+from veriscale.stages.consistency import measure_consistency
+from veriscale.stages.data import PictureSet, data_root, load, pack
+from veriscale.stages.fitting import Trained, fit_networks
+from veriscale.stages.held_out import crops, held_out
+from veriscale.stages.held_out_slices import held_out_slices
+from veriscale.stages.inheritance import read_parent, untrained
+from veriscale.stages.intensity import refuse_photographs_after_scans
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
+from veriscale.stages.splits import MANIFEST
 from veriscale.stages.trainer import Progress
+from veriscale.stages.training_sets import check_sets, spacing_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
@@ -61,37 +69,47 @@ def train(
         force: replace an existing prior.
         overrides: `key=value` pairs for the recipe.
         cpu: do not use a GPU.
-        progress: told every 50 steps.
+        progress: told every 50 steps, and after every evaluation.
         tell: told in words what is being measured, or what is missing.
 
     Raises:
-        InputError: the recipe, its data or the state cannot be used, or the output exists.
+        InputError: the recipe, its parent, its data or the state cannot be used, or the output exists.
     """
     document = read_recipe(recipe, overrides)
+    parent = read_parent(document, Path(recipe))
     root = data_root(Path(recipe))
     path = Path(output or f"{document.name}.safetensors")
     refuse_existing(path, force)
+    if parent is not None and path.exists() and path.samefile(parent.path):
+        raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
     make_folder(path.parent)
     with replacing(path.with_suffix(".training.probe"), force=True):
         pass  # a folder that cannot be written to is known now, and not after the first minutes
     path.with_suffix(".training.probe").unlink(missing_ok=True)
-    accelerator = _accelerator(cpu)
+    accelerator = _accelerator(cpu, document.precision)
     channels, device = document.task.channels, accelerator.device
 
     @cache
-    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> Photographs:
-        return load(patterns, root, channels, device, licence, part)
+    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
+        return load(patterns, root, channels, device, licence, part, Path(recipe).with_name(MANIFEST))
 
     training = [pictures(tuple(s.data), s.licence, "training") for s in document.stage]
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
+    refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
+    check_sets(document, training, validation)
+    for remark in spacing_remarks([*training, *validation]):
+        tell(remark)
+    multiple = math.lcm(*document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    validation = [held_out_slices(v, multiple) for v in validation]
     state = path.with_suffix(".training.safetensors")
-    quiet: Progress = lambda phase, step, steps, loss: None  # noqa: E731  # a protocol's shortest member
-    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet)
+    quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
+    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
+    lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
-        return None if document.untrained else path
-    if document.untrained:
-        missing = " and the ".join(document.untrained)
+        return None if lacking else path
+    if lacking:
+        missing = " and the ".join(lacking)
         tell(
             spoken(
                 f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with `--resume`"
@@ -104,14 +122,18 @@ def train(
         modes=trained.modes,
         training=_distinct(training),
         validation=[validation[-1].facts],
-        budget=_budget(document, trained.seconds, _machine(device)),
+        budget=_budget(document, trained, _machine(accelerator)),
+        lineage=[] if parent is None else parent.lineage,
+        mean=trained.mean,
+        normalisation=training[-1].normalisation,
     )
     with TemporaryDirectory() as folder:
         # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
         draft = Path(folder) / path.name
         save_prior(trained.networks, card, draft)
         prior = load_checkpoint(draft, device, choose_dtype(device))
-    save_prior(trained.networks, _measured(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
+    measure = _measured if document.measure == "all" else _scored
+    save_prior(trained.networks, measure(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
     return path
 
 
@@ -132,26 +154,36 @@ def pack_data(
             raise InputError(
                 f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
             )
-    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force)
+    splits = Path(recipe).with_name(MANIFEST)
+    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force, splits)
 
 
-def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str], None]) -> Card:
+def _scored(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
+    """The card with its metrics; it has its modes already."""
     tell("distortion at dial 0, and how well its error is predicted")
     metrics = {}
     for scale in prior.card.network.scales:
         x, condition = held_out(prior.encoder, validation, scale, 0.0)
         pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
-        values = [psnr_luma(image, truth, scale) for image, truth in pairs]
-        metrics[f"validation crops, x{scale}, luma PSNR at dial 0, dB"] = round(sum(values) / len(values), 3)
+        if validation.stored:
+            values = [psnr_luma(image, truth, scale) for image, truth in pairs]
+        else:
+            values = [scan_psnr(image, truth, 1.0) for image, truth in pairs]
+        what = "luma PSNR" if validation.stored else "PSNR of peak 1"
+        metrics[f"validation crops, x{scale}, {what} at dial 0, dB"] = round(sum(values) / len(values), 3)
         if prior.predictor is not None:
             bad = (condition.mean.clamp(0, 1) - x).abs().amax(1) > BAD
             told = predict_error(prior, condition, scale, BAD)
             name = f"validation crops, x{scale}, area under the ROC curve of predicted errors above {BAD:g}"
             metrics[name] = round(area_under_roc(told.numpy(), bad.numpy()), 3)
+    return msgspec.structs.replace(prior.card, metrics=metrics)
+
+
+def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
+    """The card with all that restorations look up in it."""
+    card = _scored(prior, validation, tell)
     tell("the level ratio")
-    card = msgspec.structs.replace(
-        prior.card, metrics=metrics, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS)
-    )
+    card = msgspec.structs.replace(card, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS))
     prior = replace(prior, card=card)
     tell("where draws are to be calm")
     card = msgspec.structs.replace(card, calm=measure_calm(prior, validation, SAMPLER, STEPS))
@@ -160,7 +192,7 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = replace(prior, card=card)
     tell("where the anchor 'fast' begins, and its trust")
-    mode = measure_anchor_rule(prior, crops(validation, SIDE))
+    mode = measure_anchor_rule(prior, crops(validation, SIDE), validation.stored)
     card = msgspec.structs.replace(card, modes=[mode, *card.modes[1:]])
     prior = replace(prior, card=card)
     tell("which path looks better without the encoder")
@@ -173,30 +205,41 @@ def _measured(prior: TrainedPrior, validation: Photographs, tell: Callable[[str]
     )
 
 
-def _distinct(sets: list[Photographs]) -> list[Data]:
+def _distinct(sets: list[PictureSet]) -> list[Data]:
     """What the card says of each set, once."""
     return [s.facts for i, s in enumerate(sets) if s.facts not in [t.facts for t in sets[:i]]]
 
 
-def _budget(recipe: Recipe, seconds: float, machine: str) -> Budget:
+def _budget(recipe: Recipe, trained: Trained, machine: str) -> Budget:
     phases = [
-        PhaseBudget(stage.name, network, phase.steps, phase.batch, phase.optimiser)
+        PhaseBudget(
+            stage.name,
+            network,
+            phase.steps,
+            phase.batch,
+            phase.optimiser,
+            stage.trainable,
+            trained.parameters[f"{stage.name}.{network}"],
+        )
         for stage in recipe.stage
         for network, phase in stage.phases().items()
     ]
     total = {n: sum(p.steps for p in phases if p.network == n) for n in NETWORKS}
-    return Budget(total["encoder"], total["denoiser"], round(seconds, 1), machine, total["predictor"], phases)
+    return Budget(total["encoder"], total["denoiser"], round(trained.seconds, 1), machine, total["predictor"], phases)
 
 
-def _accelerator(cpu: bool) -> Accelerator:
+def _accelerator(cpu: bool, precision: str) -> Accelerator:
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    precision = "bf16" if choose_dtype(device) is torch.bfloat16 else "no"
+    if precision == "auto":
+        precision = "bf16" if choose_dtype(device) is torch.bfloat16 else "float32"
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step trains the tail of one scale
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
+    mixed = "bf16" if precision == "bf16" else "no"
+    AcceleratorState._reset_state()  # it is the process's own, and refuses a second recipe of another precision
+    return Accelerator(cpu=cpu, mixed_precision=mixed, kwargs_handlers=[unused])
 
 
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    kind = "bf16" if choose_dtype(device) is torch.bfloat16 else "float32"
+def _machine(accelerator: Accelerator) -> str:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.get_device_name(accelerator.device)
+    kind = "bf16" if accelerator.mixed_precision == "bf16" else "float32"
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, {kind}"

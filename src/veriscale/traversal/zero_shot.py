@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from veriscale.diffusion.encoder import CENTRE
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser, evaluations
@@ -258,7 +257,7 @@ def fast_anchor(
         kept: where the state is left.
     """
     mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
-    mean = torch.full((len(data.y), *shape), CENTRE)
+    mean = torch.full((len(data.y), *shape), prior.card.mean)
     if isinstance(data.operator, Masked) and data.operator.picture:
         seen = torch.tensor(data.operator.measured(tuple(data.y.shape[1:]))).to(data.y)
         mean = filled(data.y, seen.reshape(1, 1, *shape[-2:]))

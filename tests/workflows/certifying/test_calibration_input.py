@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from tests.workflows.measured import assert_equal_units, in_use, log_of
 
 import veriscale
-from veriscale.diffusion.card import Data
+from veriscale.diffusion.card import Ancestor, Data
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
@@ -88,6 +89,15 @@ def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):
     assert clean.information["trained_on"] == 0
     assert told.threshold("0.5") < clean.threshold("0.5")
     assert calibrate(few, output, prior=tiny, force=True).information["trained_on"] is None  # nobody knows
+
+
+def test_pictures_that_an_ancestor_was_trained_on_are_refused(tiny, few, output):
+    (data,) = trained_on(tiny, few / "01.png").card.training
+    ancestor = Ancestor("parent", "0" * 64, 3, [4], [data], {}, [], 1.0, {})
+    child = trained_on(tiny, few / "00.png")
+    child = replace(child, card=msgspec.structs.replace(child.card, lineage=[ancestor]))
+    with pytest.raises(InputError, match=r"2 of the pictures were used to train the prior"):
+        calibrate(few, output, prior=child, leaked=1)
 
 
 def test_what_cannot_be_calibrated_on(tiny, tmp_path, output):

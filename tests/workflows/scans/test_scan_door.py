@@ -1,9 +1,11 @@
 """Scans in Python: a volume in, a volume out, and what does not go with them."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
@@ -90,6 +92,15 @@ def test_an_index_that_is_none_is_named(scan, tiny, index):
     ):
         with pytest.raises(InputError, match=r"^index is .*a whole number is wanted"):
             call()
+
+
+def test_a_prior_of_modes_alone_draws_without_v_through_the_plane_too(scan, tiny):
+    modes = [msgspec.structs.replace(m, sigma=[], variance=[]) for m in tiny.card.modes]
+    bare = replace(tiny, card=msgspec.structs.replace(tiny.card, modes=modes, dial=[]))
+    asked = {"spacing": "-,-,2.4", "thickness": 4.8}
+    assert np.isfinite(veriscale.restore(veriscale.read_volume(scan), bare, dial=1, **asked).image.samples).all()
+    with pytest.raises(InputError, match=r"needs v\(sigma\)"):
+        veriscale.restore(veriscale.read_volume(scan), bare, dial=1, sampler="ancestral", **asked)
 
 
 def test_a_spacing_is_three_numbers_or_their_string(scan, tiny):

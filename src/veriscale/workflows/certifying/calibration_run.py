@@ -240,12 +240,12 @@ def _record(
 
 
 def _knows(card: Card) -> bool:
-    return any(d.each for d in card.training)
+    return bool(card.seen) and all(d.each for d in card.seen)
 
 
 def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
-    """The files, by the hash of their content, that the prior of a card was trained on."""
-    known = {digits for d in card.training for digits in d.each} if card is not None else set()
+    """The files, by the hash of their content, that the prior of a card or an ancestor of it was trained on."""
+    known = {digits for d in card.seen for digits in d.each} if card is not None else set()
     return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
 
 

@@ -5,43 +5,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from veriscale.errors import InputError
 from veriscale.imaging.dicom.derivation import made_here
-from veriscale.imaging.dicom.series import Series, read_series
-from veriscale.imaging.geometry import checked_affine
+from veriscale.imaging.dicom.origin import volume_of_series
+from veriscale.imaging.dicom.preamble import is_dicom
+from veriscale.imaging.dicom.series import read_series
 from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.nifti.read import read_volume as read_nifti
-from veriscale.imaging.orientation import Orientation, orientation_of
 from veriscale.imaging.scan_name import is_scan
 from veriscale.imaging.slice_thickness import thickness_of
-from veriscale.imaging.stored_numbers import StoredNumbers
-from veriscale.imaging.volume import Volume, volume_of
+from veriscale.imaging.volume import Volume
 from veriscale.settings import as_kind, as_name
-
-SLICES = 2  # the axis of a series from slice to slice
-
-
-@dataclass(frozen=True)
-class SeriesOrigin:
-    """What a result needs of a DICOM series: a `volume.Origin`.
-
-    Attributes:
-        orientation: of rows, columns and slices.
-        series: as it was read.
-    """
-
-    orientation: Orientation
-    series: Series
-
-    slice_axis = SLICES
-    stored = StoredNumbers(np.dtype(np.float32))
-
-    @property
-    def step(self) -> float:
-        """Between neighbours of the stored values, in the scanner's units."""
-        return self.series.source_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +73,8 @@ def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS
     if index is not None:
         raise InputError("`--volume` chooses among the volumes of a file, and this is a DICOM series; leave it out.")
     series = read_series(path)
-    affine = checked_affine(series.affine, "the series")
-    origin = SeriesOrigin(orientation_of(affine), series)
-    volume = volume_of(series.samples, affine, origin, "the series")
-    files = [f for f in path.iterdir() if f.is_file() and _is_dicom(f)]
+    volume = volume_of_series(series)
+    files = [f for f in path.iterdir() if f.is_file() and is_dicom(f)]
     digests = sorted(hashlib.sha256(f.read_bytes()).digest() for f in files)
     return Scan(volume, hashlib.sha256(b"".join(digests)).hexdigest(), series.thickness, series.notes, path)
 
@@ -123,12 +95,4 @@ def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volum
 
 def _first_dicom(path: Path) -> Path | None:
     files = sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else []
-    return next(filter(_is_dicom, files), None)
-
-
-def _is_dicom(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:  # not ours to read: whoever reads the series says so
-        return False
+    return next(filter(is_dicom, files), None)

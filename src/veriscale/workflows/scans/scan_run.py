@@ -10,6 +10,7 @@ from veriscale.errors import InputError, untold
 from veriscale.imaging.atomic import make_folder
 from veriscale.imaging.dicom.derived import check_derivable
 from veriscale.imaging.dicom.objects import highdicom_for
+from veriscale.imaging.dicom.origin import SeriesOrigin
 from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.slice_thickness import fields_of
 from veriscale.settings import positions
@@ -21,7 +22,7 @@ from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
 from veriscale.workflows.scans.kept_state import KeptState
-from veriscale.workflows.scans.reading import SeriesOrigin, read_scan
+from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_job import scan_job
 from veriscale.workflows.scans.scan_names import ScanNames, names_of
 from veriscale.workflows.scans.scan_restoration import ScanRestoration, refuse_existing_of

@@ -10,6 +10,7 @@ import torch
 
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
+from veriscale.diffusion.samplers import check_variance
 from veriscale.errors import InputError
 from veriscale.imaging.geometry import Grid, spacing_of
 from veriscale.imaging.moments import moments
@@ -219,7 +220,10 @@ def prepare_through(
     if operator.truth_shape(shape)[1:] != grid.shape:
         raise InputError(f"The grid {grid.shape} is not finer along the slices alone.")
     method = by_denoiser(prior, operator, stated, shape, v, volume.rounding)
-    return PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))), tile)
+    prepared = PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))), tile)
+    if prepared.full_draws:
+        check_variance(method.sampler, prior.mode(0), prior.card.name)
+    return prepared
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -1,0 +1,79 @@
+"""Scans as what a prior of pictures learns from: slices in 8 bits, normalised volume by volume, the empty left out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.errors import InputError, about
+from veriscale.imaging.dicom.origin import volume_of_series
+from veriscale.imaging.dicom.series import read_series
+from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.normalisation import levels_of
+from veriscale.imaging.npz import EXTENSION, KEY, read_npz
+from veriscale.imaging.rounding import quantised
+from veriscale.imaging.volume import Volume
+from veriscale.metrics.foreground import FLOOR
+
+LEAST = 0.05
+"""Of a slice's pixels, the share that has to lie above `FLOOR`; else it holds nothing to learn from."""
+
+_AXIAL = 2
+_SAME = 1e-2  # relative: spacings of an isotropic volume, which headers round
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """What one volume gives.
+
+    Attributes:
+        key: of the array, where an archive holds several; empty else.
+        pixels: place along the slice axis → (H, W) uint8, in which 255 is 1, clipped.
+        spacing: in the plane, in millimetres; None where it is not known.
+    """
+
+    key: str
+    pixels: dict[int, NDArray[np.uint8]]
+    spacing: tuple[float, float] | None
+
+
+def read_slices(path: Path, name: str) -> Iterator[Slices]:
+    """Cut a NIfTI file, the folder of a DICOM series, or each volume of an archive of arrays.
+
+    Each volume is normalised by itself, as in use. It is cut from slice to slice; an isotropic one, whose slices nobody
+    chose, into axial ones.
+
+    Args:
+        path: of the file or folder.
+        name: what an error names.
+
+    Raises:
+        InputError: as the readers of such files, and `normalisation.levels_of`.
+
+    Source: ours, docs/methods.md#training.
+    """
+    try:
+        if path.is_dir():
+            yield _of_volume(volume_of_series(read_series(path)))
+        elif path.suffix.lower() == EXTENSION:
+            for key, values in read_npz(path).items():
+                samples = levels_of(values, f"{name}, {key!r},").applied(values)
+                yield Slices("" if key == KEY else key, _kept(samples), None)
+        else:
+            yield _of_volume(read_volume(path))
+    except InputError as error:
+        raise InputError(about(error, name)) from error
+
+
+def _of_volume(volume: Volume) -> Slices:
+    isotropic = max(volume.spacing) - min(volume.spacing) <= _SAME * max(volume.spacing)
+    axis = _AXIAL if isotropic else volume.slice_axis
+    first, second = (s for k, s in enumerate(volume.spacing) if k != axis)
+    return Slices("", _kept(np.moveaxis(volume.samples, axis, 0)), (first, second))
+
+
+def _kept(samples: NDArray[Any]) -> dict[int, NDArray[np.uint8]]:
+    return {k: quantised(each) for k, each in enumerate(samples) if float(np.mean(each > FLOOR)) >= LEAST}

@@ -1,0 +1,34 @@
+"""Whose scan a file is: by its name and by the folders that it lies in."""
+
+import re
+from pathlib import Path
+
+from veriscale.imaging.bids import SUFFIXES
+
+_BIDS = re.compile(r"(sub-[0-9a-zA-Z+]+)(?:_.*)?")
+_CONTRASTS = {name.upper() for name in (*SUFFIXES, "T1", "T1C", "T1CE", "T2")}
+
+
+def subject_of(stem: str, folder: Path, base: Path, series: bool = False) -> str:
+    """The subject of a scan.
+
+    That is the `sub-XX` of BIDS, of the name or else of the nearest folder that has one; else the outermost folder
+    below the root of the pattern that found it, as in `<root>/<subject>/<visit>/T1.nii.gz`; else what its name begins
+    with up to the first `_`, as in `<root>/patient07_T1.nii.gz`. The name of a DICOM series is that of its own folder,
+    and so is that of a file which begins with a contrast, as in `<root>/T1.nii.gz`.
+
+    Args:
+        stem: the file's name without its extension.
+        folder: that it lies in, or a series' own.
+        base: the pattern's own root, the folder or one above it.
+        series: whether it is a DICOM series, whose files' names tell nothing.
+
+    Source: ours, docs/methods.md#training; BIDS 1.10 for the first.
+    """
+    names = [part for part in reversed(folder.parts) if _BIDS.fullmatch(part)]
+    if found := _BIDS.fullmatch("" if series else stem) or (_BIDS.fullmatch(names[0]) if names else None):
+        return found[1]
+    if below := folder.relative_to(base).parts:
+        return below[0]
+    begins = stem.partition("_")[0]
+    return folder.name if series or begins.upper() in _CONTRASTS else begins

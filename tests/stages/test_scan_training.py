@@ -1,0 +1,114 @@
+"""A recipe on scans, from files to a prior with its whole card."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.stages.scans import RECIPE, write_set
+
+from veriscale.diffusion.checkpoint import load_checkpoint, read_card
+from veriscale.errors import InputError
+from veriscale.stages import anchor_rule, batches, consistency, held_out, held_out_slices, measurements, path_rule
+from veriscale.stages.splits import split_table
+from veriscale.stages.training import pack_data, train
+from veriscale.workflows.restoring.door import restore
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch) -> Path:
+    """A recipe of scans, with its splits."""
+    write_set(tmp_path / "data" / "set")
+    (tmp_path / "recipes").mkdir()
+    table = split_table("set", tmp_path / "data", train=["one", "two"], validation=["held"])
+    (tmp_path / "recipes" / "splits.toml").write_text(table)
+    path = tmp_path / "recipes" / "scans.toml"
+    path.write_text(RECIPE)
+    monkeypatch.setenv("VERISCALE_DATA", str(tmp_path / "data"))
+    return path
+
+
+@pytest.fixture
+def few_measurements(monkeypatch):
+    monkeypatch.setattr(measurements, "STARTS", (1.0,))
+    monkeypatch.setattr(measurements, "LEVELS", 3)
+    monkeypatch.setattr(measurements, "RATIOS", (1.0, 0.9))
+    monkeypatch.setattr("veriscale.stages.training.STEPS", 1)
+    monkeypatch.setattr(held_out_slices, "MOST", 8)
+    monkeypatch.setattr(consistency, "NOISES", (0.0, 0.05))
+    monkeypatch.setattr(consistency, "ZERO_SHOT", ("inpaint:keep=0.5", "blur:kernel=gaussian,std=3"))
+    monkeypatch.setattr(anchor_rule, "RULES", ((("inpaint:keep=0.5",), {"mask_trust": (1.0, 0.7)}),))
+    monkeypatch.setattr(path_rule, "SHARES", (0.5,))
+    monkeypatch.setattr(path_rule, "STARTS", (0.25,))
+    monkeypatch.setattr(path_rule, "WEIGHTS", (0.5,))
+    monkeypatch.setattr(path_rule, "MIXING", ("downsample:factor=4,kernel=box",))
+
+
+@pytest.fixture
+def unrounded(monkeypatch):
+    """No measurement is rounded to 8 bits, in training or after it."""
+
+    def rounded(y):
+        raise AssertionError("a measurement of scans is rounded")
+
+    for module in (batches, held_out, consistency):
+        monkeypatch.setattr(module, "quantise", rounded)
+
+
+@pytest.mark.usefixtures("few_measurements", "unrounded")
+def test_a_prior_of_scans_comes_out_with_a_whole_card(scans, tmp_path):
+    path = train(scans, tmp_path / "scans.safetensors", cpu=True)
+    card = read_card(path)
+    assert card.network.channels == 1
+    assert [(d.pattern, d.files, d.spacing) for d in (card.training[0], card.validation[0])] == [
+        ("set@train", 3, [1.0, 1.0]),
+        ("set@validation", 2, [1.0, 1.0]),
+    ]
+    for scale in (2, 4):
+        assert card.metrics[f"validation crops, x{scale}, PSNR of peak 1 at dial 0, dB"] > 10
+    assert [m.scale for m in card.modes] == [0, 2, 4]
+    assert all(len(m.variance) == len(m.noise_std) for m in card.modes)
+    assert {(t.scale, t.noise_std) for t in card.dial} == {(s, n) for s in (2, 4) for n in (0.0, 0.05)}
+    assert len(card.consistency) == 4
+    assert len(card.calm) == 4
+    prior = load_checkpoint(path, torch.device("cpu"), torch.float32)
+    restored = restore(tmp_path / "data" / "set" / "held" / "T1.nii.gz", prior, scale=2, dial=0)
+    assert restored.image.shape == (84, 112, 11)
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_an_archive_of_scans_trains_the_same_prior(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    assert pack_data(scans, tmp_path / "data.zip") == 5
+    sets = [f"stage.toy.{key}={tmp_path / 'data.zip'}" for key in ("data", "validation")]
+    one, other = (
+        read_card(train(scans, tmp_path / f"{name}.safetensors", cpu=True, overrides=overrides))
+        for name, overrides in (("files", []), ("archive", sets))
+    )
+    assert one.tensors_sha256 == other.tensors_sha256
+
+
+def refused(recipe: Path, tmp_path: Path, *overrides: str) -> str:
+    with pytest.raises(InputError) as error:
+        train(recipe, tmp_path / "out" / "scans.safetensors", cpu=True, overrides=overrides)
+    assert not list((tmp_path / "out").iterdir())
+    return str(error.value)
+
+
+def test_sets_that_cannot_be_used_are_refused_before_any_work(scans, tmp_path):
+    assert "stage.toy.validation is empty; name held-out" in _no_output(scans, "stage.toy.validation=[]")
+    assert "Subject 'held' is in stage.toy.data" in refused(scans, tmp_path, "stage.toy.data=set")
+    assert "a patch of toy.encoder is 64×64" in refused(scans, tmp_path, "stage.toy.encoder.patch=16")
+    assert "task.channels is 3; set it to 1" in refused(scans, tmp_path, "task.channels=3")
+    assert "no split 'trian' of 'set'" in refused(scans, tmp_path, "stage.toy.data=set@trian")
+    splits = scans.with_name("splits.toml")
+    splits.write_text(splits.read_text() + splits.read_text().splitlines()[1] + "\n")
+    assert "subject 'one' of 'set' stands in 'train' and in 'validation'" in refused(scans, tmp_path)
+    scans.write_text(RECIPE.replace('validation = ["set@validation"]\n', ""))
+    assert "missing required field `validation`" in _no_output(scans)
+
+
+def _no_output(recipe: Path, *overrides: str) -> str:
+    with pytest.raises(InputError) as error:
+        train(recipe, recipe.parent / "out" / "scans.safetensors", cpu=True, overrides=overrides)
+    assert not (recipe.parent / "out").exists()
+    return str(error.value)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from veriscale.stages.subjects import subject_of
+
+ROOT = Path("/data/set")
+
+
+@pytest.mark.parametrize(
+    "path, subject",
+    [
+        ("sub-01/ses-1/anat/sub-01_ses-1_T1w", "sub-01"),
+        ("derivatives/sub-02/anat/T1w", "sub-02"),
+        ("flat/sub-03_T1w", "sub-03"),
+        ("ms07/ms07_T1", "ms07"),
+        ("P01/visit1/T1", "P01"),  # not the visit, of which every patient has a first
+        ("msl01_study1_T1", "msl01"),
+        ("SCD0000101_phase00", "SCD0000101"),
+        ("patient001", "patient001"),
+        ("subject-1_T1", "subject-1"),
+        ("T1_brain", "set"),  # nobody is called so, and the folder was given as a whole
+        ("flair", "set"),
+    ],
+)
+def test_whose_a_file_is(path, subject):
+    file = ROOT / path
+    assert subject_of(file.name, file.parent, ROOT) == subject
+
+
+def test_bids_counts_above_the_root_of_a_pattern():
+    folder = ROOT / "sub-04" / "anat"
+    assert subject_of("T1w", folder, folder) == "sub-04"
+
+
+@pytest.mark.parametrize(
+    "folder, base, subject",
+    [("t1_oblique", "", "t1_oblique"), ("P01/t1_oblique", "", "P01"), ("t1_oblique", "t1_oblique", "t1_oblique")],
+)
+def test_a_series_goes_by_its_folder(folder, base, subject):
+    assert subject_of("IM_0001", ROOT / folder, ROOT / base, series=True) == subject
