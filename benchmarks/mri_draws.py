@@ -16,8 +16,9 @@ from scan_inplane import measurement
 from scans import CONTRASTS, SUBJECTS, brain, scan
 from veriscale.diffusion.prior import Prior
 from veriscale.metrics.bootstrap import ratio_interval
+from veriscale.metrics.coverage import coverage_sums
 from veriscale.metrics.scan_distortion import data_range
-from veriscale.metrics.uncertainty import SpreadSums, covered, crps_fair, spread_skill, spread_sums
+from veriscale.metrics.uncertainty import SpreadSums, crps_fair, spread_skill, spread_sums
 from veriscale.settings import Settings, settled
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -53,7 +54,7 @@ def measure(item: str, prior: Prior, dials: Sequence[float] = (0, *INNER, 1)) ->
         "voxels": int(mask.sum()),
         "range": data_range(wanted, mask),
         "spread": astuple(spread_sums(draws, wanted[mask])),
-        "covered": float(covered(draws, wanted[mask], LEVEL).mean()),
+        "covered": coverage_sums(draws, wanted[mask], (LEVEL,)).coverage[0],
         "crps": crps_fair(draws, wanted[mask]),
     }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.metrics.uncertainty import covered, crps_fair, spread_skill, spread_sums
+from veriscale.metrics.uncertainty import crps_fair, spread_skill, spread_sums
 
 SHAPE = (64, 64, 3)
 
@@ -30,16 +30,6 @@ def test_a_tame_sampler_and_a_collapsed_one_are_flagged():
     collapsed = np.repeat(draws[:1], 8, axis=0)
     assert spread_skill(spread_sums(collapsed, truth)) < 1e-6
     assert spread_skill(spread_sums(*posterior(8, spread=2))) > 1.5
-
-
-@pytest.mark.parametrize("draws", [2, 3, 8, 32])
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
-def test_the_exact_posterior_covers_what_it_says_at_any_number_of_draws(draws, level):
-    assert covered(*posterior(draws), level).mean() == pytest.approx(level, abs=0.02)
-
-
-def test_a_tame_sampler_covers_less():
-    assert covered(*posterior(8, spread=0.5), 0.8).mean() < 0.6
 
 
 def test_sums_pool_over_pictures():

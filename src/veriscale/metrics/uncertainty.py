@@ -1,13 +1,13 @@
-"""Do the draws differ as much as they err: spread–skill, coverage and the continuous ranked probability score."""
+"""Do the draws differ as much as they err: spread–skill, and the continuous ranked probability score."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
 
 from veriscale.errors import InputError
+from veriscale.metrics.draws import checked_draws
 
 Array = npt.NDArray[np.floating]
 
@@ -39,13 +39,13 @@ def spread_sums(draws: Array, truth: Array) -> SpreadSums:
     """Sum what one picture contributes to `spread_skill`.
 
     Args:
-        draws: (K, H, W, C), K ≥ 2 posterior draws at dial 1, [0, 1], unclipped.
-        truth: (H, W, C).
+        draws: (K, H, W, C), K ≥ 2 posterior draws at dial 1, [0, 1], unclipped; or (K, N), voxels of a foreground.
+        truth: (H, W, C), or (N,).
 
     Raises:
-        InputError: fewer than two draws, or shapes that differ.
+        InputError: as `checked_draws`.
     """
-    samples = _checked(draws, truth)
+    samples = checked_draws(draws, truth)
     error = samples.mean(axis=0) - truth
     return SpreadSums(len(samples), float(samples.var(axis=0, ddof=1).sum()), float(np.square(error).sum()))
 
@@ -63,28 +63,6 @@ def spread_skill(sums: SpreadSums) -> float:
     return math.sqrt((sums.draws + 1) / sums.draws * sums.variance / sums.squared_error)
 
 
-def covered(draws: Array, truth: Array, level: float) -> npt.NDArray[np.bool_]:
-    """Return where the truth lies inside of the prediction interval of the draws, in the shape of the truth.
-
-    Mean ± t·s·√(1 + 1/K) with K − 1 degrees of freedom: where truth and draws are of one Gaussian, in `level` of all
-    places at any number of draws. (Quantiles of eight draws reach no further than 7/9.)
-
-    Args:
-        draws, truth: as of `spread_sums`.
-        level: such as 0.8.
-
-    Raises:
-        InputError: as `spread_sums`.
-
-    Source: the textbook prediction interval, Hahn, Meeker 1991.
-    """
-    samples = _checked(draws, truth)
-    count = len(samples)
-    reach = student.ppf((1 + level) / 2, count - 1) * math.sqrt(1 + 1 / count)
-    inside: npt.NDArray[np.bool_] = np.abs(truth - samples.mean(axis=0)) <= reach * samples.std(axis=0, ddof=1)
-    return inside
-
-
 def crps_fair(draws: Array, truth: Array) -> float:
     """Return the continuous ranked probability score, mean over samples, in the picture's units; lower is better.
 
@@ -94,19 +72,8 @@ def crps_fair(draws: Array, truth: Array) -> float:
 
     Source: Ferro 2014; the pairs are summed through the order statistics.
     """
-    samples = np.sort(_checked(draws, truth), axis=0)
+    samples = np.sort(checked_draws(draws, truth), axis=0)
     count = len(samples)
     weights = 2 * np.arange(count) - (count - 1)
     pairs = np.tensordot(weights, samples, axes=1) / (count * (count - 1))
     return float(np.mean(np.abs(samples - truth).mean(axis=0) - pairs))
-
-
-def _checked(draws: Array, truth: Array) -> npt.NDArray[np.float64]:
-    if draws.shape[1:] != truth.shape:
-        raise InputError(
-            f"the draws are {draws.shape[1:]} and their truth {truth.shape}: "
-            "both need the same height, width and channels"
-        )
-    if len(draws) < 2:
-        raise InputError(f"a spread needs at least two draws, got {len(draws)}: ask for more samples")
-    return draws.astype(np.float64)
