@@ -69,6 +69,7 @@ def draw(curves: DrawsCurves) -> Any:
     ranks.bar(range(len(relative)), relative, width=0.9, color=MEASURED, label="pooled")
     ranks.axhline(1, label="calibrated", **bound)
     ranks.set(title="Rank of the truth", xlabel="draws below the truth", ylabel="frequency over that of flat ranks")
+    ranks.xaxis.get_major_locator().set_params(integer=True)
 
     for axes in (coverage, ranks):
         legend_below(axes)
