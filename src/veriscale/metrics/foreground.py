@@ -52,7 +52,7 @@ def foreground_on(grid: Grid, measurement: Volume) -> Mask:
 def _some(found: Mask) -> Mask:
     if not found.any():
         raise InputError(
-            f"the foreground is empty: no voxel lies above {FLOOR:g} on the way from the low to the high level, so that "
+            f"the foreground is empty: no voxel lies above {FLOOR:g} on the way from low to high level, so that "
             "none counts; one with a body inside of its field of view would do"
         )
     return found
