@@ -92,6 +92,7 @@ def restore(
     image: Volume,
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
+    certificate: Certificate | str | os.PathLike[str] | None = None,
     device: Device = "auto",
     tile: int = TILE,
     batch: int | None = None,
@@ -162,8 +163,8 @@ def restore(
     if progress is not None:
         check_functions(progress=progress)
     picture = _picture(image)
-    if held is not None and isinstance(picture, Scan):
-        raise InputError("`--certificate` is for photographs yet, and this is a scan; leave it out.")
+    if score is not None and isinstance(picture, Scan):
+        raise InputError("A score of your own is for photographs yet, and this is a scan; leave it out.")
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
         given, prior = replace(given, prior=os.fspath(prior)), None
@@ -184,7 +185,7 @@ def restore(
     tell = progress or (lambda phase, done, of: None)
     if isinstance(picture, Scan):
         if not isinstance(restorer, PriorRestorer):
-            raise TypeError("a restorer without a certificate is a prior")
+            raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
         job = scan_job(restorer, picture)
         result = job.restore(job.planned()[0], tell)
         return replace(result, run={**result.run, "arguments": asdict(restorer.settings)})

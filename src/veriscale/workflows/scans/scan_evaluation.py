@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, nameless, scan_label
-from veriscale.imaging.geometry import Grid, respaced, voxels_of
+from veriscale.imaging.geometry import respaced
 from veriscale.imaging.volume import Volume
 from veriscale.metrics.draw_scores import DrawSums, draw_sums
 from veriscale.metrics.foreground import foreground, foreground_on
@@ -27,7 +26,7 @@ from veriscale.settings import Settings
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.measurement import read_operator
 from veriscale.workflows.degrading.scan_degradation import in_other_units
-from veriscale.workflows.degrading.scan_measurement import measure_scan
+from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
 from veriscale.workflows.draw_table import DrawTable
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.method_choice import known_scale
@@ -173,17 +172,11 @@ def _scored(
     return scores, sums, result.run
 
 
-def _on_truth(truth: Volume, grid: Grid) -> NDArray[np.float32]:
-    """The truth's samples at the voxels of a result, which lie on its own."""
-    first = np.rint(voxels_of(truth.affine, grid.affine[:3, 3])).astype(int).tolist()
-    return truth.samples[tuple(slice(at, at + n) for at, n in zip(first, grid.shape, strict=True))]
-
-
 def _compared(number: int, scan: Scan, result: ScanRestoration) -> list[ScanScores]:
     """The baseline and every dial position, in units of the truth's levels."""
     truth, y = scan.volume, result.measurement
     shape, affine = result.image.shape, result.image.affine
-    x = _on_truth(truth, result.image.grid)
+    x = truth_on(truth, result.image.grid)
     coarse = np.linalg.inv(y.affine) @ affine
     spline = affine_transform(y.values(), coarse.diagonal()[:3], coarse[:3, 3], shape, mode="reflect")
     images: dict[float | str, Any] = {BASELINE: spline}
@@ -202,7 +195,7 @@ def _compared(number: int, scan: Scan, result: ScanRestoration) -> list[ScanScor
 def _drawn(truth: Volume, result: ScanRestoration, seed: int) -> DrawSums:
     """What the draws say, in units of the measurement's levels, over its foreground: no truth decides what counts."""
     y, grid = result.measurement, result.image.grid
-    x = y.levels.applied(truth.levels.undone(_on_truth(truth, grid)))
+    x = y.levels.applied(truth.levels.undone(truth_on(truth, grid)))
     return draw_sums([draw.samples for draw in result.samples], x, seed, foreground_on(grid, y))
 
 

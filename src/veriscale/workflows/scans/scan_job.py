@@ -43,7 +43,7 @@ class ScanJob:
 
     def __post_init__(self) -> None:
         v = self.restorer.settings
-        for name in ("certificate", "command", "crop", "sigma0"):
+        for name in ("command", "crop", "sigma0"):
             if getattr(v, name):
                 raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
         if self.grid is not None and (v.scale is not None or v.operator is not None):
@@ -52,6 +52,11 @@ class ScanJob:
             raise InputError(
                 "A single slice holds nothing of what lies through it; restore it in plane, by `--scale` or by "
                 "`--spacing` with - along the slices."
+            )
+        if self._through and self.restorer.certificate is not None:
+            raise InputError(
+                "Certificates are for scans restored in plane yet, and this one is restored through it; keep its "
+                "slices, by `--spacing` with - along them, or leave out `--certificate`."
             )
         if self.grid is None and v.thickness is not None:
             raise InputError("`--thickness` is of what `--spacing` restores through the plane; leave it out.")
