@@ -50,7 +50,7 @@ def evaluate(
     volume: Annotated[int | None, number("volume", int)] = None,
     **given: Any,
 ) -> int:
-    """Score a prior on photographs or scans that serve as truth, or a certificate on photographs.
+    """Score a prior or a certificate on photographs or scans that serve as truth.
 
     Each is degraded, restored and compared.
 
@@ -96,7 +96,9 @@ def evaluate(
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
     if certificate is not None and volume is not None:
-        raise InputError("`--volume` is of scans, and `--certificate` of photographs; give one.")
+        raise InputError(
+            "`--volume` chooses among several of a file, and `--certificate` takes files of one volume; give one."
+        )
     with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
         if certificate is None:
             found = score(
@@ -172,7 +174,8 @@ def _print_masks(kept: "TrustEvaluation", as_json: bool) -> None:
     if as_json:
         print(json.dumps(kept.as_dict(), indent=2))
         return
-    print(f"{len(kept.outcomes)} pictures, loss {kept.certificate.binding.loss}; each level is a promise by itself")
+    binding, count = kept.certificate.binding, len(kept.outcomes)
+    print(f"{count} {binding.unit.words[count != 1]}, loss {binding.loss}; each level is a promise by itself")
     print("   alpha     risk   95 % interval   trusted   median    empty  PSNR inside")
     for r in kept.rows():
         psnr = "-" if r.psnr is None else f"{r.psnr:.2f}"

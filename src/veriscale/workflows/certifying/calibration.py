@@ -23,17 +23,16 @@ from veriscale.trust.risk_level import levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.calibration_run import Promise, certify
 from veriscale.workflows.certifying.scan_calibration import certify_scans
-from veriscale.workflows.certifying.scan_units import ScanMeasuring
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, of_scans
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.factory import own_operator
-from veriscale.workflows.inputs import Item, collect
+from veriscale.workflows.inputs import collect
 from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer
 
@@ -113,7 +112,7 @@ def calibrate(
         if getattr(asked_for, name) is not None:
             raise InputError(f"`--{name}` is for a restoration, and this is a calibration; leave it out.")
     items, _ = collect([as_name("directory", directory)], say=tell, scans=True, truths=True)
-    of_scans = _of_scans(items)
+    scans = of_scans(items)
     promise = Promise(
         make_loss(loss, tau, tile),
         parse_discrepancy(discrepancy),
@@ -121,7 +120,7 @@ def calibrate(
         delta,
         levels(alphas),
         leaked,
-        "patient" if of_scans else "folder" if group else "picture",
+        "patient" if scans else "folder" if group else "picture",
     )
     scale, score_files = asked_for.scale, asked_for.score_files
     if scale is not None and scale <= 1:
@@ -129,7 +128,7 @@ def calibrate(
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
-    for name, given in {"unit": unit, "command": command, "score-files": score_files}.items() if of_scans else ():
+    for name, given in {"unit": unit, "command": command, "score-files": score_files}.items() if scans else ():
         if given is not None:
             raise InputError(f"`--{name}` is of photographs, and the folder holds scans; leave it out.")
     operator, noise = asked.get("operator"), asked.get("noise")
@@ -152,7 +151,7 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = load_prior((SCANS if of_scans else PHOTOGRAPHS) if prior is None else prior, device)
+        loaded = load_prior((SCANS if scans else PHOTOGRAPHS) if prior is None else prior, device)
         a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
@@ -162,7 +161,7 @@ def calibrate(
     check_pattern(wanted, score_files)
     if not a.picture:
         raise InputError(f"A measurement by {a} is no picture of 8 bits; a certificate needs one that is.")
-    if of_scans and isinstance(restorer, PriorRestorer):
+    if scans and isinstance(restorer, PriorRestorer):
         return certify_scans(
             items,
             restorer,
@@ -206,14 +205,6 @@ def calibrate(
         progress=progress,
         tell=tell,
     )
-
-
-def _of_scans(items: Sequence[Item]) -> bool:
-    """Whether they are scans; photographs else."""
-    scans = [takes_scan(item.path) for item in items]
-    if any(scans) and not all(scans):
-        raise InputError("A certificate is for photographs or for scans, and both are there; take one kind away.")
-    return all(scans)
 
 
 def _usual(prior: Prior, loss: Loss) -> str:

@@ -1,7 +1,7 @@
 """Scans that serve as truth: whose they are, measured, restored, and compared over the measurement's foreground."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_o
 from veriscale.workflows.inputs import Item
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
-from veriscale.workflows.scans.reading import read_scan
+from veriscale.workflows.scans.reading import read_scan, takes_scan
 
 Array = NDArray[np.float32]
 
@@ -86,7 +86,8 @@ class ScanMeasuring:
         Raises:
             InputError: the scan does not suit the operator or the prior.
         """
-        return prepare_slices(restorer, measure_scan(truth, self.operator, self.noise, self.seed).volume.relevelled())
+        y = measure_scan(truth, self.operator, self.noise, self.seed).volume.relevelled()
+        return prepare_slices(replace(restorer, operator=self.operator), y)
 
     def __call__(self, restorer: PriorRestorer, scan: Truth, tell: Tell) -> Compared:
         """Measure, restore and compare a scan.
@@ -179,6 +180,18 @@ def by_patient(scans: Sequence[Truth]) -> dict[str, list[Truth]]:
     for scan in scans:
         found.setdefault(f"patient {scan.patient}", []).append(scan)
     return found
+
+
+def of_scans(items: Sequence[Item]) -> bool:
+    """Whether inputs are scans; photographs else.
+
+    Raises:
+        InputError: both are there.
+    """
+    scans = [takes_scan(item.path) for item in items]
+    if any(scans) and not all(scans):
+        raise InputError("A certificate is for photographs or for scans, and both are there; take one kind away.")
+    return all(scans)
 
 
 def _subject(item: Item) -> str:

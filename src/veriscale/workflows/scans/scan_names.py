@@ -115,7 +115,8 @@ def names_of(
         return folder / f"{name.derived(f'{restored}{what}', label).stem}{extension}"
 
     stem = name.derived(restored, label).stem
-    what = "trusted" if index is None else f"vol{index}trusted"
+    # With the suffix in its label: masks of a T1w and a T2w would have one name.
+    what = f"{name.suffix}trusted" if index is None else f"vol{index}{name.suffix}trusted"
     trusted = name.derived(what, label, "mask").stem
     return ScanNames(
         images={f: named() if len(dials) == 1 else named(f"dial{f:.2f}".replace(".", "")) for f in dials},
