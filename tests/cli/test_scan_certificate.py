@@ -147,6 +147,27 @@ def test_one_that_cannot_be_read_is_left_out(scans, refused, veriscale, tmp_path
     assert "Poe" not in (tmp_path / "c.json").read_text()
 
 
+def test_measurements_of_other_files_are_no_further_patients(scans, veriscale, tmp_path):
+    few = write_patients(tmp_path / "few", 3)
+    told = ("--operator", "downsample:factor=2", "-o", few / "Doe01_T1_degraded.nii.gz")
+    assert veriscale("degrade", few / "Doe01_T1.nii.gz", *told)[0] == 0
+    code, _, told = veriscale("calibrate", few, *ASKED, "-o", tmp_path / "c.json")
+    assert code == 0
+    assert "1 measurement is left out" in told
+    assert "Patients: 3, with 4 scans in all" in told
+
+
+def test_draws_can_score_scans(scans, veriscale, low, tmp_path):
+    few, options = write_patients(tmp_path / "few", 3), ("--score", "variance", "--samples", 2, "--dial", 1)
+    quick = ("--sampler", "heun", "--steps", 2)
+    assert veriscale("calibrate", few, *ASKED, *options, *quick, "-o", tmp_path / "c.json")[0] == 0
+    asked = ("--certificate", tmp_path / "c.json", "--alpha", 0.6, "-o", tmp_path / "out")
+    assert veriscale("restore", low, *asked)[0] == 0
+    made = json.loads((tmp_path / "out" / "low_restored.run.json").read_text())
+    assert (made["samples"], made["certificate"]["dial"]) == (2, 1.0)
+    assert (tmp_path / "out" / "low_restored_trusted.nii.gz").is_file()
+
+
 def nothing(few, source):
     pass
 

@@ -29,6 +29,7 @@ from veriscale.workflows.certifying.scan_mask import scan_statistics
 from veriscale.workflows.certifying.scan_units import ScanMeasuring, Truth, record_of
 from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.in_plane import slice_of
 
 SCORE = "gradient:std=1,smooth=1"
 ALPHAS = [Fraction(a) for a in ("1/20", "1/5", "2/5")]
@@ -108,6 +109,14 @@ def test_what_counts_is_the_foreground_of_the_measurement_in_its_levels(place, m
     assert y.levels.low < truth.levels.low - 10  # bicubic overshoots, and the levels of the truth would be others
     np.testing.assert_allclose(np.sort(apart), np.sort(np.abs(result.image.samples - x)[inside].clip(0, 1)), atol=1e-6)
     assert score.size == inside.sum()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_scan_of_the_least_hash_stands_for_its_patient_in_the_drift_check(place, measuring, restorer, order):
+    scans = [truth_of(place / "patients" / f"Doe00_{name}.nii.gz", k) for k, name in enumerate(("T1", "T2"))]
+    record = record_of([scans[k] for k in order], measuring, restorer, make_loss("area"), lambda *told: None)
+    drawn = measure_scan(veriscale.read_volume(scans[0].path), Downsample(2)).volume.relevelled()
+    assert record.statistics.tolist() == scan_statistics(drawn).tolist()
 
 
 def test_pixels_outside_of_the_foreground_change_nothing(place, grey, tmp_path):
@@ -261,6 +270,15 @@ def _sha(path):
     import hashlib
 
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_score_is_that_of_each_slice_as_a_picture(place, grey):
+    _, y = measured(place)
+    result = veriscale.restore(y, grey, certificate=place / "area.json", alpha=0.4)
+    alone = PriorRestorer(grey, settled(Settings(scale=2)), score=parse_score("predictor:tau=0.1"))
+    for k in range(2):
+        picture = replace(alone, rounding=y.rounding).prepare(slice_of(y, k)).restore()
+        assert np.array_equal(result.score[..., k], picture.score)
 
 
 def test_a_certificate_at_another_dial_scores_that_volume(place, grey):
