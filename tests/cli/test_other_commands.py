@@ -107,6 +107,7 @@ def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
     assert code == 0
     assert "phase      toy.encoder: 2 steps of 2 by muon\n" in out
     options += ["--set", "stage.toy.trainable=decoder", "--set", "stage.toy.evaluate=1", "--force"]
+    options += ["--set", "stage.toy.encoder.optimiser=adam"]
     assert veriscale("train", tmp_path / "toy.toml", "-o", tmp_path / "new" / "toy.safetensors", *options)[0] == 0
     out = veriscale("priors", tmp_path / "new" / "toy.safetensors")[1]
     assert "phase      toy.denoiser: 2 steps of 2 by adam, decoder alone (76,124 parameters)" in out

@@ -81,6 +81,14 @@ def test_priors_are_found_by_name_and_path(tiny_file, monkeypatch):
         find_prior("nowhere/tiny.safetensors")
 
 
+def test_the_state_of_a_training_run_is_no_prior(tiny_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path))
+    for name in ("own.safetensors", "own.training.safetensors"):
+        (tmp_path / name).write_bytes(tiny_file.read_bytes())
+    assert "own" in known_priors()
+    assert "own.training" not in known_priors()
+
+
 def test_statistics_are_interpolated_between_the_knots():
     mode = Mode(4, [0.0, 0.05], [0.06, 0.08], 0.002, 0.8, 1.0, sigma=[0.01, 0.1], variance=[[1e-4, 1e-3], [1e-4, 3e-3]])
     assert mode.sigma_data_at(0.025) == pytest.approx(0.07)

@@ -1,13 +1,22 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from veriscale.diffusion.checkpoint import load_checkpoint
+from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.library import find_prior
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.runtime.device import choose_device, choose_dtype
-from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, encode, padding
+from veriscale.runtime.networks import (
+    ConditionalDenoiser,
+    UnconditionalDenoiser,
+    encode,
+    padding,
+    predict_error,
+    predict_square,
+)
 
 
 @pytest.mark.parametrize("scale, sizes", [(2, (5, 7)), (3, (5, 9)), (4, (5, 6))])
@@ -89,3 +98,16 @@ def test_features_that_nobody_asks_for_are_not_made(tiny, monkeypatch):
     y = torch.rand(1, 3, 12, 16)
     monkeypatch.setattr(tiny.encoder.tails["4"].features, "forward", None)
     assert encode(tiny, y, 4, 0.0, features=False).features.shape[1] == 0
+
+
+@pytest.mark.parametrize("threshold", [0.1, "each"])
+def test_errors_are_predicted_up_to_the_edge_of_a_crop(tiny, threshold):
+    """A crop whose sides are no multiples of the scale: its last rows and columns too, and the rest as without them."""
+    g = torch.Generator().manual_seed(0)
+    features = tiny.card.network.encoder.features
+    crop = Condition(torch.rand(2, 3, 43, 46, generator=g), torch.rand(2, features, 43, 46, generator=g))
+    at = torch.rand(2, 43, 46, generator=g) if threshold == "each" else threshold
+    wide = Condition(*(F.pad(t, (0, 2, 0, 1), mode="replicate") for t in crop))
+    beyond = F.pad(at[:, None], (0, 2, 0, 1), mode="replicate")[:, 0] if threshold == "each" else at
+    assert torch.equal(predict_error(tiny, crop, 4, at), predict_error(tiny, wide, 4, beyond)[:, :43, :46])
+    assert torch.equal(predict_square(tiny, crop, 4), predict_square(tiny, wide, 4)[:, :43, :46])

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from veriscale.diffusion.card import Data
+from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.imaging.resize import resize
 from veriscale.stages.batches import Batches, key, quantise
 from veriscale.stages.data import PictureSet
@@ -16,8 +20,10 @@ def pictures(count: int = 3, side: slice = slice(None)) -> PictureSet:
     return PictureSet(images, list("abc")[:count], Data("*", count, "0" * 64, "CC0"))
 
 
-def test_two_processes_see_what_one_sees():
-    batches = Batches(pictures(), TASK, seed=0)
+@pytest.mark.parametrize("normalisation", [PHOTOGRAPH, SCAN])
+def test_two_processes_see_what_one_sees(normalisation):
+    found = replace(pictures(), normalisation=normalisation, subjects=["one", "one", "two"], volumes=list("abc"))
+    batches = Batches(found, TASK, seed=0)
     whole = batches.make("encoder", 7, range(4), 8, 2)
     halves = [batches.make("encoder", 7, r, 8, 2) for r in (range(2), range(2, 4))]
     for k, value in enumerate(whole):

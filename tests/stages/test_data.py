@@ -1,4 +1,5 @@
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -40,3 +41,10 @@ def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / "bad.zip").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match=r"bad\.zip"):
         load([str(tmp_path / "bad.zip")], tmp_path, 3, CPU, "", "training")
+
+
+def test_folders_of_an_archive_are_no_pictures(skimage_data, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.mkdir("training/deep")
+        archive.write(skimage_data / "coffee.png", "training/deep/a.png")
+    assert load([str(tmp_path / "a.zip")], tmp_path, 3, CPU, "", "training").names == ["deep/a.png"]

@@ -176,11 +176,11 @@ def unmeasured(monkeypatch):
 
 @pytest.fixture
 def of_scans(monkeypatch):
-    """Pictures of which the first set is `coffee.png` are taken for scans."""
+    """`coffee.png` and `camera.png` are taken for scans."""
 
     def loaded(patterns, *rest):
         found = load(patterns, *rest)
-        scans = patterns[0] == "coffee.png"
+        scans = patterns[0] in ("coffee.png", "camera.png")
         return replace(found, normalisation=SCAN, volumes=found.names) if scans else found
 
     monkeypatch.setattr(training, "load", loaded)
@@ -188,7 +188,7 @@ def of_scans(monkeypatch):
 
 SMALL = [f"stage.toy.{network}.steps=2" for network in ("encoder", "denoiser", "predictor")]
 DENOISER = [SMALL[1], "stage.toy.encoder.steps=0", "stage.toy.predictor.steps=0"]
-COFFEE = ["stage.toy.data=coffee.png", "task.channels=1"]
+COFFEE = ["stage.toy.data=coffee.png", "stage.toy.validation=camera.png", "task.channels=1"]
 
 
 @pytest.mark.usefixtures("unmeasured", "of_scans")
@@ -226,10 +226,10 @@ def test_three_generations(recipe, tmp_path, skimage_data, monkeypatch):
         assert getattr(load_checkpoint(third, CPU, torch.float32), part) is not None
 
     coffee = load(["coffee.png"], skimage_data, 1, CPU, "", "training").images[0].double() / 255
-    astronaut = load(["astronaut.png"], skimage_data, 1, CPU, "", "validation").images[0].double() / 255
+    camera = load(["camera.png"], skimage_data, 1, CPU, "", "validation").images[0].double() / 255
     assert cards[0].mean == 0.5
     assert cards[1].mean == cards[2].mean == pytest.approx(float(coffee.mean()), abs=1e-9)
-    spread = float((astronaut - cards[1].mean).square().mean().sqrt())
+    spread = float((camera - cards[1].mean).square().mean().sqrt())
     assert cards[1].modes[0].sigma_data[0] == pytest.approx(spread, rel=1e-5)
 
     given, kept = (load_file(path) for path in (photo, scans))

@@ -13,7 +13,7 @@ from veriscale.imaging.normalisation import SCAN
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
-from veriscale.stages.consistency import zero_shot_anchor
+from veriscale.stages.consistency import measured, zero_shot_anchor
 from veriscale.stages.data import PictureSet
 from veriscale.stages.intensity import mean_of
 
@@ -48,6 +48,35 @@ def test_a_shifted_prior_has_shifted_anchors(tiny, text):
         data = DataTerm(operator, operator.forward(x - shift), GaussianNoise(0.3))
         anchors.append(zero_shot_anchor(prior, data) + shift)
     torch.testing.assert_close(anchors[1], anchors[0], rtol=0, atol=1e-5)
+
+
+class Gaussian(TrainedPrior):
+    """White, of standard deviation 0.2 about the card's mean: its denoiser is known."""
+
+    def denoise(self, x, sigma):
+        return self.card.mean + 0.04 / (0.04 + sigma**2) * (x - self.card.mean)
+
+
+@pytest.mark.parametrize("text", ["blur:kernel=gaussian,std=1.5", "inpaint:keep=0.5", "downsample:factor=2,kernel=box"])
+def test_the_anchor_of_a_gaussian_about_another_mean_is_the_posteriors(tiny, text):
+    """E[x | y] = μ + sAᵀ(sAAᵀ + ν²)⁻¹(y − Aμ), of variance s."""
+    side, noise_std = 12, 0.05
+    exact = {"sigma_data": [0.2], "high": 0.9, "low": 0.0, "trust": 1.0, "mask_trust": 1.0, "sigma_max": 10.0}
+    mode = msgspec.structs.replace(tiny.card.modes[0], **exact)
+    card = msgspec.structs.replace(about(tiny, LOW).card, modes=[mode, *tiny.card.modes[1:]])
+    operator = parse_operator(text)
+    x = LOW + 0.2 * torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(0))
+    y = measured(operator, x, noise_std, stored=False)
+    anchor = zero_shot_anchor(
+        Gaussian(card, tiny.encoder, tiny.denoiser), DataTerm(operator, y, GaussianNoise(noise_std))
+    )
+
+    unit = torch.eye(side**2).view(-1, 1, side, side)
+    a = torch.stack([operator.forward(e[None]).flatten() for e in unit], 1).double()
+    spread = 0.04 * a @ a.T + noise_std**2 * torch.eye(len(a), dtype=torch.float64)
+    off = y.double().flatten() - LOW * a.sum(1)
+    expected = LOW + 0.04 * a.T @ torch.linalg.solve(spread, off)
+    torch.testing.assert_close(anchor.double().flatten(), expected, rtol=0, atol=1e-5)
 
 
 def test_training_and_sampling_have_one_mean(tiny):

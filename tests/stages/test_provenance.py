@@ -12,6 +12,7 @@ from veriscale.stages.recipe import read_recipe
 
 PICTURES = [PictureSet([], [], Data("*", 0, "abc", "CC0"))]
 CONSTANT = "stage.toy.encoder.schedule=constant"
+ADAM = "stage.toy.encoder.optimiser=adam"
 
 
 def resume(recipe: Path, then: list[str], now: list[str], phases: int = 1, step: int = 30) -> None:
@@ -44,8 +45,9 @@ def test_what_was_not_yet_used_is_free(recipe, then, now):
         ([CONSTANT], [CONSTANT, "stage.toy.encoder.steps=70"], 2, 30, "steps was 60 and is 70"),
         ([], ["stage.toy.denoiser.lr=5e-4"], 2, 30, r"stage\.toy\.denoiser\.lr was 0\.001 and is 0\.0005"),
         ([], ["predictor.width=64"], 3, 30, r"predictor\.width was 32 and is 64"),
-        ([], ["stage.toy.trainable=decoder"], 1, 30, r"stage\.toy\.trainable was not set and is decoder"),
-        (["stage.toy.trainable=decoder"], [], 1, 30, r"stage\.toy\.trainable was decoder and is not set"),
+        ([ADAM], [ADAM, "stage.toy.trainable=decoder"], 1, 30, r"stage\.toy\.trainable was not set and is decoder"),
+        ([ADAM, "stage.toy.trainable=decoder"], [ADAM], 1, 30, r"stage\.toy\.trainable was decoder and is not set"),
+        ([], ["stage.toy.subjects=1"], 1, 30, r"stage\.toy\.subjects was not set and is 1"),
         ([], ["precision=bf16"], 1, 30, "precision was not set and is bf16"),
         ([], ["stage.toy.name=new"], 1, 30, r"phases was toy\.encoder and is new\.encoder"),
         ([], ["stage.toy.clip=2.0"], 1, 30, r"stage\.toy\.clip was 1\.0 and is 2\.0"),

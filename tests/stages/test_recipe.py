@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from veriscale.errors import InputError
+from veriscale.stages import anchor_rule, consistency, held_out, measurements
+from veriscale.stages import recipe as recipes
 from veriscale.stages.recipe import read_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -45,7 +47,8 @@ def test_each_way_of_training_has_a_rate_of_its_own(recipe):
     for trainable, rate in (("all", 1e-3), ("decoder", 1e-3), ("norm+bias", 2e-3), ("lora:4", 1e-2)):
         stage = read_recipe(recipe, [adam, f"stage.toy.trainable={trainable}"]).stage[0]
         assert [stage.rate(n) for n in ("encoder", "denoiser", "predictor")] == [rate] * 3
-    assert read_recipe(recipe, ["stage.toy.trainable=decoder"]).stage[0].rate("encoder") == 1e-3  # of Muon
+    muon = [adam, "stage.toy.denoiser.optimiser=muon", "stage.toy.trainable=decoder"]
+    assert read_recipe(recipe, muon).stage[0].rate("denoiser") == 1e-3
     given = read_recipe(recipe, [adam, "stage.toy.trainable=lora:4", "stage.toy.encoder.lr=5e-4"]).stage[0]
     assert (given.rate("encoder"), given.rate("denoiser")) == (5e-4, 1e-2)
 
@@ -87,21 +90,37 @@ def test_stages_follow_one_another(recipe):
         ("stage.toy.denoiser.adam_lr=1e-3", "goes with optimiser = 'muon'"),
         ("stage.toy.encoder.adam_lr=0.0", "adam_lr must be positive"),
         ("stage.toy.denoiser.unconditional=1.5", "within 0 and 1"),
-        ("stage.toy.encoder.unconditional=0.5", "unknown key 'unconditional' in stage.encoder"),
-        ("stage.toy.encoder_steps=5", "unknown key 'encoder_steps' in stage; did you mean 'encoder'"),
+        ("stage.toy.encoder.unconditional=0.5", "unknown key 'unconditional' in stage.toy.encoder"),
+        ("stage.toy.encoder_steps=5", "unknown key 'encoder_steps' in stage.toy; did you mean 'encoder'"),
         ("stage.toy.denoiser.bacth=5", "did you mean 'batch'"),
         ("stage.toy.clip=0.0", "clip must be positive"),
         ("stage.toy.evaluate=-1", "evaluate must be 0 or more"),
         ("stage.toy.trainable=encoder", "'encoder' is not known; known: all, decoder, norm.bias, lora:R"),
         ("stage.toy.trainable=lora:0", "'lora:0' is not known; .* whole number R of at least 1"),
         ("stage.toy.trainable=lora", "'lora' is not known"),
-        ("stage.toy.trainable=lora:4", r"encoder.optimiser 'muon' works on whole matrices, and trainable is 'lora:4'"),
-        ("stage.toy.trainable=norm+bias", "optimiser 'muon' works on whole matrices"),
-        ("precision=fp16", "fp16"),
-        ("measure=none", "none"),
+        ("stage.toy.trainable=lora:4", r"encoder.optimiser 'muon' works .* trainable = 'lora:4' leaves none whole"),
+        ("stage.toy.trainable=norm+bias", r"'norm\+bias' leaves none whole in the encoder; take 'adam'"),
+        ("stage.toy.trainable=decoder", r"'decoder' leaves none whole in the encoder; take 'adam'"),
+        ("stage.toy.evaluate=61", "evaluate is 61, and its longest phase takes 60 steps: .* at most 60"),
+        ("precision=fp16", "precision is 'fp16'; .*known: auto, float32, bf16"),
+        ("measure=none", "measure is 'none'; .*known: all, modes"),
+        ("stage.toy.encoder.schedule=cosin", "stage.toy.encoder.schedule is 'cosin'; did you mean 'cosine'"),
+        ("stage.toy.encoder.steps=ten", "stage.toy.encoder.steps should be a whole number, and is a text"),
+        ("stage.toy.data=[3]", r"stage\.toy\.data\[0\] should be a text, and is a whole number"),
+        ("stage.toy.data=''", "stage.toy.data is empty; name pictures"),
+        ("stage.toy.subjects=0", "stage.toy.subjects is 0; leave it out to train on all"),
+        ("stage.toy.encoder.lr=inf", "encoder.lr must be positive and finite"),
+        ("task.weights=[1, inf]", "weights must be positive and finite"),
+        ("seed=-1", r"seed is -1; take a whole number from 0"),
+        ("seed=99999999999999999999", r"seed is 99999999999999999999; take"),
         ("task.noise=[0.2, 0.1]", "noise must be"),
         ("task.channels=2", "channels is 2"),
         ('task.operators=["blur:std=3"]', "cannot be trained for"),
+        (
+            "denoiser.stem=3",
+            r"denoiser\.stem 3 and 2 levels make a stride of 6, which has to divide 32; take a stem of 1",
+        ),
+        ("denoiser.stem=0", "make a stride of 0"),
         ("denoiser.depth=[1]", "one number for each level"),
         ("task.unconditional=lots", "unconditional"),
         ("seed.deep=3", "not a table"),
@@ -116,6 +135,26 @@ def test_stages_follow_one_another(recipe):
 def test_values_out_of_range_are_named(recipe, override, words):
     with pytest.raises(InputError, match=words):
         read_recipe(recipe, [override])
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ('data = ["chelsea.png", "coffee.png"]', r"stage\.toy\.data is empty; name pictures or scans to train on"),
+        ('validation = ["astronaut.png"]', r"stage\.toy\.validation is empty; name held-out"),
+        ('name = "toy"\ndata', r"stage\.name is missing; write it"),
+        ('operators = ["downsample:factor=2", "downsample:factor=4"]', r"task\.operators is missing; write it"),
+    ],
+)
+def test_keys_that_are_missing_are_named(recipe, line, words):
+    recipe.write_text(recipe.read_text().replace(line, "data" if line.endswith("\ndata") else ""))
+    with pytest.raises(InputError, match=words):
+        read_recipe(recipe)
+
+
+def test_crops_of_all_measurements_suit_every_stride_that_is_taken():
+    for side in (held_out.CROP, measurements.DIAL_CROP, consistency.CROP, anchor_rule.SIDE):
+        assert side % recipes.CROPS == 0
 
 
 def test_mutated_recipes_are_read_or_refused(tmp_path):

@@ -1,14 +1,18 @@
 """A recipe on scans, from files to a prior with its whole card."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
-from tests.stages.scans import RECIPE, write_set
+from tests.stages.scans import RECIPE, write, write_set
 
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.errors import InputError
+from veriscale.physics.registry import parse_operator
 from veriscale.stages import anchor_rule, batches, consistency, held_out, held_out_slices, measurements, path_rule
+from veriscale.stages.data import PictureSet
+from veriscale.stages.held_out import crops
 from veriscale.stages.splits import split_table
 from veriscale.stages.training import pack_data, train
 from veriscale.workflows.restoring.door import restore
@@ -104,7 +108,7 @@ def test_sets_that_cannot_be_used_are_refused_before_any_work(scans, tmp_path):
     splits.write_text(splits.read_text() + splits.read_text().splitlines()[1] + "\n")
     assert "subject 'one' of 'set' stands in 'train' and in 'validation'" in refused(scans, tmp_path)
     scans.write_text(RECIPE.replace('validation = ["set@validation"]\n', ""))
-    assert "missing required field `validation`" in _no_output(scans)
+    assert "stage.toy.validation is empty; name held-out" in _no_output(scans)
 
 
 def _no_output(recipe: Path, *overrides: str) -> str:
@@ -112,3 +116,57 @@ def _no_output(recipe: Path, *overrides: str) -> str:
         train(recipe, recipe.parent / "out" / "scans.safetensors", cpu=True, overrides=overrides)
     assert not (recipe.parent / "out").exists()
     return str(error.value)
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_some_subjects_alone_are_trained_on_and_told(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    short = [f"stage.toy.{n}.steps=2" for n in ("encoder", "denoiser", "predictor")]
+    assert "stage.toy.subjects is 3, and the data set@train hold 2 subjects" in refused(
+        scans, tmp_path, "stage.toy.subjects=3"
+    )
+    path = train(scans, tmp_path / "some.safetensors", cpu=True, overrides=[*short, "stage.toy.subjects=1"])
+    (data,) = read_card(path).training
+    files = {name: f"{tmp_path}/data/set/{name}.nii.gz" for name in ("one/T1", "one/T2", "two/T1")}
+    digits = {n: hashlib.sha256(Path(f).read_bytes()).hexdigest()[:16] for n, f in files.items()}
+    assert data.each in ([digits["one/T1"], digits["one/T2"]], [digits["two/T1"]])
+    assert data.files == len(data.each)
+    with pytest.raises(InputError, match=r"stage\.toy\.(subjects was 1 and is not set|data)"):
+        train(scans, path, cpu=True, force=True, resume=True, overrides=short)
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_spacings_far_from_the_parents_are_said_as_training_begins(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    short = [f"stage.toy.{n}.steps=1" for n in ("encoder", "denoiser", "predictor")]
+    parent = train(scans, tmp_path / "parent.safetensors", cpu=True, overrides=short)
+    write(tmp_path / "data" / "coarse" / "P7.nii.gz", spacing=(2.5, 2.5, 5.0))
+    told: list[str] = []
+    sets = [*short, f"stage.toy.init_from={parent}", "stage.toy.data=coarse"]
+    train(scans, tmp_path / "child.safetensors", cpu=True, overrides=sets, tell=told.append)
+    assert told[0].startswith("coarse: spacings in the plane from 2.5 to 2.5 mm, far from 1 to 1 mm of the scans that")
+
+
+@pytest.mark.usefixtures("few_measurements")
+def test_crops_suit_measurements_of_other_factors_than_the_encoders(scans, tmp_path, monkeypatch):
+    """×3 alone: slices of 42 pixels hold crops of 42, which no measurement by a factor of 4 would fit."""
+    seen: list[PictureSet] = []
+
+    def unmeasured(prior, validation, tell):
+        seen.append(validation)
+        return prior.card
+
+    monkeypatch.setattr("veriscale.stages.training._measured", unmeasured)
+    one = [
+        'task.operators=["downsample:factor=3"]',
+        "stage.toy.denoiser.patch=24",
+        "denoiser.width=[32]",
+        "denoiser.depth=[1]",
+    ]
+    short = [f"stage.toy.{n}.steps=1" for n in ("encoder", "denoiser", "predictor")]
+    train(scans, tmp_path / "three.safetensors", cpu=True, overrides=[*one, *short])
+    assert seen[0].largest == 36
+    x = crops(seen[0], anchor_rule.SIDE)
+    for text in {*anchor_rule.MIXING, *anchor_rule.MASKS, *consistency.ZERO_SHOT}:
+        operator = parse_operator(text)
+        assert operator.truth_shape(tuple(operator.forward(x).shape[1:])) == tuple(x.shape[1:])

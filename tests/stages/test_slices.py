@@ -1,5 +1,9 @@
 """What scans become in memory: which slices, in which intensities, of whom; and what is refused."""
 
+import gzip
+import re
+from functools import partial
+
 import nibabel
 import numpy as np
 import pytest
@@ -8,8 +12,10 @@ from tests.imaging.dicom.synthetic import slices
 from tests.imaging.dicom.synthetic import write as write_series
 from tests.stages.scans import blobs, write, write_set
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, spoken
 from veriscale.imaging.normalisation import SCAN, levels_of
+from veriscale.imaging.read import read_photo
+from veriscale.stages import data as data_module
 from veriscale.stages.data import load, pack
 from veriscale.stages.slices import LEAST, read_slices
 
@@ -97,6 +103,12 @@ def test_names_keep_their_folders_outside_the_root(tmp_path):
     assert set(data.volumes) == {"x/T1.nii.gz", "y/T1.nii.gz"}
 
 
+def test_a_series_outside_the_root_is_called_by_its_folder(tmp_path):
+    write_series(tmp_path / "away" / "t1", slices())
+    assert set(loaded(tmp_path / "root", str(tmp_path / "away" / "t1")).volumes) == {"t1"}
+    assert set(loaded(tmp_path / "root", str(tmp_path / "away")).volumes) == {"t1"}
+
+
 def test_an_archive_reads_as_the_scans_it_was_made_of(tmp_path):
     write_set(tmp_path / "set")
     write_series(tmp_path / "series" / "t1", slices())
@@ -114,7 +126,8 @@ def test_an_archive_reads_as_the_scans_it_was_made_of(tmp_path):
     "name, words",
     [
         ("mixed", r"hold photographs, such as mixed/a\.png, and scans, such as mixed/b\.nii\.gz; give a pattern"),
-        ("four.nii", "holds 3 volumes"),
+        ("four.nii", r"four\.nii holds 3 volumes, and training takes one a file; write each to a file of its own"),
+        ("huge.nii.gz", r"huge\.nii\.gz says it is 30000 × 30000 × 1, above the limit of \d+ voxels; crop it"),
         ("colour.nii", "holds colours"),
         ("flat.nii", "is 5 everywhere"),
         ("flat.npz", r"flat\.npz, 'image', is 5 everywhere"),
@@ -134,6 +147,11 @@ def test_what_cannot_be_learned_from_is_named(tmp_path, skimage_data, name, word
     nifti("four.nii", np.ones((4, 4, 4, 3), np.float32))
     nifti("colour.nii", np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
     nifti("flat.nii", np.full((4, 4, 4), 5, np.float32))
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((30000, 30000, 1))
+    header.set_sform(np.eye(4), 1)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    (tmp_path / "huge.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(1000)))
     dots = np.zeros((40, 40, 4), np.float32)
     dots[3] = 7
     nifti("dots.nii", dots)
@@ -142,8 +160,17 @@ def test_what_cannot_be_learned_from_is_named(tmp_path, skimage_data, name, word
     np.savez(tmp_path / "words.npz", image=np.full((4, 4, 4), "a"))
     np.savez(tmp_path / "objects.npz", image=np.full((4, 4, 4), None))
     (tmp_path / "broken.npz").write_bytes(b"PK nothing")
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as caught:
         loaded(tmp_path, name)
+    assert not re.search("--|volume=|max_|index", spoken(caught.value.args[0]))  # options that training lacks
+
+
+def test_a_picture_above_the_limit_is_named_without_an_option(tmp_path, skimage_data, monkeypatch):
+    monkeypatch.setattr(data_module, "read_photo", partial(read_photo, max_pixels=1000))
+    with pytest.raises(
+        InputError, match=r"coffee\.png says it is 600 × 400, .* 1000 pixels; shrink it, or leave it out"
+    ):
+        loaded(skimage_data, "coffee.png", channels=3)
 
 
 def test_scans_are_grey(tmp_path):

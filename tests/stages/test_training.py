@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file as load_stored
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.stages.conftest import RECIPE
 
 import veriscale.stages.trainer as trainer
@@ -372,8 +372,6 @@ def test_a_stage_of_low_rank_killed_inside_and_while_merging_ends_as_an_uninterr
     assert all(p.parameters < q.parameters for p, q in zip(phases[3:], phases, strict=False))
     with pytest.raises(InputError, match=r"stage\.low\.trainable was lora:2 and is decoder"):
         train(recipe, cut, cpu=True, resume=True, force=True, overrides=["stage.low.trainable=decoder"])
-    with pytest.raises(InputError, match=r"stage\.toy\.trainable was not set and is decoder"):
-        train(recipe, cut, cpu=True, resume=True, force=True, overrides=["stage.toy.trainable=decoder"])
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -465,3 +463,22 @@ def test_a_half_written_state_is_named(recipe, tmp_path, whole):
         with pytest.raises(InputError, match=r"state .*toy\.training\.safetensors cannot be read: .*; delete it"):
             train(recipe, path, cpu=True, resume=True)
         assert len(state_of(path).read_bytes()) == length
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_training_that_diverged_is_said_and_the_state_kept(recipe, tmp_path):
+    short = [f"stage.toy.{n}.steps=2" for n in NETWORKS]
+    train(recipe, tmp_path / "toy.safetensors", cpu=True, overrides=short)
+    path = tmp_path / "again.safetensors"
+    with pytest.raises(InputError, match=r"diverged: after stage\.toy\.denoiser .* lower stage\.toy\.denoiser\.lr"):
+        train(recipe, path, cpu=True, overrides=[*short, "stage.toy.denoiser.lr=1e30"])
+    assert read_facts(state_of(path))["phase"] == "toy.encoder"
+    assert not path.exists()
+    train(recipe, path, cpu=True, resume=True, overrides=short)
+    assert read_card(path).tensors_sha256 == read_card(tmp_path / "toy.safetensors").tensors_sha256
+
+
+def test_another_file_in_the_place_of_a_state_is_named(recipe, tmp_path):
+    save_file({"weight": torch.zeros(2)}, state_of(tmp_path / "toy.safetensors"))
+    with pytest.raises(InputError, match=r"toy\.training\.safetensors is no training state but another file"):
+        train(recipe, tmp_path / "toy.safetensors", cpu=True, resume=True)

@@ -1,15 +1,20 @@
 """Nobody who is held out is trained on, however the sets were given; and patches fit into slices."""
 
+import msgspec
 import nibabel
 import pytest
 import torch
 from tests.stages.scans import RECIPE as SCANS
 from tests.stages.scans import write, write_set
 
+from veriscale.diffusion.card import Ancestor, Data
 from veriscale.errors import InputError
+from veriscale.imaging.read import read_photo
+from veriscale.stages.batches import Batches
 from veriscale.stages.data import load, pack
+from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.recipe import read_recipe
-from veriscale.stages.training_sets import check_sets, spacing_remarks
+from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
 
 
 @pytest.fixture
@@ -21,9 +26,9 @@ def root(tmp_path, skimage_data):
     return tmp_path
 
 
-def check(root, data, validation, *overrides, channels=1):
+def check(root, data, validation, *overrides):
     def loaded(patterns, part):
-        return load(patterns, root, channels, torch.device("cpu"), "CC0", part)
+        return load(patterns, root, 1, torch.device("cpu"), "CC0", part)
 
     recipe = read_recipe(root / "scans.toml", overrides)
     check_sets(recipe, [loaded(data, "training")], [loaded(validation, "validation")])
@@ -52,6 +57,40 @@ def test_sets_that_share_somebody(root, data, validation, words):
         check(root, data, validation)
 
 
+def test_a_prior_is_measured_on_what_it_is_trained_for(root):
+    with pytest.raises(
+        InputError, match=r"stage\.toy\.data are scans and stage\.toy\.validation photographs; .* scans"
+    ):
+        check(root, ["set/one"], ["coffee.png"])
+    with pytest.raises(InputError, match=r"data are photographs and stage\.toy\.validation scans; .* hold out photo"):
+        check(root, ["coffee.png"], ["set/held"])
+
+
+def test_held_out_slices_smaller_than_a_patch_are_named_where_they_are_evaluated_on(root):
+    write(root / "small" / "P9.nii.gz", shape=(34, 36, 8))
+    check(root, ["set/one"], ["small"], "stage.toy.encoder.patch=10")
+    with pytest.raises(InputError, match=r"Slice small/P9\.nii\.gz#\d is 36×34, and a patch of toy\.encoder is 40×40"):
+        check(root, ["set/one"], ["small"], "stage.toy.encoder.patch=10", "stage.toy.evaluate=5")
+
+
+def test_what_an_ancestor_was_trained_on_is_not_held_out(root, tiny):
+    def checked(grandparent):
+        ancestor = Ancestor("a", "0" * 64, 1, [2], [grandparent.facts], {}, [], 0.0, {})
+        parent = msgspec.structs.replace(tiny.card, name="old", lineage=[ancestor])
+        sets = [loaded_from(root, "set/one")], [loaded_from(root, "set/held")]
+        check_sets(read_recipe(root / "scans.toml"), *sets, parent)
+
+    checked(loaded_from(root, "set/two"))
+    with pytest.raises(
+        InputError, match=r"held/T2\.nii\.gz of stage\.toy\.validation is a file that the parent 'old' or"
+    ):
+        checked(loaded_from(root, "set/held/T2.nii.gz"))
+
+
+def loaded_from(root, pattern):
+    return load([pattern], root, 1, torch.device("cpu"), "CC0", "training")
+
+
 def test_sets_of_an_archive_too(root):
     pack(["set/one"], ["set"], root, root / "data.zip")
     with pytest.raises(InputError, match="Subject 'one' is in"):
@@ -68,6 +107,33 @@ def test_slices_smaller_than_a_patch_are_named_before_any_work(root, override, s
         check(root, ["set/one"], ["set/held"], f"stage.toy.{override}")
 
 
+def test_photographs_smaller_than_a_patch_with_its_surroundings_are_named_before_any_work(root, skimage_data):
+    """Of the same size that a batch needs."""
+    tile = read_photo(skimage_data / "coffee.png").to_pil()
+    for side in (47, 48, 111, 112):
+        tile.crop((0, 0, side, 60 + side)).save(root / f"tile{side}.png")
+    encoder = ["stage.toy.denoiser.steps=0", "stage.toy.predictor.steps=0"]
+    denoiser = ["stage.toy.predictor.steps=0"]
+    check(root, ["tile48.png"], ["coffee.png"], *encoder)
+    words = (
+        r"Photograph tile47\.png is 47×107, and a patch of toy\.encoder is 48×48 of its pixels with its surroundings"
+    )
+    with pytest.raises(InputError, match=words):
+        check(root, ["tile47.png"], ["coffee.png"], *encoder)
+    check(root, ["tile112.png"], ["coffee.png"], *denoiser)
+    with pytest.raises(InputError, match=r"tile111\.png is 111×171, and a patch of toy\.denoiser is 112×112"):
+        check(root, ["tile111.png"], ["coffee.png"], *denoiser)
+    task = read_recipe(root / "scans.toml").task
+    for side, patch, margin in ((48, 8, 0), (112, 8, CONTEXT)):  # ×4 is the worst of the scales
+        batches = Batches(loaded_from(root, f"tile{side}.png"), msgspec.structs.replace(task, weights=[1e-9, 1.0]), 0)
+        assert batches.make("any", 0, range(2), patch, margin).scale == 4
+        batches = Batches(
+            loaded_from(root, f"tile{side - 1}.png"), msgspec.structs.replace(task, weights=[1e-9, 1.0]), 0
+        )
+        with pytest.raises(InputError, match=f"tile{side - 1}"):
+            batches.make("any", 0, range(2), patch, margin)
+
+
 def test_spacings_far_apart_are_said(root):
     def remarks(pattern):
         return spacing_remarks([load([pattern], root, 1, torch.device("cpu"), "", "training")])
@@ -77,3 +143,24 @@ def test_spacings_far_apart_are_said(root):
     write(root / "set" / "one" / "fine.nii.gz", spacing=(0.3, 0.3, 5))
     assert remarks("set")[0].startswith("set: spacings in the plane from 0.3 to 1 mm")
     assert nibabel.load(root / "set" / "one" / "fine.nii.gz").shape == (42, 50, 8)
+
+
+def test_spacings_far_from_those_of_the_ancestors_are_said(root, tiny):
+    def told(low, high, of, *lineage):
+        def data(spacing):
+            return Data("old", 1, "0" * 64, "CC0", spacing=spacing)
+
+        write(root / "new" / "a.nii.gz", spacing=(low, low, 5))
+        write(root / "new" / "b.nii.gz", spacing=(high, high, 5))
+        ancestors = [Ancestor("a", "0" * 64, 1, [2], [data(spacing)], {}, [], 0.0, {}) for spacing in lineage]
+        card = msgspec.structs.replace(tiny.card, name="old", training=[data(of)], lineage=ancestors)
+        return distance_remarks(card, [load(["new"], root, 1, torch.device("cpu"), "", "training")])
+
+    assert told(0.5, 2, [1.0, 1.0]) == []
+    assert told(0.9, 2.01, [1.0, 1.0]) == [
+        "new: spacings in the plane from 0.9 to 2.01 mm, far from 1 to 1 mm of the scans that the parent 'old' comes "
+        "from; what it knows of detail may not suit them"
+    ]
+    assert told(0.49, 1, [1.0, 1.0])
+    assert told(0.49, 2.01, [1.0, 1.0], [], [0.98, 1.01]) == []  # its grandparent knew such
+    assert told(0.1, 9, []) == []  # of photographs nobody knows

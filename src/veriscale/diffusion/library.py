@@ -8,6 +8,8 @@ from pathlib import Path
 from veriscale.errors import InputError, closest
 
 SUFFIX = ".safetensors"
+STATE = f".training{SUFFIX}"
+"""How the name of a training run's state ends, which lies beside the prior that comes of it."""
 
 
 def folders() -> list[Path]:
@@ -25,6 +27,8 @@ def known_priors() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
+            if path.name.endswith(STATE):
+                continue
             found.setdefault(path.stem, path)
     return found
 

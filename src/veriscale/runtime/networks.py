@@ -76,7 +76,8 @@ def predict_error(
 
     Args:
         prior: with a predictor.
-        condition: of `encode`, with features, (B, …, H, W), float32, on the CPU.
+        condition: of `encode`, with features, (B, …, H, W), float32, on the CPU; where it is cut to sides that are no
+            multiples of the scale, it goes on as its last row and column.
         scale: of the measurement.
         threshold: a number, or one per pixel, (B, H, W).
         tile: side of a tile's core in truth pixels.
@@ -85,6 +86,7 @@ def predict_error(
         (B, H, W), float32, on the CPU.
     """
     at = torch.as_tensor(threshold, dtype=torch.float32).expand(len(condition.mean), *condition.mean.shape[-2:])
+    at = _continued(at[:, None], scale)[:, 0]
     return _predicted(prior, condition, scale, tile, lambda logits, part: exceedance(logits, at[(..., *part.window)]))
 
 
@@ -102,6 +104,8 @@ def _predicted(
         raise InputError(
             f"Prior {prior.card.name!r} has no error predictor; choose another score, or train it with one."
         )
+    rows, columns = condition.mean.shape[-2:]
+    condition = Condition(*(_continued(t, scale) for t in condition))
     b, _, height, width = condition.mean.shape
     out = torch.empty(b, height, width)
     halo = prior.predictor.receptive_radius
@@ -110,7 +114,13 @@ def _predicted(
         near = Condition(*(t[(..., *fine.window)].to(prior.device) for t in condition))
         logits = prior.predictor(near, scale).float().cpu()
         out[(..., *fine.core)] = of(logits, fine)[(..., *fine.inside)]
-    return out
+    return out[:, :rows, :columns]
+
+
+def _continued(t: Tensor, scale: int) -> Tensor:
+    """(B, C, H, W) on to multiples of the scale."""
+    rows, columns = (-n % scale for n in t.shape[-2:])
+    return F.pad(t, (0, columns, 0, rows), mode="replicate") if rows or columns else t
 
 
 class ConditionalDenoiser:

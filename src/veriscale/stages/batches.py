@@ -14,6 +14,9 @@ from veriscale.stages.border import continued
 from veriscale.stages.data import PictureSet
 from veriscale.stages.recipe import Task
 
+REACH = 2
+"""Measurement pixels beyond a patch and its margin, for the operator's kernel."""
+
 
 class Batch(NamedTuple):
     """Items of one scale.
@@ -89,7 +92,7 @@ class Batches:
         """
         share = self.task.unconditional if unconditional is None else unconditional
         scale = self.scale(phase, step)
-        context = (margin + 2) * scale  # two more measurement pixels for the kernel
+        context = (margin + REACH) * scale
         device = self.data.images[0].device
         low, high = self.task.noise
         crops, stds, flags, uniforms, measured, diffused = [], [], [], [], [], []
@@ -132,21 +135,24 @@ class Batches:
         image = self.data.images[index]
         around = context if self.data.stored else 0
         room = [n - side - 2 * around for n in image.shape[-2:]]
-        if min(room) < 0 and self.data.stored:
-            wide = side + 2 * around
-            raise InputError(f"A training picture of {image.shape[-1]}×{image.shape[-2]} is below {wide}×{wide}.")
         if min(room) < 0:
-            raise small_slice(self.data, index, side, phase)
+            raise too_small(self.data, index, side + 2 * around, phase)
         top, left = (int(v * (r + 1)) for v, r in zip(place, room, strict=True))
         if not self.data.stored:
             return continued(image, top, left, side, context, scale)
         return image[:, top : top + side + 2 * around, left : left + side + 2 * around]
 
 
-def small_slice(data: PictureSet, index: int, side: int, phase: str) -> InputError:
-    """The error of a slice that is smaller than a patch of a phase, whose side is in truth pixels."""
+def too_small(data: PictureSet, index: int, side: int, phase: str) -> InputError:
+    """The error of a picture that does not hold a patch of a phase, whose side is in truth pixels.
+
+    Of a photograph that is the side with what surrounds the patch.
+    """
     height, width = data.images[index].shape[-2:]
+    kind, around, others = "Slice", "", "scans"
+    if data.stored:
+        kind, around, others = "Photograph", " with its surroundings", "pictures"
     return InputError(
-        f"Slice {data.names[index]} is {width}×{height}, and a patch of {phase} is {side}×{side} of its pixels; set a "
-        f"smaller stage.{phase}.patch, or leave such scans out."
+        f"{kind} {data.names[index]} is {width}×{height}, and a patch of {phase} is {side}×{side} of its pixels"
+        f"{around}; set a smaller stage.{phase}.patch, or leave such {others} out."
     )

@@ -29,6 +29,7 @@ ZERO_SHOT = (
     "blur:kernel=anisotropic,std=20x1,angle=45",
     "sensing:ratio=0.5",
 )
+FACTOR = 4  # of downsampling among them, and where the anchor's rules are chosen: crops have to suit it
 NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
 FEWEST = 8  # pictures: of fewer the interval would be too wide to say anything
 

@@ -7,12 +7,11 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import msgspec
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from veriscale.diffusion.card import KEPT_DIGITS, Data
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
+from veriscale.imaging.formats.guard import AboveLimit
 from veriscale.imaging.formats.registry import is_picture
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.imaging.read import read_photo
@@ -44,6 +44,7 @@ class PictureSet:
         normalisation: what 0 and 1 are: `PHOTOGRAPH`, or `SCAN` for the levels of a scan.
         hashes: sha256 of each file by its name.
         largest: side of the largest crop that measurements at the end of training may take; None: any.
+        spacings: of volumes, in the plane, in millimetres, where that is known.
     """
 
     images: list[Tensor]
@@ -54,6 +55,7 @@ class PictureSet:
     normalisation: str = PHOTOGRAPH
     hashes: dict[str, str] = field(default_factory=dict)
     largest: int | None = None
+    spacings: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def stored(self) -> bool:
@@ -93,10 +95,8 @@ def load(
         if not members:
             raise InputError(f"{', '.join(patterns)} holds no {part} pictures.")
         hashes = {name: _sha256(path) for name, (path, _) in members.items()}
-        digest = hashlib.sha256("".join(f"{name}\n{own}\n" for name, own in hashes.items()).encode())
         pattern = " ".join(Path(p).name if p.endswith(".zip") else p for p in patterns)
-        each = [own[:KEPT_DIGITS] for own in hashes.values()]
-        facts = Data(pattern, len(members), digest.hexdigest(), licence, each)
+        facts = facts_of(pattern, licence, hashes)
         scans = [name for name, (path, _) in members.items() if not is_picture(path)]
         if not scans:
             images = [_decoded(path, channels, device) for path, _ in members.values()]
@@ -110,6 +110,23 @@ def load(
         if channels != 1:
             raise InputError(f"Data {pattern} are scans, which are grey, and task.channels is {channels}; set it to 1.")
         return _cut(members, facts, hashes, device)
+
+
+def facts_of(
+    pattern: str, licence: str, hashes: Mapping[str, str], spacings: Iterable[tuple[float, float]] = ()
+) -> Data:
+    """What a card says of a set of files.
+
+    Args:
+        pattern: of the recipe.
+        licence: of the recipe.
+        hashes: sha256 of each file by its name.
+        spacings: of their volumes, in the plane, in millimetres.
+    """
+    digest = hashlib.sha256("".join(f"{name}\n{own}\n" for name, own in hashes.items()).encode()).hexdigest()
+    each = [own[:KEPT_DIGITS] for own in hashes.values()]
+    all_ = [s for both in spacings for s in both]
+    return Data(pattern, len(hashes), digest, licence, each, [round(f(all_), 4) for f in (min, max)] if all_ else [])
 
 
 def pack(
@@ -156,7 +173,8 @@ def _unpacked(pattern: str, root: Path, part: str, folder: Path) -> dict[str, tu
     path = Path(pattern) if Path(pattern).exists() else root / pattern
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [n.removeprefix(f"{part}/") for n in archive.namelist() if n.startswith(f"{part}/")]
+            inside = [n for n in archive.namelist() if n.startswith(f"{part}/") and not n.endswith("/")]
+            names = [n.removeprefix(f"{part}/") for n in inside]
             told = json.loads(archive.read(_SUBJECTS)) if _SUBJECTS in archive.namelist() else {}
             subjects = {name: str(told.get(part, {}).get(name, name)) for name in names}
             files = {name: Path(archive.extract(f"{part}/{name}", folder)) for name in sorted(names, key=PurePosixPath)}
@@ -166,7 +184,10 @@ def _unpacked(pattern: str, root: Path, part: str, folder: Path) -> dict[str, tu
 
 
 def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:
-    samples = as_channels(read_photo(path).pixels, channels)
+    try:
+        samples = as_channels(read_photo(path).pixels, channels)
+    except AboveLimit as error:
+        raise InputError(f"{str(error).rpartition(';')[0]}; shrink it, or leave it out") from error
     return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
 
 
@@ -177,7 +198,7 @@ def _cut(members: dict[str, tuple[Path, str]], facts: Data, hashes: dict[str, st
         at, file = (PurePosixPath(name).parent, path.parent) if is_series_file(path) else (PurePosixPath(name), path)
         whole[at.as_posix()] = (file, subject)
     images, names, subjects, volumes = [], [], [], []
-    spacings: list[float] = []
+    spacings: dict[str, tuple[float, float]] = {}
     for name, (file, subject) in whole.items():
         for cut in read_slices(file, name):
             volume = f"{name}#{cut.key}" if cut.key else name
@@ -186,12 +207,12 @@ def _cut(members: dict[str, tuple[Path, str]], facts: Data, hashes: dict[str, st
                 names.append(f"{volume}#{k}")
                 subjects.append(cut.key or subject)
                 volumes.append(volume)
-            spacings += cut.spacing or ()
+            if cut.spacing:
+                spacings[volume] = cut.spacing
     if not images:
         raise InputError(f"Data {facts.pattern} hold no slice in which there is anything; check what they are.")
-    spacing = [round(min(spacings), 4), round(max(spacings), 4)] if spacings else []
-    facts = msgspec.structs.replace(facts, spacing=spacing)
-    return PictureSet(images, names, facts, subjects, volumes, SCAN, hashes)
+    facts = facts_of(facts.pattern, facts.licence, hashes, spacings.values())
+    return PictureSet(images, names, facts, subjects, volumes, SCAN, hashes, spacings=spacings)
 
 
 def _sha256(path: Path) -> str:

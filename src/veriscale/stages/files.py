@@ -72,6 +72,8 @@ def names_of(files: Iterable[Found], root: Path) -> list[str]:
     found = list(files)
     inside = all(f.path.is_relative_to(root) for f in found)
     above = root if inside else Path(os.path.commonpath([f.base.absolute() for f in found]))
+    if any(is_series_file(f.path) and f.path.parent.absolute() == above for f in found):
+        above = above.parent  # a series is called by its folder
     return [(f.path if inside else f.path.absolute()).relative_to(above).as_posix() for f in found]
 
 

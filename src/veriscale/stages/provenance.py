@@ -40,6 +40,8 @@ def provenance(
                 tables[f"stage.{stage.name}.{network}"] = msgspec.structs.replace(phase, lr=stage.rate(network))
                 facts[f"stage.{stage.name}.data"] = pictures.facts.sha256
                 facts[f"stage.{stage.name}.clip"] = stage.clip
+                if stage.subjects is not None:
+                    facts[f"stage.{stage.name}.subjects"] = stage.subjects
                 if stage.trainable != "all":
                     facts[f"stage.{stage.name}.trainable"] = stage.trainable
     for table, value in tables.items():

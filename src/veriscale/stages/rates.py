@@ -25,8 +25,10 @@ def rank_of(trainable: str) -> int | None:
     return int(rank) if word == "lora" else None
 
 
-def takes(optimiser: str, trainable: str) -> bool:
+def takes(optimiser: str, trainable: str, network: str) -> bool:
     """Whether an optimiser can train it: Muon wants whole matrices of residual blocks."""
+    if (optimiser, trainable) == ("muon", "decoder"):  # the ends of the other networks are no blocks
+        return network == "denoiser"
     return (optimiser, trainable.partition(":")[0]) in _RATES
 
 

@@ -1,11 +1,12 @@
 """Training recipes: strict TOML files."""
 
+import math
 import os
 import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -14,6 +15,21 @@ from veriscale.errors import InputError, closest
 from veriscale.stages.rates import WORDS, default_rate, is_known, takes
 
 NETWORKS = ("encoder", "denoiser", "predictor")
+CROPS = 32
+"""Crops on which a card is measured have sides that are multiples of it: a stride has to divide it."""
+_KINDS = {
+    "str": "a text",
+    "str | null": "a text",
+    "int": "a whole number",
+    "int | null": "a whole number",
+    "float": "a number",
+    "float | null": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "object | null": "a table",
+}
+"""msgspec's words for kinds of values, in those of a recipe."""
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +95,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
         licence: terms of the training data, which bind whoever uses the prior; required.
+        subjects: how many of the data's subjects are trained on, drawn by the recipe's seed; all by default. Of
+            photographs each is its own.
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         clip: gradient norm.
@@ -87,9 +105,10 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    data: list[str]
-    validation: list[str]
+    data: list[str] = []
+    validation: list[str] = []
     licence: str = ""
+    subjects: int | None = None
     init_from: str | None = None
     encoder: Phase = Phase()
     denoiser: DenoiserPhase = DenoiserPhase()
@@ -167,12 +186,33 @@ def _assign(document: dict[str, Any], override: str) -> None:
     place[last] = [value] if last in ("data", "validation") and isinstance(value, str) else value
 
 
-def _unknown(error: str, document: dict[str, Any]) -> str:
-    field = re.search(r"unknown field `([^`]*)`(?: - at `\$?\.?([^`]*)`)?", error)
-    if not field:
-        return error
-    where = re.sub(r"\[\.*\d*\]", "", field[2] or "")
-    tables = {
+def _invalid(error: str, document: dict[str, Any]) -> str:
+    """What is wrong in a recipe, of msgspec's sentence."""
+    what, _, place = error.partition(" - at `")
+    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    table = re.sub(r"\[[\d.]*\]", "", path)
+    where = re.sub(r"stage\[(\d+)\]", lambda at: _called(document["stage"][int(at[1])]), path)
+    if lacking := re.fullmatch(r"Object missing required field `(.*)`", what):
+        return f"{where}{'.' if where else ''}{lacking[1]} is missing; write it"
+    if word := re.fullmatch(r"Invalid enum value '(.*)'", what):
+        above, _, key = table.rpartition(".")
+        return f"{where} is {word[1]!r}; {closest(word[1], get_args(get_type_hints(_table(above))[key]))}"
+    if field := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+        inside = f" in {where}" if where else ""
+        return f"unknown key {field[1]!r}{inside}; {closest(field[1], _table(table).__struct_fields__)}"
+    if kind := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
+        return f"{where} should be {_KINDS.get(kind[1], kind[1])}, and is {_KINDS.get(kind[2], kind[2])}"
+    return f"{where}: {what}" if where else what
+
+
+def _called(stage: object) -> str:
+    name = stage.get("name") if isinstance(stage, dict) else None
+    return f"stage.{name}" if isinstance(name, str) else "stage"
+
+
+def _table(where: str) -> type[msgspec.Struct]:
+    """Of a table's place in a recipe."""
+    tables: dict[str, type[msgspec.Struct]] = {
         "task": Task,
         "stage": Stage,
         "encoder": EncoderArguments,
@@ -182,8 +222,7 @@ def _unknown(error: str, document: dict[str, Any]) -> str:
         "stage.denoiser": DenoiserPhase,
         "stage.predictor": Phase,
     }
-    table = tables.get(where, Recipe)
-    return f"unknown key {field[1]!r}{' in ' + where if where else ''}; {closest(field[1], table.__struct_fields__)}"
+    return tables.get(where, Recipe)
 
 
 def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -208,7 +247,7 @@ def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     try:
         recipe = msgspec.convert(document, Recipe)
     except msgspec.ValidationError as error:
-        raise InputError(f"Recipe {path}: {_unknown(str(error), document)}.") from error
+        raise InputError(f"Recipe {path}: {_invalid(str(error), document)}.") from error
     _check(recipe, path)
     return recipe
 
@@ -220,14 +259,21 @@ def _check(recipe: Recipe, path: Path) -> None:
 
     task = recipe.task
     scales = task.scales
+    demand(0 <= recipe.seed < 2**63, f"seed is {recipe.seed}; take a whole number from 0 to 2^63 - 1")
     demand(task.channels in (1, 3), f"channels is {task.channels}; 1 (grey) and 3 (RGB) can be trained")
     demand(bool(scales) and len(set(scales)) == len(scales), "operators must be a list of different factors")
     demand(not task.weights or len(task.weights) == len(scales), "weights needs one number for each operator")
-    demand(all(w > 0 for w in task.weights), "weights must be positive")
+    demand(all(0 < w < math.inf for w in task.weights), "weights must be positive and finite")
     demand(0 <= task.noise[0] <= task.noise[1] <= 1, "noise must be [low, high] within 0 and 1")
     demand(0 <= task.unconditional < 1, "unconditional must be at least 0 and below 1")
     widths, depths = recipe.denoiser.width, recipe.denoiser.depth
     demand(len(widths) == len(depths) > 0, "denoiser.width and denoiser.depth need one number for each level")
+    stride = recipe.denoiser.stem * 2 ** (len(widths) - 1)
+    demand(
+        stride > 0 and CROPS % stride == 0,
+        f"denoiser.stem {recipe.denoiser.stem} and {len(widths)} levels make a stride of {stride}, which has to divide "
+        f"{CROPS}; take a stem of 1, 2 or 4, and fewer levels",
+    )
     sizes = [recipe.encoder.width, recipe.encoder.depth, *widths, *depths, recipe.denoiser.stem]
     if recipe.predictor is not None:
         sizes += [recipe.predictor.width, recipe.predictor.depth]
@@ -250,9 +296,18 @@ def _check(recipe: Recipe, path: Path) -> None:
         )
         demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
         for key, what in (("data", "pictures or scans to train on"), ("validation", "held-out pictures or scans")):
-            demand(bool(getattr(stage, key)), f"stage.{stage.name}.{key} is empty; name {what}")
+            given = [text.strip() for text in getattr(stage, key)]
+            demand(bool(given) and all(given), f"stage.{stage.name}.{key} is empty; name {what}")
+        fewest = stage.subjects is None or stage.subjects > 0
+        demand(fewest, f"stage.{stage.name}.subjects is {stage.subjects}; leave it out to train on all")
         demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
         demand(stage.evaluate >= 0, f"stage.{stage.name}.evaluate must be 0 or more")
+        longest = max(phase.steps for phase in stage.phases().values())
+        demand(
+            stage.evaluate <= longest,
+            f"stage.{stage.name}.evaluate is {stage.evaluate}, and its longest phase takes {longest} steps: nothing "
+            f"would be evaluated; take at most {longest}, or 0 for never",
+        )
         unknown = f"stage.{stage.name}.trainable {stage.trainable!r} is not known; known: {WORDS}"
         demand(is_known(stage.trainable), unknown)
         for network in stage.phases():
@@ -261,13 +316,14 @@ def _check(recipe: Recipe, path: Path) -> None:
             demand(not before, f"{where} comes before any steps of the {' and the '.join(before)}")
             demand(network != "predictor" or recipe.predictor is not None, f"{where} needs a [predictor] table")
             demand(
-                takes(getattr(stage, network).optimiser, stage.trainable),
-                f"{where}.optimiser 'muon' works on whole matrices, and trainable is {stage.trainable!r}; take 'adam'",
+                takes(getattr(stage, network).optimiser, stage.trainable, network),
+                f"{where}.optimiser 'muon' works on convolutions of residual blocks, of which trainable = "
+                f"{stage.trainable!r} leaves none whole in the {network}; take 'adam'",
             )
             ready.add(network)
         for network in NETWORKS:
             _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
-        patch, stride = stage.denoiser.patch, recipe.denoiser.stem * 2 ** (len(widths) - 1)
+        patch = stage.denoiser.patch
         demand(
             all(patch % n == 0 for n in (stride, *scales)),
             f"stage.{stage.name}.denoiser.patch {patch} must be a multiple of {stride} and of every factor",
@@ -278,9 +334,9 @@ def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) 
     demand(phase.steps >= 0, f"{where}.steps must be 0 or more")
     for key in ("batch", "patch"):
         demand(getattr(phase, key) > 0, f"{where}.{key} must be positive")
-    demand(phase.lr is None or phase.lr > 0, f"{where}.lr must be positive")
+    demand(phase.lr is None or 0 < phase.lr < math.inf, f"{where}.lr must be positive and finite")
     demand(phase.adam_lr is None or phase.optimiser == "muon", f"{where}.adam_lr goes with optimiser = 'muon'")
-    demand(phase.adam_lr is None or phase.adam_lr > 0, f"{where}.adam_lr must be positive")
+    demand(phase.adam_lr is None or 0 < phase.adam_lr < math.inf, f"{where}.adam_lr must be positive and finite")
     demand(0 <= phase.ema < 1, f"{where}.ema must be at least 0 and below 1")
     if isinstance(phase, DenoiserPhase) and phase.unconditional is not None:
         demand(0 <= phase.unconditional <= 1, f"{where}.unconditional must be within 0 and 1")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from veriscale.errors import InputError, about
 from veriscale.imaging.dicom.origin import volume_of_series
 from veriscale.imaging.dicom.series import read_series
-from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.formats.guard import AboveLimit
+from veriscale.imaging.nifti.read import SeveralVolumes, read_volume
 from veriscale.imaging.normalisation import levels_of
 from veriscale.imaging.npz import EXTENSION, KEY, read_npz
 from veriscale.imaging.rounding import quantised
@@ -64,6 +65,13 @@ def read_slices(path: Path, name: str) -> Iterator[Slices]:
                 yield Slices("" if key == KEY else key, _kept(samples), None)
         else:
             yield _of_volume(read_volume(path))
+    except SeveralVolumes as error:
+        what = str(error).rpartition(";")[0]
+        raise InputError(
+            f"{about(what, name)}, and training takes one a file; write each to a file of its own, or leave it out"
+        ) from error
+    except AboveLimit as error:
+        raise InputError(f"{about(str(error).rpartition(';')[0], name)}; crop it, or leave it out") from error
     except InputError as error:
         raise InputError(about(error, name)) from error
 

@@ -41,8 +41,11 @@ def read_facts(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+            text = (file.metadata() or {}).get("facts")
+        if text is None:
+            raise InputError(f"{path} is no training state but another file; move it away, or choose another output.")
+        facts = json.loads(text)
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"Training state {path} cannot be read: {error}; delete it to start again.") from error
     return dict(facts)
 

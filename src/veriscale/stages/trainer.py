@@ -92,7 +92,8 @@ def fit(
         every: steps from one evaluation to the next.
 
     Raises:
-        InputError: the processes cannot share a batch evenly.
+        InputError: the processes cannot share a batch evenly; or the weights are no numbers that a prior's file holds,
+            and the state file stays as it was.
     """
     parameters = [p for p in loss.parameters() if p.requires_grad]
     optimizer = optimiser_of(loss, phase, lr)
@@ -147,4 +148,9 @@ def fit(
     if isinstance(loss, LowRank):
         loss.merge()
         del modules["lora"]
+    if not all(bool(p.half().isfinite().all()) for part in modules.values() for p in part.parameters()):
+        raise InputError(
+            f"Training diverged: after stage.{name} weights are not finite or too large for a prior's file; lower "
+            f"stage.{name}.lr."
+        )
     save(phase.steps)

@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
+from veriscale.diffusion.library import STATE
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
@@ -25,8 +26,9 @@ from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
-from veriscale.stages.consistency import measure_consistency
+from veriscale.stages.consistency import FACTOR, measure_consistency
 from veriscale.stages.data import PictureSet, data_root, load, pack
+from veriscale.stages.drawn_subjects import drawn
 from veriscale.stages.fitting import Trained, fit_networks
 from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
@@ -37,7 +39,7 @@ from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.trainer import Progress
-from veriscale.stages.training_sets import check_sets, spacing_remarks
+from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
@@ -93,15 +95,19 @@ def train(
     def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
         return load(patterns, root, channels, device, licence, part, Path(recipe).with_name(MANIFEST))
 
-    training = [pictures(tuple(s.data), s.licence, "training") for s in document.stage]
+    training = [
+        drawn(pictures(tuple(s.data), s.licence, "training"), s.subjects, document.seed, f"stage.{s.name}.subjects")
+        for s in document.stage
+    ]
     validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
     refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
-    check_sets(document, training, validation)
-    for remark in spacing_remarks([*training, *validation]):
+    check_sets(document, training, validation, parent.card if parent else None)
+    far = distance_remarks(parent.card, training) if parent else []
+    for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
-    multiple = math.lcm(*document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
     validation = [held_out_slices(v, multiple) for v in validation]
-    state = path.with_suffix(".training.safetensors")
+    state = path.with_suffix(STATE)
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
     lacking = untrained(document, parent)

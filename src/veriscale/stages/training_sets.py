@@ -2,32 +2,55 @@
 
 from collections.abc import Sequence
 
+from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
-from veriscale.stages.batches import small_slice
+from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
-from veriscale.stages.recipe import DenoiserPhase, Recipe
+from veriscale.stages.fitting import CONTEXT
+from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe
 
 FAR = 3.0
 """Spacings of one set that differ by more are said: a factor is then of other detail from scan to scan."""
 
+BEYOND = 2.0
+"""Spacings of a child's scans that lie by more than this factor outside of those of its ancestors' are said."""
 
-def check_sets(recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet]) -> None:
-    """Check the sets of all stages before any work, those of one against those of all.
+
+def check_sets(
+    recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet], parent: Card | None = None
+) -> None:
+    """Check the sets of all stages before any work, those of one against those of all and of the parent's line.
 
     Raises:
-        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set; or a
-            slice is smaller than a patch.
+        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set, or a
+            file in the latter that the parent or an ancestor of it was trained on; a stage is trained on photographs
+            and held out are scans, or the other way round; or a picture, of the held-out ones too where they are
+            evaluated on, is smaller than a patch, a photograph than a patch and what surrounds it.
     """
-    for stage, seen in zip(recipe.stage, training, strict=True):
+    for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
         for other, held in zip(recipe.stage, validation, strict=True):
             _check_apart(seen, held, f"stage.{stage.name}.data", f"stage.{other.name}.validation")
-        if seen.stored:
-            continue
-        smallest = min(range(len(seen.images)), key=lambda k: min(seen.images[k].shape[-2:]))
+        if parent is not None:
+            _check_unseen(parent, held_out, f"stage.{stage.name}.validation")
+        if seen.stored != held_out.stored:
+            kinds = ("photographs", "scans") if seen.stored else ("scans", "photographs")
+            raise InputError(
+                f"stage.{stage.name}.data are {kinds[0]} and stage.{stage.name}.validation {kinds[1]}; a prior is "
+                f"measured on what it is trained for, so hold out {kinds[0]}."
+            )
         for network, phase in stage.phases().items():
-            side = phase.patch * (1 if isinstance(phase, DenoiserPhase) else max(recipe.task.scales))
-            if min(seen.images[smallest].shape[-2:]) < side:
-                raise small_slice(seen, smallest, side, f"{stage.name}.{network}")
+            margin = 0 if network == "encoder" else CONTEXT
+            for pictures in (seen, held_out) if stage.evaluate else (seen,):
+                around = 2 * (margin + REACH) if pictures.stored else 0
+                side = max(_truth(phase, s) + around * s for s in recipe.task.scales)
+                smallest = min(range(len(pictures.images)), key=lambda k: min(pictures.images[k].shape[-2:]))
+                if min(pictures.images[smallest].shape[-2:]) < side:
+                    raise too_small(pictures, smallest, side, f"{stage.name}.{network}")
+
+
+def _truth(phase: Phase, scale: int) -> int:
+    """The side of a patch in truth pixels."""
+    return phase.patch if isinstance(phase, DenoiserPhase) else phase.patch * scale
 
 
 def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
@@ -38,6 +61,28 @@ def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
         for pattern, (low, high) in spacings.items()
         if high > FAR * low
     ]
+
+
+def distance_remarks(parent: Card, training: Sequence[PictureSet]) -> list[str]:
+    """A line for each set of scans whose spacings in the plane lie beyond `BEYOND` of all that a parent's line saw."""
+    known = [spacing for data in parent.seen for spacing in data.spacing]
+    spacings = {s.facts.pattern: s.facts.spacing for s in training if s.facts.spacing}
+    return [
+        f"{pattern}: spacings in the plane from {low:g} to {high:g} mm, far from {min(known):g} to {max(known):g} mm "
+        f"of the scans that the parent {parent.name!r} comes from; what it knows of detail may not suit them"
+        for pattern, (low, high) in spacings.items()
+        if known and (low * BEYOND < min(known) or high > BEYOND * max(known))
+    ]
+
+
+def _check_unseen(parent: Card, held: PictureSet, validation: str) -> None:
+    known = {digits for data in parent.seen for digits in data.each}
+    for name, own in held.hashes.items():
+        if own[:KEPT_DIGITS] in known:
+            raise InputError(
+                f"{name} of {validation} is a file that the parent {parent.name!r} or an ancestor of it was trained "
+                "on, and what is held out must not be trained on; leave it out."
+            )
 
 
 def _check_apart(seen: PictureSet, held: PictureSet, data: str, validation: str) -> None:

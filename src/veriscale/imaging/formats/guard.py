@@ -14,6 +14,10 @@ _QUIET = threading.RLock()
 _LOGS = [logging.getLogger(name) for name in ("tifffile", "imagecodecs")]
 
 
+class AboveLimit(InputError):
+    """A file announces more than is read without being asked to."""
+
+
 def first_bytes(file: Path, count: int, kind: str) -> bytes:
     """The beginning of a file, at least one byte.
 
@@ -91,7 +95,7 @@ def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise InputError(f"{path} is empty: {width} × {height} holds no pixels")
     if width * height > max_pixels:
-        raise InputError(
+        raise AboveLimit(
             f"{path} says it is {width} × {height}, above the limit of {max_pixels} pixels; "
             f"if you trust it, raise the limit: `--max-pixels` {width * height} (max_pixels= in Python)"
         )

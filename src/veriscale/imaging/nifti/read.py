@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
-from veriscale.imaging.formats.guard import decoding, first_bytes
+from veriscale.imaging.formats.guard import AboveLimit, decoding, first_bytes
 from veriscale.imaging.nifti.header import LONGEST, NiftiHeader, checked_header, header_size
 from veriscale.imaging.nifti.origin import NiftiOrigin
 from veriscale.imaging.orientation import orientation_of
@@ -20,6 +20,10 @@ from veriscale.imaging.volume import Volume, volume_of
 MAX_VOXELS = 256_000_000  # 1 GB of float32
 _GZIP = b"\x1f\x8b"
 _DEFLATED = 1032  # the most bytes that one of deflate stands for
+
+
+class SeveralVolumes(InputError):
+    """A file holds several volumes, and none of them was asked for."""
 
 
 def read_volume(path: str | os.PathLike[str], index: int | None = None, max_voxels: int = MAX_VOXELS) -> Volume:
@@ -63,7 +67,7 @@ def _opened(file: Path, zipped: bool) -> Iterator[IO[bytes]]:
 def _which(header: NiftiHeader, index: int | None, file: Path) -> int:
     n = header.volumes
     if index is None and n > 1:
-        raise InputError(f"{file} holds {n} volumes; say which with `--volume`, 0 to {n - 1}")
+        raise SeveralVolumes(f"{file} holds {n} volumes; say which with `--volume`, 0 to {n - 1}")
     if index is not None and not 0 <= index < n:
         has = f"{n} volumes, 0 to {n - 1}" if n > 1 else "one volume, which needs none"
         raise InputError(f"`--volume` {index} is not in {file}: it holds {has}")
@@ -74,7 +78,7 @@ def _check_size(header: NiftiHeader, file: Path, zipped: bool, max_voxels: int) 
     """Refuse by the header, before memory is taken for it."""
     i, j, k = header.shape
     if i * j * k > max_voxels:
-        raise InputError(
+        raise AboveLimit(
             f"{file} says it is {i} × {j} × {k}, above the limit of {max_voxels} voxels; "
             f"if you trust it, raise the limit: `--max-pixels` {i * j * k} (max_voxels= in Python)"
         )
