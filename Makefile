@@ -57,8 +57,8 @@ BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo
 	zeroshot_tuning zeroshot zeroshot_paper zeroshot_noise zeroshot_spread zeroshot_path zeroshot_fair zeroshot_alarm zeroshot_input \
 	zeroshot_memory door_denoiser door_operator door_foreign restore_scaling restore_speed restore_determinism \
 	net_speed trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real \
-	trust_blackbox trust_shipped input_kinds scan_inplane scan_through mri_draws scan_world scan_dicom scan_report scan_head \
-	mri_stages stages
+	trust_blackbox trust_shipped input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
+	stages
 
 bench: $(VENV)/bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
@@ -74,7 +74,7 @@ house: $(VENV)/dev
 # Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the certificates, the
 # numbers, the pictures.
 PRIORS := src/veriscale/priors
-priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors
+priors: $(PRIORS)/photo.safetensors
 	$(MAKE) bench
 	$(BIN)/python benchmarks/picture.py
 	$(BIN)/python benchmarks/mask_picture.py
@@ -86,12 +86,6 @@ $(PRIORS)/photo.safetensors: recipes/photo.toml | $(VENV)/dev
 	VERISCALE_PRIORS=build $(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
 	cp build/photo.safetensors $@
 	recipes/certificates.sh $(BIN)/veriscale
-
-# The first stage alone is kept for the benchmark of what each stage brings.
-$(PRIORS)/mri.safetensors: recipes/mri.toml $(PRIORS)/photo.safetensors | $(VENV)/dev
-	mkdir -p build
-	$(BIN)/python benchmarks/mri_stages.py --train build
-	cp build/mri.safetensors $@
 
 results-table: $(VENV)/dev
 	$(BIN)/python benchmarks/table.py
