@@ -82,7 +82,8 @@ priors: $(PRIORS)/photo.safetensors
 
 $(PRIORS)/photo.safetensors: recipes/photo.toml | $(VENV)/dev
 	mkdir -p build
-	$(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
+	test -e build/photo-first.safetensors || cp $@ build/photo-first.safetensors   # the parent is the one that is here
+	VERISCALE_PRIORS=build $(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
 	cp build/photo.safetensors $@
 	recipes/certificates.sh $(BIN)/veriscale
 

@@ -1,9 +1,11 @@
-"""stages.lora.*, stages.resume.*, stages.processes.*: what is trained, runs that were killed, and several processes."""
+"""stages.lora.*, stages.resume.*, stages.processes.*, stages.scratch.*: what is trained, killed, shared, inherited."""
 
 import argparse
 import copy
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -283,6 +285,51 @@ def process_rows(folder: Path, steps: int) -> list[Row]:
     return rows
 
 
+GENERATIONS = {  # name: channels, data, validation, licence
+    "photo": (3, "natural/validation/1*", "natural/validation/2*", "CC0"),
+    "mri": (1, "mri/multicontrast@train", "mri/multicontrast@validation", "CC BY 4.0"),
+    "cardiac": (1, "mri/cardiac/acdc@pool", "mri/cardiac/acdc@validation", "CC BY-NC-SA 4.0"),
+}
+
+
+def scratch_rows(folder: Path, steps: int) -> list[Row]:
+    """From an empty folder, by commands alone: photographs, their child of scans, and its child of other scans."""
+    shutil.copy(ROOT / "recipes" / "splits.toml", folder)
+    told = environment() | {"VERISCALE_PRIORS": str(folder)}
+    cards, parent = {}, None
+    for name, (channels, data, validation, licence) in GENERATIONS.items():
+        text = RECIPE.replace("[task]", f"[task]\nchannels = {channels}")
+        stage = STAGE.format(name=name, trainable="all", steps=steps)
+        stage = stage.replace("natural/validation/1*", data).replace("natural/validation/2*", validation)
+        stage = stage.replace("of the pictures", licence).replace("[stage.encoder]", _parent(parent), 1)
+        recipe = folder / f"{name}.toml"
+        recipe.write_text(text + stage)
+        out = ["-o", str(folder / f"{name}.safetensors"), "--device", "cpu", "--quiet"]
+        for command in (["train", str(recipe), *out], ["priors", name, "--json"]):
+            ran = subprocess.run(
+                [sys.executable, "-m", "veriscale", *command], env=told, check=True, capture_output=True
+            )
+        cards[name], parent = json.loads(ran.stdout), name
+    names, right = list(GENERATIONS), 0
+    for k, (name, card) in enumerate(cards.items()):
+        ancestors = names[:k][::-1]
+        right += [a["name"] for a in card["lineage"]] == ancestors
+        right += [a["sha256"] for a in card["lineage"]] == [cards[a]["tensors_sha256"] for a in ancestors]
+        bound = {d["licence"] for d in card["training"]} | {
+            d["licence"] for a in card["lineage"] for d in a["training"]
+        }
+        right += bound == {GENERATIONS[n][-1] for n in names[: k + 1]}
+        right += card["normalisation"].startswith("scan") == (k > 0)
+        right += card["network"]["channels"] == GENERATIONS[name][0]
+    what = "photo, mri and a third generation from an empty folder: share of what their cards should say"
+    against = {"generations": float(len(cards)), "facts": float(5 * len(cards))}
+    return [Row("stages.scratch.cards", what, right / (5 * len(cards)), bar=">= 1", against=against)]
+
+
+def _parent(name: str | None) -> str:
+    return "[stage.encoder]" if name is None else f'init_from = "{name}"\n[stage.encoder]'
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="few steps, to try it; writes no results")
@@ -294,6 +341,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         rows += resume_rows(Path(name), 60 if small else 200, 1 if small else 5)
         rows += process_rows(Path(name), 5 if small else STEPS)
+        rows += scratch_rows(Path(name), 5 if small else STEPS)
     if small:
         for row in rows:
             print(row.id, row.value, row.holds, row.against)

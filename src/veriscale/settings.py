@@ -58,9 +58,8 @@ class Settings:
     )
     samples: int | None = _setting(
         "Number of draws at dial 1, for their mean and spread; of runs of a tool, for their variance. For calibrate 8 "
-        "where the score needs them.",
+        "where the score needs them. For evaluate also how far the spread can be believed.",
         usual=0,
-        commands=("restore", "calibrate"),
     )
     command: str | None = _setting(
         "A tool instead of a prior: 'tool {in} {out}'. No shell; {env:NAME} is filled in when it runs."

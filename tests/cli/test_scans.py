@@ -283,7 +283,7 @@ def test_a_bad_one_of_several_is_left_out_of_the_scores(evaluate, scans, capsys)
 @pytest.mark.parametrize(
     "words, said",
     [
-        (("--certificate", "photo_x4_dial-0_area"), "--certificate is for photographs yet"),
+        (("--certificate", "photo_x4_dial-0_area"), "The certificate is for photographs, and this is a scan"),
         (("--certificate", "photo_x4_dial-0_area", "--volume", 0), "give one"),
         (("--alpha", "0.1"), "belong to a --certificate"),
         (("--command", "tool {in} {out}"), "belong to a --certificate"),

@@ -8,7 +8,14 @@ from veriscale.stages import anchor_rule, consistency, held_out, measurements
 from veriscale.stages import recipe as recipes
 from veriscale.stages.recipe import read_recipe
 
-PHOTO = Path(__file__).parents[2] / "recipes" / "photo.toml"
+RECIPES = Path(__file__).parents[2] / "recipes"
+PHOTO = RECIPES / "photo.toml"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_are_valid(path):
+    if path.name != "splits.toml":
+        assert read_recipe(path).untrained in ([], ["predictor"])
 
 
 def test_the_shipped_recipe_is_valid():

@@ -33,23 +33,24 @@ def calibrate(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     **given: Any,
 ) -> int:
-    """Make a certificate: how far a prior, or any tool, can be trusted on photographs like those of a folder.
+    """Make a certificate: how far a prior, or any tool, can be trusted on photographs or scans like those of a folder.
 
-    Each photograph serves as truth: its middle is degraded, restored and compared. A run that was cut off goes on where
-    it was.
+    Each photograph serves as truth: its middle is degraded, restored and compared. Scans, for a prior, are taken whole
+    and in plane, with one promise about all scans of a patient. A run that was cut off goes on where it was.
 
     Parameters
     ----------
     directory
-        A folder of photographs of the kind that will be restored, none of them trained on.
+        A folder of photographs, or of scans (NIfTI files, DICOM series), of the kind that will be restored, none of
+        them trained on.
     output
         The certificate, a JSON file.
     score
         Where the result is less trustworthy: predictor, variance, perturbed, gradient or files, with keys as in
         variance:smooth=2; the prior's predictor where it has one, gradient for a tool.
     loss
-        area (share of the picture that is trusted and off by more than tau), sup (worst trusted pixel), tile-mean,
-        recall or violation.
+        area (share of the picture, or of the scans' foreground, that is trusted and off by more than tau), sup (worst
+        trusted pixel), tile-mean, recall or violation.
     tau
         From which discrepancy on a pixel is bad; 0.1 by default.
     tile
@@ -68,9 +69,10 @@ def calibrate(
         Size of the result that the promise is about, cut from the middle: 320x320; what all photographs have
         by default.
     group
-        One promise about all pictures of a sub-folder together.
+        One promise about all pictures of a sub-folder together. Of scans, the sub-folder says whose each is; without
+        it the sub- of BIDS does, else the sub-folder, else what the name begins with.
     skip_bad
-        Go on without photographs that cannot be read or are too small.
+        Go on without photographs or scans that cannot be read or are too small.
     device
         auto, cuda, mps or cpu.
     force

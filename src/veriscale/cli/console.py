@@ -37,26 +37,32 @@ class Meter:
         self.quiet = quiet
         self.begun = time.monotonic()
         self.shown = self.begun
+        self.since = 0, self.begun  # what was done when
+        self.last = 0, 0, self.begun
         self.bar: Progress | None = None
 
     def __call__(self, what: str, done: int, of: int) -> None:
         """Show the state of the work."""
         now = time.monotonic()
+        if of != self.last[1] or done < self.last[0]:  # other work, which may have been taken up in its midst
+            self.since = (done, now) if done > 1 else (0, self.last[2])
+        self.last = done, of, now
         if self.quiet or now - self.begun < PATIENCE:
             return
         if sys.stderr.isatty():
             self._on_terminal(what, done, of)
         elif now - self.shown >= INTERVAL or done == of:
             self.shown = now
-            left = (now - self.begun) / max(done, 1) * (of - done)
-            print(f"{what}: {done} of {of}, {left:.0f} s left", file=sys.stderr)
+            before, then = self.since
+            left = f", {(now - then) / (done - before) * (of - done):.0f} s left" if done > before else ""
+            print(f"{what}: {done} of {of}{left}", file=sys.stderr)
 
     def _on_terminal(self, what: str, done: int, of: int) -> None:
         if self.bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
-            self.bar.add_task(what)
+            self.bar.add_task(what, completed=done, total=of)
         self.bar.update(self.bar.task_ids[0], description=what, completed=done, total=of)
 
     def close(self) -> None:

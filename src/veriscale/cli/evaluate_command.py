@@ -13,6 +13,7 @@ from veriscale.cli.options import number, takes_settings
 
 if TYPE_CHECKING:
     from veriscale.workflows.certifying.trust_evaluation import TrustEvaluation
+    from veriscale.workflows.draw_table import DrawTable
     from veriscale.workflows.score_table import Evaluation
 
 # title, number, width and digits
@@ -26,6 +27,12 @@ _COLUMNS = {
         *(("PSNR all", "psnr_all", 9, 2), ("SSIM all", "ssim_all", 9, 4)),
     ),
 }
+_OF_DRAWS = (
+    *(("spread–skill", "spread_skill", 12, 3), ("CRPS", "crps", 8, 5)),
+    *((f"{level} %", f"coverage_{level}", 7, 3) for level in (50, 80, 90)),
+    *((f"width {level}", f"width_{level}", 8, 4) for level in (50, 80, 90)),
+    *(("AUSE", "ause", 7, 3), ("Spearman", "spearman", 8, 3), ("rank dist.", "rank_distance", 10, 3)),
+)
 
 
 @takes_settings
@@ -43,7 +50,7 @@ def evaluate(
     volume: Annotated[int | None, number("volume", int)] = None,
     **given: Any,
 ) -> int:
-    """Score a prior on photographs or scans that serve as truth, or a certificate on photographs.
+    """Score a prior or a certificate on photographs or scans that serve as truth.
 
     Each is degraded, restored and compared.
 
@@ -54,7 +61,8 @@ def evaluate(
     device
         auto, cuda, mps or cpu.
     output
-        A folder for evaluation.json with the numbers of every picture or scan, and for a certificate trust.png.
+        A folder for evaluation.json with the numbers of every picture or scan, for a certificate trust.png, and with
+        --samples draws.png.
     force
         Replace an existing evaluation.json.
     as_json
@@ -72,18 +80,25 @@ def evaluate(
     """
     from veriscale.errors import InputError
     from veriscale.imaging.atomic import make_folder, refuse_existing
+    from veriscale.report.figure import empty_figure
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
     from veriscale.workflows.restoring.evaluation import evaluate as score
     from veriscale.workflows.restoring.restoration import write_json
 
-    target, figure = (None, None) if output is None else (output / "evaluation.json", output / "trust.png")
-    for path in (target, figure if certificate is not None else None):
+    drawn = "trust.png" if certificate is not None else "draws.png" if given.get("samples") else None
+    target = None if output is None else output / "evaluation.json"
+    figure = None if output is None or drawn is None else output / drawn
+    for path in (target, figure):
         if path is not None:
             refuse_existing(path, force)
+    if figure is not None:
+        empty_figure(1, 1)  # what it lacks is said before the work
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
     if certificate is not None and volume is not None:
-        raise InputError("`--volume` is of scans, and `--certificate` of photographs; give one.")
+        raise InputError(
+            "`--volume` chooses among several of a file, and `--certificate` takes files of one volume; give one."
+        )
     with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
         if certificate is None:
             found = score(
@@ -111,6 +126,8 @@ def evaluate(
         if target is not None:
             make_folder(target.parent)
             write_json(found.as_dict(), target, force)
+        if figure is not None and found.draws is not None:
+            found.draws.draw(figure, found.kind, force)
         _print_scores(found, as_json)
         if not as_json:
             return summary(len(found.failed), len(found.failed) + found.pictures)
@@ -125,7 +142,9 @@ def evaluate(
 
 def _print_scores(found: "Evaluation", as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found.as_dict()["summary"], indent=2, allow_nan=False))
+        content = found.as_dict()
+        shown = content["summary"] if found.draws is None else {k: content[k] for k in ("summary", "draws")}
+        print(json.dumps(shown, indent=2, allow_nan=False))
         return
     s, columns = found.settings, _COLUMNS[found.kind]
     measured = f"{s['operator']}, noise {s['noise']}" if "operator" in s else f"×{s['scale']}, noise {s['noise_std']:g}"
@@ -136,13 +155,27 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"
         numbers = (f"{row[key]:{width}.{digits}f}" for _, key, width, digits in columns)
         print(" ".join([f"{name:>8}", *numbers]))
+    if found.draws is not None:
+        _print_draws(found.draws, found.kind)
+
+
+def _print_draws(draws: "DrawTable", kind: str) -> None:
+    facts, one = draws.facts, kind.removesuffix("s")
+    where = "voxels in the foreground of the measurements" if kind == "scans" else "pixels and channels"
+    print(f"\n{facts['samples']} draws at dial 1, {facts['intervals']}-intervals, {facts['places']} {where}")
+    names = [*(str(row[one]) for row in draws.rows), "pooled"]
+    width = max(8, *map(len, names))
+    print(" ".join([f"{one:>{width}}", *(f"{title:>{wide}}" for title, _, wide, _ in _OF_DRAWS)]))
+    for name, row in zip(names, [*draws.rows, draws.all.numbers()], strict=True):
+        print(" ".join([f"{name:>{width}}", *(f"{row[key]:{wide}.{digits}f}" for _, key, wide, digits in _OF_DRAWS)]))
 
 
 def _print_masks(kept: "TrustEvaluation", as_json: bool) -> None:
     if as_json:
         print(json.dumps(kept.as_dict(), indent=2))
         return
-    print(f"{len(kept.outcomes)} pictures, loss {kept.certificate.binding.loss}; each level is a promise by itself")
+    binding, count = kept.certificate.binding, len(kept.outcomes)
+    print(f"{count} {binding.unit.words[count != 1]}, loss {binding.loss}; each level is a promise by itself")
     print("   alpha     risk   95 % interval   trusted   median    empty  PSNR inside")
     for r in kept.rows():
         psnr = "-" if r.psnr is None else f"{r.psnr:.2f}"

@@ -178,6 +178,7 @@ def _certificates(prior: str | None = None) -> list[str]:
         if prior is not None and made.given().get("prior") != prior:
             continue
         size = "any size" if binding.unit.width is None else f"{binding.unit.width}×{binding.unit.height}"
+        size = "scans" if held.of_scans else size
         what = f"dial {held.dial:g}" if held.command is None else held.command
         lines.append(
             f"certificate {name}: {what}, {made.operator}, noise {made.noise}, {size}, loss {binding.loss}, "

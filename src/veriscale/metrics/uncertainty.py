@@ -1,4 +1,4 @@
-"""Do the draws differ as much as they err: spread–skill and the continuous ranked probability score."""
+"""Do the draws differ as much as they err: spread–skill, and the continuous ranked probability score."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veriscale.errors import InputError
+from veriscale.metrics.draws import checked_draws
 
 Array = npt.NDArray[np.floating]
 
@@ -38,13 +39,13 @@ def spread_sums(draws: Array, truth: Array) -> SpreadSums:
     """Sum what one picture contributes to `spread_skill`.
 
     Args:
-        draws: (K, H, W, C), K ≥ 2 posterior draws at dial 1, [0, 1], unclipped.
-        truth: (H, W, C).
+        draws: (K, H, W, C), K ≥ 2 posterior draws at dial 1, [0, 1], unclipped; or (K, N), voxels of a foreground.
+        truth: (H, W, C), or (N,).
 
     Raises:
-        InputError: fewer than two draws, or shapes that differ.
+        InputError: as `checked_draws`.
     """
-    samples = _checked(draws, truth)
+    samples = checked_draws(draws, truth)
     error = samples.mean(axis=0) - truth
     return SpreadSums(len(samples), float(samples.var(axis=0, ddof=1).sum()), float(np.square(error).sum()))
 
@@ -71,19 +72,8 @@ def crps_fair(draws: Array, truth: Array) -> float:
 
     Source: Ferro 2014; the pairs are summed through the order statistics.
     """
-    samples = np.sort(_checked(draws, truth), axis=0)
+    samples = np.sort(checked_draws(draws, truth), axis=0)
     count = len(samples)
     weights = 2 * np.arange(count) - (count - 1)
     pairs = np.tensordot(weights, samples, axes=1) / (count * (count - 1))
     return float(np.mean(np.abs(samples - truth).mean(axis=0) - pairs))
-
-
-def _checked(draws: Array, truth: Array) -> npt.NDArray[np.float64]:
-    if draws.shape[1:] != truth.shape:
-        raise InputError(
-            f"the draws are {draws.shape[1:]} and their truth {truth.shape}: "
-            "both need the same height, width and channels"
-        )
-    if len(draws) < 2:
-        raise InputError(f"a spread needs at least two draws, got {len(draws)}: ask for more samples")
-    return draws.astype(np.float64)

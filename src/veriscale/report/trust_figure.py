@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from veriscale.errors import InputError
-from veriscale.imaging.atomic import replacing
+from veriscale.report.figure import BOUND, MEASURED, SECOND, empty_figure, legend_below, write_figure
 
 Array = npt.NDArray[np.floating]
 
 POINTWISE = "Pointwise in alpha: each point is a promise by itself, choosing alpha after looking voids it."
-
-MEASURED, BOUND, SECOND = "#1f6f6b", "#24231f", "#b0562b"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +45,7 @@ def trust_figure(path: Path, curves: TrustCurves, force: bool = False) -> None:
     Raises:
         InputError: matplotlib is not installed, or `path` exists and `force` is not set, or it cannot be written.
     """
-    with replacing(path, force) as temporary:
-        draw(curves).savefig(temporary, format="png", dpi=150)
+    write_figure(path, draw(curves), force)
 
 
 def draw(curves: TrustCurves) -> Any:
@@ -61,13 +57,7 @@ def draw(curves: TrustCurves) -> Any:
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # only this figure and training need it
-    except ImportError as error:
-        raise InputError(
-            "The figure of trust against alpha needs matplotlib; install it with: pip install 'veriscale[train]'."
-        ) from error
-    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    figure = empty_figure(12, 4.8)
     figure.suptitle(f"Masks on {curves.n_pictures} pictures, loss '{curves.loss}'", fontsize=12)
     figure.supxlabel(POINTWISE, fontsize=9, color=BOUND)
     risk, shares, psnr = figure.subplots(1, 3)
@@ -96,7 +86,5 @@ def draw(curves: TrustCurves) -> Any:
 
     for axes in (risk, shares, psnr):
         axes.set(xlabel="alpha", xlim=(0, 1.04 * float(np.max(curves.alphas))))
-        axes.grid(alpha=0.25, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16))  # off the curves
+        legend_below(axes)
     return figure

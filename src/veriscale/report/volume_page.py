@@ -5,7 +5,7 @@ Nothing in it tells whose scan it is: it is made of samples, of where they lie, 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ from veriscale.report.embedding import embed_map
 from veriscale.report.packed_volume import BUDGET, Crop, Packing, Scale, crop_of, pack
 from veriscale.report.view import Legend, dial_caption, percent
 from veriscale.report.volume_frame import FLAT, Frame, frame_of
+from veriscale.report.volume_overlay import hatched
 
 TITLE = "Restored scan"
 OBLIQUE = 1.0  # degrees from which on it is said
 _SPREAD = "How much the draws differ: one standard deviation per voxel. Bright is where detail is guessed."
+_TRUSTED = "Hatched where it is not trusted. Outside of the foreground nothing is trusted, and it is left as it is."
 _LEAST, _MOST = 0.0005, 0.9995  # quantiles between which values are told apart
 _LOOKED_AT = 1_000_000  # voxels of a volume
 
@@ -36,6 +38,7 @@ class VolumeReport:
         measurement: what was restored, on its own grid.
         dials: (dial value, volume), at least one, all on one grid; shown in rising order.
         spread: standard deviation of the draws on that grid, its levels those of a difference.
+        trust: the mask of one of them; None without one.
         facts: (label, value) rows about the run, none of which tells whose scan it is.
         notes: sentences about this run, put before the standing ones.
     """
@@ -43,8 +46,27 @@ class VolumeReport:
     measurement: Volume
     dials: Sequence[tuple[float, Volume]]
     spread: Volume | None = None
+    trust: "VolumeTrust | None" = None
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeTrust:
+    """What a certificate says of one volume.
+
+    Attributes:
+        dial: of the volume.
+        trusted, counted: (X, Y, Z), the mask, and the voxels that the promise is about.
+        promise: sentences, what the mask promises and what it does not.
+        facts: (label, value) rows about it.
+    """
+
+    dial: float
+    trusted: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    promise: Sequence[str]
+    facts: Sequence[tuple[str, str]] = ()
 
 
 def render_volume_report(report: VolumeReport) -> str:
@@ -62,25 +84,26 @@ def render_volume_report(report: VolumeReport) -> str:
     frame = frame_of(dials[0][1].grid, grey_volumes)
     scale = _grey_scale([crop_of(volume, frame, Scale(0, 1)) for volume in grey_volumes])
     crops = [crop_of(volume, frame, scale) for volume in grey_volumes]
+    measured = f"What was measured, its voxels {_grid(report.measurement)}, as they are."
+    labels: list[tuple[str, str, str, float | None]] = [
+        *((f"dial-{dial:g}", *dial_caption(dial), dial) for dial, _ in dials),
+        ("measurement", "Measurement", measured, None),
+    ]
+    if report.trust is not None:
+        certified = dict(dials)[report.trust.dial]
+        drawn = hatched(certified.samples, report.trust.trusted, report.trust.counted)
+        crops.append(crop_of(replace(certified, samples=drawn), frame, scale))
+        labels.append(("trusted", f"Trusted, dial {report.trust.dial:g}", _TRUSTED, None))
     top = above = 0.0
     if report.spread is not None:
         found = scale_of(_some(crop_of(report.spread, frame, scale)))
         top, above = found.top, found.above
         crops.append(crop_of(report.spread, frame, Scale(0, top)))
+        labels.append(("spread", "Spread of the draws", _SPREAD, None))
     packed, packing = pack(crops, BUDGET)
-    labels = [
-        *((f"dial-{dial:g}", *dial_caption(dial), dial) for dial, _ in dials),
-        (
-            "measurement",
-            "Measurement",
-            f"What was measured, its voxels {_grid(report.measurement)}, as they are.",
-            None,
-        ),
-        ("spread", "Spread of the draws", _SPREAD, None),
-    ]
     volumes = [
         {"key": key, "label": label, "caption": caption, "dial": dial, "spread": key == "spread", "packed": volume}
-        for (key, label, caption, dial), volume in zip(labels, packed, strict=False)  # no spread: no label for it
+        for (key, label, caption, dial), volume in zip(labels, packed, strict=True)
     ]
     levels = dials[0][1].levels
     ends: list[float] = levels.undone(np.array([scale.low, scale.high])).tolist()
@@ -95,8 +118,12 @@ def render_volume_report(report: VolumeReport) -> str:
         volumes=volumes,
         legend={"legend": None if report.spread is None else _legend(top * width, above)},
         colour_bar=embed_map(np.arange(len(palette()), dtype=np.uint8)[None]),
-        facts=report.facts,
-        notes=[*report.notes, *_standing_notes(report, frame, packing, ends)],
+        facts=[*report.facts, *([] if report.trust is None else report.trust.facts)],
+        notes=[
+            *([] if report.trust is None else report.trust.promise),
+            *report.notes,
+            *_standing_notes(report, frame, packing, ends),
+        ],
         view={
             "size": frame.size.tolist(),
             "origin": frame.origin.tolist(),

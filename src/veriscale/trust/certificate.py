@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
@@ -35,17 +36,27 @@ class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one promise is about.
 
     Attributes:
-        kind: "picture", or "folder": all pictures of one folder together.
-        width, height: of the result in pixels; None where the loss is a mean over tiles and every size is a unit.
+        kind: "picture"; "folder": all pictures of one folder together; or "patient": all scans of one together.
+        width, height: of the result in pixels; None where every size is a unit: of scans, and where the loss is a mean
+            over tiles.
         colour: "RGB" or "grey".
-        bits: of the measurement and of the delivered picture.
+        bits: of the measurement and of the delivered picture; 32 of floating point.
+        scans: of a patient, how intensities become [0, 1] and which pixels count; unset of photographs.
     """
 
-    kind: Literal["picture", "folder"]
+    kind: Literal["picture", "folder", "patient"]
     width: Count | None
     height: Count | None
     colour: Literal["RGB", "grey"]
     bits: Count
+    scans: str | UnsetType = UNSET
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What a sentence calls one, and several."""
+        if self.kind == "folder":
+            return "folder of pictures", "folders of pictures"
+        return self.kind, f"{self.kind}s"
 
 
 class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,6 +149,11 @@ class Certificate:
         return make_loss(self.binding.loss, self.binding.tau, self.binding.tile)
 
     @property
+    def of_scans(self) -> bool:
+        """Whether it is of scans; of photographs else."""
+        return self.binding.unit.scans is not UNSET
+
+    @property
     def dial(self) -> float | None:
         """Of the certified picture; None for a tool, which has none."""
         facts = self.binding.restoration
@@ -168,7 +184,7 @@ class Certificate:
 
     def infeasible(self, alpha: float | str) -> str | None:
         """A sentence that says why nothing can be trusted at this level and what would do, or None."""
-        return self.guarantee.infeasible(exact(alpha))
+        return self.guarantee.infeasible(exact(alpha), "patients" if self.of_scans else "units")
 
     def shares(self, threshold: float) -> NDArray[np.float64]:
         """(n,) share of each calibration unit's pixels that would be trusted, to about a hundredth."""

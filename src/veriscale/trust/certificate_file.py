@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
@@ -120,6 +121,8 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
 
 
 def _check_binding(binding: Binding) -> None:
+    if (binding.unit.kind == "patient") != (binding.unit.scans is not UNSET):
+        raise ValueError("patients are of scans, and pictures and folders are not")
     loss = make_loss(binding.loss, binding.tau, binding.tile)
     parse_score(binding.score)
     bound = loss.bound(parse_discrepancy(binding.discrepancy).bound)

@@ -62,8 +62,12 @@ class Guarantee:
         """
         return self._allowance(alpha, self.n, self._chance(alpha))
 
-    def infeasible(self, alpha: Fraction) -> str | None:
+    def infeasible(self, alpha: Fraction, units: str = "units") -> str | None:
         """Why every mask is empty, and which alpha or n would do; None where some threshold keeps the promise.
+
+        Args:
+            alpha: the risk level.
+            units: what the sentence calls them.
 
         Raises:
             InputError: as `allowance`.
@@ -79,8 +83,8 @@ class Guarantee:
         coarse = 10 ** max(len(str(nano)) - 3, 0)
         smallest = -(-nano // coarse) * coarse / 10**9  # rounded up: the number that is read must do
         enough = _next(lambda m: m > _MOST or holds(alpha, m), self.n)
-        needed = f"n = {enough}" if enough <= _MOST else f"more than {_MOST} units"
-        facts = [f"n = {self.n} units"]
+        needed = f"n = {enough}" if enough <= _MOST else f"more than {_MOST} {units}"
+        facts = [f"n = {self.n} {units}"]
         facts += [f"{self.leaked} of them possibly seen in training"] if self.leaked else []
         facts += [f"B = {float(self.bound):g}"]
         facts += [f"delta = {self.delta:g}"] if self.mode != "mean" else []

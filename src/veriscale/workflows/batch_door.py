@@ -15,10 +15,11 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.batch import Batch
 from veriscale.workflows.jobs import Job, jobs_of
 from veriscale.workflows.journal import read_run
-from veriscale.workflows.opening import agreed, find_certificate, opened
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, agreed, find_certificate, opened
 from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.reading import takes_scan
 
 
 def open_batch(
@@ -74,7 +75,8 @@ def open_batch(
         raise InputError("`--dicom-out` is a folder for what is derived of one series, and there are several inputs.")
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
-    restorer = opened(settings, held, prior, device, beside if given.operator is None else Path())
+    default = SCANS if all(takes_scan(job.path) for job in jobs) else PHOTOGRAPHS
+    restorer = opened(settings, held, prior, device, beside if given.operator is None else Path(), default)
     for line in restorer.remarks:
         say(Remark(line))
     return Batch(restorer, say=say, repeated=run, **ways), jobs

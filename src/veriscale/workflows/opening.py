@@ -22,12 +22,16 @@ from veriscale.workflows.factory import is_factory, made_by, own_operator, runs_
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
+PHOTOGRAPHS, SCANS = "photo", "photo"
+"""The priors that are taken where none is asked for."""
+
 
 def open_restorer(
     settings: Settings,
     certificate: Certificate | None = None,
     *,
     prior: Prior | None = None,
+    default: str = PHOTOGRAPHS,
     device: Device = "auto",
 ) -> Restorer:
     """Whoever restores as the settings say: the tool of their command, else a prior.
@@ -36,6 +40,7 @@ def open_restorer(
         settings: what is asked; a certificate and the defaults say the rest.
         certificate: for the masks of the results; that of the settings by default. A tool needs one.
         prior: loaded; that of the settings or the certificate by default.
+        default: the prior of none of them: `PHOTOGRAPHS` or `SCANS`.
         device: "auto", "cuda", "mps" or "cpu".
 
     Raises:
@@ -43,7 +48,7 @@ def open_restorer(
     """
     given = settings.certificate if certificate is None else certificate
     held = None if given is None else find_certificate(given)
-    return opened(agreed(settings, held), held, prior, device)
+    return opened(agreed(settings, held), held, prior, device, default=default)
 
 
 def agreed(given: Settings, certificate: Certificate | None, repeated: Settings | None = None) -> Settings:
@@ -78,15 +83,20 @@ def agreed(given: Settings, certificate: Certificate | None, repeated: Settings 
 
 
 def opened(
-    settings: Settings, certificate: Certificate | None, prior: Prior | None, device: Device, folder: Path = Path()
+    settings: Settings,
+    certificate: Certificate | None,
+    prior: Prior | None,
+    device: Device,
+    folder: Path = Path(),
+    default: str = PHOTOGRAPHS,
 ) -> Restorer:
-    """The restorer of agreed settings; `folder` is where the operator's files are named from.
+    """The restorer of agreed settings; `folder` is where the operator's files are named from, `default` a prior.
 
     Raises:
         InputError: there is no such prior or tool, or it is not the certificate's.
     """
     if settings.command is None or certificate is None:
-        loaded = load_certified(settings.prior if prior is None else prior, certificate, device)
+        loaded = load_certified(settings.prior if prior is None else prior, certificate, device, default)
         own = own_operator(settings.operator, folder)
         operator = own if isinstance(own, Operator) else None
         return PriorRestorer(loaded, settings, certificate, operator=operator, folder=folder)
@@ -133,15 +143,18 @@ def load_prior(
 
 
 def load_certified(
-    prior: Prior | str | os.PathLike[str] | None, certificate: Certificate | None, device: Device = "auto"
+    prior: Prior | str | os.PathLike[str] | None,
+    certificate: Certificate | None,
+    device: Device = "auto",
+    default: str = PHOTOGRAPHS,
 ) -> Prior:
-    """The prior that is asked for, or that of a certificate, in the certificate's type.
+    """The prior that is asked for, or that of a certificate, in the certificate's type; else the default one.
 
     Raises:
         InputError: there is none.
     """
     if certificate is None:
-        return load_prior("photo" if prior is None else prior, device)
+        return load_prior(default if prior is None else prior, device)
     name = certified_prior(certificate) if prior is None else prior
     facts = certificate.binding.restoration
     return load_prior(name, device, getattr(torch, facts.dtype) if isinstance(facts, PriorFacts) else None)

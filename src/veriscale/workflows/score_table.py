@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from veriscale.metrics.bootstrap import interval
+from veriscale.workflows.draw_table import DrawTable
 
 
 class Scored(Protocol):
@@ -28,11 +29,15 @@ class Scored(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All scores, picture by picture or scan by scan; `failed` says which cannot be scored, and why."""
+    """All scores, picture by picture or scan by scan; `failed` says which cannot be scored, and why.
+
+    `draws` is of the draws, where samples were asked for.
+    """
 
     scores: Sequence[Scored]
     settings: dict[str, Any]
     failed: list[str] = field(default_factory=list)
+    draws: DrawTable | None = None
 
     @property
     def kind(self) -> str:
@@ -60,11 +65,15 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
+        found: dict[str, Any] = {
             "settings": self.settings,
             "summary": _finite(self.summary()),
             self.kind: _finite([asdict(s) for s in self.scores]),
         }
+        if self.draws is not None:
+            (pooled,) = _finite([self.draws.all.numbers()])
+            found["draws"] = {**self.draws.facts, "pooled": pooled, self.kind: _finite(self.draws.rows)}
+        return found
 
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,19 +3,21 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
 import torch
 
+from veriscale.diffusion.card import Data
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.errors import InputError
 from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.normalisation import SCAN
 from veriscale.physics.measurement_noise import GaussianNoise, RicianNoise
 from veriscale.traversal.method import Work
 from veriscale.workflows.degrading.measurement import read_sidecar, sidecar_path
 from veriscale.workflows.degrading.scan_degradation import degrade_scan
-from veriscale.workflows.opening import load_prior
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_job import scan_job
@@ -132,21 +134,47 @@ def test_the_least_noise_is_the_rounding_of_the_scans_own_numbers(tmp_path, rest
         assert problem.data.noise_std == pytest.approx(volume.rounding)
 
 
-def test_prior_of_photographs_and_stretched_pixels_are_told(fine, restorer, tmp_path):
-    photo = replace(restorer(scale=2), prior=load_prior("photo"))
-    job = scan_job(photo, read_scan(fine))
+@pytest.fixture
+def of_scans(restorer):
+    """Restorers by a prior that has seen pixels of 0.5 to 1 mm."""
+
+    def make(**asked):
+        found = restorer(**asked)
+        data = [Data("scans@train", 3, "0" * 64, "CC0", spacing=[0.5, 1.0])]
+        card = msgspec.structs.replace(found.prior.card, normalisation=SCAN, training=data)
+        return replace(found, prior=replace(found.prior, card=card))
+
+    return make
+
+
+def test_prior_of_photographs_and_stretched_pixels_are_told(fine, restorer, of_scans, tmp_path):
+    job = scan_job(restorer(scale=2), read_scan(fine))
     (note,) = job.notes(job.planned())
-    assert "photographs" in note
+    assert "tiny was trained on photographs" in note
     long = tmp_path / "long.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(nibabel.load(fine).get_fdata(), np.diag([0.5, 1, 6, 1.0])), long)
-    job = scan_job(restorer(scale=2), read_scan(long))
+    nibabel.save(nibabel.Nifti1Image(nibabel.load(fine).get_fdata(), np.diag([0.75, 1.5, 6, 1.0])), long)
+    job = scan_job(of_scans(scale=2), read_scan(long))
     (note,) = job.notes(job.planned())
     assert "2.0 times as long as wide" in note
-    job = scan_job(restorer(spacing="-,-,3", thickness=6.0), read_scan(long))
-    (note,) = job.notes(job.planned())
-    assert "6.0 times" in note  # 3 mm across the slices by 0.5 within them
-    job = scan_job(restorer(spacing="0.5,0.5,0.5", thickness=6.0), read_scan(long))
+    job = scan_job(of_scans(spacing="-,-,3", thickness=6.0), read_scan(long))
+    far, note = job.notes(job.planned())
+    assert "4.0 times" in note  # 3 mm across the slices by 0.75 within them
+    assert far.startswith("The prior tiny has seen pixels of 0.5 to 1 mm, and those of the result are of 0.75 to 3 mm")
+    job = scan_job(of_scans(spacing="0.5,0.5,0.5", thickness=6.0), read_scan(long))
     assert not job.notes([job.planned()[-1]])
+
+
+def test_spacings_far_from_what_the_prior_saw_are_told(fine, of_scans, tmp_path):
+    for edge, told in (
+        (0.7, False),
+        (0.6, True),
+        (2.9, False),
+        (3.1, True),
+    ):  # halved by the factor
+        path = tmp_path / f"{edge}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(nibabel.load(fine).get_fdata(), np.diag([edge, edge, 6, 1.0])), path)
+        job = scan_job(of_scans(scale=2), read_scan(path))
+        assert any("has seen pixels" in note for note in job.notes(job.planned())) == told
 
 
 @pytest.mark.parametrize("name, second", [("Doe_John", "Doe_John_vol-1_restored"), ("sub-01_T1w", None)])

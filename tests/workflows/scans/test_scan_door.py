@@ -186,7 +186,7 @@ def test_saved_files_are_not_replaced(scan, tiny, tmp_path):
 @pytest.mark.parametrize(
     "asked, words",
     [
-        ({"certificate": "photo_x4_dial-0_area"}, "certificate is for photographs yet"),
+        ({"certificate": "photo_x4_dial-0_area"}, "The certificate is for photographs, and this is a scan"),
         ({"crop": "0,0,4,4"}, "crop is for photographs yet"),
         ({"ensemble": True, "dial": 1}, "a dial position above 0 is asked for"),
         ({"sigma0": 0.2}, "sigma0 is for photographs yet"),

@@ -16,7 +16,8 @@ from veriscale.errors import InputError
 from veriscale.imaging.nifti.read import read_volume
 from veriscale.imaging.photo import Photo
 from veriscale.imaging.write import write_photo
-from veriscale.metrics.foreground import foreground
+from veriscale.metrics.foreground import foreground, foreground_on
+from veriscale.metrics.uncertainty import crps_fair, spread_skill, spread_sums
 from veriscale.physics.registry import parse_operator
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.opening import load_prior
@@ -76,6 +77,24 @@ def test_scores_are_those_of_files_compared_by_hand(fine, tiny, tmp_path, restor
     width = np.percentile(x[mask], 99.9)
     assert found.psnr == pytest.approx(10 * np.log10(width**2 / np.mean((large - x)[mask] ** 2)), abs=1e-3)
     assert found.psnr_all == pytest.approx(10 * np.log10(width**2 / np.mean((large - x) ** 2)), abs=1e-3)
+
+
+def test_draws_are_those_of_a_restoration_in_the_foreground_of_the_measurement(fine, tiny):
+    """degrade, restore, and the definitions."""
+    drawn = {"steps": 2, "samples": 3, "seed": 4}
+    truth = read_volume(fine)
+    result = restore(degrade(truth, "downsample:factor=2", 0.0), tiny, scale=2, **drawn)
+    y, grid = result.measurement, result.image.grid
+    x = y.levels.applied(truth.values()[tuple(map(slice, grid.shape))])
+    mask = foreground_on(grid, y)
+    assert 0 < mask.sum() < mask.size
+    samples = np.stack([draw.samples[mask] for draw in result.samples])
+    found = evaluate(fine, tiny, scale=2, **drawn).draws
+    assert (len(found.rows), found.rows[0]["scan"]) == (1, 1)
+    assert found.all.coverage.places == mask.sum()
+    of = found.rows[0]
+    assert of["crps"] == pytest.approx(crps_fair(samples, x[mask]), rel=1e-3)
+    assert of["spread_skill"] == pytest.approx(spread_skill(spread_sums(samples, x[mask])), rel=1e-3)
 
 
 def test_every_dial_and_the_baseline_and_no_name(fine, tiny):

@@ -1,4 +1,4 @@
-"""Calibrating a prior, or anybody's tool, on a folder of photographs."""
+"""Calibrating a prior, or anybody's tool, on a folder of photographs; a prior on a folder of scans."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -22,12 +22,14 @@ from veriscale.trust.losses.registry import make_loss
 from veriscale.trust.risk_level import levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.calibration_run import Promise, certify
+from veriscale.workflows.certifying.scan_calibration import certify_scans
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, of_scans
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.inputs import collect
-from veriscale.workflows.opening import load_prior
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -63,13 +65,14 @@ def calibrate(
     tell: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
 ) -> Certificate:
-    """Make a certificate: how far results can be trusted on photographs like those of a folder.
+    """Make a certificate: how far results can be trusted on photographs, or on scans, like those of a folder.
 
-    The middle of each photograph is the truth: it is degraded, restored and compared. What was measured is kept beside
-    `output` until that is written, so that a run that was cut off goes on where it was.
+    The middle of each photograph is the truth: it is degraded, restored and compared. Scans are taken whole, in plane,
+    and one promise is about all scans of a patient, over their foreground. What was measured is kept beside `output`
+    until that is written, so that a run that was cut off goes on where it was.
 
     Args:
-        directory: photographs of the kind that will be restored, none of them trained on.
+        directory: photographs or scans of the kind that will be restored, none of them trained on.
         output: the certificate's file.
         prior: name, path or a loaded prior; `photo` by default, where no command is given.
         score: as in "variance:smooth=2"; the prior's predictor where it has one, else the variance of its draws, and
@@ -78,8 +81,9 @@ def calibrate(
         discrepancy: as `trust.discrepancies.parse_discrepancy`.
         mode, delta, alphas, leaked: as `trust.modes.Guarantee`.
         unit: size of a result, as "320x320"; the largest that all photographs have by default.
-        group: whether the pictures of a sub-folder are one unit.
-        skip_bad: go on without photographs that cannot be read or are too small.
+        group: whether the pictures of a sub-folder are one unit; whose a scan is says the `sub-` of BIDS, else the
+            sub-folder, else what its name begins with, and with this the sub-folder alone.
+        skip_bad: go on without photographs or scans that cannot be read or are too small.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
@@ -88,7 +92,7 @@ def calibrate(
             draws for the score `variance`, or runs of the tool `command`, 8 by default.
 
     Raises:
-        InputError: an argument or a photograph cannot be used, or the tool failed on every photograph.
+        InputError: an argument, a photograph or a scan cannot be used, or the tool failed on every photograph.
     """
     check_functions(progress=progress, tell=tell)
     asked_for = as_settings(asked)
@@ -107,6 +111,8 @@ def calibrate(
     for name in ("alpha", "crop", "certificate"):
         if getattr(asked_for, name) is not None:
             raise InputError(f"`--{name}` is for a restoration, and this is a calibration; leave it out.")
+    items, _ = collect([as_name("directory", directory)], say=tell, scans=True, truths=True)
+    scans = of_scans(items)
     promise = Promise(
         make_loss(loss, tau, tile),
         parse_discrepancy(discrepancy),
@@ -114,7 +120,7 @@ def calibrate(
         delta,
         levels(alphas),
         leaked,
-        group,
+        "patient" if scans else "folder" if group else "picture",
     )
     scale, score_files = asked_for.scale, asked_for.score_files
     if scale is not None and scale <= 1:
@@ -122,7 +128,9 @@ def calibrate(
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
-    items, _ = collect([as_name("directory", directory)], say=tell)
+    for name, given in {"unit": unit, "command": command, "score-files": score_files}.items() if scans else ():
+        if given is not None:
+            raise InputError(f"`--{name}` is of photographs, and the folder holds scans; leave it out.")
     operator, noise = asked.get("operator"), asked.get("noise")
     found, model = find_measurement(
         None,
@@ -143,7 +151,7 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = load_prior("photo" if prior is None else prior, device)
+        loaded = load_prior((SCANS if scans else PHOTOGRAPHS) if prior is None else prior, device)
         a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0
@@ -153,6 +161,19 @@ def calibrate(
     check_pattern(wanted, score_files)
     if not a.picture:
         raise InputError(f"A measurement by {a} is no picture of 8 bits; a certificate needs one that is.")
+    if scans and isinstance(restorer, PriorRestorer):
+        return certify_scans(
+            items,
+            restorer,
+            ScanMeasuring(a, model, asked_for.seed or 0, promise.discrepancy),
+            promise,
+            Path(as_name("output", output)),
+            grouped=group,
+            skip_bad=skip_bad,
+            force=force,
+            progress=progress,
+            tell=tell,
+        )
     measuring = Measuring(a, model, channels, seed=asked_for.seed or 0)
     if size is not None and measuring.fitting(size) != size:
         raise InputError(f"A unit of {size} is not one that {a} takes whole; {measuring.fitting(size)} is.")

@@ -15,9 +15,11 @@ import numpy as np
 from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
+from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import PROTOCOL, Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.certificate_file import write_certificate
 from veriscale.trust.discrepancies import Discrepancy
+from veriscale.trust.facts import Facts
 from veriscale.trust.losses.loss import Loss
 from veriscale.trust.losses.registry import staircase
 from veriscale.trust.measurement_statistics import statistics
@@ -39,7 +41,7 @@ class Promise:
         loss, discrepancy: what is bounded.
         mode, delta, declared: how, as in `trust.modes.Guarantee`.
         leaked: how many of the pictures may have been trained on.
-        grouped: whether a unit is a folder of pictures.
+        unit: what one promise is about.
     """
 
     loss: Loss
@@ -48,12 +50,7 @@ class Promise:
     delta: float | None = None
     declared: tuple[str, ...] = ()
     leaked: int = 0
-    grouped: bool = False
-
-    @property
-    def unit(self) -> Literal["picture", "folder"]:
-        """What one promise is about."""
-        return "folder" if self.grouped else "picture"
+    unit: Literal["picture", "folder", "patient"] = "picture"
 
     def check(self, n: int) -> None:
         """Raise `InputError` where the settings do not go together, before any work."""
@@ -109,30 +106,82 @@ def certify(
         InputError: the output exists, a picture or setting cannot be used, or the tool failed on every picture.
     """
     refuse_existing(output, force)
-    units = _units(pictures, promise.grouped)
-    promise.check(len(units))
+    units = _units(pictures, promise.unit == "folder")
     hashes = {str(i.path): hashlib.sha256(i.path.read_bytes()).hexdigest() for i in pictures}
+
+    def unit() -> tuple[Unit, Facts]:
+        first, size = measuring(pictures[0].path).measurement, measuring.size
+        width, height = (None, None) if size is None else (size.width, size.height)
+        colour: Literal["RGB", "grey"] = "RGB" if measuring.channels == 3 else "grey"
+        return Unit(promise.unit, width, height, colour, first.bit_depth), restorer.prepare(first).facts
+
+    def record(name: str, shown: Tell) -> UnitRecord:
+        return _record(units[name], hashes, restorer, measuring, promise, shown)
+
+    return certify_units(
+        Units({name: [str(file) for file in files] for name, files in units.items()}, hashes, unit, record, "picture"),
+        restorer,
+        promise,
+        output,
+        seed=measuring.seed,
+        card=card,
+        left_out=left_out,
+        force=force,
+        progress=progress,
+        tell=tell,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is calibrated on.
+
+    Attributes:
+        files: names of each unit's files, by the unit's name.
+        hashes: sha256 of each file, by its name.
+        first: what one promise is about and how its results are made, by the first file.
+        record: measures, restores and compares a unit, by its name; told after every part.
+        file: what a sentence calls one.
+    """
+
+    files: dict[str, list[str]]
+    hashes: dict[str, str]
+    first: Callable[[], tuple[Unit, Facts]]
+    record: Callable[[str, Tell], UnitRecord]
+    file: str
+
+
+def certify_units(
+    units: Units,
+    restorer: Restorer,
+    promise: Promise,
+    output: Path,
+    *,
+    seed: int,
+    card: Card | None,
+    left_out: dict[str, str] | None,
+    force: bool,
+    progress: Tell,
+    tell: Callable[[str], None],
+) -> Certificate:
+    """Measure, restore and compare every unit, and write the certificate; the rest as `certify`."""
+    promise.check(len(units.files))
+    hashes = units.hashes
     twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
     if twice:
-        raise InputError(f"{twice[0]} is there twice: a copy is no further picture; take it away.")
+        raise InputError(f"{twice[0]} is there twice: a copy is no further {units.file}; take it away.")
     seen = trained_on(hashes, card)
-    if len(seen) > promise.leaked:
+    leaked = [name for name, files in units.files.items() if set(files) & set(seen)]
+    count = len(leaked) if promise.unit == "patient" else len(seen)
+    if count > promise.leaked:
         raise InputError(
-            f"{len(seen)} of the pictures were used to train the prior, such as {Path(seen[0]).name}; take them away, "
-            f"or say `--leaked` {len(seen)}."
+            f"{len(seen)} of the {units.file}s were used to train the prior, such as {Path(seen[0]).name}; take them "
+            f"away, or say `--leaked` {count}."
         )
     bound = promise.loss.bound(promise.discrepancy.bound)
-    first = measuring(pictures[0].path)
-    size = measuring.size
-    unit = Unit(
-        promise.unit,
-        None if size is None else size.width,
-        None if size is None else size.height,
-        "RGB" if measuring.channels == 3 else "grey",
-        first.measurement.bit_depth,
-    )
+    unit, restoration = units.first()
     binding = Binding(
-        restoration=restorer.prepare(first.measurement).facts,
+        restoration=restoration,
         unit=unit,
         score=str(restorer.score),
         loss=promise.loss.name,
@@ -141,7 +190,7 @@ def certify(
         discrepancy=str(promise.discrepancy),
         bound=bound,
         mode=promise.mode,
-        n=len(units),
+        n=len(units.files),
         leaked=promise.leaked,
         delta=promise.delta,
         declared=list(promise.declared),
@@ -151,20 +200,20 @@ def certify(
     head = {
         "binding": msgspec.to_builtins(binding),
         "files": hashes,
-        "seed": measuring.seed,
+        "seed": seed,
         "timeout": restorer.timeout,
     }
     draws = restorer.score is not None and restorer.score.needs == "draws"
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
-    for k, (name, files) in enumerate(units.items()):
+    for k, (name, files) in enumerate(units.files.items()):
         maps = _maps(files, restorer.score_files)
         known = log.records.get(name)
 
         def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
-            progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units))
+            progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units.files))
 
         if known is None or known.maps != maps:  # what failed has failed: in use a tool has one try as well
-            log.add(name, replace(_record(files, hashes, restorer, measuring, promise, shown), maps=maps))
+            log.add(name, replace(units.record(name, shown), maps=maps))
         if log.records[name].failed:
             tell(log.records[name].failed)
         elif draws and not log.records[name].quantiles.any():
@@ -185,7 +234,7 @@ def certify(
         "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
         "machine": platform.machine(),
         "date": datetime.now(UTC).date().isoformat(),
-        "files": {name: [hashes[str(f)] for f in files] for name, files in units.items()},
+        "files": {name: [hashes[f] for f in files] for name, files in units.files.items()},
         "trained_on": len(seen) if card is not None and _knows(card) else None,
         "left_out": left_out or {},
         "failed": failed,
@@ -221,7 +270,7 @@ def _record(
     restorer: Restorer,
     measuring: Measuring,
     promise: Promise,
-    tell: Callable[[str, int, int], None],
+    tell: Tell,
 ) -> UnitRecord:
     # Pictures of a folder resemble each other: one of them, drawn by lot, stands for it in the drift check.
     drawn = min(files, key=lambda file: hashes[str(file)])
@@ -249,9 +298,9 @@ def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
     return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
 
 
-def _maps(files: Sequence[Path], pattern: str | None) -> str:
+def _maps(files: Sequence[str], pattern: str | None) -> str:
     """A hash of the user's own maps of a unit, as far as they are there; a unit with others is measured again."""
     digest = hashlib.sha256()
-    for path in [Path(pattern.replace("{stem}", f.stem)) for f in files] if pattern is not None else []:
+    for path in [Path(pattern.replace("{stem}", Path(f).stem)) for f in files] if pattern is not None else []:
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()

@@ -5,7 +5,9 @@ from dataclasses import asdict, fields
 from veriscale.decimals import shortest
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
+from veriscale.imaging.normalisation import SCAN
 from veriscale.imaging.photo import Photo
+from veriscale.metrics.foreground import FLOOR
 from veriscale.settings import Settings, positions
 from veriscale.traversal.presets import PRESETS
 from veriscale.trust.certificate import Certificate
@@ -13,6 +15,9 @@ from veriscale.trust.facts import PriorFacts
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.binding import plan_facts
 from veriscale.workflows.restoring.plan import Plan
+
+SCANS = f"{SCAN}; foreground above {FLOOR:g}"
+"""How a scan's intensities become [0, 1] and which of its pixels count."""
 
 # Of the facts that are settings: found out anew, or not always asked for by name.
 _OTHERWISE = ("prior", "scale", "operator", "noise", "dial", "anchor", "posterior", "preset")
@@ -49,6 +54,19 @@ def certified_dial(certificate: Certificate, settings: Settings) -> float:
             "the positions, or calibrate for another."
         )
     return dial
+
+
+def check_kind(certificate: Certificate, scans: bool) -> None:
+    """Raise `InputError` where a certificate is of photographs and the picture is a slice of a scan, or the reverse."""
+    if scans and not certificate.of_scans:
+        raise InputError("The certificate is for photographs, and this is a scan: calibrate on scans for it.")
+    if not scans and certificate.of_scans:
+        raise InputError("The certificate is for scans, and this is a photograph: calibrate on photographs for it.")
+    if scans and certificate.binding.unit.scans != SCANS:
+        raise InputError(
+            f"The certificate is for scans by another rule ({certificate.binding.unit.scans}), and this version's is "
+            f"{SCANS}: calibrate again."
+        )
 
 
 def check_certified(photo: Photo, prior: Prior, plan: Plan, certificate: Certificate) -> None:

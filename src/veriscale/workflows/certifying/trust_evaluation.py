@@ -1,4 +1,4 @@
-"""A certificate on other photographs: what it promises beside what happens."""
+"""A certificate on other photographs, or on other scans: what it promises beside what happens."""
 
 import hashlib
 import os
@@ -28,17 +28,18 @@ from veriscale.trust.risk_level import exact, levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.certifying.calibration_run import trained_on
-from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings
+from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings, check_kind
 from veriscale.workflows.certifying.delivery import deliver
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, of_scans, truths_of
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
 from veriscale.workflows.factory import own_operator
-from veriscale.workflows.inputs import collect
+from veriscale.workflows.inputs import Item, collect
 from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
-from veriscale.workflows.scans.reading import takes_scan
+from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.tools.black_box import ToolError
 from veriscale.workflows.tools.tool_restorer import certified_tool
 
@@ -174,15 +175,15 @@ def evaluate_certificate(
     tell: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
 ) -> TrustEvaluation:
-    """What a certificate's masks are worth on photographs that were not calibrated on.
+    """What a certificate's masks are worth on photographs or scans that were not calibrated on.
 
     Args:
-        pictures: files, or folders of them, that serve as truth.
+        pictures: files, or folders of them, that serve as truth; of scans every patient is one outcome.
         certificate: of `calibrate`, its file or its name: it gives every setting.
         prior: its prior, by name or path or loaded; found by its hash by default.
         alphas: one level or several; those that were declared, else a sweep, by default.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
-        progress: told after every picture.
+        progress: told after every picture, of scans after every slice.
         tell: told in words which pictures cannot be scored.
         asked: of the settings of `restore` the tool's `command` with its `timeout`, `score_files`, `seed`, and the
             `operator` of a certificate that is for one of your own.
@@ -202,6 +203,8 @@ def evaluate_certificate(
     held = find_certificate(certificate)
     asked_for = levels(() if alphas is None else alphas) or tuple(held.binding.declared) or ALPHAS
     held.thresholds(asked_for)  # a level that is none is refused before the work
+    items = collect(as_names("pictures", pictures), say=tell, scans=True, truths=True)[0]
+    check_kind(held, scans := of_scans(items))
     restorer: Restorer
     if v.command is not None:
         restorer = replace(certified_tool(settled(replace(v, seed=None)), held), certificate=None)
@@ -211,9 +214,10 @@ def evaluate_certificate(
         restorer = certified_restorer(
             held, loaded, v.score_files, operator if isinstance(operator, Operator) else v.operator
         )
-    files = [i.path for i in collect(as_names("pictures", pictures), say=tell, scans=True)[0]]
-    if any(map(takes_scan, files)):
-        raise InputError("`--certificate` is for photographs yet, and there are scans; leave it out.")
+        if scans:
+            seed = v.seed or 0
+            return evaluate_scan_masks(items, restorer, held, asked_for, seed=seed, progress=progress, tell=tell)
+    files = [item.path for item in items]
     return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
 
 
@@ -280,6 +284,51 @@ def evaluate_masks(
     return TrustEvaluation(tuple(alphas), outcomes, certificate, failed)
 
 
+def evaluate_scan_masks(
+    items: Sequence[Item],
+    restorer: PriorRestorer,
+    certificate: Certificate,
+    alphas: Sequence[str] = ALPHAS,
+    *,
+    seed: int = 0,
+    progress: Tell = lambda what, done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> TrustEvaluation:
+    """Measure, restore and mask scans that were not calibrated on, all of a patient together.
+
+    The PSNR is in the levels of the measurement, whose width is 1.
+
+    Args:
+        items: scans that serve as truth, with the folder each lies in.
+        restorer: of `certified_restorer`.
+        certificate: of scans.
+        alphas: levels.
+        seed: of the measurements' noise.
+        progress: told after every slice.
+        tell: told in words which of several cannot be scored.
+
+    Raises:
+        InputError: no scan can be used, one was calibrated on, or the restorer is not the certified one.
+    """
+    discrepancy, facts = parse_discrepancy(certificate.binding.discrepancy), certificate.binding.restoration
+    operator = restorer.operator or parse_operator(facts.operator)
+    measuring = ScanMeasuring(operator, parse_noise(facts.noise), seed, discrepancy)
+    scans, left_out = truths_of(items, False, measuring, restorer, skip_bad=len(items) > 1)
+    for why in left_out.values():
+        tell(why)
+    _refuse_hashes({scan.label: scan.sha256 for scan in scans}, certificate, restorer)
+    certificate.check(measuring.prepared(restorer, read_scan(scans[0].path).volume).middle.facts)
+    thresholds = certificate.thresholds(alphas)
+    outcomes: list[Outcome] = []
+    for name, own in by_patient(scans).items():
+        found = [measuring(restorer, scan, progress) for scan in own]
+        stairs = staircase(certificate.loss, [(each.score, each.apart) for each in found], discrepancy.bound)
+        losses = stairs.at(thresholds) * certificate.binding.bound / RESOLUTION
+        score, off = (np.concatenate([getattr(each, what) for each in found], 1) for what in ("score", "error"))
+        outcomes.append(Outcome(name, losses, *_inside(score, off[..., None], thresholds)))
+    return TrustEvaluation(tuple(alphas), outcomes, certificate, list(left_out.values()))
+
+
 def _inside(
     score: NDArray[np.float32], error: NDArray[np.float32], thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -293,8 +342,11 @@ def _inside(
 
 
 def _refuse_known(files: Sequence[Path], certificate: Certificate, restorer: Restorer) -> None:
-    known = {h for hashes in certificate.information["files"].values() for h in hashes}
-    hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    _refuse_hashes({str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}, certificate, restorer)
+
+
+def _refuse_hashes(hashes: dict[str, str], certificate: Certificate, restorer: Restorer) -> None:
+    known = {h for each in certificate.information["files"].values() for h in each}
     for file, own in hashes.items():
         if own in known:
             raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")

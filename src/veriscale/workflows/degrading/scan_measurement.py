@@ -6,9 +6,10 @@ from itertools import groupby
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from veriscale.errors import InputError
-from veriscale.imaging.geometry import finer
+from veriscale.imaging.geometry import Grid, finer, voxels_of
 from veriscale.imaging.nifti.origin import NiftiOrigin
 from veriscale.imaging.volume import Volume
 from veriscale.physics.composition import Composition, compose
@@ -75,6 +76,12 @@ def measure_scan(
         samples = np.moveaxis(y[:, 0].numpy(), 0, volume.slice_axis)
         volume = replace(volume, samples=np.ascontiguousarray(samples))
     return MeasuredScan(volume, thickness)
+
+
+def truth_on(truth: Volume, grid: Grid) -> NDArray[np.float32]:
+    """The truth's samples at the voxels of a result, which lie on its own, in the truth's levels."""
+    first = np.rint(voxels_of(truth.affine, grid.affine[:3, 3])).astype(int).tolist()
+    return truth.samples[tuple(slice(at, at + n) for at, n in zip(first, grid.shape, strict=True))]
 
 
 def _thick(volume: Volume, operator: Operator) -> Volume:

@@ -24,7 +24,7 @@ from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.image import Image, as_photo
-from veriscale.workflows.opening import find_certificate, open_restorer
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
@@ -92,6 +92,7 @@ def restore(
     image: Volume,
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
+    certificate: Certificate | str | os.PathLike[str] | None = None,
     device: Device = "auto",
     tile: int = TILE,
     batch: int | None = None,
@@ -162,14 +163,15 @@ def restore(
     if progress is not None:
         check_functions(progress=progress)
     picture = _picture(image)
-    if held is not None and isinstance(picture, Scan):
-        raise InputError("`--certificate` is for photographs yet, and this is a scan; leave it out.")
+    if score is not None and isinstance(picture, Scan):
+        raise InputError("A score of your own is for photographs yet, and this is a scan; leave it out.")
     given = as_settings(asked)
     if isinstance(prior, str | os.PathLike):
         given, prior = replace(given, prior=os.fspath(prior)), None
     if isinstance(certificate, str | os.PathLike):
         given = replace(given, certificate=os.fspath(certificate))
-    restorer = open_restorer(given, held, prior=prior, device=device)
+    default = SCANS if isinstance(picture, Scan) else PHOTOGRAPHS
+    restorer = open_restorer(given, held, prior=prior, default=default, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")
         restorer = replace(
@@ -183,7 +185,7 @@ def restore(
     tell = progress or (lambda phase, done, of: None)
     if isinstance(picture, Scan):
         if not isinstance(restorer, PriorRestorer):
-            raise TypeError("a restorer without a certificate is a prior")
+            raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
         job = scan_job(restorer, picture)
         result = job.restore(job.planned()[0], tell)
         return replace(result, run={**result.run, "arguments": asdict(restorer.settings)})

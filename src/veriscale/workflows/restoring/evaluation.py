@@ -16,6 +16,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.imaging.resize import resize
 from veriscale.imaging.rounding import as_stored
 from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
+from veriscale.metrics.draw_scores import DrawSums, draw_sums
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
@@ -24,10 +25,11 @@ from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, as_kind, as_names, check_functions, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
+from veriscale.workflows.draw_table import DrawTable
 from veriscale.workflows.inputs import OF_SCANS, collect
-from veriscale.workflows.opening import load_prior
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
-from veriscale.workflows.restoring.method_choice import known_scale
+from veriscale.workflows.restoring.method_choice import check_values, known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.scans.scan_evaluation import evaluate_scans
@@ -83,8 +85,8 @@ def evaluate(
         tell: told in words which pictures cannot be scored, and of scans by number; the only one that is raises
             instead.
         say: told what a folder leaves out.
-        asked: settings as of `restore`: scale, noise (a standard deviation), dial, path, sampler, steps and seed;
-            of scans also operator, in plane or `slice`, and noise of any kind.
+        asked: settings as of `restore`: scale, noise (a standard deviation), dial, samples, path, sampler, steps
+            and seed; of scans also operator, in plane or `slice`, and noise of any kind.
 
     Raises:
         InputError: a setting cannot be used, or no picture can, or there are photographs and scans.
@@ -95,6 +97,7 @@ def evaluate(
     if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
         raise InputError(f"`--{others[0].replace('_', '-')}` is no setting of an evaluation; leave it out.")
     positions(v.dial or "0")  # what is wrong for every picture is said once
+    check_values(v)
     given = as_names("pictures", pictures)
     items, _ = collect(given, say=say, scans=True, truths=True)
     scans = [item.path for item in items if takes_scan(item.path)]
@@ -104,7 +107,7 @@ def evaluate(
         operator, noise = asked.get("operator"), asked.get("noise")
         return evaluate_scans(
             scans,
-            load_prior("photo" if prior is None else prior, device),
+            load_prior(SCANS if prior is None else prior, device),
             v,
             operator=operator if isinstance(operator, Operator) else None,
             noise=noise if isinstance(noise, Noise) else None,
@@ -119,17 +122,20 @@ def evaluate(
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")
-    loaded = load_prior("photo" if prior is None else prior, device)
+    loaded = load_prior(PHOTOGRAPHS if prior is None else prior, device)
     scale = known_scale(loaded, v.scale)
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
     run: dict[str, Any] = {}
     scores: list[Scores] = []
+    draws = DrawTable()
     failed: list[str] = []
     for k, item in enumerate(items):
         progress("pictures", k, len(items))
         try:
-            found, run = _scored(read_photo(item.path), item.path.name, restorer, scale, model.std)
+            found, sums, run = _scored(read_photo(item.path), item.path.name, restorer, scale, model.std)
             scores += found
+            if sums is not None:
+                draws.add({"picture": item.path.name}, sums)
         except InputError as error:
             if len(items) == 1:
                 raise
@@ -140,16 +146,16 @@ def evaluate(
     settings = {
         "scale": scale,
         "noise_std": model.std,
-        **{k: run[k] for k in ("path", "sampler", "steps", "seed")},
+        **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if v.samples else []))},
     }
     facts = {"prior": loaded.card.name, "sha256": loaded.card.tensors_sha256, **settings}
-    return Evaluation(scores, facts, failed)
+    return Evaluation(scores, facts, failed, draws if v.samples else None)
 
 
 def _scored(
     truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_std: float
-) -> tuple[list[Scores], dict[str, Any]]:
-    """Every dial position of one photograph and the bicubic baseline; the facts of the run."""
+) -> tuple[list[Scores], DrawSums | None, dict[str, Any]]:
+    """Every dial position of one photograph and the bicubic baseline; what its draws say; the facts of the run."""
     samples = premultiplied(truth.pixels, truth.alpha)  # colours that nobody sees are not scored
     x = crop_to_multiple(as_channels(samples, restorer.prior.card.network.channels), scale)
     y = degrade(Photo(x), Downsample(scale), noise_std, restorer.settings.seed or 0)
@@ -170,4 +176,6 @@ def _scored(
         )
         for dial, image in pictures.items()
     ]
-    return scores, result.run
+    if not result.samples:
+        return scores, None, result.run
+    return scores, draw_sums([p.pixels for p in result.samples], x, restorer.settings.seed or 0), result.run

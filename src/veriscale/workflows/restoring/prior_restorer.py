@@ -32,7 +32,7 @@ from veriscale.trust.scores.predictor import Predictor
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.scores.score import Score
 from veriscale.workflows.certifying.binding import plan_facts
-from veriscale.workflows.certifying.certified_settings import certified_dial, check_certified
+from veriscale.workflows.certifying.certified_settings import certified_dial, check_certified, check_kind
 from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.certifying.scoring import check_pattern, own_map, read_score
 from veriscale.workflows.degrading.measurement import contradiction, find_measurement, read_sidecar
@@ -62,6 +62,7 @@ class PriorRestorer:
         tile: side of a network's tile in output pixels.
         batch: draws sampled together; by memory by default.
         rounding: standard deviation of its measurements' rounding.
+        slices: whether its pictures are slices of a scan.
     """
 
     prior: Prior
@@ -75,6 +76,7 @@ class PriorRestorer:
     tile: int = TILE
     batch: int | None = None
     rounding: float = ROUNDING
+    slices: bool = False
 
     timeout = None
     remarks: ClassVar[Sequence[str]] = ()
@@ -88,6 +90,8 @@ class PriorRestorer:
         """Check a picture; arguments and errors as `Restorer.prepare`."""
         v, held = self.settings, self.certificate
         self.prior.check_unchanged()
+        if held is not None:
+            check_kind(held, self.slices)
         for name in ("spacing", "thickness"):
             if getattr(v, name) is not None:
                 raise InputError(f"`--{name}` is of scans, and this is a photograph; leave it out.")

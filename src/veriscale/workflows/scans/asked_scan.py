@@ -46,7 +46,11 @@ def asked_scan(restorer: PriorRestorer, path: Path | None) -> AskedScan:
     file = path if path is not None and path.is_file() else None
     sidecar = None if file is None else read_sidecar(file)
     looked = file if sidecar is not None or asked is None else None
-    operator, noise = find_measurement(looked, own, v.scale, restorer.noise or v.noise, restorer.folder)
+    held, usual = restorer.certificate, "0"
+    if held is not None and sidecar is None:
+        facts = held.binding.restoration
+        own, usual = own or (facts.operator if (v.scale, asked) == (None, None) else None), facts.noise
+    operator, noise = find_measurement(looked, own, v.scale, restorer.noise or v.noise, restorer.folder, usual)
     known = noise if isinstance(noise, Noise) else None if noise == "auto" else parse_noise(str(noise))
     by = replace(restorer, operator=operator if asked is None else None, noise=known)
     if operator is None or not any(isinstance(part, SliceProfile) for part in _parts(operator)):

@@ -46,6 +46,8 @@ def write_derivatives(
     texts = {path: f"Restored {by}, dial {f:g}" for f, path in names.images.items()}
     texts |= {path: f"Draw {k} of {draws} {by}, dial 1" for k, path in enumerate(names.draws)}
     texts |= {names.mean: f"Mean of {draws} draws {by}", names.std: f"Standard deviation of {draws} draws {by}"}
+    if names.trusted is not None and result.mask is not None:
+        texts[names.trusted] = f"Which voxels are trusted at alpha {result.mask.alpha}: 1; {result.mask.sentences()[0]}"
     fields = _fields(names, result, told, sha256)
     for path in names.volumes:
         write_json({"Description": texts[path], **fields}, sidecar_of(path), force)

@@ -108,38 +108,48 @@ class PreparedSlices:
             arrays = {name: np.zeros(self.grid.shape, np.float32) for name in self._outputs}
         else:
             arrays, parts = kept.arrays(dict.fromkeys(self._outputs, self.grid.shape)), kept.parts(count)
+        # The mask is of the whole scan, and made in the end.
+        slices = replace(self.middle, restorer=replace(self.restorer, certificate=None))
         for k in parts:
-            result = replace(self.middle, photo=slice_of(self.volume, k)).restore()
+            result = replace(slices, photo=slice_of(self.volume, k)).restore()
             pictures = {f"dial-{f:g}": photo.pixels for f, photo in result.images.items()}
             pictures |= {f"draw-{i}": photo.pixels for i, photo in enumerate(result.samples)}
             if result.mean is not None and result.std is not None:
                 pictures |= {"mean": result.mean.pixels, "std": result.std}
             for name, pixels in pictures.items():
                 np.moveaxis(arrays[name], axis, 0)[k] = pixels[..., 0]
+            if result.score is not None:
+                np.moveaxis(arrays["score"], axis, 0)[k] = result.score
             tell("slice", k + 1, count)
+        score = arrays.pop("score", None)
         results = {name: self.volume.like(values[None], self.grid.affine) for name, values in arrays.items()}
         if "std" in results:
             results["std"] = replace(results["std"], levels=Levels(0.0, self.volume.levels.width))
-        return ScanRestoration(
+        restored = ScanRestoration(
             images={f: results[f"dial-{f:g}"] for f in self.middle.dials},
             measurement=self.volume,
             samples=[results[f"draw-{i}"] for i in range(self.samples)],
             mean=results.get("mean"),
             std=results.get("std"),
             run={**self.facts(), "seconds": {"slices": round(time.perf_counter() - begun, 3)}},
+            score=score,
         )
+        certificate = self.restorer.certificate
+        return restored if certificate is None else restored.masked(certificate, self.restorer.settings.alpha)
 
     @property
     def _outputs(self) -> list[str]:
         spread = ["mean", "std"] if self.samples else []
         draws = [f"draw-{i}" for i in range(self.samples)]
-        return [*(f"dial-{f:g}" for f in self.dials), *draws, *spread]
+        score = [] if self.middle.score is None else ["score"]
+        return [*(f"dial-{f:g}" for f in self.dials), *draws, *spread, *score]
 
     def facts(self) -> dict[str, Any]:
         """What is done, for run.json and for a run that goes on."""
-        plan, prior = self.middle.plan, self.restorer.prior
+        plan, prior, held = self.middle.plan, self.restorer.prior, self.restorer.certificate
         return {
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
+            **({} if held is None else {"certificate": {"sha256": held.sha256}}),
             **plan.facts(),
             "device": str(prior.device),
             "dtype": str(prior.dtype).removeprefix("torch."),
@@ -171,6 +181,7 @@ def prepare_slices(restorer: PriorRestorer, volume: Volume, grid: Grid | None = 
         operator=operator,
         settings=replace(v, scale=None, spacing=None, thickness=None),
         rounding=volume.rounding,
+        slices=True,
     )
     middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
     if not isinstance(middle, PreparedByPrior):

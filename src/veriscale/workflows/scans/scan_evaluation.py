@@ -1,5 +1,6 @@
 """How good a prior is on somebody's scans: each is the truth, is measured, restored and compared."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +12,10 @@ from scipy.ndimage import affine_transform
 
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, nameless, scan_label
-from veriscale.imaging.geometry import respaced, voxels_of
-from veriscale.metrics.foreground import foreground
+from veriscale.imaging.geometry import respaced
+from veriscale.imaging.volume import Volume
+from veriscale.metrics.draw_scores import DrawSums, draw_sums
+from veriscale.metrics.foreground import foreground, foreground_on
 from veriscale.metrics.scan_distortion import data_range, scan_psnr, scan_ssim
 from veriscale.physics.composition import Composition
 from veriscale.physics.downsample import Downsample
@@ -23,13 +26,16 @@ from veriscale.settings import Settings
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.measurement import read_operator
 from veriscale.workflows.degrading.scan_degradation import in_other_units
-from veriscale.workflows.degrading.scan_measurement import measure_scan
+from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
+from veriscale.workflows.draw_table import DrawTable
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.in_plane import PreparedSlices
+from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, read_scan
-from veriscale.workflows.scans.scan_job import ScanJob
-from veriscale.workflows.scans.scan_restoration import operator_told
+from veriscale.workflows.scans.scan_job import Prepared, ScanJob
+from veriscale.workflows.scans.scan_restoration import ScanRestoration, operator_told
 from veriscale.workflows.score_table import Evaluation
 
 BASELINE = "cubic"
@@ -92,12 +98,16 @@ def evaluate_scans(
     restorer = PriorRestorer(prior, replace(settings, scale=None, operator=None, noise=None))
     run: dict[str, Any] = {}
     scores: list[ScanScores] = []
+    draws = DrawTable()
     failed: list[str] = []
     for number, path in enumerate(paths, start=1):
         label = scan_label(number, len(paths))
         try:
-            found, run = _scored(number, read_scan(path, index), restorer, a, model, _labelled(progress, label))
+            scan = read_scan(path, index)
+            found, sums, run = _scored(number, scan, restorer, a, model, _labelled(progress, label))
             scores += found
+            if sums is not None:
+                draws.add({"scan": number, "sha256": scan.sha256}, sums)
         except InputError as error:
             sentence = nameless(error, path, label)
             if len(paths) == 1:
@@ -112,9 +122,9 @@ def evaluate_scans(
         "sha256": prior.card.tensors_sha256,
         "operator": operator_told({**run, "operator": str(a)}),
         "noise": str(model),
-        **{k: run[k] for k in ("path", "sampler", "steps", "seed")},
+        **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if settings.samples else []))},
     }
-    return Evaluation(scores, facts, failed)
+    return Evaluation(scores, facts, failed, draws if settings.samples else None)
 
 
 def _measuring(
@@ -134,8 +144,8 @@ def _measuring(
 
 def _scored(
     number: int, scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, tell: Tell
-) -> tuple[list[ScanScores], dict[str, Any]]:
-    """The baseline and every dial position of one scan, in units of its levels; the facts of the run."""
+) -> tuple[list[ScanScores], DrawSums | None, dict[str, Any]]:
+    """The baseline and every dial position of one scan; what its draws say; the facts of the run."""
     truth = scan.volume
     if isinstance(a, SliceProfile):
         a = replace(a, centred=True)  # as a restoration takes it: steps need not be whole voxels
@@ -150,10 +160,23 @@ def _scored(
         job = ScanJob(restorer, Scan(y, "", a.fwhm), grid, a.fwhm)
     else:
         job = ScanJob(replace(restorer, operator=a), Scan(y, "", None), None, None)
-    result = job.restore(job.steps()[0](y), tell)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def keep(number: int, work: Prepared) -> KeptState | None:
+            drawn = isinstance(work, PreparedSlices) and work.samples  # in memory the other kind holds them at any rate
+            return KeptState(Path(folder) / str(number), work.facts()) if drawn else None
+
+        result = job.restore(job.steps()[0](y), tell, keep)
+        scores = _compared(number, scan, result)
+        sums = _drawn(truth, result, restorer.settings.seed or 0) if result.samples else None
+    return scores, sums, result.run
+
+
+def _compared(number: int, scan: Scan, result: ScanRestoration) -> list[ScanScores]:
+    """The baseline and every dial position, in units of the truth's levels."""
+    truth, y = scan.volume, result.measurement
     shape, affine = result.image.shape, result.image.affine
-    first = np.rint(voxels_of(truth.affine, affine[:3, 3])).astype(int).tolist()
-    x = truth.samples[tuple(slice(at, at + n) for at, n in zip(first, shape, strict=True))]
+    x = truth_on(truth, result.image.grid)
     coarse = np.linalg.inv(y.affine) @ affine
     spline = affine_transform(y.values(), coarse.diagonal()[:3], coarse[:3, 3], shape, mode="reflect")
     images: dict[float | str, Any] = {BASELINE: spline}
@@ -166,7 +189,14 @@ def _scored(
         inside = scan_psnr(image, x, width, mask), scan_ssim(slices(image), slices(x), width, slices(mask))
         over_all = scan_psnr(image, x, width), scan_ssim(slices(image), slices(x), width)
         scores.append(ScanScores(number, scan.sha256, dial, *inside, *over_all))
-    return scores, result.run
+    return scores
+
+
+def _drawn(truth: Volume, result: ScanRestoration, seed: int) -> DrawSums:
+    """What the draws say, in units of the measurement's levels, over its foreground: no truth decides what counts."""
+    y, grid = result.measurement, result.image.grid
+    x = y.levels.applied(truth.levels.undone(truth_on(truth, grid)))
+    return draw_sums([draw.samples for draw in result.samples], x, seed, foreground_on(grid, y))
 
 
 def _labelled(tell: Tell, label: str) -> Tell:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
+from veriscale.imaging.normalisation import PHOTOGRAPH
 from veriscale.imaging.volume import Volume
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
@@ -19,7 +21,7 @@ from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_thr
 
 Prepared = PreparedSlices | PreparedThrough
 
-TRAINED_ON_PHOTOGRAPHS = "photo"
+_FAR = 1.5  # beyond what a prior has seen
 _SQUARE = 1.5  # length over width; above, the pictures are stretched as few photographs are
 
 
@@ -41,7 +43,7 @@ class ScanJob:
 
     def __post_init__(self) -> None:
         v = self.restorer.settings
-        for name in ("certificate", "command", "crop", "sigma0"):
+        for name in ("command", "crop", "sigma0"):
             if getattr(v, name):
                 raise InputError(f"`--{name}` is for photographs yet, and this is a scan; leave it out.")
         if self.grid is not None and (v.scale is not None or v.operator is not None):
@@ -50,6 +52,11 @@ class ScanJob:
             raise InputError(
                 "A single slice holds nothing of what lies through it; restore it in plane, by `--scale` or by "
                 "`--spacing` with - along the slices."
+            )
+        if self._through and self.restorer.certificate is not None:
+            raise InputError(
+                "Certificates are for scans restored in plane yet, and this one is restored through it; keep its "
+                "slices, by `--spacing` with - along them, or leave out `--certificate`."
             )
         if self.grid is None and v.thickness is not None:
             raise InputError("`--thickness` is of what `--spacing` restores through the plane; leave it out.")
@@ -106,10 +113,20 @@ class ScanJob:
 
     def notes(self, planned: Sequence[Prepared]) -> list[str]:
         """Sentences about the scan, and about what the prior knows of such."""
-        found, name = list(self.scan.notes), self.restorer.prior.card.name
-        if name == TRAINED_ON_PHOTOGRAPHS:
-            found.append(f"The prior {name} was trained on photographs: it has seen no scans and knows no millimetres.")
-        aspect = max(map(self._aspect, planned))
+        prior, card = self.restorer.prior, self.restorer.prior.card
+        found, edges = list(self.scan.notes), [pair for step in planned for pair in self._edges(step)]
+        if isinstance(prior, TrainedPrior) and card.normalisation == PHOTOGRAPH:
+            found.append(
+                f"The prior {card.name} was trained on photographs: it has seen no scans and knows no millimetres."
+            )
+        if seen := [each for data in card.seen for each in data.spacing]:
+            least, most = (f(edge for pair in edges for edge in pair) for f in (min, max))
+            if least * _FAR < min(seen) or most > _FAR * max(seen):
+                found.append(
+                    f"The prior {card.name} has seen pixels of {min(seen):.2g} to {max(seen):.2g} mm, and those of the "
+                    f"result are of {least:.2g} to {most:.2g} mm: look at it with care."
+                )
+        aspect = max(max(pair) / min(pair) for pair in edges)
         if aspect > _SQUARE:
             found.append(
                 f"The prior has seen square pixels, and those of a plane here are {aspect:.1f} times as long as wide: "
@@ -117,12 +134,11 @@ class ScanJob:
             )
         return found
 
-    def _aspect(self, step: Prepared) -> float:
-        """Of the pixels in the planes that the denoiser sees, the most stretched of them."""
+    def _edges(self, step: Prepared) -> list[list[float]]:
+        """Of the pixels in the planes that the denoiser sees, in millimetres."""
         through = float(spacing_of(step.grid.affine)[self._axis])
         edges = [float(s) for axis, s in enumerate(spacing_of(step.grid.affine)) if axis != self._axis]
-        pairs = [edges] if isinstance(step, PreparedSlices) else [[through, edge] for edge in edges]
-        return max(max(pair) / min(pair) for pair in pairs)
+        return [edges] if isinstance(step, PreparedSlices) else [[through, edge] for edge in edges]
 
     def steps(self) -> list[Callable[[Volume], Prepared]]:
         """Preparations, in turn: in plane first, where there is something to do, then through it.

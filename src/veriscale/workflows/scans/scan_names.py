@@ -24,6 +24,7 @@ class ScanNames:
         bids: the scan's own name where the results have names of BIDS derivatives, each with a JSON file beside it.
         resolution: the label of their grid, where the names tell one.
         dataset: the folder that is to be a dataset of derivatives.
+        trusted: the mask; None where there is none.
     """
 
     images: dict[float, Path]
@@ -37,11 +38,13 @@ class ScanNames:
     bids: BidsName | None = None
     resolution: str | None = None
     dataset: Path | None = None
+    trusted: Path | None = None
 
     @property
     def volumes(self) -> list[Path]:
         """Those that will be written, without their records."""
-        return [*self.images.values(), *([*self.draws, self.mean, self.std] if self.draws else [])]
+        spread = [*self.draws, self.mean, self.std] if self.draws else []
+        return [*self.images.values(), *spread, *([] if self.trusted is None else [self.trusted])]
 
     def all(self) -> list[Path]:
         """Those that will be written."""
@@ -74,6 +77,7 @@ def names_of(
     spacing: Sequence[float] | None,
     report: bool = False,
     index: int | None = None,
+    masked: bool = False,
 ) -> ScanNames:
     """The names for a scan: those of BIDS derivatives where its own is one of BIDS, else `<stem>_restored.nii.gz`.
 
@@ -88,6 +92,7 @@ def names_of(
         spacing: (3,), millimetres along the stored axes of a result on another grid than the scan's, else None.
         report: whether there is one.
         index: of the volume that was asked for, in a file of several: its results have names of their own.
+        masked: whether there is a mask.
 
     Source: BIDS 1.10, derivatives; the labels are ours: docs/methods.md#scans-geometry-and-intensity
     """
@@ -96,7 +101,7 @@ def names_of(
     if index is not None and name is None and not names_file(output):
         stem = f"{split_scan_name(path)[0]}_vol-{index}_restored"
     if name is None or names_file(output):
-        return scan_names(folder, stem, dials, samples, extension, report)
+        return scan_names(folder, stem, dials, samples, extension, report, masked)
     dataset, tree = None, tree_of(path, name)
     if output is not None and tree is not None:
         # an output folder that is the tree already: of a batch that keeps the inputs' folders
@@ -110,6 +115,9 @@ def names_of(
         return folder / f"{name.derived(f'{restored}{what}', label).stem}{extension}"
 
     stem = name.derived(restored, label).stem
+    # With the suffix in its label: masks of a T1w and a T2w would have one name.
+    what = f"{name.suffix}trusted" if index is None else f"vol{index}{name.suffix}trusted"
+    trusted = name.derived(what, label, "mask").stem
     return ScanNames(
         images={f: named() if len(dials) == 1 else named(f"dial{f:.2f}".replace(".", "")) for f in dials},
         draws=[named(f"draw{k}") for k in range(samples)],
@@ -122,11 +130,18 @@ def names_of(
         bids=name,
         resolution=label or name.entities.get("res"),
         dataset=dataset,
+        trusted=folder / f"{trusted}{extension}" if masked else None,
     )
 
 
 def scan_names(
-    folder: Path, stem: str, dials: Sequence[float], samples: int, extension: str = EXTENSION, report: bool = False
+    folder: Path,
+    stem: str,
+    dials: Sequence[float],
+    samples: int,
+    extension: str = EXTENSION,
+    report: bool = False,
+    masked: bool = False,
 ) -> ScanNames:
     """The names for a stem such as `scan_restored`: `scan_restored.nii.gz`, of several dials `…_dial-0.50.nii.gz`."""
 
@@ -142,6 +157,7 @@ def scan_names(
         kept=folder / f".{stem}.unfinished",
         common=stem,
         report=folder / f"{stem}_report.html" if report else None,
+        trusted=name("_trusted") if masked else None,
     )
 
 

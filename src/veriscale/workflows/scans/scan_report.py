@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from veriscale.report.volume_page import VolumeReport, render_volume_report
+from veriscale.report.volume_page import VolumeReport, VolumeTrust, render_volume_report
+from veriscale.workflows.certifying.mask import Mask
 from veriscale.workflows.scans.scan_restoration import ScanRestoration, operator_told
 
 MEASURED = "The share of the extra error at each position of the dial was measured on other pictures, not on this scan."
@@ -28,9 +29,29 @@ def scan_report_html(result: ScanRestoration) -> str:
             measurement=result.measurement,
             dials=list(result.images.items()),
             spread=result.std,
+            trust=None if result.mask is None else _trust(result.mask),
             facts=_facts(run),
             notes=[MEASURED if run["mode"] == "conditional" else PILOTED] if inner else [],
         )
+    )
+
+
+def _trust(mask: Mask) -> VolumeTrust:
+    if mask.counted is None or mask.dial is None:
+        raise ValueError("the mask of a scan has a foreground and a dial position")
+    held = mask.certificate
+    return VolumeTrust(
+        dial=mask.dial,
+        trusted=mask.trusted,
+        counted=mask.counted,
+        promise=[*([] if mask.warning is None else [mask.warning]), *mask.sentences()],
+        facts=[
+            ("risk level α", mask.alpha),
+            ("trusted", f"{mask.share:.1%} of the foreground"),
+            ("loss, score", f"{held.binding.loss}, {held.binding.score}"),
+            ("drift check", f"p = {mask.drift:.2g}"),
+            ("certificate", held.sha256[:12]),
+        ],
     )
 
 

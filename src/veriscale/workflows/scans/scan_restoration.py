@@ -2,16 +2,22 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
 from veriscale.imaging.nifti.write import write_volume
+from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume
+from veriscale.trust.certificate import Certificate
+from veriscale.workflows.certifying.mask import Mask
+from veriscale.workflows.certifying.scan_mask import make_scan_mask
 from veriscale.workflows.restoring.restoration import write_json
 from veriscale.workflows.scans.scan_names import ScanNames, scan_names
 
@@ -26,6 +32,8 @@ class ScanRestoration:
         samples: draws at dial 1.
         mean, std: of the samples, per voxel; None without samples.
         run: what was done.
+        score: (X, Y, Z), higher where the result is less trustworthy; None where none was asked for.
+        mask: what a certificate says of the volume at its dial; None without one.
     """
 
     images: dict[float, Volume]
@@ -34,11 +42,29 @@ class ScanRestoration:
     mean: Volume | None
     std: Volume | None
     run: dict[str, Any]
+    score: NDArray[np.float32] | None = None
+    mask: Mask | None = None
 
     @property
     def image(self) -> Volume:
         """The volume at the first dial position asked for."""
         return next(iter(self.images.values()))
+
+    @property
+    def trusted(self) -> NDArray[np.bool_] | None:
+        """(X, Y, Z), which voxels a certificate trusts, none of them outside of the foreground; None without one."""
+        return None if self.mask is None else self.mask.trusted
+
+    def masked(self, certificate: Certificate, alpha: str | None) -> "ScanRestoration":
+        """The same with the mask of a certificate that it was checked against.
+
+        Raises:
+            InputError: there is no score, the foreground is empty, or alpha is no level.
+        """
+        if self.score is None:
+            raise InputError("A scan without a score has no mask; restore it under the certificate.")
+        mask = make_scan_mask(certificate, alpha, self.score, self.image.grid, self.measurement)
+        return replace(self, mask=mask, run={**self.run, "certificate": mask.facts()})
 
     def save(self, folder: str | os.PathLike[str], stem: str = "restored", force: bool = False) -> list[Path]:
         """Write all volumes and run.json into a folder; returns the files.
@@ -46,7 +72,7 @@ class ScanRestoration:
         Raises:
             InputError: a file exists and `force` is not set, or cannot be written.
         """
-        names = scan_names(Path(folder), stem, sorted(self.images), len(self.samples))
+        names = scan_names(Path(folder), stem, sorted(self.images), len(self.samples), masked=self.mask is not None)
         refuse_existing_of(names, force)
         make_folder(names.run.parent)
         return self.write(names, force)[0]
@@ -78,6 +104,9 @@ class ScanRestoration:
         if self.mean is not None and self.std is not None:
             put(self.mean, names.mean)
             put(self.std, names.std, StoredNumbers(np.dtype(np.float32)))
+        if self.trusted is not None and names.trusted is not None:
+            shown = replace(self.image, samples=self.trusted.astype(np.float32), levels=Levels(0.0, 1.0))
+            put(shown, names.trusted, StoredNumbers(np.dtype(np.uint8)))
         if names.report is not None:
             with replacing(names.report, force) as temporary:
                 temporary.write_text(page, encoding="utf-8")

@@ -15,10 +15,12 @@ from veriscale.imaging.nifti.read import MAX_VOXELS
 from veriscale.imaging.slice_thickness import fields_of
 from veriscale.settings import positions
 from veriscale.traversal.method import Tell
+from veriscale.workflows.certifying.mask import mask_lines
 from veriscale.workflows.earlier_results import Origin, all_made, unlike
 from veriscale.workflows.journal import Recorded
 from veriscale.workflows.peak_memory import peak_memory_mb
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.restoring.restoration import named_from
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
 from veriscale.workflows.scans.kept_state import KeptState
@@ -83,11 +85,16 @@ def restore_scan(
         check_derivable(series)
         if v.samples:
             highdicom_for("the spread")
+        if restorer.certificate is not None:
+            highdicom_for("the mask")
     planned = job.planned()
     spacing = job.spacing_of(planned[0])
-    names = names_of(path, output, sorted(positions(v.dial or "0")), v.samples or 0, spacing, report, index)
+    masked = restorer.certificate is not None
+    dials = sorted(positions(v.dial or "0"))
+    names = names_of(path, output, dials, v.samples or 0, spacing, report, index, masked)
+    held = None if v.certificate is None else named_from(v.certificate, names.run.parent)
     told = {
-        "arguments": {**asdict(v), "prior": v.prior or restorer.prior.named},
+        "arguments": {**asdict(v), "prior": v.prior or restorer.prior.named, "certificate": held},
         "input": {"sha256": job.scan.sha256, "volume": index},
     }
     origin = Origin(Path("the scan"), {**planned[-1].facts(), **told})
@@ -128,7 +135,7 @@ def restore_scan(
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
     shutil.rmtree(names.kept, ignore_errors=True)
-    for line in notes:
+    for line in notes if result.mask is None else [*notes, *mask_lines(result.mask)]:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
 

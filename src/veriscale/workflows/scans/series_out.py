@@ -5,15 +5,16 @@ from pathlib import Path
 from veriscale.imaging.atomic import appearing, make_folder
 from veriscale.imaging.dicom.derivation import Derivation
 from veriscale.imaging.dicom.derived import write_derived
-from veriscale.imaging.dicom.objects import write_spread
+from veriscale.imaging.dicom.objects import write_mask, write_spread
 from veriscale.imaging.dicom.series import Series, read_series
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
 
 def write_series(result: ScanRestoration, series: Series, folder: Path) -> list[str]:
-    """Write a series for the one dial position; of several, or with a spread, each into a folder of its own.
+    """Write a series for the one dial position; of several, or with a spread or a mask, each into a folder of its own.
 
-    The spread is a Parametric Map that refers to the series of the last dial position.
+    The spread is a Parametric Map that refers to the series of the last dial position, the mask a Segmentation that
+    refers to that of the certified one.
 
     Args:
         result: of the series.
@@ -27,7 +28,8 @@ def write_series(result: ScanRestoration, series: Series, folder: Path) -> list[
         InputError: as `write_derived` and `write_spread`.
     """
     make_folder(folder.parent)
-    if len(result.images) == 1 and result.std is None:
+    orientation = result.measurement.origin.orientation
+    if len(result.images) == 1 and result.std is None and result.mask is None:
         ((f, _),) = result.images.items()
         return _write(result, series, f, folder, 0)
     notes: dict[str, None] = {}
@@ -38,8 +40,14 @@ def write_series(result: ScanRestoration, series: Series, folder: Path) -> list[
         if result.std is not None:
             (whole / "std").mkdir()
             done = f"{result.run['operator']}, standard deviation of {len(result.samples)} draws"
-            std = result.measurement.origin.orientation.outside(result.std.values())
+            std = orientation.outside(result.std.values())
             write_spread(read_series(last), std, whole / "std" / "0001.dcm", _derivation(result, series, done, 0))
+        if result.mask is not None:
+            (whole / "trusted").mkdir()
+            done = f"{result.run['operator']}, trusted at alpha {result.mask.alpha}"
+            certified = read_series(whole / f"dial-{result.mask.dial:.2f}")
+            trusted, file = orientation.outside(result.mask.trusted), whole / "trusted" / "0001.dcm"
+            write_mask(certified, trusted, file, _derivation(result, series, done, 0))
     return list(notes)
 
 

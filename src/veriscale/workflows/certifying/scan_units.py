@@ -1,0 +1,201 @@
+"""Scans that serve as truth: whose they are, measured, restored, and compared over the measurement's foreground."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veriscale.errors import InputError, nameless, scan_label
+from veriscale.imaging.scan_name import split_scan_name
+from veriscale.imaging.volume import Volume
+from veriscale.metrics.foreground import foreground_on
+from veriscale.physics.measurement_noise import Noise
+from veriscale.physics.operator import Operator
+from veriscale.stages.subjects import subject_of
+from veriscale.traversal.method import Tell
+from veriscale.trust.certificate import score_quantiles
+from veriscale.trust.discrepancies import Discrepancy
+from veriscale.trust.losses.loss import Loss
+from veriscale.trust.losses.registry import staircase
+from veriscale.workflows.certifying.calibration_log import UnitRecord
+from veriscale.workflows.certifying.scan_mask import scan_statistics
+from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
+from veriscale.workflows.inputs import Item
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
+from veriscale.workflows.scans.reading import read_scan, takes_scan
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A scan that serves as truth.
+
+    Attributes:
+        path: where it lies.
+        label: what sentences call it: its name may be that of a person.
+        sha256: of its file or series.
+        patient: a number that stands for whose it is.
+    """
+
+    path: Path
+    label: str
+    sha256: str
+    patient: int
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One scan over the foreground of its measurement: (1, N) each, in the levels of the measurement.
+
+    Attributes:
+        score: higher where the result is less trustworthy.
+        apart: the discrepancy.
+        error: of the result, with its sign.
+        described: the measurement's statistics.
+    """
+
+    score: Array
+    apart: Array
+    error: Array
+    described: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScanMeasuring:
+    """How scans are measured and compared.
+
+    Attributes:
+        operator: in plane.
+        noise: in units of the truth's levels.
+        seed: of the noise, which depends on the volume too.
+        discrepancy: between result and truth; what lies above its bound counts as that.
+    """
+
+    operator: Operator
+    noise: Noise
+    seed: int
+    discrepancy: Discrepancy
+
+    def prepared(self, restorer: PriorRestorer, truth: Volume) -> PreparedSlices:
+        """The measurement of a truth, with levels of its own as it would be read from a file, ready to be restored.
+
+        Raises:
+            InputError: the scan does not suit the operator or the prior.
+        """
+        y = measure_scan(truth, self.operator, self.noise, self.seed).volume.relevelled()
+        return prepare_slices(replace(restorer, operator=self.operator), y)
+
+    def __call__(self, restorer: PriorRestorer, scan: Truth, tell: Tell) -> Compared:
+        """Measure, restore and compare a scan.
+
+        Raises:
+            InputError: it cannot be read or used; the sentence does not name it.
+        """
+        try:
+            truth = read_scan(scan.path).volume
+            work = self.prepared(restorer, truth)
+            result = work.restore(tell)
+            inside = foreground_on(result.image.grid, result.measurement)
+            described = scan_statistics(result.measurement)
+        except InputError as error:
+            raise InputError(nameless(error, scan.path, scan.label)) from None
+        if result.score is None:
+            raise ValueError("a restorer without a score delivers nothing to certify")
+        x = work.volume.levels.applied(truth.levels.undone(truth_on(truth, work.grid)))
+        picture, axis = result.image.samples, work.volume.slice_axis
+        slices = [np.moveaxis(a, axis, 0)[..., None] for a in (picture, x)]
+        apart = np.stack([self.discrepancy(one, other) for one, other in zip(*slices, strict=True)])
+        apart = np.moveaxis(np.minimum(apart, np.float32(self.discrepancy.bound)), 0, axis)
+        score, apart, off = (np.ascontiguousarray(a[inside][None]) for a in (result.score, apart, picture - x))
+        return Compared(score, apart, off, described)
+
+
+def record_of(
+    scans: Sequence[Truth], measuring: ScanMeasuring, restorer: PriorRestorer, loss: Loss, tell: Tell
+) -> UnitRecord:
+    """What a certificate keeps of one patient: all scans together.
+
+    Raises:
+        InputError: a scan cannot be used.
+    """
+    found = [measuring(restorer, scan, tell) for scan in scans]
+    # Scans of a patient resemble each other: one of them, drawn by lot, stands for the patient in the drift check.
+    drawn = min(range(len(scans)), key=lambda k: scans[k].sha256)
+    return UnitRecord(
+        staircase(loss, [(each.score, each.apart) for each in found], measuring.discrepancy.bound),
+        score_quantiles([each.score for each in found]),
+        found[drawn].described,
+    )
+
+
+def truths_of(
+    items: Sequence[Item], grouped: bool, measuring: ScanMeasuring, restorer: PriorRestorer, skip_bad: bool
+) -> tuple[list[Truth], dict[str, str]]:
+    """The scans that can be used, with their patients, and why the others cannot; no score has a say in it.
+
+    Args:
+        items: scans.
+        grouped: whether the sub-folder says whose a scan is; else `subject_of` does.
+        measuring: how they are measured.
+        restorer: of the measurements.
+        skip_bad: whether to go on without the others.
+
+    Raises:
+        InputError: one cannot and `skip_bad` is not set, none can, or one lies in no sub-folder where that has a say.
+    """
+    good, bad = [], dict[str, str]()
+    numbers: dict[str, int] = {}
+    for k, item in enumerate(items, start=1):
+        label = scan_label(k, len(items))
+        if grouped and not item.folder.parts:
+            raise InputError(
+                f"{label} lies in no sub-folder, and `--group` makes each of them a patient; move it into one."
+            )
+        subject = item.folder.parts[0] if grouped else _subject(item)
+        try:
+            scan = read_scan(item.path)
+            work = measuring.prepared(restorer, scan.volume)
+            foreground_on(work.grid, work.volume)
+            scan_statistics(work.volume)
+        except InputError as error:
+            bad[label] = nameless(error, item.path, label)
+            continue
+        good.append(Truth(item.path, label, scan.sha256, numbers.setdefault(subject, len(numbers) + 1)))
+    if bad and not skip_bad:
+        first = next(iter(bad.values())).rstrip(".")
+        more = f" ({len(bad)} such scans in all)" if len(bad) > 1 else ""
+        raise InputError(f"{first}{more}; take it away, or go on without it with `--skip-bad`.")
+    if not good:
+        raise InputError(f"None of the {len(items)} scans can be used: {next(iter(bad.values()))}")
+    return good, bad
+
+
+def by_patient(scans: Sequence[Truth]) -> dict[str, list[Truth]]:
+    """The scans of each patient, under a name that tells nothing."""
+    found: dict[str, list[Truth]] = {}
+    for scan in scans:
+        found.setdefault(f"patient {scan.patient}", []).append(scan)
+    return found
+
+
+def of_scans(items: Sequence[Item]) -> bool:
+    """Whether inputs are scans; photographs else.
+
+    Raises:
+        InputError: both are there.
+    """
+    scans = [takes_scan(item.path) for item in items]
+    if any(scans) and not all(scans):
+        raise InputError("A certificate is for photographs or for scans, and both are there; take one kind away.")
+    return all(scans)
+
+
+def _subject(item: Item) -> str:
+    series = item.path.is_dir()
+    folder = item.path if series else item.path.parent
+    base = item.path.parents[len(item.folder.parts)]
+    return subject_of(split_scan_name(item.path)[0], folder, base, series)
