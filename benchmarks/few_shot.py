@@ -138,9 +138,9 @@ NOTES = (
     f"validation hearts at k = {TUNED_COUNT}, draw 0, for each arm and each `trainable`, and kept for the other "
     f"targets. Scores: {SLICES} slices a patient, evenly along the depth, the middle {SIDE}² of the image or the whole "
     f"slice where it is smaller, bicubic, no noise, in the measurement's foreground and levels; {SAMPLES} draws of "
-    "8 steps, as `restore` makes them. A patient is one unit. The interval is Student's over patients, draws averaged; "
-    "beside it that over draws, patients averaged; `claim` is 1 where both lie on one side of 0. Uncalibrated: no "
-    "level ratio, no temperature."
+    "8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval is Student's over "
+    "patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both lie on one "
+    "side of 0. Uncalibrated: no level ratio, no temperature."
 )
 
 
