@@ -18,8 +18,8 @@ ADAM = "stage.toy.encoder.optimiser=adam"
 def resume(recipe: Path, then: list[str], now: list[str], phases: int = 1, step: int = 30) -> None:
     """Take up a state of the first phases under a recipe that was set otherwise."""
     before = read_recipe(recipe, then)
-    saved = provenance(before, PICTURES, phase_names(before)[:phases])
-    refuse_changes(saved, step, read_recipe(recipe, now), PICTURES, Path("a.training.safetensors"))
+    saved = provenance(before, PICTURES, PICTURES, phase_names(before)[:phases])
+    refuse_changes(saved, step, read_recipe(recipe, now), PICTURES, PICTURES, Path("a.training.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_what_was_used_is_not(recipe, then, now, phases, step, words):
 
 def test_a_state_of_an_earlier_version_is_named(recipe):
     with pytest.raises(InputError, match="of an earlier version"):
-        refuse_changes("0123abcd", 1, read_recipe(recipe), PICTURES, Path("a.training.safetensors"))
+        refuse_changes("0123abcd", 1, read_recipe(recipe), PICTURES, PICTURES, Path("a.training.safetensors"))

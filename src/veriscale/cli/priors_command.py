@@ -111,6 +111,7 @@ def _show(card: "Card", where: str) -> None:
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
     for p in b.phases:
         part = "" if p.trainable == "all" else f", {p.trainable} alone ({p.parameters:,} parameters)"
+        part += "" if p.kept is None else f"; the weights of step {p.kept} were the best"
         print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}{part}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")

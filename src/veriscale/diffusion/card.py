@@ -193,6 +193,7 @@ class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         trainable: what of it was trained.
         parameters: how many numbers that is; 0 where the file does not say it.
+        kept: the step whose weights were kept as the best of those that were evaluated; None: the last.
     """
 
     stage: str
@@ -202,6 +203,7 @@ class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     optimiser: str
     trainable: str = "all"
     parameters: int = 0
+    kept: int | None = None
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
