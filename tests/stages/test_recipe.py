@@ -95,6 +95,10 @@ def test_stages_follow_one_another(recipe):
         ("stage.toy.denoiser.bacth=5", "did you mean 'batch'"),
         ("stage.toy.clip=0.0", "clip must be positive"),
         ("stage.toy.evaluate=-1", "evaluate must be 0 or more"),
+        ("stage.toy.patience=-1", "patience must be 0 or more"),
+        ("stage.toy.patience=3", "patience is 3 evaluations, and evaluate is 0; set it to a number of steps"),
+        ("stage.toy.hold_out=-1", "hold_out must be 0 or more"),
+        ("stage.toy.hold_out=2", "stage.toy has validation and hold_out, which both say who is held out"),
         ("stage.toy.trainable=encoder", "'encoder' is not known; known: all, decoder, norm.bias, lora:R"),
         ("stage.toy.trainable=lora:0", "'lora:0' is not known; .* whole number R of at least 1"),
         ("stage.toy.trainable=lora", "'lora' is not known"),
@@ -135,6 +139,15 @@ def test_stages_follow_one_another(recipe):
 def test_values_out_of_range_are_named(recipe, override, words):
     with pytest.raises(InputError, match=words):
         read_recipe(recipe, [override])
+
+
+def test_who_is_held_out_is_named_or_drawn(recipe):
+    drawn = ["stage.toy.validation=[]", "stage.toy.hold_out=2"]
+    assert read_recipe(recipe, drawn).stage[0].hold_out == 2
+    with pytest.raises(InputError, match=r"validation is empty; name held-out .*, or set `hold_out` to a number"):
+        read_recipe(recipe, drawn[:1])
+    with pytest.raises(InputError, match=r"hold_out sets files aside, and its data are an archive; name the archive"):
+        read_recipe(recipe, [*drawn, "stage.toy.data=data.zip"])
 
 
 @pytest.mark.parametrize(
