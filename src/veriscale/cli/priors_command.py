@@ -118,6 +118,11 @@ def _show(card: "Card", where: str) -> None:
     for t in card.dial:
         ratio = t.mse[-1] / t.mse[0]
         print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {ratio:.2f}")
+    if card.temperature != 1:
+        print(
+            f"  temperature {card.temperature:.3g} of .std: the spread–skill of validation draws was "
+            f"{1 / card.temperature:.3g}, and is 1 with it"
+        )
     if network.predictor is not None:
         print(f"  predictor  of its error, {b.predictor_steps} steps (sha256 {card.predictor_sha256[:12]})")
     for line in _certificates(card.tensors_sha256):

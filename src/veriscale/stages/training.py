@@ -37,6 +37,7 @@ from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import stage_sets
+from veriscale.stages.temperature import measure_temperature
 from veriscale.stages.trainer import Progress
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
@@ -202,6 +203,9 @@ def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str],
     tell("which path looks better without the encoder")
     card = msgspec.structs.replace(card, modes=measure_path_rule(prior, validation))
     prior = replace(prior, card=card)
+    if not validation.stored:
+        tell("the temperature")
+        card = msgspec.structs.replace(card, temperature=measure_temperature(prior, validation, SAMPLER, STEPS))
     return msgspec.structs.replace(
         card,
         dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),
