@@ -101,12 +101,13 @@ class CutOffError(Exception):
     """Instead of a kill."""
 
 
-@pytest.mark.parametrize("trainable", ["all", "lora:2"])
-def test_a_run_that_was_cut_off_ends_with_the_same_bits(scans, tmp_path, trainable, monkeypatch):
+@pytest.mark.parametrize("trainable, rate", [("all", 30.0), ("lora:2", 0.003), ("lora:2", 30.0)])
+def test_a_run_that_was_cut_off_ends_with_the_same_bits(scans, tmp_path, trainable, rate, monkeypatch):
+    """Where all gets better, and where the best lies before the cut and patience ends after it."""
     monkeypatch.setattr("veriscale.stages.score.SHARE", 0.9)
     monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
-    short = [f"stage.toy.{n}.steps=12" for n in NETWORKS]
-    sets = child(tmp_path, *short, "stage.toy.evaluate=3", "stage.toy.patience=2", f"stage.toy.trainable={trainable}")
+    short = [f"stage.toy.{n}.{key}" for n in NETWORKS for key in ("steps=15", f"lr={rate}")]
+    sets = child(tmp_path, *short, "stage.toy.evaluate=3", "stage.toy.patience=3", f"stage.toy.trainable={trainable}")
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     train(scans, whole, cpu=True, overrides=sets)
     told: list[int] = []
@@ -124,6 +125,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_bits(scans, tmp_path, trainab
         except CutOffError:
             times += 1
     assert times >= 3
+    assert {p.steps for p in read_card(whole).budget.phases} == ({9} if rate > 1 else {15})
     states = [load_file(path.with_suffix(".training.safetensors")) for path in (whole, cut)]
     assert states[0].keys() == states[1].keys()
     assert any(k.startswith("best.") for k in states[0])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from veriscale.errors import InputError
@@ -132,6 +133,7 @@ def fit(
         with average.in_place(), accelerator.autocast():
             value = evaluate()
         if best is not None:
+            (value,) = broadcast_object_list([value])  # all processes have to end at the same step
             best.hear(step, value)
         return value
 
