@@ -1,15 +1,19 @@
 """The scans that priors are trained on, where they are: who is in which split, and how many slices they give."""
 
 import os
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
+from veriscale.imaging.npz import read_group
 from veriscale.stages.data import load
 from veriscale.stages.held_out_slices import held_out_slices
+from veriscale.stages.recipe import read_recipe
 from veriscale.stages.splits import read_splits, select
+from veriscale.stages.stage_sets import stage_sets
 
 SPLITS = Path(__file__).parents[2] / "recipes" / "splits.toml"
 GROUPS = {"DCM": range(1, 17), "HCM": range(21, 37), "MINF": range(41, 57), "NOR": range(61, 77), "RV": range(81, 97)}
@@ -66,3 +70,15 @@ def test_series_and_arrays(root):
     assert Counter(series.subjects) == {"cardiac_sax_oblique": 11, "epi_brain": 15, "t1_oblique": 8}
     crops = load(["mri/domain/hippocampus_t1.npz"], root, 1, torch.device("cpu"), "", "training")
     assert len(set(crops.subjects)) == 86
+
+
+def test_the_heart_is_learnt_from_two_of_each_group(root):
+    recipe = SPLITS.with_name("cardiac.toml")
+    training, validation, table = stage_sets(read_recipe(recipe), recipe, torch.device("cpu"))
+    (splits,) = tomllib.loads(table).values()
+    assert set(splits["train"]) == set(training[0].subjects)
+    assert set(splits["validation"]) == set(validation[0].subjects) == {"patient053", "patient073"}
+    for own in (splits["train"], splits["rest"]):
+        groups = [read_group(root / "mri" / "cardiac" / "acdc" / f"{subject}.npz") for subject in own]
+        assert [groups.count(g) for g in GROUPS] == [2] * 5
+    assert not {*splits["train"], *splits["rest"]} & set(read_splits(SPLITS)["mri/cardiac/acdc"]["test"])

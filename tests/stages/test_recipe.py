@@ -14,7 +14,13 @@ PHOTO = RECIPES / "photo.toml"
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_are_valid(path):
-    if path.name != "splits.toml":
+    if path.name == "target.toml":  # a user's folder and its licence are to be given
+        own = ["stage.target.data=scans", "stage.target.licence=CC0"]
+        for given, missing in ((own[:1], "licence is missing"), (own[1:], "data is empty; name pictures or scans")):
+            with pytest.raises(InputError, match=rf"stage\.target\.{missing}"):
+                read_recipe(path, given)
+        assert read_recipe(path, own).untrained == []
+    elif path.name != "splits.toml":
         assert read_recipe(path).untrained in ([], ["predictor"])
 
 
@@ -95,6 +101,10 @@ def test_stages_follow_one_another(recipe):
         ("stage.toy.denoiser.bacth=5", "did you mean 'batch'"),
         ("stage.toy.clip=0.0", "clip must be positive"),
         ("stage.toy.evaluate=-1", "evaluate must be 0 or more"),
+        ("stage.toy.patience=-1", "patience must be 0 or more"),
+        ("stage.toy.patience=3", "patience is 3 evaluations, and evaluate is 0; set it to a number of steps"),
+        ("stage.toy.hold_out=-1", "hold_out must be 0 or more"),
+        ("stage.toy.hold_out=2", "stage.toy has validation and hold_out, which both say who is held out"),
         ("stage.toy.trainable=encoder", "'encoder' is not known; known: all, decoder, norm.bias, lora:R"),
         ("stage.toy.trainable=lora:0", "'lora:0' is not known; .* whole number R of at least 1"),
         ("stage.toy.trainable=lora", "'lora' is not known"),
@@ -135,6 +145,15 @@ def test_stages_follow_one_another(recipe):
 def test_values_out_of_range_are_named(recipe, override, words):
     with pytest.raises(InputError, match=words):
         read_recipe(recipe, [override])
+
+
+def test_who_is_held_out_is_named_or_drawn(recipe):
+    drawn = ["stage.toy.validation=[]", "stage.toy.hold_out=2"]
+    assert read_recipe(recipe, drawn).stage[0].hold_out == 2
+    with pytest.raises(InputError, match=r"validation is empty; name held-out .*, or set `hold_out` to a number"):
+        read_recipe(recipe, drawn[:1])
+    with pytest.raises(InputError, match=r"hold_out sets files aside, and its data are an archive; name the archive"):
+        read_recipe(recipe, [*drawn, "stage.toy.data=data.zip"])
 
 
 @pytest.mark.parametrize(

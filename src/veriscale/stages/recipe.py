@@ -94,14 +94,18 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
             by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
+        hold_out: in the place of `validation`, how many of the data's subjects are held out, drawn by the recipe's
+            seed; of scans.
         licence: terms of the training data, which bind whoever uses the prior; required.
-        subjects: how many of the data's subjects are trained on, drawn by the recipe's seed; all by default. Of
-            photographs each is its own.
+        subjects: how many of the data's subjects are trained on, drawn by the recipe's seed, by turns of their groups;
+            all that are not held out by default. Of photographs each is its own.
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         clip: gradient norm.
         trainable: what its phases train: all, decoder, norm+bias, or lora:R.
         evaluate: a phase's loss on held-out batches is told every so many steps; 0 is never.
+        patience: a phase ends when so many evaluations in turn have brought nothing better, and leaves the weights of
+            the best one; evaluated is then what the network is for (stages/score.py). 0 is never.
     """
 
     name: str
@@ -116,6 +120,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float = 1.0
     trainable: str = "all"
     evaluate: int = 0
+    patience: int = 0
+    hold_out: int = 0
 
     def phases(self) -> dict[str, Phase]:
         """Of the networks that are trained, in their order."""
@@ -295,13 +301,34 @@ def _check(recipe: Recipe, path: Path) -> None:
             "name it",
         )
         demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
-        for key, what in (("data", "pictures or scans to train on"), ("validation", "held-out pictures or scans")):
+        demand(stage.hold_out >= 0, f"stage.{stage.name}.hold_out must be 0 or more")
+        for key, what in (
+            ("data", "name pictures or scans to train on"),
+            ("validation", "name held-out pictures or scans, or set `hold_out` to a number of the data's patients"),
+        ):
             given = [text.strip() for text in getattr(stage, key)]
-            demand(bool(given) and all(given), f"stage.{stage.name}.{key} is empty; name {what}")
+            there = bool(given) and all(given)
+            drawn = key == "validation" and not given and stage.hold_out > 0
+            demand(there or drawn, f"stage.{stage.name}.{key} is empty; {what}")
+        demand(
+            not (stage.validation and stage.hold_out),
+            f"stage.{stage.name} has validation and hold_out, which both say who is held out; leave one of them out",
+        )
+        demand(
+            not (stage.hold_out and any(pattern.endswith(".zip") for pattern in stage.data)),
+            f"stage.{stage.name}.hold_out sets files aside, and its data are an archive; name the archive in "
+            f"stage.{stage.name}.validation too, which takes the part that was packed as such",
+        )
         fewest = stage.subjects is None or stage.subjects > 0
         demand(fewest, f"stage.{stage.name}.subjects is {stage.subjects}; leave it out to train on all")
         demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
         demand(stage.evaluate >= 0, f"stage.{stage.name}.evaluate must be 0 or more")
+        demand(stage.patience >= 0, f"stage.{stage.name}.patience must be 0 or more")
+        demand(
+            not stage.patience or stage.evaluate > 0,
+            f"stage.{stage.name}.patience is {stage.patience} evaluations, and evaluate is 0; set it to a number of "
+            "steps",
+        )
         longest = max(phase.steps for phase in stage.phases().values())
         demand(
             stage.evaluate <= longest,
