@@ -14,7 +14,7 @@ PHOTO = RECIPES / "photo.toml"
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_are_valid(path):
-    if path.name == "target.toml":  # a user's folder and its licence are to be given
+    if path == RECIPES / "target.toml":  # a user's folder and its licence are to be given
         own = ["stage.target.data=scans", "stage.target.licence=CC0"]
         for given, missing in ((own[:1], "licence is missing"), (own[1:], "data is empty; name pictures or scans")):
             with pytest.raises(InputError, match=rf"stage\.target\.{missing}"):
