@@ -48,30 +48,28 @@ def denoiser_input(condition: Condition) -> Tensor:
 
 
 def denoise_residual(
-    network: torch.nn.Module,
+    network: Callable[..., Tensor],
     residual: Tensor,
     sigma: Tensor,
     sigma_data: Tensor,
     seen: Tensor,
     mode: Tensor,
     noise_std: Tensor,
-    inject: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """E[r0 | r0 + sigma·n] of the residual r = x - m, (B, C, H, W) in, the same out.
 
     Args:
-        network: a `Denoiser`.
+        network: a `Denoiser`, or one with an injection.
         residual: the noisy residual; of the card's `mean` when unconditional.
         sigma: (B,) its noise level.
         sigma_data: (B,) standard deviation of r0.
         seen: (B, C + features, H, W) of `denoiser_input`, zeros when unconditional.
         mode: (B,) integers, 0 unconditional, else 1 + the index of the scale.
         noise_std: (B,) of the measurement.
-        inject: as `Denoiser.forward` takes it.
     """
     s = scalings(sigma, sigma_data)
     skip, out, into = (c.view(-1, 1, 1, 1) for c in s[:3])
-    f = network(into * residual, seen, s.noise, mode, noise_std, inject)
+    f = network(into * residual, seen, s.noise, mode, noise_std)
     denoised: Tensor = skip * residual + out * f.to(residual.dtype)
     return denoised
 

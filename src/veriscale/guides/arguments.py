@@ -1,0 +1,30 @@
+"""What the networks of guides are built from: sizes, and one word for each choice that an ablation asks about."""
+
+from typing import Literal
+
+import msgspec
+
+Fusion = Literal["dynamic", "mean", "learned", "concat"]
+Mix = Literal["features", "predictions"]
+Tau = Literal["constant", "falling", "reversed", "learned", "modality"]
+
+
+class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sizes and choices.
+
+    Attributes:
+        modalities: names, in the order of the experts.
+        width: channels of an expert's feature and of the gate.
+        depth: residual blocks of an expert.
+        fusion: dynamic weights by the gate; or static ones, all with an amount of 1: their mean, weights that are
+            learned but the same everywhere, or a projection of all features side by side.
+        mix: features are injected into the trunk; or experts' own predictions are mixed with the prior's.
+        tau: the gate's temperature: constant, falling from noisy to clean, the reverse, learned, learned by modality.
+    """
+
+    modalities: list[str]
+    width: int = 32
+    depth: int = 2
+    fusion: Fusion = "dynamic"
+    mix: Mix = "features"
+    tau: Tau = "constant"
