@@ -19,7 +19,6 @@ def write_guides(path: Path, prior: TrainedPrior, **changes: object) -> Path:
         name=path.stem,
         parent=prior.card.name,
         parent_sha256=prior.card.tensors_sha256,
-        target="T2",
         arguments=arguments(**changes),
         training=[],
         validation=[],

@@ -1,8 +1,10 @@
 import pytest
 import torch
+from tests.guides.conftest import write_guides
 from tests.guides.toys import NAMES
 
 from veriscale.errors import InputError
+from veriscale.guides.guide_file import load_guides
 from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, encode
 
 
@@ -73,6 +75,23 @@ def test_the_halo_has_the_reach_of_the_guides(guided, tiny):
         rows = (a - b).abs().amax((0, 1, 3)).nonzero().flatten()
         far = int((rows - 80).abs().max())
         assert guided.guides.encoder.reach * 4 - 8 <= far <= halo
+
+
+def test_bf16_is_close_to_float32(tiny, tiny_file, tmp_path, monkeypatch, pictures):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tiny_file.parent))
+    path = write_guides(tmp_path / "tiny-guided.safetensors", tiny)
+    fine, rough = (
+        load_guides(path, torch.device("cpu"), t).guided_by(pictures) for t in (torch.float32, torch.bfloat16)
+    )
+    y = rand(1, 3, 24, 20)
+    a, b = (encode(prior, y, 4, 0.0, features=False).mean for prior in (fine, rough))
+    assert 0 < (a - b).abs().max() <= 4 / 255
+    for prior in (fine, rough):
+        assert (
+            ConditionalDenoiser(prior, encode(prior, y, 4, 0.0, features=True), 4, 0.0)(rand(1, 3, 96, 80), 0.1)
+            .isfinite()
+            .all()
+        )
 
 
 def test_guides_smaller_than_the_padded_picture_end_where_they_end(guided, pictures):

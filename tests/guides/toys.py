@@ -19,7 +19,7 @@ def perturbed(part: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 
 
 def arguments(**changes: object) -> GuideArguments:
-    return GuideArguments(**{"modalities": NAMES, "width": 16, "depth": 1, **changes})  # type: ignore[arg-type]
+    return GuideArguments(**{"target": "T2", "modalities": NAMES, "width": 16, "depth": 1, **changes})  # type: ignore[arg-type]
 
 
 def site(**changes: object) -> Site:

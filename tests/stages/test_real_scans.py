@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from veriscale.guides.arguments import GuideArguments
+from veriscale.stages.contrasts import contrasts_of
 from veriscale.stages.data import load
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.splits import read_splits, select
@@ -66,3 +68,11 @@ def test_series_and_arrays(root):
     assert Counter(series.subjects) == {"cardiac_sax_oblique": 11, "epi_brain": 15, "t1_oblique": 8}
     crops = load(["mri/domain/hippocampus_t1.npz"], root, 1, torch.device("cpu"), "", "training")
     assert len(set(crops.subjects)) == 86
+
+
+def test_all_contrasts_of_the_validation_subject_lie_at_its_places(root):
+    pictures = load(["mri/multicontrast@validation"], root, 1, torch.device("cpu"), "CC BY", "validation", SPLITS)
+    found = contrasts_of(pictures, GuideArguments("T2", ["T1", "T1C", "FLAIR"]), "data")
+    assert {name for _, name in found.volumes} == {"T1", "T1C", "T2", "FLAIR"}
+    assert len(found.places) > 100
+    assert all(volume.keys() == {k for _, k in found.places} for volume in found.volumes.values())

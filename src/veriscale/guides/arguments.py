@@ -13,7 +13,8 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sizes and choices.
 
     Attributes:
-        modalities: names, in the order of the experts.
+        target: name of the modality that is restored.
+        modalities: names of those that guide it, in the order of the experts.
         width: channels of an expert's feature and of the gate.
         depth: residual blocks of an expert.
         fusion: dynamic weights by the gate; or static ones, all with an amount of 1: their mean, weights that are
@@ -22,6 +23,7 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tau: the gate's temperature: constant, falling from noisy to clean, the reverse, learned, learned by modality.
     """
 
+    target: str
     modalities: list[str]
     width: int = 32
     depth: int = 2

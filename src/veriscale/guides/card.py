@@ -12,7 +12,6 @@ class GuideCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: of the file.
         parent, parent_sha256: the prior they guide: its name, and the hash of its tensors.
-        target: the modality that is restored.
         arguments: of the networks.
         training, validation: the scans of their own training.
         steps, batch, seconds, machine: what it took.
@@ -23,7 +22,6 @@ class GuideCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     parent: str
     parent_sha256: str
-    target: str
     arguments: GuideArguments
     training: list[Data]
     validation: list[Data]

@@ -12,9 +12,11 @@ import msgspec
 
 from veriscale.diffusion.card import DenoiserArguments, EncoderArguments, PredictorArguments
 from veriscale.errors import InputError, closest
+from veriscale.guides.arguments import GuideArguments
 from veriscale.stages.rates import WORDS, default_rate, is_known, takes
 
 NETWORKS = ("encoder", "denoiser", "predictor")
+GUIDES = "guides"
 CROPS = 32
 """Crops on which a card is measured have sides that are multiples of it: a stride has to divide it."""
 _KINDS = {
@@ -87,6 +89,18 @@ class DenoiserPhase(Phase, frozen=True, forbid_unknown_fields=True):
     unconditional: float | None = None
 
 
+class GuidesPhase(Phase, frozen=True, forbid_unknown_fields=True):
+    """How guides are trained, around a prior that stays as it is.
+
+    Attributes:
+        patch: in truth pixels.
+        corrupt: share of the items in which a region of one guide is spoilt.
+    """
+
+    patch: int = 96
+    corrupt: float = 0.5
+
+
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One set of data: the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
@@ -99,6 +113,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             photographs each is its own.
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
+        guides: how guides are trained; then nothing else is.
         clip: gradient norm.
         trainable: what its phases train: all, decoder, norm+bias, or lora:R.
         evaluate: a phase's loss on held-out batches is told every so many steps; 0 is never.
@@ -113,13 +128,14 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoder: Phase = Phase()
     denoiser: DenoiserPhase = DenoiserPhase()
     predictor: Phase = Phase()
+    guides: GuidesPhase = GuidesPhase()
     clip: float = 1.0
     trainable: str = "all"
     evaluate: int = 0
 
     def phases(self) -> dict[str, Phase]:
         """Of the networks that are trained, in their order."""
-        return {name: phase for name in NETWORKS if (phase := getattr(self, name)).steps}
+        return {name: phase for name in (*NETWORKS, GUIDES) if (phase := getattr(self, name)).steps}
 
     def rate(self, network: str) -> float:
         """Peak of the schedule of a phase, the default of its optimiser and `trainable` where it gives none."""
@@ -133,6 +149,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         precision: of training: bf16, float32, or auto, bf16 where the hardware computes in it.
         measure: all, or modes alone: what the end measures for the card.
+        guides: the networks of guides, where they are what is trained.
     """
 
     name: str
@@ -144,6 +161,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     precision: Literal["auto", "float32", "bf16"] = "auto"
     measure: Literal["all", "modes"] = "all"
+    guides: GuideArguments | None = None
 
     @property
     def untrained(self) -> list[str]:
@@ -218,9 +236,11 @@ def _table(where: str) -> type[msgspec.Struct]:
         "encoder": EncoderArguments,
         "denoiser": DenoiserArguments,
         "predictor": PredictorArguments,
+        "guides": GuideArguments,
         "stage.encoder": Phase,
         "stage.denoiser": DenoiserPhase,
         "stage.predictor": Phase,
+        "stage.guides": GuidesPhase,
     }
     return tables.get(where, Recipe)
 
@@ -312,6 +332,8 @@ def _check(recipe: Recipe, path: Path) -> None:
         demand(is_known(stage.trainable), unknown)
         for network in stage.phases():
             where = f"stage.{stage.name}.{network}"
+            if network == GUIDES:
+                continue
             before = [n for n in NETWORKS[: NETWORKS.index(network)] if n not in ready]
             demand(not before, f"{where} comes before any steps of the {' and the '.join(before)}")
             demand(network != "predictor" or recipe.predictor is not None, f"{where} needs a [predictor] table")
@@ -321,13 +343,36 @@ def _check(recipe: Recipe, path: Path) -> None:
                 f"{stage.trainable!r} leaves none whole in the {network}; take 'adam'",
             )
             ready.add(network)
-        for network in NETWORKS:
+        for network in (*NETWORKS, GUIDES):
             _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
-        patch = stage.denoiser.patch
-        demand(
-            all(patch % n == 0 for n in (stride, *scales)),
-            f"stage.{stage.name}.denoiser.patch {patch} must be a multiple of {stride} and of every factor",
-        )
+        for network in ("denoiser", GUIDES):
+            patch = getattr(stage, network).patch
+            demand(
+                all(patch % n == 0 for n in (stride, *scales)),
+                f"stage.{stage.name}.{network}.patch {patch} must be a multiple of {stride} and of every factor",
+            )
+    _check_guides(recipe, demand)
+
+
+def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
+    guides, first = recipe.guides, recipe.stage[0]
+    if guides is None:
+        for stage in recipe.stage:
+            demand(not stage.guides.steps, f"stage.{stage.name}.guides needs a [guides] table")
+        return
+    alone = len(recipe.stage) == 1 and list(first.phases()) == [GUIDES]
+    demand(alone, "it has a [guides] table, and guides are trained alone, in one stage; leave out all other steps")
+    where = f"stage.{first.name}"
+    demand(first.init_from is not None, f"{where}.init_from is missing; name the prior that is to be guided")
+    demand(
+        first.trainable == "all", f"{where}.trainable is {first.trainable!r}; guides are trained whole, so leave it out"
+    )
+    demand(first.guides.optimiser == "adam", f"{where}.guides.optimiser is 'muon'; take 'adam'")
+    demand(0 <= first.guides.corrupt <= 1, f"{where}.guides.corrupt must be within 0 and 1")
+    names = [guides.target, *guides.modalities]
+    demand(len(names) > 1, "guides.modalities is empty; name what guides")
+    demand(len(set(names)) == len(names), f"guides.target and guides.modalities are {', '.join(names)}; name each once")
+    demand(min(guides.width, guides.depth) > 0, "guides.width and guides.depth must be positive")
 
 
 def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) -> None:

@@ -30,6 +30,7 @@ from veriscale.stages.consistency import FACTOR, measure_consistency
 from veriscale.stages.data import PictureSet, data_root, load, pack
 from veriscale.stages.drawn_subjects import drawn
 from veriscale.stages.fitting import Trained, fit_networks
+from veriscale.stages.guide_training import train_guides
 from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import read_parent, untrained
@@ -62,7 +63,7 @@ def train(
     The state of the run, its curves (CSV, PNG) and the prior lie side by side; the state is written every three
     minutes, and `resume` takes it up as if it had never been left. Of a finished run only the measurements are made
     again. A recipe may grow by stages, and `resume` goes on with those that are new; while they leave a network
-    untrained there is only the state, and None is returned.
+    untrained there is only the state, and None is returned. A recipe with `guides` makes a file of guides.
 
     Args:
         recipe: a TOML file.
@@ -105,10 +106,24 @@ def train(
     far = distance_remarks(parent.card, training) if parent else []
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
-    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
-    validation = [held_out_slices(v, multiple) for v in validation]
     state = path.with_suffix(STATE)
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
+    if parent is not None and document.guides is not None:
+        return train_guides(
+            document,
+            parent,
+            training[0],
+            validation[0],
+            path,
+            state=state,
+            resume=resume,
+            force=force,
+            accelerator=accelerator,
+            machine=_machine(accelerator),
+            progress=progress or quiet,
+        )
+    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    validation = [held_out_slices(v, multiple) for v in validation]
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
     lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
