@@ -128,3 +128,15 @@ def test_temperatures_go_the_way_their_names_say():
     torch.testing.assert_close(tau["reversed"], tau["falling"].flip(0))
     torch.testing.assert_close(tau["learned"], torch.ones(3, 1), atol=2e-3, rtol=0)
     assert tau["modality"].shape == (3, 3)
+
+
+def test_an_amount_cannot_close_for_good():
+    """As it did where the gate's answer was its logit: whatever the gate says, a gradient is left to open it again."""
+    pictures, valid = guides()
+    shut = site()
+    shut.gate.out.weight[1] = 0
+    shut.gate.out.bias[1] = -1e4
+    injection = Injection(shut, pictures, valid, 2)
+    injection(trunk())
+    known = injection.valid.any(1)
+    assert 0.01 < injection.amount[:, 0][known].min() < injection.amount[:, 0][known].max() < 0.02

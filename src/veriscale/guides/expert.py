@@ -9,6 +9,13 @@ from torch import Tensor, nn
 from veriscale.diffusion.encoder import CENTRE, SPREAD, residual_trunk
 
 
+def unit(h: Tensor) -> Tensor:
+    """(B, C, h, w) over its RMS over channels, per pixel as in `denoiser.Block`, so that tiles are exact."""
+    norm = torch.linalg.vector_norm(h, dim=1, keepdim=True).to(h.dtype)
+    out: Tensor = h * (h.shape[1] ** 0.5 / (norm + 1e-3))
+    return out
+
+
 class Expert(nn.Module):
     """A residual trunk over the unshuffled pixels of a guide and of their validity.
 
@@ -24,7 +31,7 @@ class Expert(nn.Module):
         self.trunk = residual_trunk(width, depth)
 
     def forward(self, guide: Tensor, valid: Tensor, stride: int) -> Tensor:
-        """(B, width, H / stride, W / stride); nothing under an invalid pixel matters, NaN included.
+        """(B, width, H / stride, W / stride), RMS 1 over channels; nothing under an invalid pixel matters, not NaN.
 
         Args:
             guide: (B, 1, H, W) in [0, 1].
@@ -35,8 +42,7 @@ class Expert(nn.Module):
         known = torch.where(valid, (guide - CENTRE) / SPREAD, 0)  # not a product: 0 · NaN is NaN
         seen = F.pixel_unshuffle(torch.cat([known.to(dtype), valid.to(dtype)], 1), stride)
         h = self.entries[str(stride)](seen.contiguous(memory_format=torch.channels_last))
-        out: Tensor = h + self.trunk(h)
-        return out
+        return unit(h + self.trunk(h))
 
     @property
     def reach(self) -> int:

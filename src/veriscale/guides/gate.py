@@ -7,7 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veriscale.guides.arguments import Tau
+from veriscale.guides.expert import unit
 
+# Of the amount's logit: where it begins, how fast it learns, and how far it goes. Before the projection has learnt
+# anything its gradient is noise, which Adam makes steps of: it closed for good, and guides never came in.
+OPEN, SLOW, LIMIT = 2.0, 0.1, 4.0
 HOTTEST = 2.0  # of a temperature that falls or rises between its inverse and it
 COLDEST = 1e-3
 
@@ -77,10 +81,9 @@ class Gate(nn.Module):
 
     def forward(self, h: Tensor, features: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of the trunk (B, trunk, h, w) and of each of M experts (B or 1, width, h, w): (B, M, h, w) each."""
-        norm = torch.linalg.vector_norm(h, dim=1, keepdim=True).to(h.dtype)
-        seen = self.trunk(h * (h.shape[1] ** 0.5 / (norm + 1e-3)))  # as `denoiser.Block`: per pixel, so tiles are exact
+        seen = self.trunk(unit(h))
         if self.told is not None:
             seen = seen + self.told(embedding)[:, :, None, None]
         answers = [self.out(F.silu(self.mixed(F.silu(seen + self.expert(f))))) for f in features]
         logits, amounts = torch.stack(answers, 2).unbind(1)
-        return logits, amounts
+        return logits, LIMIT * torch.tanh((OPEN + SLOW * amounts) / LIMIT)

@@ -10,7 +10,7 @@ from veriscale.guides.teaching import teaching_loss
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import DenoiserLoss, inside
 
-TEACHING = 0.25  # of the loss that teaches experts and gate, beside the prior's own
+TEACHING = 0.1  # of the loss that teaches experts and gate, beside the prior's own
 
 
 class GuidesLoss(nn.Module):
