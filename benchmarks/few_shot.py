@@ -27,7 +27,7 @@ from few_shot_scores import SAMPLES, SIDE, SLICES, scores, slices_of
 from pictures import DATA
 from results import ROOT, Row, write_results
 from veriscale.diffusion.checkpoint import read_card
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.training import train
 from veriscale.workflows.opening import load_prior
 

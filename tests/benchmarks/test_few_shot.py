@@ -12,7 +12,7 @@ from tests.conftest import write_tiny
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 
 RECIPE = """
 name = "study-target"

@@ -19,7 +19,7 @@ from veriscale.stages.data import load
 from veriscale.stages.folding import folded
 from veriscale.stages.held_out import measure_modes
 from veriscale.stages.inheritance import read_parent, untrained
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.state import read_facts
 from veriscale.stages.training import train
 

@@ -8,7 +8,7 @@ from veriscale.diffusion.card import Data
 from veriscale.errors import InputError
 from veriscale.stages.data import PictureSet
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 
 PICTURES = [PictureSet([], [], Data("*", 0, "abc", "CC0"))]
 CONSTANT = "stage.toy.encoder.schedule=constant"

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from veriscale.guides.arguments import GuideArguments
 from veriscale.imaging.npz import read_group
+from veriscale.stages.contrasts import contrasts_of
 from veriscale.stages.data import load
 from veriscale.stages.held_out_slices import held_out_slices
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import read_splits, select
 from veriscale.stages.stage_sets import stage_sets
 
@@ -82,3 +84,11 @@ def test_the_heart_is_learnt_from_two_of_each_group(root):
         groups = [read_group(root / "mri" / "cardiac" / "acdc" / f"{subject}.npz") for subject in own]
         assert [groups.count(g) for g in GROUPS] == [2] * 5
     assert not {*splits["train"], *splits["rest"]} & set(read_splits(SPLITS)["mri/cardiac/acdc"]["test"])
+
+
+def test_all_contrasts_of_the_validation_subject_lie_at_its_places(root):
+    pictures = load(["mri/multicontrast@validation"], root, 1, torch.device("cpu"), "CC BY", "validation", SPLITS)
+    found = contrasts_of(pictures, GuideArguments("T2", ["T1", "T1C", "FLAIR"]), "data")
+    assert {name for _, name in found.volumes} == {"T1", "T1C", "T2", "FLAIR"}
+    assert len(found.places) > 100
+    assert all(volume.keys() == {k for _, k in found.places} for volume in found.volumes.values())

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.stages import anchor_rule, consistency, held_out, measurements
-from veriscale.stages import recipe as recipes
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages import anchor_rule, consistency, held_out, measurements, recipe_rules
+from veriscale.stages.recipe_file import read_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 PHOTO = RECIPES / "photo.toml"
@@ -173,7 +172,7 @@ def test_keys_that_are_missing_are_named(recipe, line, words):
 
 def test_crops_of_all_measurements_suit_every_stride_that_is_taken():
     for side in (held_out.CROP, measurements.DIAL_CROP, consistency.CROP, anchor_rule.SIDE):
-        assert side % recipes.CROPS == 0
+        assert side % recipe_rules.CROPS == 0
 
 
 def test_mutated_recipes_are_read_or_refused(tmp_path):

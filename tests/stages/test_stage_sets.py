@@ -10,7 +10,7 @@ from tests.imaging.dicom.synthetic import write as write_series
 from tests.stages.scans import RECIPE, write
 
 from veriscale.errors import InputError
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import MEASURED_ON, StageSets, stage_sets
 from veriscale.stages.training import pack_data

@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from tests.stages.conftest import RECIPE
 
 import veriscale.stages.trainer as trainer
-from veriscale.diffusion.checkpoint import load_checkpoint, read_card, tensors_digest
+from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.error_predictor import THRESHOLDS
 from veriscale.diffusion.prior import build
+from veriscale.diffusion.sealed import tensors_digest
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
 from veriscale.stages import measurements

@@ -39,6 +39,7 @@ def provenance(
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
+    tables |= {} if recipe.guides is None else {"guides": recipe.guides}
     for stage, pictures, held_out in zip(recipe.stage, training, validation, strict=True):
         for network, phase in stage.phases().items():
             if f"{stage.name}.{network}" in phases:

@@ -28,13 +28,15 @@ from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
 from veriscale.stages.consistency import FACTOR, measure_consistency
 from veriscale.stages.data import PictureSet, data_root, pack
 from veriscale.stages.fitting import Trained, fit_networks
+from veriscale.stages.guide_training import train_guides
 from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import read_parent, untrained
 from veriscale.stages.intensity import refuse_photographs_after_scans
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
-from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
+from veriscale.stages.recipe import NETWORKS, Recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import stage_sets
 from veriscale.stages.temperature import measure_temperature
@@ -63,7 +65,7 @@ def train(
     minutes, and `resume` takes it up as if it had never been left. Of a finished run only the measurements are made
     again. A recipe may grow by stages, and `resume` goes on with those that are new; while they leave a network
     untrained there is only the state, and None is returned. Where a stage draws subjects, NAME.splits.toml beside the
-    prior says who was drawn, as a manifest of splits does.
+    prior says who was drawn, as a manifest of splits does. A recipe with `guides` makes a file of guides.
 
     Args:
         recipe: a TOML file.
@@ -96,13 +98,27 @@ def train(
     far = distance_remarks(parent.card, training) if parent else []
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
-    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
-    validation = [held_out_slices(v, multiple) for v in validation]
     if table and accelerator.is_main_process:
         with replacing(path.with_suffix(SPLITS), force=True) as temporary:
             temporary.write_text(table, encoding="utf-8")
     state = path.with_suffix(STATE)
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
+    if parent is not None and document.guides is not None:
+        return train_guides(
+            document,
+            parent,
+            training[0],
+            validation[0],
+            path,
+            state=state,
+            resume=resume,
+            force=force,
+            accelerator=accelerator,
+            machine=_machine(accelerator),
+            progress=progress or quiet,
+        )
+    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    validation = [held_out_slices(v, multiple) for v in validation]
     trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent, tell)
     lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
