@@ -143,6 +143,8 @@ def test_a_recipe_of_guides_is_checked(recipe):
     }.items():
         with pytest.raises(InputError, match=words):
             read_recipe(recipe, [override])
+    with pytest.raises(InputError, match=r"toy\.patience is for networks of a prior; leave it out"):
+        read_recipe(recipe, ["stage.toy.evaluate=2", "stage.toy.patience=2"])
     recipe.write_text(RECIPE.replace('init_from = "parent"', ""))
     with pytest.raises(InputError, match="init_from is missing; name the prior"):
         read_recipe(recipe)
