@@ -27,7 +27,8 @@ from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.held_out import centre_crop, held_out
 from veriscale.stages.losses import DENSITY, DenoiserLoss, EncoderLoss
-from veriscale.stages.recipe import Phase, read_recipe
+from veriscale.stages.recipe import Phase
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.trainer import optimiser_of
 from veriscale.workflows.opening import load_prior
 

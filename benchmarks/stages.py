@@ -26,7 +26,8 @@ from veriscale.diffusion.prior import Networks, build
 from veriscale.stages.batches import Batch
 from veriscale.stages.fitting import CONTEXT, network_of
 from veriscale.stages.losses import DenoiserLoss, EncoderLoss, PredictorLoss
-from veriscale.stages.recipe import NETWORKS, read_recipe
+from veriscale.stages.recipe import NETWORKS
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.trainable import count, restrict
 
 TRAINABLE = "all", "decoder", "norm+bias", "lora:8"

@@ -28,6 +28,7 @@ PARTS = {
     "trust": "What can be trusted",
     "door": "A denoiser or an operator of one's own",
     "scan": "Scans",
+    "fewshot": "A prior from few patients",
     "input": "Picture files, in and out",
     "house": "The code itself, before and after its restructuring",
     "": "Laws, oracles and time",
@@ -156,6 +157,45 @@ ROWS = [
         for contrast in ("T1", "T1C", "T2", "FLAIR")
         for end in ("", ".ssim")
     ),
+    *(
+        f"fewshot.msp_dft.{on}.{end}"
+        for on in (
+            *(f"acdc.k{count}" for count in (5, 10, "10_total", 20, 0)),
+            *(f"sunnybrook.k{count}" for count in (5, 10, 20)),
+            "hippocampus.k10",
+        )
+        for end in ("psnr", "crps", "wins")
+    ),
+    *(  # of its CRPS the rows are above
+        f"fewshot.uncertainty.{on}.{number}"
+        for on in ("acdc.k5", "acdc.k10", "acdc.k20", "sunnybrook.k10", "hippocampus.k10")
+        for number in ("spread", "coverage")
+    ),
+    *(
+        f"fewshot.zero.{on}.{number}"
+        for on in (
+            *(f"{on}.{arm}_k10" for on in ("acdc", "sunnybrook", "hippocampus") for arm in ("msp", "dft")),
+            "acdc.long_k10",
+        )
+        for number in ("psnr", "crps")
+    ),
+    *(
+        f"fewshot.baselines.{on}.{name}.psnr_dial0"
+        for on in ("acdc", "hippocampus")
+        for name in ("bicubic", "cubic_spline", "lanczos", "photo")
+    ),
+    *(
+        f"fewshot.baselines.acdc.scratch_k{count}.{number}"
+        for count in (5, 10, 20)
+        for number in ("psnr_dial0", "crps")
+    ),
+    *(
+        f"fewshot.trainable.{mode}.{number}"
+        for mode in ("decoder", "norm_bias", "lora_8")
+        for number in ("psnr", "crps")
+    ),
+    "fewshot.trainable.default",
+    "fewshot.trainable.spread",
     "input.kinds.files",
     "input.kinds.restored",
     "input.kinds.refused",

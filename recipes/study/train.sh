@@ -1,5 +1,5 @@
 #!/bin/bash
-# The parents of the study of few subjects, beside their benchmark: train.sh VERISCALE FOLDER. What FOLDER holds goes on.
+# The parents of the study of few subjects, benchmarks/few_shot.py: train.sh VERISCALE FOLDER. What FOLDER holds goes on.
 set -eu
 here=$(dirname "$0")
 cp "$here/../splits.toml" "$here"/*.toml "$2"

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from safetensors import safe_open
 
 from veriscale.imaging.read import read_photo
@@ -33,6 +34,56 @@ def test_priors_lists_and_shows(veriscale):
     assert "trained on 3 files" in out
     code, out, _ = veriscale("priors", "tiny", "--json")
     assert json.loads(out)["name"] == "tiny"
+
+
+def test_a_temperature_is_shown_where_there_is_one(veriscale, tiny, few, tmp_path):
+    import msgspec
+
+    from veriscale.diffusion.checkpoint import save_prior
+    from veriscale.diffusion.prior import Networks
+
+    card = msgspec.structs.replace(tiny.card, name="warm", temperature=1.25)
+    save_prior(Networks(tiny.encoder, tiny.denoiser, tiny.predictor), card, tmp_path / "warm.safetensors")
+    assert "temperature" not in veriscale("priors", "tiny")[1]
+    shown = veriscale("priors", tmp_path / "warm.safetensors")[1]
+    assert "  temperature 1.25 of .std: the spread–skill of validation draws was 0.8, and is 1 with it" in shown
+    options = ("--scale", 2, "--sampler", "heun", "--steps", 2, "--samples", 3, "--quiet", "--device", "cpu")
+    code, out, err = veriscale("evaluate", few / "00.png", "--prior", tmp_path / "warm.safetensors", *options)
+    assert code == 0, err
+    _, raw, scaled = out.split("\n\n")
+    assert raw.startswith("3 draws at dial 1, t-intervals")
+    assert scaled.startswith("3 draws at dial 1, times 1.25 from their mean, as .std is, t-intervals")
+    ratios = [float(table.splitlines()[-1].split()[1]) for table in (raw, scaled)]
+    assert ratios[1] == pytest.approx(1.25 * ratios[0], abs=2e-3)
+
+
+def test_a_licence_that_forbids_commercial_use_is_said_once(veriscale, tiny, few, tmp_path):
+    """Of the data of an ancestor too, and not of others."""
+    import msgspec
+
+    from veriscale.diffusion.card import Ancestor, Data
+    from veriscale.diffusion.checkpoint import save_prior
+    from veriscale.diffusion.prior import Networks
+
+    def data(licence: str) -> list[Data]:
+        return [Data("scans/*", 7, "1" * 64, licence)]
+
+    def said(*licences: str) -> list[str]:
+        own, *before = licences
+        lineage = [Ancestor("brain", "b" * 64, 1, [2], data(x), {}, [], 1.0, {}) for x in before]
+        card = msgspec.structs.replace(tiny.card, name="heart", training=data(own), lineage=lineage)
+        path = tmp_path / "heart.safetensors"
+        save_prior(Networks(tiny.encoder, tiny.denoiser, tiny.predictor), card, path, force=True)
+        options = ("--scale", 2, "-o", tmp_path / "out", "--force", "--device", "cpu")
+        code, _, err = veriscale("restore", few, "--prior", path, *options)
+        assert code == 0, err
+        return [line for line in err.splitlines() if "commercial" in line]
+
+    line = "prior heart is for non-commercial use alone: it comes from data under {}."
+    assert said("CC BY-NC-SA 4.0") == [line.format("CC BY-NC-SA 4.0")]
+    assert said("CC0", "CC BY", "for non-commercial research") == [line.format("for non-commercial research")]
+    assert said("NonCommercial", "CC BY-NC") == [line.format("NonCommercial; CC BY-NC")]
+    assert said("CC BY-SA 4.0 (ENCODE, INC.)", "once") == []
 
 
 def test_priors_shows_the_lineage_and_every_licence(veriscale, tiny, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.imaging.npz import read_npz
+from veriscale.imaging.npz import read_group, read_npz
 
 VOLUME = np.arange(24).reshape(2, 3, 4)
 
@@ -45,3 +45,19 @@ def test_what_is_no_volume_is_named(tmp_path, name, words):
     np.savez(tmp_path / "objects.npz", image=np.full((2, 2, 2), None))
     with pytest.raises(InputError, match=words):
         read_npz(tmp_path / name)
+
+
+def test_a_group_is_told_beside_the_volume_image_alone(tmp_path):
+    np.savez(tmp_path / "told.npz", image=VOLUME, group="DCM")
+    np.savez(tmp_path / "untold.npz", image=VOLUME)
+    np.savez(tmp_path / "volumes.npz", one=VOLUME, group=VOLUME)
+    assert [read_group(tmp_path / f"{n}.npz") for n in ("told", "untold", "volumes")] == ["DCM", "", ""]
+
+
+@pytest.mark.parametrize(
+    "group, words", [(3, "int64 of shape"), (["DCM", "NOR"], r"<U3 of shape \(2,\), which is no word")]
+)
+def test_a_group_that_is_no_word_is_named(tmp_path, group, words):
+    np.savez(tmp_path / "a.npz", image=VOLUME, group=group)
+    with pytest.raises(InputError, match=words):
+        read_group(tmp_path / "a.npz")

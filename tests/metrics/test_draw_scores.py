@@ -78,3 +78,11 @@ def test_what_cannot_be_scored():
     for draws, mask in ((samples[:, 1:], None), (samples, np.ones(3, bool))):
         with pytest.raises(InputError, match="have the truth's shape"):
             draw_sums(list(draws), truth, 0, mask)
+
+
+def test_a_temperature_scales_deviations_from_the_mean():
+    rng = np.random.default_rng(0)
+    draws, truth = list(rng.normal(0.5, 0.1, (4, 300))), rng.normal(0.5, 0.1, 300)
+    middle = np.mean(draws, axis=0)
+    by_hand = draw_sums([middle + 1.7 * (d - middle) for d in draws], truth, 0).numbers()
+    assert draw_sums(draws, truth, 0, temperature=1.7).numbers() == pytest.approx(by_hand)

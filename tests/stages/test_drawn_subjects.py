@@ -1,6 +1,7 @@
-"""`subjects = k`: k of a set's subjects, by the seed, with the facts of their files alone."""
+"""`subjects = k` and `hold_out = k`: some of a set's subjects, by the seed, with the facts of their files alone."""
 
 import hashlib
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.stages.scans import blobs, write
 
 from veriscale.errors import InputError
 from veriscale.stages.data import PictureSet, load, pack
-from veriscale.stages.drawn_subjects import drawn
+from veriscale.stages.drawn_subjects import drawn, set_aside
 
 CPU = torch.device("cpu")
 KEY = "stage.toy.subjects"
@@ -95,3 +96,92 @@ def test_fewer_than_asked_is_said(root):
         InputError, match=r"stage\.toy\.subjects is 7, and the data set hold 6 subjects; ask for at most 6"
     ):
         drawn(loaded(root, "set"), 7, 0, KEY)
+
+
+GROUPS = ["DCM", "HCM", "MINF", "NOR", "RV"]
+
+
+@pytest.fixture
+def groups(tmp_path):
+    """Nineteen subjects of five groups, four each but for the last, in archives, and the same in folders."""
+    for number in range(19):
+        group, values = GROUPS[number // 4], np.moveaxis(blobs((34, 36, 3), number), 2, 0)
+        (tmp_path / "archives").mkdir(exist_ok=True)
+        np.savez(tmp_path / "archives" / f"patient{number:02}.npz", image=values, group=group)
+        folder = tmp_path / "folders" / group / f"sub-{number:02}"
+        folder.mkdir(parents=True)
+        np.savez(folder / f"sub-{number:02}_T1w.npz", image=values)
+    return tmp_path
+
+
+def group_counts(pictures: PictureSet) -> list[int]:
+    """How many subjects of each group, in the order of groups."""
+    found = Counter(GROUPS[int(s[-2:]) // 4] for s in set(pictures.subjects))
+    return [found[g] for g in GROUPS]
+
+
+@pytest.mark.parametrize("pattern", ["archives", "folders"])
+def test_groups_take_turns(groups, pattern):
+    whole = loaded(groups, pattern)
+    for seed in range(4):
+        assert group_counts(drawn(whole, 10, seed, KEY)) == [2] * 5
+        assert sorted(group_counts(drawn(whole, 7, seed, KEY))) == [1, 1, 1, 2, 2]
+        assert group_counts(drawn(whole, 18, seed, KEY))[4] == 3  # as evenly as they allow
+        sets = [set(drawn(whole, k, seed, KEY).subjects) for k in range(1, 20)]
+        assert all(few < more for few, more in pairwise(sets))
+    assert len({tuple(sorted(set(drawn(whole, 5, seed, KEY).subjects))) for seed in range(4)}) > 1
+
+
+def test_without_groups_they_are_not_even(groups):
+    """The control: the same subjects in one folder, of no group, are drawn by the seed alone."""
+    for file in (groups / "folders").glob("*/*/*"):
+        file.rename(groups / "folders" / file.name)
+    whole = loaded(groups, "folders/*.npz")
+    assert len(set(whole.subjects)) == 19
+    assert any(group_counts(drawn(whole, 10, seed, KEY)) != [2] * 5 for seed in range(4))
+
+
+def test_what_groups_are_called_and_where_they_lie_decides_nothing(groups):
+    expected = [drawn(loaded(groups, "folders"), 6, seed, KEY).names for seed in range(3)]
+    pack(["folders"], ["folders/RV"], groups, groups / "data.zip")
+    packed = loaded(groups, "data.zip")
+    assert not any("folders" in group for group in packed.groups.values())  # paths are told nobody
+    assert [[f"folders/{n}" for n in drawn(packed, 6, seed, KEY).names] for seed in range(3)] == [
+        [f"folders/{n}" for n in names] for names in expected
+    ]
+    (groups / "folders" / "DCM").rename(groups / "folders" / "ZZZ")
+    renamed = [drawn(loaded(groups, "folders"), 6, seed, KEY).names for seed in range(3)]
+    assert [sorted(n.rpartition("/")[2] for n in names) for names in renamed] == [
+        sorted(n.rpartition("/")[2] for n in names) for names in expected
+    ]
+
+
+def test_who_is_set_aside_is_of_other_groups_and_apart(groups):
+    whole = loaded(groups, "archives")
+    for seed in range(3):
+        rest, held = set_aside(whole, 2, 10, seed, "stage.toy")
+        assert sorted(group_counts(held)) == [0, 0, 0, 1, 1]
+        assert set(rest.subjects) | set(held.subjects) == set(whole.subjects)
+        assert not set(rest.subjects) & set(held.subjects)
+        assert not set(rest.hashes) & set(held.hashes)
+        assert held.facts.files == 2
+        assert group_counts(drawn(rest, 10, seed, KEY)) == [2] * 5
+        assert set_aside(whole, 2, None, seed, "stage.toy")[1].names == held.names  # whatever is trained on
+    assert len({tuple(set_aside(whole, 2, None, seed, "stage.toy")[1].names) for seed in range(6)}) > 1
+
+
+def test_who_cannot_be_set_aside_is_said(groups, root, skimage_data):
+    whole = loaded(groups, "archives")
+    with pytest.raises(
+        InputError, match=r"hold_out is 10 and stage\.toy\.subjects 10, .* hold 19 subjects; ask for at most 19"
+    ):
+        set_aside(whole, 10, 10, 0, "stage.toy")
+    with pytest.raises(InputError, match=r"hold_out is 19 and some have to be left to train on, .* hold 19 subjects"):
+        set_aside(whole, 19, None, 0, "stage.toy")
+    assert len(set(set_aside(whole, 18, None, 0, "stage.toy")[0].subjects)) == 1
+    with pytest.raises(
+        InputError, match=r"set/arrays\.npz holds several subjects, and stage\.toy\.hold_out sets whole files"
+    ):
+        set_aside(loaded(root, "set/arrays.npz"), 1, None, 0, "stage.toy")
+    with pytest.raises(InputError, match=r"hold_out sets patients aside, and the data c\*\.png are photographs"):
+        set_aside(loaded(skimage_data, "c*.png", channels=3), 1, None, 0, "stage.toy")

@@ -75,3 +75,16 @@ def test_a_held_out_slice_is_measured_as_the_whole_slice():
     inside = seen[0][..., MARGIN:-MARGIN, MARGIN:-MARGIN]
     assert inside.shape[-1] == 11
     assert torch.allclose(inside, whole[..., 1:12], atol=1e-6)
+
+
+def test_crops_need_not_be_multiples_of_a_scale():
+    """128 pixels at a factor of 3: what surrounds them completes the last measured one."""
+    data = held_out_slices(scans({"a": {"a0": 1}}, (150, 160)), 12)
+
+    def encoder(y, scale, stds):
+        mean = y.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+        return mean, mean[:, :0]
+
+    x, condition = held_out(encoder, data, 3, 0.0, 128)
+    assert x.shape == condition.mean.shape == (1, 1, 128, 128)
+    assert torch.equal(x[0], data.images[0][:, 10:138, 15:143].float() / 255)

@@ -14,12 +14,12 @@ from veriscale.diffusion.checkpoint import load_checkpoint, read_card, save_prio
 from veriscale.diffusion.prior import Networks
 from veriscale.errors import InputError
 from veriscale.imaging.normalisation import SCAN
-from veriscale.stages import fitting, training
+from veriscale.stages import fitting, stage_sets, training
 from veriscale.stages.data import load
 from veriscale.stages.folding import folded
 from veriscale.stages.held_out import measure_modes
 from veriscale.stages.inheritance import read_parent, untrained
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.state import read_facts
 from veriscale.stages.training import train
 
@@ -183,7 +183,7 @@ def of_scans(monkeypatch):
         scans = patterns[0] in ("coffee.png", "camera.png")
         return replace(found, normalisation=SCAN, volumes=found.names) if scans else found
 
-    monkeypatch.setattr(training, "load", loaded)
+    monkeypatch.setattr(stage_sets, "load", loaded)
 
 
 SMALL = [f"stage.toy.{network}.steps=2" for network in ("encoder", "denoiser", "predictor")]

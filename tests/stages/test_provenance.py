@@ -8,7 +8,7 @@ from veriscale.diffusion.card import Data
 from veriscale.errors import InputError
 from veriscale.stages.data import PictureSet
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 
 PICTURES = [PictureSet([], [], Data("*", 0, "abc", "CC0"))]
 CONSTANT = "stage.toy.encoder.schedule=constant"
@@ -18,8 +18,8 @@ ADAM = "stage.toy.encoder.optimiser=adam"
 def resume(recipe: Path, then: list[str], now: list[str], phases: int = 1, step: int = 30) -> None:
     """Take up a state of the first phases under a recipe that was set otherwise."""
     before = read_recipe(recipe, then)
-    saved = provenance(before, PICTURES, phase_names(before)[:phases])
-    refuse_changes(saved, step, read_recipe(recipe, now), PICTURES, Path("a.training.safetensors"))
+    saved = provenance(before, PICTURES, PICTURES, phase_names(before)[:phases])
+    refuse_changes(saved, step, read_recipe(recipe, now), PICTURES, PICTURES, Path("a.training.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,23 @@ def test_what_was_not_yet_used_is_free(recipe, then, now):
         ([ADAM], [ADAM, "stage.toy.trainable=decoder"], 1, 30, r"stage\.toy\.trainable was not set and is decoder"),
         ([ADAM, "stage.toy.trainable=decoder"], [ADAM], 1, 30, r"stage\.toy\.trainable was decoder and is not set"),
         ([], ["stage.toy.subjects=1"], 1, 30, r"stage\.toy\.subjects was not set and is 1"),
+        (
+            ["stage.toy.evaluate=9", "stage.toy.patience=2"],
+            ["stage.toy.evaluate=9"],
+            1,
+            30,
+            "patience was 2 and is not",
+        ),
+        (
+            ["stage.toy.evaluate=9", "stage.toy.patience=2"],
+            ["stage.toy.evaluate=8", "stage.toy.patience=2"],
+            *(1, 30, r"stage\.toy\.evaluate was 9 and is 8"),
+        ),
+        (
+            ["stage.toy.validation=[]", "stage.toy.hold_out=2"],
+            ["stage.toy.validation=[]", "stage.toy.hold_out=3"],
+            *(1, 30, r"stage\.toy\.hold_out was 2 and is 3"),
+        ),
         ([], ["precision=bf16"], 1, 30, "precision was not set and is bf16"),
         ([], ["stage.toy.name=new"], 1, 30, r"phases was toy\.encoder and is new\.encoder"),
         ([], ["stage.toy.clip=2.0"], 1, 30, r"stage\.toy\.clip was 1\.0 and is 2\.0"),
@@ -60,4 +77,17 @@ def test_what_was_used_is_not(recipe, then, now, phases, step, words):
 
 def test_a_state_of_an_earlier_version_is_named(recipe):
     with pytest.raises(InputError, match="of an earlier version"):
-        refuse_changes("0123abcd", 1, read_recipe(recipe), PICTURES, Path("a.training.safetensors"))
+        refuse_changes("0123abcd", 1, read_recipe(recipe), PICTURES, PICTURES, Path("a.training.safetensors"))
+
+
+def test_who_decides_what_is_kept_is_noticed(recipe):
+    """With patience the held-out pictures enter the weights, and without they do not."""
+    others = [PictureSet([], [], Data("*", 0, "def", "CC0"))]
+    for overrides, refused in (([], False), (["stage.toy.evaluate=9", "stage.toy.patience=2"], True)):
+        now = read_recipe(recipe, overrides)
+        saved = provenance(now, PICTURES, PICTURES, phase_names(now)[:1])
+        if not refused:
+            refuse_changes(saved, 30, now, PICTURES, others, Path("a.training.safetensors"))
+            continue
+        with pytest.raises(InputError, match=r"the pictures of stage\.toy\.validation are others"):
+            refuse_changes(saved, 30, now, PICTURES, others, Path("a.training.safetensors"))

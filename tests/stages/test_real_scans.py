@@ -1,15 +1,21 @@
 """The scans that priors are trained on, where they are: who is in which split, and how many slices they give."""
 
 import os
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
+from veriscale.guides.arguments import GuideArguments
+from veriscale.imaging.npz import read_group
+from veriscale.stages.contrasts import contrasts_of
 from veriscale.stages.data import load
 from veriscale.stages.held_out_slices import held_out_slices
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import read_splits, select
+from veriscale.stages.stage_sets import stage_sets
 
 SPLITS = Path(__file__).parents[2] / "recipes" / "splits.toml"
 GROUPS = {"DCM": range(1, 17), "HCM": range(21, 37), "MINF": range(41, 57), "NOR": range(61, 77), "RV": range(81, 97)}
@@ -66,3 +72,23 @@ def test_series_and_arrays(root):
     assert Counter(series.subjects) == {"cardiac_sax_oblique": 11, "epi_brain": 15, "t1_oblique": 8}
     crops = load(["mri/domain/hippocampus_t1.npz"], root, 1, torch.device("cpu"), "", "training")
     assert len(set(crops.subjects)) == 86
+
+
+def test_the_heart_is_learnt_from_two_of_each_group(root):
+    recipe = SPLITS.with_name("cardiac.toml")
+    training, validation, table = stage_sets(read_recipe(recipe), recipe, torch.device("cpu"))
+    (splits,) = tomllib.loads(table).values()
+    assert set(splits["train"]) == set(training[0].subjects)
+    assert set(splits["validation"]) == set(validation[0].subjects) == {"patient053", "patient073"}
+    for own in (splits["train"], splits["rest"]):
+        groups = [read_group(root / "mri" / "cardiac" / "acdc" / f"{subject}.npz") for subject in own]
+        assert [groups.count(g) for g in GROUPS] == [2] * 5
+    assert not {*splits["train"], *splits["rest"]} & set(read_splits(SPLITS)["mri/cardiac/acdc"]["test"])
+
+
+def test_all_contrasts_of_the_validation_subject_lie_at_its_places(root):
+    pictures = load(["mri/multicontrast@validation"], root, 1, torch.device("cpu"), "CC BY", "validation", SPLITS)
+    found = contrasts_of(pictures, GuideArguments("T2", ["T1", "T1C", "FLAIR"]), "data")
+    assert {name for _, name in found.volumes} == {"T1", "T1C", "T2", "FLAIR"}
+    assert len(found.places) > 100
+    assert all(volume.keys() == {k for _, k in found.places} for volume in found.volumes.values())

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.stages import anchor_rule, consistency, held_out, measurements
-from veriscale.stages import recipe as recipes
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages import anchor_rule, consistency, held_out, measurements, recipe_rules
+from veriscale.stages.recipe_file import read_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 PHOTO = RECIPES / "photo.toml"
@@ -14,7 +13,13 @@ PHOTO = RECIPES / "photo.toml"
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_are_valid(path):
-    if path.name != "splits.toml":
+    if path == RECIPES / "target.toml":  # a user's folder and its licence are to be given
+        own = ["stage.target.data=scans", "stage.target.licence=CC0"]
+        for given, missing in ((own[:1], "licence is missing"), (own[1:], "data is empty; name pictures or scans")):
+            with pytest.raises(InputError, match=rf"stage\.target\.{missing}"):
+                read_recipe(path, given)
+        assert read_recipe(path, own).untrained == []
+    elif path.name != "splits.toml":
         assert read_recipe(path).untrained in ([], ["predictor"])
 
 
@@ -95,6 +100,10 @@ def test_stages_follow_one_another(recipe):
         ("stage.toy.denoiser.bacth=5", "did you mean 'batch'"),
         ("stage.toy.clip=0.0", "clip must be positive"),
         ("stage.toy.evaluate=-1", "evaluate must be 0 or more"),
+        ("stage.toy.patience=-1", "patience must be 0 or more"),
+        ("stage.toy.patience=3", "patience is 3 evaluations, and evaluate is 0; set it to a number of steps"),
+        ("stage.toy.hold_out=-1", "hold_out must be 0 or more"),
+        ("stage.toy.hold_out=2", "stage.toy has validation and hold_out, which both say who is held out"),
         ("stage.toy.trainable=encoder", "'encoder' is not known; known: all, decoder, norm.bias, lora:R"),
         ("stage.toy.trainable=lora:0", "'lora:0' is not known; .* whole number R of at least 1"),
         ("stage.toy.trainable=lora", "'lora' is not known"),
@@ -137,6 +146,15 @@ def test_values_out_of_range_are_named(recipe, override, words):
         read_recipe(recipe, [override])
 
 
+def test_who_is_held_out_is_named_or_drawn(recipe):
+    drawn = ["stage.toy.validation=[]", "stage.toy.hold_out=2"]
+    assert read_recipe(recipe, drawn).stage[0].hold_out == 2
+    with pytest.raises(InputError, match=r"validation is empty; name held-out .*, or set `hold_out` to a number"):
+        read_recipe(recipe, drawn[:1])
+    with pytest.raises(InputError, match=r"hold_out sets files aside, and its data are an archive; name the archive"):
+        read_recipe(recipe, [*drawn, "stage.toy.data=data.zip"])
+
+
 @pytest.mark.parametrize(
     "line, words",
     [
@@ -154,7 +172,7 @@ def test_keys_that_are_missing_are_named(recipe, line, words):
 
 def test_crops_of_all_measurements_suit_every_stride_that_is_taken():
     for side in (held_out.CROP, measurements.DIAL_CROP, consistency.CROP, anchor_rule.SIDE):
-        assert side % recipes.CROPS == 0
+        assert side % recipe_rules.CROPS == 0
 
 
 def test_mutated_recipes_are_read_or_refused(tmp_path):

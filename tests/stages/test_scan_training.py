@@ -10,7 +10,16 @@ from tests.stages.scans import RECIPE, write, write_set
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.errors import InputError
 from veriscale.physics.registry import parse_operator
-from veriscale.stages import anchor_rule, batches, consistency, held_out, held_out_slices, measurements, path_rule
+from veriscale.stages import (
+    anchor_rule,
+    batches,
+    consistency,
+    held_out,
+    held_out_slices,
+    measurements,
+    path_rule,
+    temperature,
+)
 from veriscale.stages.data import PictureSet
 from veriscale.stages.held_out import crops
 from veriscale.stages.splits import split_table
@@ -38,6 +47,7 @@ def few_measurements(monkeypatch):
     monkeypatch.setattr(measurements, "RATIOS", (1.0, 0.9))
     monkeypatch.setattr("veriscale.stages.training.STEPS", 1)
     monkeypatch.setattr(held_out_slices, "MOST", 8)
+    monkeypatch.setattr(temperature, "DRAWS", 2)
     monkeypatch.setattr(consistency, "NOISES", (0.0, 0.05))
     monkeypatch.setattr(consistency, "ZERO_SHOT", ("inpaint:keep=0.5", "blur:kernel=gaussian,std=3"))
     monkeypatch.setattr(anchor_rule, "RULES", ((("inpaint:keep=0.5",), {"mask_trust": (1.0, 0.7)}),))
@@ -74,6 +84,8 @@ def test_a_prior_of_scans_comes_out_with_a_whole_card(scans, tmp_path):
     assert {(t.scale, t.noise_std) for t in card.dial} == {(s, n) for s in (2, 4) for n in (0.0, 0.05)}
     assert len(card.consistency) == 4
     assert len(card.calm) == 4
+    assert 0.1 < card.temperature < 10
+    assert card.temperature != 1
     prior = load_checkpoint(path, torch.device("cpu"), torch.float32)
     restored = restore(tmp_path / "data" / "set" / "held" / "T1.nii.gz", prior, scale=2, dial=0)
     assert restored.image.shape == (84, 112, 11)

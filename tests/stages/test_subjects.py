@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from veriscale.stages.subjects import subject_of
+from veriscale.stages.subjects import group_of, subject_of
 
 ROOT = Path("/data/set")
 
@@ -39,3 +39,18 @@ def test_bids_counts_above_the_root_of_a_pattern():
 )
 def test_a_series_goes_by_its_folder(folder, base, subject):
     assert subject_of("IM_0001", ROOT / folder, ROOT / base, series=True) == subject
+
+
+@pytest.mark.parametrize(
+    "subject, folder, group",
+    [
+        ("sub-01", "DCM/sub-01/ses-1/anat", "DCM"),
+        ("sub-01", "DCM/sub-01_ses-1", "DCM"),
+        ("sub-03", "flat", "flat"),  # of files alone: the folder that they lie in
+        ("P01", "DCM/P01/visit1", "DCM"),
+        ("t1_oblique", "DCM/t1_oblique", "DCM"),
+        ("patient001", "", ""),
+    ],
+)
+def test_a_group_is_what_lies_above_a_subject(subject, folder, group):
+    assert group_of(subject, ROOT / folder) == ROOT / group

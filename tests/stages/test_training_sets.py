@@ -13,7 +13,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.stages.batches import Batches
 from veriscale.stages.data import load, pack
 from veriscale.stages.fitting import CONTEXT
-from veriscale.stages.recipe import read_recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
 
 

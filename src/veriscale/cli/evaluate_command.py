@@ -143,7 +143,8 @@ def evaluate(
 def _print_scores(found: "Evaluation", as_json: bool) -> None:
     if as_json:
         content = found.as_dict()
-        shown = content["summary"] if found.draws is None else {k: content[k] for k in ("summary", "draws")}
+        drawn = [k for k in ("draws", "tempered") if k in content]
+        shown = {k: content[k] for k in ("summary", *drawn)} if drawn else content["summary"]
         print(json.dumps(shown, indent=2, allow_nan=False))
         return
     s, columns = found.settings, _COLUMNS[found.kind]
@@ -155,14 +156,15 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"
         numbers = (f"{row[key]:{width}.{digits}f}" for _, key, width, digits in columns)
         print(" ".join([f"{name:>8}", *numbers]))
-    if found.draws is not None:
-        _print_draws(found.draws, found.kind)
+    for table in filter(None, (found.draws, found.tempered)):
+        _print_draws(table, found.kind)
 
 
 def _print_draws(draws: "DrawTable", kind: str) -> None:
     facts, one = draws.facts, kind.removesuffix("s")
     where = "voxels in the foreground of the measurements" if kind == "scans" else "pixels and channels"
-    print(f"\n{facts['samples']} draws at dial 1, {facts['intervals']}-intervals, {facts['places']} {where}")
+    at = f", times {draws.temperature:.3g} from their mean, as .std is" if draws.temperature != 1 else ""
+    print(f"\n{facts['samples']} draws at dial 1{at}, {facts['intervals']}-intervals, {facts['places']} {where}")
     names = [*(str(row[one]) for row in draws.rows), "pooled"]
     width = max(8, *map(len, names))
     print(" ".join([f"{one:>{width}}", *(f"{title:>{wide}}" for title, _, wide, _ in _OF_DRAWS)]))

@@ -111,12 +111,18 @@ def _show(card: "Card", where: str) -> None:
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
     for p in b.phases:
         part = "" if p.trainable == "all" else f", {p.trainable} alone ({p.parameters:,} parameters)"
+        part += "" if p.kept is None else f"; the weights of step {p.kept} were the best"
         print(f"  phase      {p.stage}.{p.network}: {p.steps} steps of {p.batch} by {p.optimiser}{part}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
     for t in card.dial:
         ratio = t.mse[-1] / t.mse[0]
         print(f"  dial table ×{t.scale}, noise {t.noise_std:g}: {t.sampler}, {t.steps} steps, MSE ratio {ratio:.2f}")
+    if card.temperature != 1:
+        print(
+            f"  temperature {card.temperature:.3g} of .std: the spread–skill of validation draws was "
+            f"{1 / card.temperature:.3g}, and is 1 with it"
+        )
     if network.predictor is not None:
         print(f"  predictor  of its error, {b.predictor_steps} steps (sha256 {card.predictor_sha256[:12]})")
     for line in _certificates(card.tensors_sha256):

@@ -67,7 +67,7 @@ def train(
             overrides=changes,
             cpu=device == "cpu",
             progress=lambda phase, step, steps, loss, held_out: shown(
-                f"{phase}, loss {loss:.4f}" + ("" if held_out is None else f", held out {held_out:.4f}"), step, steps
+                f"{phase}, loss {loss:.4f}" + ("" if held_out is None else f", held out {held_out:.4g}"), step, steps
             ),
             tell=lambda line: say(line, quiet),
         )

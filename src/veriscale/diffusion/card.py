@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ FORMAT_VERSION = 1
 MEAN = 0.5  # of pictures in [0, 1] that are no scans
 PATHS = ("renoise", "interpolate")  # of the dial
 KEPT_DIGITS = 16  # of the hash of each training file
+_NON_COMMERCIAL = re.compile(r"(?<![A-Za-z])NC(?![A-Za-z])|(?i:non-?\s*commercial)")
 
 
 class EncoderArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,6 +198,7 @@ class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         trainable: what of it was trained.
         parameters: how many numbers that is; 0 where the file does not say it.
+        kept: the step whose weights were kept as the best of those that were evaluated; None: the last.
     """
 
     stage: str
@@ -205,6 +208,7 @@ class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     optimiser: str
     trainable: str = "all"
     parameters: int = 0
+    kept: int | None = None
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -255,6 +259,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lineage: the parent, then the parent's parent, and so on.
         mean: what the unconditional mode is centred on; the square of its sigma_data is the variance about it.
         normalisation: "photograph", or how the levels of scans were found.
+        temperature: what the std of draws of measurements that the encoder knows is multiplied by, in results; never
+            draws, dial or masks. The inverse of the spread–skill of validation scans; 1 of photographs.
         tensors_sha256, predictor_sha256: of the tensors as stored.
     """
 
@@ -271,6 +277,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lineage: list[Ancestor] = []
     mean: float = MEAN
     normalisation: str = "photograph"
+    temperature: float = 1.0
     tensors_sha256: str = ""
     predictor_sha256: str = ""
     format_version: int = FORMAT_VERSION
@@ -292,6 +299,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def licences(self) -> list[str]:
         """Of all data that its weights come from, each once: they bind whoever uses the prior."""
         return list(dict.fromkeys(data.licence for data in self.seen))
+
+    @property
+    def non_commercial(self) -> list[str]:
+        """Those of its licences whose words forbid commercial use."""
+        return [licence for licence in self.licences if _NON_COMMERCIAL.search(licence)]
 
     def mode(self, scale: int) -> Mode:
         """The mode of a scale the card knows, 0 for the unconditional one."""

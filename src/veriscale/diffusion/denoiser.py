@@ -1,7 +1,7 @@
 """The light network that every sampling step runs: a U-Net on the pixel-unshuffled truth grid."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -84,6 +84,7 @@ class Denoiser(nn.Module):
         self.stem = stem
         self.depth = tuple(depth)
         self.stride: int = stem * 2 ** (len(width) - 1)
+        self.seam = len(width) // 2  # the level before whose blocks on the way up something may be injected
         embedding = 2 * width[0]
         self.embedding = Embedding(modes, embedding)
         self.into = nn.Conv2d((2 * channels + features) * stem**2, width[0], 3, padding=1)
@@ -96,7 +97,15 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with a bias
 
-    def forward(self, x: Tensor, condition: Tensor, c_noise: Tensor, mode: Tensor, noise_std: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        condition: Tensor,
+        c_noise: Tensor,
+        mode: Tensor,
+        noise_std: Tensor,
+        inject: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """The raw network on (B, C, H, W), H and W multiples of `stride`.
 
         Args:
@@ -105,6 +114,7 @@ class Denoiser(nn.Module):
             c_noise: (B,) of `preconditioning.scalings`.
             mode: (B,) integers, 0 unconditional.
             noise_std: (B,) of the measurement.
+            inject: (h, embedding, c_noise) to h, (B, width, h, w) of the level `seam`, before its blocks on the way up.
         """
         dtype = self.into.weight.dtype
         h = F.pixel_unshuffle(torch.cat([x.to(dtype), condition.to(dtype)], 1), self.stem)
@@ -115,9 +125,12 @@ class Denoiser(nn.Module):
             h = level(h, e)
             skips.append(h)
             h = shrink(h)
-        h = self.up[-1](self.down[-1](h, e), e)
-        for i in reversed(range(len(skips))):
-            h = skips[i] + F.pixel_shuffle(self.grow[i](h), 2)
+        h = self.down[-1](h, e)
+        for i in reversed(range(len(self.up))):
+            if i < len(skips):
+                h = skips[i] + F.pixel_shuffle(self.grow[i](h), 2)
+            if inject is not None and i == self.seam:
+                h = inject(h, e, c_noise)
             h = self.up[i](h, e)
         return F.pixel_shuffle(self.out(h), self.stem)
 

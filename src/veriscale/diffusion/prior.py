@@ -1,8 +1,9 @@
 """A prior: an encoder, a denoiser, a predictor of its error, and the card that says what they know."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
 from veriscale.diffusion.error_predictor import ErrorPredictor
 from veriscale.diffusion.preconditioning import scalings
 from veriscale.errors import InputError
+from veriscale.imaging.tiles import Window
 
 
 class Networks(NamedTuple):
@@ -46,7 +48,7 @@ def denoiser_input(condition: Condition) -> Tensor:
 
 
 def denoise_residual(
-    network: torch.nn.Module,
+    network: Callable[..., Tensor],
     residual: Tensor,
     sigma: Tensor,
     sigma_data: Tensor,
@@ -57,7 +59,7 @@ def denoise_residual(
     """E[r0 | r0 + sigma·n] of the residual r = x - m, (B, C, H, W) in, the same out.
 
     Args:
-        network: a `Denoiser`.
+        network: a `Denoiser`, or one with an injection.
         residual: the noisy residual; of the card's `mean` when unconditional.
         sigma: (B,) its noise level.
         sigma_data: (B,) standard deviation of r0.
@@ -134,6 +136,10 @@ class Prior(ABC):
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x0 + sigma·n = x] without a condition, (B, C, H, W) on the device, differentiable in x."""
 
+    def within(self, window: Window) -> Self:
+        """What it is for a window of the whole picture, in truth pixels: itself, where nothing belongs to a place."""
+        return self
+
     def check_unchanged(self) -> None:  # noqa: B027  # of most there is nothing to check
         """Raise `InputError` where it is no longer the one that its card speaks of."""
 
@@ -174,6 +180,22 @@ class TrainedPrior(Prior):
         """Of the denoiser."""
         return self.denoiser.receptive_radius
 
+    @property
+    def encoder_extra(self) -> int:
+        """How much farther than its encoder alone it looks for a mean, in measurement pixels."""
+        return 0
+
+    def encode(self, y: Tensor, scale: int, noise_std: Tensor, features: bool) -> Condition:
+        """Arguments as `Encoder.forward`."""
+        condition: Condition = self.encoder(y, scale, noise_std, features)
+        return condition
+
+    def denoise_residual(
+        self, residual: Tensor, sigma: Tensor, sigma_data: Tensor, seen: Tensor, mode: Tensor, noise_std: Tensor
+    ) -> Tensor:
+        """Arguments as the function `denoise_residual`."""
+        return denoise_residual(self.denoiser, residual, sigma, sigma_data, seen, mode, noise_std)
+
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The unconditional mode; arguments as `Prior.denoise`."""
         device, b = x.device, len(x)
@@ -182,4 +204,4 @@ class TrainedPrior(Prior):
         sigma_data = self.mode(0).sigma_data[0]
         levels = torch.full((b,), sigma, device=device), torch.full((b,), sigma_data, device=device)
         mean = self.card.mean
-        return mean + denoise_residual(self.denoiser, x - mean, *levels, seen, none.long(), none)
+        return mean + self.denoise_residual(x - mean, *levels, seen, none.long(), none)

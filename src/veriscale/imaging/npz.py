@@ -12,6 +12,8 @@ from veriscale.imaging.formats.guard import decoding, first_bytes
 EXTENSION = ".npz"
 KEY = "image"
 """Of the volume where an archive holds one, beside whatever else."""
+GROUP = "group"
+"""Of a word beside that volume: to which group of a study its subject belongs."""
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -33,3 +35,19 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
                 "of shape (slices, rows, columns) would do"
             )
     return found
+
+
+def read_group(path: Path) -> str:
+    """The word under `GROUP` of an archive with one volume; empty where there is none.
+
+    Raises:
+        InputError: as `read_npz`, or what is there is no word.
+    """
+    with decoding(path, "NPZ"), np.load(path) as archive:
+        found = archive[GROUP] if {KEY, GROUP} <= set(archive.files) else np.array("")
+    if found.shape or found.dtype.kind != "U":
+        raise InputError(
+            f"{path} has under the key {GROUP!r} {found.dtype} of shape {found.shape}, which is no word; a text such "
+            "as 'DCM' would do"
+        )
+    return str(found)

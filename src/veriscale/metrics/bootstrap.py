@@ -1,6 +1,7 @@
 """Intervals by resampling whole pictures (or subjects): the unit over which a claim is made."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,13 +46,34 @@ def ratio_interval(
     numerator: npt.ArrayLike, denominator: npt.ArrayLike, *, seed: int = 0, level: float = 0.95, resamples: int = 2000
 ) -> Interval:
     """Bound sum(numerator) / sum(denominator) over the same units, both (N,): g = MSE(1)/MSE(0), for example."""
-    top, bottom = _paired(numerator, denominator)
-    estimate = float(top.sum() / bottom.sum())
-    if top.size == 1:  # one unit says nothing about how much units differ
+    both = _paired(numerator, denominator)
+    return statistic_interval(both, lambda top, bottom: top / bottom, seed=seed, level=level, resamples=resamples)
+
+
+def statistic_interval(
+    columns: Sequence[npt.NDArray[np.float64]],
+    statistic: Callable[..., Any],
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Interval:
+    """Bound a function of sums over the same units.
+
+    Args:
+        columns: (N,) each, N at least 1.
+        statistic: of the columns' sums, elementwise in arrays of them.
+        seed: of the resampling.
+        level: coverage, in (0, 1).
+        resamples: number of bootstrap samples.
+    """
+    estimate = float(statistic(*(column.sum() for column in columns)))
+    count = columns[0].size
+    if count == 1:  # one unit says nothing about how much units differ
         return Interval(estimate, -np.inf, np.inf)
-    picks = np.random.default_rng(seed).integers(top.size, size=(resamples, top.size))
-    ratios = top[picks].sum(axis=1) / bottom[picks].sum(axis=1)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    picks = np.random.default_rng(seed).integers(count, size=(resamples, count))
+    values = statistic(*(column[picks].sum(axis=1) for column in columns))
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, float(low), float(high))
 
 

@@ -65,7 +65,13 @@ def interval_kind(draws: int) -> Kind:
     return "quantile" if draws >= fewest_draws(max(LEVELS)) else "t"
 
 
-def draw_sums(draws: Sequence[Array], truth: Array, seed: int, mask: npt.NDArray[np.bool_] | None = None) -> DrawSums:
+def draw_sums(
+    draws: Sequence[Array],
+    truth: Array,
+    seed: int,
+    mask: npt.NDArray[np.bool_] | None = None,
+    temperature: float = 1.0,
+) -> DrawSums:
     """Sum what one picture or scan contributes; a block of places at a time is held in float64.
 
     Args:
@@ -73,6 +79,7 @@ def draw_sums(draws: Sequence[Array], truth: Array, seed: int, mask: npt.NDArray
         truth: (…).
         seed: of the order of ties in the rank histogram.
         mask: (…), the places that count; all by default.
+        temperature: what the draws' deviations from their mean are multiplied by.
 
     Raises:
         InputError: fewer than two draws, shapes that differ, or an empty mask.
@@ -87,6 +94,8 @@ def draw_sums(draws: Sequence[Array], truth: Array, seed: int, mask: npt.NDArray
         where = counted[start : start + _BLOCK]
         x = truth.reshape(-1)[where].astype(np.float64)
         samples = np.array([draw.reshape(-1)[where] for draw in draws], np.float64).reshape(len(draws), -1)
+        if temperature != 1:
+            samples = samples.mean(0) + temperature * (samples - samples.mean(0))
         return DrawSums(
             spread_sums(samples, x),
             coverage_sums(samples, x, LEVELS, interval_kind(len(draws))),

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.error_predictor import exceedance, expected_square
-from veriscale.diffusion.prior import Prior, TrainedPrior, denoise_residual, denoiser_input, no_gradient
+from veriscale.diffusion.prior import Prior, TrainedPrior, denoiser_input, no_gradient
 from veriscale.errors import InputError
 from veriscale.imaging.canvas import canvas
-from veriscale.imaging.tiles import Tile, tiles
+from veriscale.imaging.tiles import Tile, Window, tiles
 
 TILE = 1536  # truth pixels a side
 ENCODER_TILE = 1024  # likewise: above it, activations outgrow what the allocator reuses, and time doubles
@@ -57,11 +57,11 @@ def encode(
     count = prior.card.network.encoder.features if features else 0
     kept = torch.from_numpy(canvas((count, height, width)))[None] if features else mean[:, :0]
     std = torch.tensor([noise_std], device=prior.device)
-    halo = min(ENCODER_HALO, prior.encoder.receptive_radius)
+    halo = min(ENCODER_HALO, prior.encoder.receptive_radius) + prior.encoder_extra
     parts = tiles(y.shape[-2], y.shape[-1], max(1, min(tile, ENCODER_TILE) // scale), halo)
     for number, part in enumerate(parts, start=1):
-        condition = prior.encoder(y[(..., *part.window)].to(prior.device), scale, std, features)
         fine = part.scaled(scale)
+        condition = prior.within(fine.window).encode(y[(..., *part.window)].to(prior.device), scale, std, features)
         mean[(..., *fine.core)] = condition.mean[(..., *fine.inside)].float().cpu()
         if features:
             kept[(..., *fine.core)] = condition.features[(..., *fine.inside)].float().cpu()
@@ -158,8 +158,7 @@ class ConditionalDenoiser:
         for part in _tiles(self.prior, x, self.tile):
             near = Condition(*(t[(..., *part.window)].to(device) for t in self.condition))
             residual = x[(..., *part.window)].to(device) - near.mean
-            denoised = denoise_residual(
-                self.prior.denoiser,
+            denoised = self.prior.within(part.window).denoise_residual(
                 residual,
                 filled(sigma * self.level_ratio),
                 filled(self.sigma_data),
@@ -191,7 +190,7 @@ class UnconditionalDenoiser:
         whole = self._padded(x)
         out = torch.empty_like(whole)
         for part in _tiles(self.prior, whole, self.tile):
-            denoised = self._denoise(whole[(..., *part.window)], sigma)
+            denoised = self._denoise(whole[(..., *part.window)], sigma, part.window)
             out[(..., *part.core)] = denoised[(..., *part.inside)]
         return out[..., : x.shape[-2], : x.shape[-1]]
 
@@ -206,7 +205,7 @@ class UnconditionalDenoiser:
         if len(parts) == 1:
             into = whole.detach().clone().requires_grad_()
             with torch.enable_grad():
-                kept = self._denoise(into, sigma)
+                kept = self._denoise(into, sigma, parts[0].window)
             denoised = kept.detach()
         else:
             denoised = self._padded(self(x, sigma))
@@ -220,14 +219,14 @@ class UnconditionalDenoiser:
             for part in parts if len(parts) > 1 else []:
                 near = whole[(..., *part.window)].detach().clone().requires_grad_()
                 with torch.enable_grad():
-                    inside = self._denoise(near, sigma)[(..., *part.inside)]
+                    inside = self._denoise(near, sigma, part.window)[(..., *part.inside)]
                 total[(..., *part.window)] += self._gradient(inside, near, wide[(..., *part.core)])
             return _folded(total, height, width)
 
         return denoised[..., :height, :width], pull
 
-    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        return self.prior.denoise(x.to(self.prior.device), sigma).float().cpu()
+    def _denoise(self, x: Tensor, sigma: float, window: Window) -> Tensor:
+        return self.prior.within(window).denoise(x.to(self.prior.device), sigma).float().cpu()
 
     def _gradient(self, out: Tensor, x: Tensor, g: Tensor, again: bool = False) -> Tensor:
         (found,) = torch.autograd.grad(out, x, g, retain_graph=again, allow_unused=True)

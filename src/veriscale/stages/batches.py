@@ -31,6 +31,7 @@ class Batch(NamedTuple):
     unconditional: Tensor  # (B,) bool
     uniform: Tensor  # (B,) for the noise level of diffusion
     noise: Tensor  # (B, C, H, W) unit noise of diffusion
+    guides: Tensor | None = None  # (B, M, H + 2·margin·scale, …) of the modalities, NaN where not valid
 
 
 def key(*parts: object) -> int:
@@ -73,6 +74,12 @@ class Batches:
         u = torch.rand((), dtype=torch.float64, generator=torch.Generator().manual_seed(key(self.seed, phase, step)))
         return self.task.scales[min(int(torch.searchsorted(self.scale_chance, u)), len(self.task.scales) - 1)]
 
+    def item(self, phase: str, step: int, i: int) -> tuple[int, list[float]]:
+        """The picture of an item, and nine numbers in [0, 1): which, where, how turned, its noise, mode and level."""
+        g = torch.Generator().manual_seed(key(self.seed, phase, step, i))
+        u = torch.rand(9, dtype=torch.float64, generator=g).tolist()
+        return min(int(torch.searchsorted(self.chance, u[0])), len(self.data.images) - 1), u
+
     def make(
         self, phase: str, step: int, items: range, patch: int, margin: int = 0, unconditional: float | None = None
     ) -> Batch:
@@ -97,18 +104,9 @@ class Batches:
         low, high = self.task.noise
         crops, stds, flags, uniforms, measured, diffused = [], [], [], [], [], []
         for i in items:
-            g = torch.Generator().manual_seed(key(self.seed, phase, step, i))
-            u = torch.rand(9, dtype=torch.float64, generator=g).tolist()
-            index = min(int(torch.searchsorted(self.chance, u[0])), len(self.data.images) - 1)
+            index, u = self.item(phase, step, i)
             image = self.data.images[index]
-            crop = self._crop(index, u[1:3], patch * scale, context, scale, phase)
-            if u[3] < 0.5:
-                crop = crop.flip(-1)
-            if u[4] < 0.5:
-                crop = crop.flip(-2)
-            if u[5] < 0.5:
-                crop = crop.transpose(-1, -2)
-            crops.append(crop)
+            crops.append(turned(self._crop(index, u[1:3], patch * scale, context, scale, phase), u))
             std = 0.0 if u[6] < 0.5 else low + (high - low) * (2 * u[6] - 1)
             stds.append(std)
             flags.append(u[7] < share)
@@ -141,6 +139,15 @@ class Batches:
         if not self.data.stored:
             return continued(image, top, left, side, context, scale)
         return image[:, top : top + side + 2 * around, left : left + side + 2 * around]
+
+
+def turned(crop: Tensor, u: list[float]) -> Tensor:
+    """A crop (C, H, W) flipped and transposed as the numbers of its item say."""
+    if u[3] < 0.5:
+        crop = crop.flip(-1)
+    if u[4] < 0.5:
+        crop = crop.flip(-2)
+    return crop.transpose(-1, -2) if u[5] < 0.5 else crop
 
 
 def too_small(data: PictureSet, index: int, side: int, phase: str) -> InputError:

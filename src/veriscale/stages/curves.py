@@ -9,7 +9,10 @@ COLUMNS = ["phase", "step", "seconds", "loss", "held_out"]
 
 
 class Curves:
-    """Rows of (phase, step, seconds, mean loss since the row before, loss on held-out batches where evaluated)."""
+    """Rows of (phase, step, seconds, mean loss since the row before, what an evaluation found where there was one).
+
+    It is the loss on held-out batches, or with patience the score, and then that of step 0 too, which has no loss.
+    """
 
     def __init__(self, path: Path, keep: bool) -> None:
         self.path = path
@@ -18,10 +21,10 @@ class Curves:
             rows = list(csv.reader(path.read_text().splitlines()))[1:]
             self.rows = [[*r, ""][: len(COLUMNS)] for r in rows]  # those of an earlier version lack the last
 
-    def add(self, phase: str, step: int, seconds: float, loss: float, held_out: float | None) -> None:
+    def add(self, phase: str, step: int, seconds: float, loss: float | None, held_out: float | None) -> None:
         """One more row; rows of the same phase from this step on are of a run that was cut off, and go."""
         self.rows = [r for r in self.rows if r[0] != phase or int(r[1]) < step]
-        self.rows.append([phase, str(step), f"{seconds:.1f}", f"{loss:.6g}", _text(held_out)])
+        self.rows.append([phase, str(step), f"{seconds:.1f}", _text(loss), _text(held_out)])
 
     def flush(self) -> None:
         """Write the CSV and draw it."""

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -24,11 +24,13 @@ from veriscale.imaging.formats.registry import is_picture
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import quantised
-from veriscale.stages.files import is_series_file, names_of
+from veriscale.stages.files import Found, is_series_file, names_of
 from veriscale.stages.slices import read_slices
 from veriscale.stages.splits import select
 
-_SUBJECTS = "subjects.json"  # of an archive of scans: the folders above them, which told it, are not in it
+# Of an archive of scans: the folders above them, which told it, are not in it.
+_SUBJECTS = "subjects.json"
+_GROUPS = "groups.json"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class PictureSet:
         hashes: sha256 of each file by its name.
         largest: side of the largest crop that measurements at the end of training may take; None: any.
         spacings: of volumes, in the plane, in millimetres, where that is known.
+        groups: of scans, to which group each subject belongs; names that are compared and told nobody.
     """
 
     images: list[Tensor]
@@ -56,11 +59,18 @@ class PictureSet:
     hashes: dict[str, str] = field(default_factory=dict)
     largest: int | None = None
     spacings: dict[str, tuple[float, float]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
     @property
     def stored(self) -> bool:
         """Whether measurements of them come in 8 bits: those of scans are neither rounded nor clipped."""
         return self.normalisation == PHOTOGRAPH
+
+    def at(self, places: Sequence[int]) -> "PictureSet":
+        """The pictures at some places; what is said of files stays that of the whole set."""
+        images, names = [self.images[k] for k in places], [self.names[k] for k in places]
+        subjects, volumes = ([of[k] for k in places] if of else [] for of in (self.subjects, self.volumes))
+        return replace(self, images=images, names=names, subjects=subjects, volumes=volumes)
 
 
 def data_root(recipe: Path) -> Path:
@@ -94,12 +104,12 @@ def load(
     with _members(patterns, root, part, splits) as members:
         if not members:
             raise InputError(f"{', '.join(patterns)} holds no {part} pictures.")
-        hashes = {name: _sha256(path) for name, (path, _) in members.items()}
+        hashes = {name: _sha256(found.path) for name, found in members.items()}
         pattern = " ".join(Path(p).name if p.endswith(".zip") else p for p in patterns)
         facts = facts_of(pattern, licence, hashes)
-        scans = [name for name, (path, _) in members.items() if not is_picture(path)]
+        scans = [name for name, found in members.items() if not is_picture(found.path)]
         if not scans:
-            images = [_decoded(path, channels, device) for path, _ in members.values()]
+            images = [_decoded(found.path, channels, device) for found in members.values()]
             return PictureSet(images, list(members), facts, list(members), hashes=hashes)
         if len(scans) < len(members):
             other = next(name for name in members if name not in scans)
@@ -140,47 +150,52 @@ def pack(
     """Write the files of a recipe, byte for byte, as one archive that `load` reads; returns their number."""
     buffer = io.BytesIO()
     count = 0
-    subjects: dict[str, dict[str, str]] = {}
+    told: dict[str, dict[str, dict[str, str]]] = {_SUBJECTS: {}, _GROUPS: {}}
+    numbers: dict[str, str] = {}  # of groups, whose own names are folders of this machine
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for part, patterns in (("training", training), ("validation", validation)):
             with _members(patterns, root, part, splits) as members:
-                for name, (file, subject) in members.items():
-                    archive.writestr(zipfile.ZipInfo(f"{part}/{name}"), file.read_bytes())
+                for name, found in members.items():
+                    archive.writestr(zipfile.ZipInfo(f"{part}/{name}"), found.path.read_bytes())
                     count += 1
-                    if not is_picture(file):
-                        subjects.setdefault(part, {})[name] = subject
-        if subjects:
-            archive.writestr(zipfile.ZipInfo(_SUBJECTS), json.dumps(subjects))
+                    if not is_picture(found.path):
+                        told[_SUBJECTS].setdefault(part, {})[name] = found.subject
+                        number = numbers.setdefault(found.group, str(len(numbers)))
+                        told[_GROUPS].setdefault(part, {})[name] = number
+        for table, parts in told.items():
+            if parts:
+                archive.writestr(zipfile.ZipInfo(table), json.dumps(parts))
     with replacing(path, force=force) as temporary:
         temporary.write_bytes(buffer.getvalue())
     return count
 
 
 @contextmanager
-def _members(
-    patterns: Sequence[str], root: Path, part: str, splits: Path | None
-) -> Iterator[dict[str, tuple[Path, str]]]:
-    """Name → file and subject; an archive is unpacked as long as it takes, since readers read files."""
+def _members(patterns: Sequence[str], root: Path, part: str, splits: Path | None) -> Iterator[dict[str, Found]]:
+    """Name → file; an archive is unpacked as long as it takes, since readers read files."""
     if len(patterns) == 1 and patterns[0].endswith(".zip"):
         with tempfile.TemporaryDirectory() as folder:
             yield _unpacked(patterns[0], root, part, Path(folder))
         return
     found = select(patterns, root, splits)
-    yield {name: (f.path, f.subject) for name, f in zip(names_of(found, root), found, strict=True)}
+    yield dict(zip(names_of(found, root), found, strict=True))
 
 
-def _unpacked(pattern: str, root: Path, part: str, folder: Path) -> dict[str, tuple[Path, str]]:
+def _unpacked(pattern: str, root: Path, part: str, folder: Path) -> dict[str, Found]:
     path = Path(pattern) if Path(pattern).exists() else root / pattern
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [n for n in archive.namelist() if n.startswith(f"{part}/") and not n.endswith("/")]
             names = [n.removeprefix(f"{part}/") for n in inside]
-            told = json.loads(archive.read(_SUBJECTS)) if _SUBJECTS in archive.namelist() else {}
-            subjects = {name: str(told.get(part, {}).get(name, name)) for name in names}
+            subjects, groups = (
+                json.loads(archive.read(table)).get(part, {}) if table in archive.namelist() else {}
+                for table in (_SUBJECTS, _GROUPS)
+            )
+            whose = {name: (str(subjects.get(name, name)), str(groups.get(name, ""))) for name in names}
             files = {name: Path(archive.extract(f"{part}/{name}", folder)) for name in sorted(names, key=PurePosixPath)}
     except (OSError, ValueError, AttributeError, zlib.error, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"Archive {path} cannot be read: {error}; make it anew with `--pack`.") from error
-    return {name: (file, subjects[name]) for name, file in files.items()}
+    return {name: Found(file, folder, *whose[name]) for name, file in files.items()}
 
 
 def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:
@@ -191,28 +206,32 @@ def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:
     return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
 
 
-def _cut(members: dict[str, tuple[Path, str]], facts: Data, hashes: dict[str, str], device: torch.device) -> PictureSet:
+def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device: torch.device) -> PictureSet:
     """The slices of all volumes that hold something."""
     whole = {}
-    for name, (path, subject) in members.items():
-        at, file = (PurePosixPath(name).parent, path.parent) if is_series_file(path) else (PurePosixPath(name), path)
-        whole[at.as_posix()] = (file, subject)
+    for name, found in members.items():
+        series = is_series_file(found.path)
+        at, file = (PurePosixPath(name).parent, found.path.parent) if series else (PurePosixPath(name), found.path)
+        whole[at.as_posix()] = (file, found)
     images, names, subjects, volumes = [], [], [], []
     spacings: dict[str, tuple[float, float]] = {}
-    for name, (file, subject) in whole.items():
+    groups: dict[str, str] = {}
+    for name, (file, found) in whole.items():
         for cut in read_slices(file, name):
             volume = f"{name}#{cut.key}" if cut.key else name
+            subject = cut.key or found.subject
+            groups.setdefault(subject, cut.group or found.group)
             for k, pixels in cut.pixels.items():
                 images.append(torch.from_numpy(pixels)[None].to(device))
                 names.append(f"{volume}#{k}")
-                subjects.append(cut.key or subject)
+                subjects.append(subject)
                 volumes.append(volume)
             if cut.spacing:
                 spacings[volume] = cut.spacing
     if not images:
         raise InputError(f"Data {facts.pattern} hold no slice in which there is anything; check what they are.")
     facts = facts_of(facts.pattern, facts.licence, hashes, spacings.values())
-    return PictureSet(images, names, facts, subjects, volumes, SCAN, hashes, spacings=spacings)
+    return PictureSet(images, names, facts, subjects, volumes, SCAN, hashes, spacings=spacings, groups=groups)
 
 
 def _sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
-"""A part of a set's subjects, for questions of how few suffice."""
+"""A part of a set's subjects, for questions of how few suffice, and others that are held out."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -11,8 +12,9 @@ from veriscale.stages.data import PictureSet, facts_of
 def drawn(pictures: PictureSet, count: int | None, seed: int, where: str) -> PictureSet:
     """The pictures of `count` of a set's subjects, with the facts of the files that are theirs.
 
-    Every subject has a place of its own in a seed's order, so that fewer are part of more and whoever else is in the
-    set decides nothing. Of photographs each is its own subject.
+    Every subject has a place of its own in a seed's order, so that fewer are part of more. Groups take turns: ten of
+    five groups are two of each. Among subjects of one group, whoever else is in the set decides nothing. Of photographs
+    each is its own subject, and of no group.
 
     Args:
         pictures: of the whole set.
@@ -33,23 +35,64 @@ def drawn(pictures: PictureSet, count: int | None, seed: int, where: str) -> Pic
             f"{where} is {count}, and the data {pictures.facts.pattern} hold {len(known)} subjects; ask for at most "
             f"{len(known)}, or leave it out to train on all."
         )
-    chosen = sorted(known, key=lambda subject: (key(seed, "subject", subject), subject))[:count]
-    kept = [k for k, subject in enumerate(pictures.subjects) if subject in chosen]
-    names = [pictures.names[k] for k in kept]
-    volumes = [pictures.volumes[k] for k in kept] if pictures.volumes else []
-    files = {f: own for f, own in pictures.hashes.items() if _is_of(f, {*names, *volumes})}
-    spacings = {v: s for v, s in pictures.spacings.items() if v in volumes}
+    return _of(pictures, _in_turn(pictures, seed, "subject")[:count])
+
+
+def set_aside(
+    pictures: PictureSet, count: int, wanted: int | None, seed: int, where: str
+) -> tuple[PictureSet, PictureSet]:
+    """The pictures of all but `count` subjects, and theirs, drawn as `drawn` does but in another order.
+
+    Args:
+        pictures: scans, each subject in files of its own.
+        count: at least 1.
+        wanted: how many of the others will be trained on; None: all.
+        seed: of the recipe.
+        where: the stage, named in errors.
+
+    Raises:
+        InputError: the set has too few subjects or is of photographs, or a file holds one of them and another.
+    """
+    pattern = pictures.facts.pattern
+    if pictures.stored:
+        raise InputError(
+            f"{where}.hold_out sets patients aside, and the data {pattern} are photographs; name held-out ones in "
+            f"{where}.validation."
+        )
+    known, beside = set(pictures.subjects), wanted or 1
+    if count + beside > len(known):
+        others = f"{where}.subjects {wanted}" if wanted else "some have to be left to train on"
+        raise InputError(
+            f"{where}.hold_out is {count} and {others}, and the data {pattern} hold {len(known)} subjects; ask for at "
+            f"most {len(known)} in all, or add subjects."
+        )
+    aside = _in_turn(pictures, seed, "held out")[:count]
+    rest, held = _of(pictures, known.difference(aside)), _of(pictures, aside)
+    if both := rest.hashes.keys() & held.hashes.keys():
+        raise InputError(
+            f"{min(both)} holds several subjects, and {where}.hold_out sets whole files aside; write each subject to a "
+            f"file of its own, or name {where}.validation."
+        )
+    return rest, held
+
+
+def _in_turn(pictures: PictureSet, seed: int, what: str) -> list[str]:
+    """All subjects in a seed's order, by turns of their groups; what groups are called decides nothing."""
+    order = sorted(set(pictures.subjects), key=lambda subject: (key(seed, what, subject), subject))
+    turns: dict[str, int] = {}
+    turn = {}
+    for subject in order:
+        group = pictures.groups.get(subject, "")
+        turn[subject] = turns[group] = turns.get(group, 0) + 1
+    return sorted(order, key=lambda subject: turn[subject])
+
+
+def _of(pictures: PictureSet, subjects: Collection[str]) -> PictureSet:
+    kept = pictures.at([k for k, subject in enumerate(pictures.subjects) if subject in subjects])
+    files = {f: own for f, own in pictures.hashes.items() if _is_of(f, {*kept.names, *kept.volumes})}
+    spacings = {v: s for v, s in pictures.spacings.items() if v in kept.volumes}
     facts = facts_of(pictures.facts.pattern, pictures.facts.licence, files, spacings.values())
-    return replace(
-        pictures,
-        images=[pictures.images[k] for k in kept],
-        names=names,
-        facts=facts,
-        subjects=[pictures.subjects[k] for k in kept],
-        volumes=volumes,
-        spacings=spacings,
-        hashes=files,
-    )
+    return replace(kept, facts=facts, spacings=spacings, hashes=files)
 
 
 def _is_of(file: str, names: set[str]) -> bool:

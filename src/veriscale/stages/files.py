@@ -12,7 +12,7 @@ from veriscale.imaging.dicom.preamble import is_dicom
 from veriscale.imaging.formats.registry import is_picture
 from veriscale.imaging.npz import EXTENSION
 from veriscale.imaging.scan_name import is_scan, split_scan_name
-from veriscale.stages.subjects import subject_of
+from veriscale.stages.subjects import group_of, subject_of
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Found:
         path: where it is.
         base: the pattern's own root: the folder that was given, or what stands before its first *, ? or [.
         subject: whose scan it is, or may be.
+        group: the subject's, as folders tell it: a path, which is told nobody.
     """
 
     path: Path
     base: Path
     subject: str
+    group: str
 
 
 def find(pattern: str, root: Path) -> list[Found]:
@@ -52,9 +54,11 @@ def find(pattern: str, root: Path) -> list[Found]:
         raise InputError(
             f"Data {pattern!r} matches no picture or scan under {root}; set VERISCALE_DATA to the data's root."
         )
-    return [
-        Found(f, base, subject_of(split_scan_name(f)[0], f.parent, base, series)) for f, series in sorted(found.items())
-    ]
+    files = []
+    for file, series in sorted(found.items()):
+        subject = subject_of(split_scan_name(file)[0], file.parent, base, series)
+        files.append(Found(file, base, subject, str(group_of(subject, file.parent))))
+    return files
 
 
 def is_series_file(file: Path) -> bool:

@@ -10,23 +10,24 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from veriscale.diffusion.card import MEAN, Mode, Network
-from veriscale.diffusion.prior import Networks, build
+from veriscale.diffusion.card import MEAN, Budget, Card, Mode, Network
+from veriscale.diffusion.prior import Networks, TrainedPrior, build
 from veriscale.stages.batches import Batch, Batches, key
 from veriscale.stages.curves import Curves
 from veriscale.stages.data import PictureSet
-from veriscale.stages.evaluation import held_out_loss
+from veriscale.stages.evaluation import BATCHES, held_out_loss
 from veriscale.stages.held_out import measure_modes
 from veriscale.stages.inheritance import Parent, inherit, untrained
 from veriscale.stages.intensity import mean_of
 from veriscale.stages.losses import DenoiserLoss, EncoderLoss, PredictorLoss
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
 from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe, Task
+from veriscale.stages.score import SHARE, Score, crps_of_draws, error_at_dial_0
 from veriscale.stages.state import load_modules, read_facts
 from veriscale.stages.trainable import count, restrict
 from veriscale.stages.trainer import Progress, Run, fit
 
-STATISTICS = "modes", "measured_for", "mean"  # of the state
+KEPT = "modes", "measured_for", "mean", "stopped"  # of the state
 CONTEXT = 8  # measurement pixels around a patch, so that the frozen mean is as in a whole picture
 
 
@@ -41,6 +42,7 @@ class Trained:
         mean: what the unconditional mode is centred on.
         seconds: of training.
         parameters: how many each phase trains, by its name.
+        stopped: of phases with patience, by name, the `steps` that were made and the one whose weights were `kept`.
     """
 
     network: Network
@@ -49,6 +51,7 @@ class Trained:
     mean: float
     seconds: float
     parameters: dict[str, int]
+    stopped: dict[str, dict[str, int]]
 
 
 def network_of(recipe: Recipe) -> Network:
@@ -65,6 +68,7 @@ def fit_networks(
     accelerator: Accelerator,
     progress: Progress,
     parent: Parent | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Trained:
     """Train the networks, phase by phase; after the encoder its residual is measured on held-out pictures.
 
@@ -79,6 +83,7 @@ def fit_networks(
         accelerator: where and how to train.
         progress: told as training goes on.
         parent: whose weights the networks begin with; not read where `state` is taken up.
+        tell: told in words where a phase is evaluated more rarely than asked, and where it was stopped.
 
     Raises:
         InputError: `state` belongs to another recipe, a training picture is too small, a rank too large, or the parent
@@ -90,9 +95,9 @@ def fit_networks(
     first, start = 0, 0
     if taken_up:
         facts = read_facts(state)
-        refuse_changes(facts["recipe"], facts["step"], recipe, training, state, parent)
+        refuse_changes(facts["recipe"], facts["step"], recipe, training, validation, state, parent)
         first, start, run.seconds = names.index(facts["phase"]), facts["step"], facts["seconds"]
-        run.facts = {k: v for k, v in facts.items() if k in STATISTICS}
+        run.facts = {k: v for k, v in facts.items() if k in KEPT}
 
     torch.manual_seed(recipe.seed)
     network = network_of(recipe)
@@ -121,13 +126,28 @@ def fit_networks(
             run.facts["mean"] = mean_of(training[at])
             run.facts.pop("modes", None)
         modes = [] if part_name == "encoder" else _modes(run, networks, *sets)
-        run.facts["recipe"] = provenance(recipe, training, names[: k + 1], parent)
+        run.facts["recipe"] = provenance(recipe, training, validation, names[: k + 1], parent)
         stage = recipe.stage[at]
         loss, make_batch = _problem(part_name, phase, networks, recipe.task, modes, run.facts.get("mean", MEAN))
         drawn = torch.Generator().manual_seed(key(recipe.seed, names[k], "lora"))
         loss = restrict(loss, networks, part_name, stage.trainable, drawn)
         # Under the network's name alone, so that stages with the same validation pictures can be compared.
         unseen = Batches(validation[at], recipe.task, recipe.seed), f"evaluation.{part_name}"
+        evaluate, every = held_out_loss(loss, partial(make_batch, *unseen), phase.batch), stage.evaluate
+        if stage.patience:
+            score = Score(evaluate, BATCHES * phase.batch * phase.patch**2)
+            if part_name == "encoder":
+                score = error_at_dial_0(networks.encoder, validation[at]).merged(loss)
+            elif isinstance(phase, DenoiserPhase) and _share(recipe.task, phase) < 1:
+                card = Card("", network, modes, [], [], Budget(0, 0, 0.0, ""))
+                prior = TrainedPrior(card, networks.encoder, networks.denoiser)
+                score = crps_of_draws(prior, validation[at]).merged(loss)
+            evaluate, every = score.find, max(every, score.every(phase))
+        if every > stage.evaluate:
+            tell(
+                f"stage.{names[k]} is evaluated every {every} steps and not every {stage.evaluate}, which would take "
+                f"more than {SHARE:.0%} of its work"
+            )
         fit(
             names[k],
             phase,
@@ -140,13 +160,22 @@ def fit_networks(
             run=run,
             start=begin,
             progress=progress,
-            evaluate=held_out_loss(loss, partial(make_batch, *unseen), phase.batch) if stage.evaluate else None,
-            every=stage.evaluate,
+            evaluate=evaluate if stage.evaluate else None,
+            every=every,
+            patience=stage.patience,
         )
+        if stage.patience:
+            stopped = run.facts["stopped"][names[k]]
+            tell(
+                f"stage.{names[k]} ended after {stopped['steps']} of {phase.steps} steps with the weights of step "
+                f"{stopped['kept']}, which were the best"
+            )
     for part in networks.parts().values():
         part.eval()
     modes = [] if untrained(recipe, parent) else _modes(run, networks, training[-1], validation[-1])
-    return Trained(network, networks, modes, run.facts.get("mean", MEAN), run.seconds, parameters)
+    return Trained(
+        network, networks, modes, run.facts.get("mean", MEAN), run.seconds, parameters, run.facts.get("stopped", {})
+    )
 
 
 def _problem(
@@ -155,7 +184,7 @@ def _problem(
     """What a phase minimises, and how it makes its batches, of some pictures and under a name."""
     encoder, denoiser, predictor = networks
     if isinstance(phase, DenoiserPhase):
-        share = task.unconditional if phase.unconditional is None else phase.unconditional
+        share = _share(task, phase)
         sigma_data = {m.scale: m.sigma_data for m in modes}
         loss = DenoiserLoss(encoder, denoiser, modes[-1].noise_std, sigma_data, CONTEXT, free=share == 1, mean=mean)
         return loss, lambda batches, name, step, items: batches.make(
@@ -168,6 +197,11 @@ def _problem(
     return PredictorLoss(encoder, predictor, CONTEXT), lambda batches, name, step, items: batches.make(
         name, step, items, phase.patch, CONTEXT
     )
+
+
+def _share(task: Task, phase: DenoiserPhase) -> float:
+    """Of a phase's items, those that are unconditional."""
+    return task.unconditional if phase.unconditional is None else phase.unconditional
 
 
 def _modes(run: Run, networks: Networks, training: PictureSet, validation: PictureSet) -> list[Mode]:

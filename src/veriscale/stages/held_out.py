@@ -63,8 +63,8 @@ def held_out(encoder: Encoder, photographs: PictureSet, scale: int, noise_std: f
     if photographs.stored:
         wide = [centre_crop(i, whole_side) for i in photographs.images]
     else:
-        around = (MARGIN + 2) * scale
-        wide = [continued(i, *_centre(i, side), side, around, scale) for i in photographs.images]
+        even, around = -(-side // scale) * scale, (MARGIN + 2) * scale
+        wide = [continued(i, *_centre(i, even), even, around, scale) for i in photographs.images]
     whole = torch.stack([i.float() / 255 for i in wide])
     clean = downsample_interior(whole, scale)
     generator = torch.Generator().manual_seed(scale)

@@ -42,15 +42,8 @@ def held_out_slices(validation: PictureSet, multiple: int) -> PictureSet:
     for volumes, count in zip(subjects, _shares(MOST, [sum(map(len, v.values())) for v in subjects]), strict=True):
         for depth, n in zip(volumes.values(), _shares(count, list(map(len, volumes.values()))), strict=True):
             chosen += [depth[(2 * i + 1) * len(depth) // (2 * n)] for i in range(n)]
-    images = [validation.images[k] for k in chosen]
-    return replace(
-        validation,
-        images=images,
-        names=[validation.names[k] for k in chosen],
-        subjects=[validation.subjects[k] for k in chosen],
-        volumes=[validation.volumes[k] for k in chosen],
-        largest=min(CROP, *(n for i in images for n in i.shape[-2:])) // multiple * multiple,
-    )
+    few = validation.at(chosen)
+    return replace(few, largest=min(CROP, *(n for i in few.images for n in i.shape[-2:])) // multiple * multiple)
 
 
 def _shares(count: int, sizes: Sequence[int]) -> list[int]:

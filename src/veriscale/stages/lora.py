@@ -1,5 +1,8 @@
 """Low-rank updates of convolutions (LoRA): W + B·A with W frozen, merged when the phase ends."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -53,6 +56,18 @@ class LowRank(nn.Module):
                 weight = self.loss.get_parameter(name)
                 found[name] = weight + (b @ a).view(weight.shape)
         return found
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The networks have W + B·A inside, and W, to the last bit, afterwards."""
+        kept = {name: self.loss.get_parameter(name).detach().clone() for name in self.names}
+        self.merge()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, weight in kept.items():
+                    self.loss.get_parameter(name).copy_(weight)
 
     @torch.no_grad()
     def merge(self) -> None:

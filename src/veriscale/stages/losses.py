@@ -1,6 +1,7 @@
 """What the parts of a prior are trained for."""
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,23 @@ class EncoderLoss(nn.Module):
         mean = self.encoder(batch.y, batch.scale, batch.noise_std).mean
         loss: Tensor = ((mean - batch.x) / SPREAD).square().mean()
         return loss
+
+
+class Noised(NamedTuple):
+    """What a denoiser is given, after the residual it should find; arguments of `denoise_residual`."""
+
+    truth: Tensor
+    residual: Tensor
+    sigma: Tensor
+    sigma_data: Tensor
+    seen: Tensor
+    mode: Tensor
+    noise_std: Tensor
+
+    def loss(self, denoised: Tensor) -> Tensor:
+        """The mean over items and pixels, with unit weight for the raw network."""
+        weight = (self.sigma**2 + self.sigma_data**2) / (self.sigma * self.sigma_data) ** 2
+        return (weight.view(-1, 1, 1, 1) * (denoised - self.truth).square()).mean()
 
 
 class DenoiserLoss(nn.Module):
@@ -70,9 +88,13 @@ class DenoiserLoss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
-        condition = self._nothing(batch) if self.free else self._condition(batch)
+        given = self.noised(batch, self._nothing(batch) if self.free else self._condition(batch))
+        return given.loss(denoise_residual(self.denoiser, *given[1:]))
+
+    def noised(self, batch: Batch, condition: Condition) -> Noised:
+        """The batch's residuals at its noise levels, about a condition on the grid of its truth."""
         free = batch.unconditional
-        spread = torch.where(free, self.sigma_data[0][0], self._interpolated(batch.scale, batch.noise_std))
+        spread = torch.where(free, self.sigma_data[0][0], self.usual(batch.scale, batch.noise_std))
         (m1, s1), (m0, s0) = self.density[True], self.density[False]
         z = math.sqrt(2) * torch.erfinv((2 * batch.uniform - 1).clamp(-0.99999, 0.99999)).to(spread)
         sigma = spread * torch.exp(torch.where(free, m0 + s0 * z, m1 + s1 * z))
@@ -84,18 +106,17 @@ class DenoiserLoss(nn.Module):
         mode = torch.where(free, 0, self.encoder.scales.index(batch.scale) + 1)
         noise_std = batch.noise_std.masked_fill(free, 0)
         noisy = residual + sigma.view(-1, 1, 1, 1) * batch.noise
-        denoised = denoise_residual(self.denoiser, noisy, sigma, spread, seen, mode, noise_std)
-        weight = (sigma**2 + spread**2) / (sigma * spread) ** 2
-        return (weight.view(-1, 1, 1, 1) * (denoised - residual).square()).mean()
+        return Noised(residual, noisy, sigma, spread, seen, mode, noise_std)
 
     def _condition(self, batch: Batch) -> Condition:
         condition = self.encoder(batch.y, batch.scale, batch.noise_std)
-        return Condition(*(_inside(t, self.margin * batch.scale) for t in condition))
+        return Condition(*(inside(t, self.margin * batch.scale) for t in condition))
 
     def _nothing(self, batch: Batch) -> Condition:
         return Condition(batch.x, batch.x.new_zeros(len(batch.x), self.encoder.features, *batch.x.shape[-2:]))
 
-    def _interpolated(self, scale: int, noise_std: Tensor) -> Tensor:
+    def usual(self, scale: int, noise_std: Tensor) -> Tensor:
+        """sigma_data of a scale at each (B,) noise."""
         knots = torch.tensor(self.knots, device=noise_std.device)
         values = torch.tensor(self.sigma_data[scale], device=noise_std.device)
         i = torch.searchsorted(knots, noise_std.contiguous()).clamp(1, len(self.knots) - 1)
@@ -126,11 +147,12 @@ class PredictorLoss(nn.Module):
         with torch.no_grad():
             condition = self.encoder(batch.y, batch.scale, batch.noise_std)
         cut = self.margin * batch.scale
-        logits = _inside(self.predictor(condition, batch.scale), cut).float()
-        error = (_inside(condition.mean, cut).float().clamp(0, 1) - batch.x).abs().amax(1, keepdim=True)
+        logits = inside(self.predictor(condition, batch.scale), cut).float()
+        error = (inside(condition.mean, cut).float().clamp(0, 1) - batch.x).abs().amax(1, keepdim=True)
         bad = error > torch.tensor(THRESHOLDS, device=error.device).view(1, -1, 1, 1)
         return F.binary_cross_entropy_with_logits(logits, bad.float())
 
 
-def _inside(x: Tensor, cut: int) -> Tensor:
+def inside(x: Tensor, cut: int) -> Tensor:
+    """Less `cut` pixels on every side."""
     return x[..., cut:-cut, cut:-cut] if cut else x

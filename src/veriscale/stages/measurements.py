@@ -48,9 +48,9 @@ def measure_level_ratio(prior: TrainedPrior, photographs: PictureSet, sampler: s
         x, condition = held_out(prior.encoder, photographs, mode.scale, noise_std, DIAL_CROP)
         found = {}
         for ratio in RATIOS:
-            draws = _draws(prior, photographs, condition, mode, noise_std, sampler, steps, ratio)
+            draws = draws_of(prior, photographs, condition, mode, noise_std, sampler, steps, ratio)
             calm = _fitted(prior, condition, draws, x, mode.scale, noise_std)
-            found[ratio] = _look(_calmed(prior, condition, draws, calm), x)
+            found[ratio] = _look(calmed_draws(prior, condition, draws, calm), x)
         measured.append(msgspec.structs.replace(mode, level_ratio=choose_ratio(found)))
     return measured
 
@@ -71,7 +71,7 @@ def measure_calm(prior: TrainedPrior, photographs: PictureSet, sampler: str, ste
     for mode in prior.card.modes:
         for noise_std in (mode.noise_std[0], mode.noise_std[-1]) if mode.scale else ():
             x, condition = held_out(prior.encoder, photographs, mode.scale, noise_std, DIAL_CROP)
-            draws = _draws(prior, photographs, condition, mode, noise_std, sampler, steps, mode.level_ratio)
+            draws = draws_of(prior, photographs, condition, mode, noise_std, sampler, steps, mode.level_ratio)
             square = predict_square(prior, condition, mode.scale)
             measured.append(fit_calm(condition.mean, draws, x, square, mode.scale, noise_std))
     return measured
@@ -129,7 +129,7 @@ def _dial_table(
             variance=lambda s: mode.variance_at(s, noise_std),
             fields=fields,
         )
-        draw = _calmed(prior, condition, draw, calm)
+        draw = calmed_draws(prior, condition, draw, calm)
         errors.append(float((draw - x).double().square().mean()))
     step, miss = (draw - anchor).double(), (x - anchor).double()
     share = np.maximum.accumulate((np.array(errors) - errors[0]) / (errors[-1] - errors[0])).clip(0, 1)
@@ -145,7 +145,7 @@ def _dial_table(
     )
 
 
-def _draws(
+def draws_of(
     prior: TrainedPrior,
     photographs: PictureSet,
     condition: Condition,
@@ -154,8 +154,9 @@ def _draws(
     sampler: str,
     steps: int,
     ratio: float,
+    number: int = 0,
 ) -> Tensor:
-    """A full draw of every held-out picture by a denoiser with a level ratio."""
+    """A full draw of every held-out picture by a denoiser with a level ratio: that of a number, 0 being the first."""
     denoise = ConditionalDenoiser(prior, condition, mode.scale, noise_std)
     denoise.level_ratio = ratio
     return renoise(
@@ -166,7 +167,7 @@ def _draws(
         sampler=sampler,
         steps=steps,
         variance=lambda s: 0.0,
-        fields=[(NoiseField(0, name), 0) for name in photographs.names],
+        fields=[(NoiseField(0, name), number) for name in photographs.names],
     )
 
 
@@ -178,7 +179,8 @@ def _fitted(
     return fit_calm(condition.mean, draws, x, predict_square(prior, condition, scale), scale, noise_std)
 
 
-def _calmed(prior: TrainedPrior, condition: Condition, draws: Tensor, calm: Calm | None) -> Tensor:
+def calmed_draws(prior: TrainedPrior, condition: Condition, draws: Tensor, calm: Calm | None) -> Tensor:
+    """Draws as they are delivered, (N, C, H, W): shrunk where the card of the prior says so."""
     if calm is None:
         return draws
     return calmed(condition.mean, draws, predict_square(prior, condition, calm.scale), calm)

@@ -17,13 +17,18 @@ def phase_names(recipe: Recipe) -> list[str]:
 
 
 def provenance(
-    recipe: Recipe, training: list[PictureSet], phases: list[str], parent: Parent | None = None
+    recipe: Recipe,
+    training: list[PictureSet],
+    validation: list[PictureSet],
+    phases: list[str],
+    parent: Parent | None = None,
 ) -> dict[str, Any]:
     """Everything that the outcome of some phases hangs on, under the names that `--set` gives it.
 
     Args:
         recipe: of all phases.
         training: the pictures of every stage.
+        validation: those that each is evaluated on.
         phases: the first ones of `phase_names`.
         parent: of the first stage.
     """
@@ -34,7 +39,8 @@ def provenance(
     predicts = any(name.endswith(".predictor") for name in phases)
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
-    for stage, pictures in zip(recipe.stage, training, strict=True):
+    tables |= {} if recipe.guides is None else {"guides": recipe.guides}
+    for stage, pictures, held_out in zip(recipe.stage, training, validation, strict=True):
         for network, phase in stage.phases().items():
             if f"{stage.name}.{network}" in phases:
                 tables[f"stage.{stage.name}.{network}"] = msgspec.structs.replace(phase, lr=stage.rate(network))
@@ -42,6 +48,12 @@ def provenance(
                 facts[f"stage.{stage.name}.clip"] = stage.clip
                 if stage.subjects is not None:
                     facts[f"stage.{stage.name}.subjects"] = stage.subjects
+                if stage.hold_out:
+                    facts[f"stage.{stage.name}.hold_out"] = stage.hold_out
+                if stage.patience:  # the held-out pictures decide what is kept
+                    facts[f"stage.{stage.name}.patience"] = stage.patience
+                    facts[f"stage.{stage.name}.evaluate"] = stage.evaluate
+                    facts[f"stage.{stage.name}.validation"] = held_out.facts.sha256
                 if stage.trainable != "all":
                     facts[f"stage.{stage.name}.trainable"] = stage.trainable
     for table, value in tables.items():
@@ -51,7 +63,13 @@ def provenance(
 
 
 def refuse_changes(
-    saved: Any, step: int, recipe: Recipe, training: list[PictureSet], state: Path, parent: Parent | None = None
+    saved: Any,
+    step: int,
+    recipe: Recipe,
+    training: list[PictureSet],
+    validation: list[PictureSet],
+    state: Path,
+    parent: Parent | None = None,
 ) -> None:
     """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
 
@@ -62,6 +80,7 @@ def refuse_changes(
         step: of its last phase, as far as it was done.
         recipe: as it is now.
         training: the pictures of every stage.
+        validation: those that each is evaluated on.
         state: named in the error.
         parent: of the first stage, as it is now.
 
@@ -71,7 +90,7 @@ def refuse_changes(
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
-    now = provenance(recipe, training, names[: len(saved.get("phases", []))], parent)
+    now = provenance(recipe, training, validation, names[: len(saved.get("phases", []))], parent)
     last = f"stage.{saved['phases'][-1]}"
     for key in saved | now:
         before = saved.get(key)
@@ -81,7 +100,7 @@ def refuse_changes(
         if constant and step < min(before, now[key]):
             continue
         how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
-        if key.endswith(".data"):
+        if key.endswith((".data", ".validation")):
             how = f"the pictures of {key} are others"
         elif key == "init_from":
             was = "none" if before is None else f"one of sha256 {before[:12]}"

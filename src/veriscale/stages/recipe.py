@@ -1,35 +1,17 @@
-"""Training recipes: strict TOML files."""
+"""What a training recipe says: the tables of its file."""
 
-import math
-import os
 import re
-import tomllib
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal
 
 import msgspec
 
 from veriscale.diffusion.card import DenoiserArguments, EncoderArguments, PredictorArguments
-from veriscale.errors import InputError, closest
-from veriscale.stages.rates import WORDS, default_rate, is_known, takes
+from veriscale.errors import InputError
+from veriscale.guides.arguments import GuideArguments
+from veriscale.stages.rates import default_rate
 
 NETWORKS = ("encoder", "denoiser", "predictor")
-CROPS = 32
-"""Crops on which a card is measured have sides that are multiples of it: a stride has to divide it."""
-_KINDS = {
-    "str": "a text",
-    "str | null": "a text",
-    "int": "a whole number",
-    "int | null": "a whole number",
-    "float": "a number",
-    "float | null": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a table",
-    "object | null": "a table",
-}
-"""msgspec's words for kinds of values, in those of a recipe."""
+GUIDES = "guides"
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +69,18 @@ class DenoiserPhase(Phase, frozen=True, forbid_unknown_fields=True):
     unconditional: float | None = None
 
 
+class GuidesPhase(Phase, frozen=True, forbid_unknown_fields=True):
+    """How guides are trained, around a prior that stays as it is.
+
+    Attributes:
+        patch: in truth pixels.
+        corrupt: share of the items in which a region of one guide is spoilt.
+    """
+
+    patch: int = 96
+    corrupt: float = 0.5
+
+
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One set of data: the encoder, the denoiser with the encoder frozen, the predictor with both frozen.
 
@@ -94,14 +88,19 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
             by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
+        hold_out: in the place of `validation`, how many of the data's subjects are held out, drawn by the recipe's
+            seed; of scans.
         licence: terms of the training data, which bind whoever uses the prior; required.
-        subjects: how many of the data's subjects are trained on, drawn by the recipe's seed; all by default. Of
-            photographs each is its own.
+        subjects: how many of the data's subjects are trained on, drawn by the recipe's seed, by turns of their groups;
+            all that are not held out by default. Of photographs each is its own.
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
+        guides: how guides are trained; then nothing else is.
         clip: gradient norm.
         trainable: what its phases train: all, decoder, norm+bias, or lora:R.
         evaluate: a phase's loss on held-out batches is told every so many steps; 0 is never.
+        patience: a phase ends when so many evaluations in turn have brought nothing better, and leaves the weights of
+            the best one; evaluated is then what the network is for (stages/score.py). 0 is never.
     """
 
     name: str
@@ -113,13 +112,16 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoder: Phase = Phase()
     denoiser: DenoiserPhase = DenoiserPhase()
     predictor: Phase = Phase()
+    guides: GuidesPhase = GuidesPhase()
     clip: float = 1.0
     trainable: str = "all"
     evaluate: int = 0
+    patience: int = 0
+    hold_out: int = 0
 
     def phases(self) -> dict[str, Phase]:
         """Of the networks that are trained, in their order."""
-        return {name: phase for name in NETWORKS if (phase := getattr(self, name)).steps}
+        return {name: phase for name in (*NETWORKS, GUIDES) if (phase := getattr(self, name)).steps}
 
     def rate(self, network: str) -> float:
         """Peak of the schedule of a phase, the default of its optimiser and `trainable` where it gives none."""
@@ -133,6 +135,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         precision: of training: bf16, float32, or auto, bf16 where the hardware computes in it.
         measure: all, or modes alone: what the end measures for the card.
+        guides: the networks of guides, where they are what is trained.
     """
 
     name: str
@@ -144,6 +147,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     precision: Literal["auto", "float32", "bf16"] = "auto"
     measure: Literal["all", "modes"] = "all"
+    guides: GuideArguments | None = None
 
     @property
     def untrained(self) -> list[str]:
@@ -159,184 +163,3 @@ def _factor(operator: str) -> int:
             f"Operator {operator!r} cannot be trained for; 'downsample:factor=N' with an integer N of at least 2 can."
         )
     return int(match[1])
-
-
-def _assign(document: dict[str, Any], override: str) -> None:
-    key, found, text = override.partition("=")
-    if not found:
-        raise InputError(f"`--set` {override!r} has no '='; write KEY=VALUE, such as seed=1 or stage.photo.clip=0.5.")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *path, last = key.split(".")
-    place: Any = document
-    for part in path:
-        if isinstance(place, list):
-            names = [str(item.get("name")) for item in place]
-            if part not in names:
-                raise InputError(f"`--set` {key}: no stage is called {part!r}; {closest(part, names)}.")
-            place = place[names.index(part)]
-        else:
-            place = place.setdefault(part, {})
-        if not isinstance(place, dict | list):
-            raise InputError(f"`--set` {key}: {part!r} is a value, not a table.")
-    if isinstance(place, list):
-        raise InputError(f"`--set` {key}: name the stage, as in stage.NAME.{last}=VALUE.")
-    place[last] = [value] if last in ("data", "validation") and isinstance(value, str) else value
-
-
-def _invalid(error: str, document: dict[str, Any]) -> str:
-    """What is wrong in a recipe, of msgspec's sentence."""
-    what, _, place = error.partition(" - at `")
-    path = place.rstrip("`").removeprefix("$").removeprefix(".")
-    table = re.sub(r"\[[\d.]*\]", "", path)
-    where = re.sub(r"stage\[(\d+)\]", lambda at: _called(document["stage"][int(at[1])]), path)
-    if lacking := re.fullmatch(r"Object missing required field `(.*)`", what):
-        return f"{where}{'.' if where else ''}{lacking[1]} is missing; write it"
-    if word := re.fullmatch(r"Invalid enum value '(.*)'", what):
-        above, _, key = table.rpartition(".")
-        return f"{where} is {word[1]!r}; {closest(word[1], get_args(get_type_hints(_table(above))[key]))}"
-    if field := re.fullmatch(r"Object contains unknown field `(.*)`", what):
-        inside = f" in {where}" if where else ""
-        return f"unknown key {field[1]!r}{inside}; {closest(field[1], _table(table).__struct_fields__)}"
-    if kind := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
-        return f"{where} should be {_KINDS.get(kind[1], kind[1])}, and is {_KINDS.get(kind[2], kind[2])}"
-    return f"{where}: {what}" if where else what
-
-
-def _called(stage: object) -> str:
-    name = stage.get("name") if isinstance(stage, dict) else None
-    return f"stage.{name}" if isinstance(name, str) else "stage"
-
-
-def _table(where: str) -> type[msgspec.Struct]:
-    """Of a table's place in a recipe."""
-    tables: dict[str, type[msgspec.Struct]] = {
-        "task": Task,
-        "stage": Stage,
-        "encoder": EncoderArguments,
-        "denoiser": DenoiserArguments,
-        "predictor": PredictorArguments,
-        "stage.encoder": Phase,
-        "stage.denoiser": DenoiserPhase,
-        "stage.predictor": Phase,
-    }
-    return tables.get(where, Recipe)
-
-
-def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        path: a TOML file.
-        overrides: `key=value` pairs; a stage's keys as stage.NAME.key or stage.NAME.NETWORK.key.
-
-    Raises:
-        InputError: the file is missing or not TOML, a key is unknown or missing, or a value is out of range.
-    """
-    path = Path(path)
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"Recipe {path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"Recipe {path} is not valid TOML: {error}.") from error
-    for override in overrides:
-        _assign(document, override)
-    try:
-        recipe = msgspec.convert(document, Recipe)
-    except msgspec.ValidationError as error:
-        raise InputError(f"Recipe {path}: {_invalid(str(error), document)}.") from error
-    _check(recipe, path)
-    return recipe
-
-
-def _check(recipe: Recipe, path: Path) -> None:
-    def demand(holds: bool, sentence: str) -> None:
-        if not holds:
-            raise InputError(f"Recipe {path}: {sentence}.")
-
-    task = recipe.task
-    scales = task.scales
-    demand(0 <= recipe.seed < 2**63, f"seed is {recipe.seed}; take a whole number from 0 to 2^63 - 1")
-    demand(task.channels in (1, 3), f"channels is {task.channels}; 1 (grey) and 3 (RGB) can be trained")
-    demand(bool(scales) and len(set(scales)) == len(scales), "operators must be a list of different factors")
-    demand(not task.weights or len(task.weights) == len(scales), "weights needs one number for each operator")
-    demand(all(0 < w < math.inf for w in task.weights), "weights must be positive and finite")
-    demand(0 <= task.noise[0] <= task.noise[1] <= 1, "noise must be [low, high] within 0 and 1")
-    demand(0 <= task.unconditional < 1, "unconditional must be at least 0 and below 1")
-    widths, depths = recipe.denoiser.width, recipe.denoiser.depth
-    demand(len(widths) == len(depths) > 0, "denoiser.width and denoiser.depth need one number for each level")
-    stride = recipe.denoiser.stem * 2 ** (len(widths) - 1)
-    demand(
-        stride > 0 and CROPS % stride == 0,
-        f"denoiser.stem {recipe.denoiser.stem} and {len(widths)} levels make a stride of {stride}, which has to divide "
-        f"{CROPS}; take a stem of 1, 2 or 4, and fewer levels",
-    )
-    sizes = [recipe.encoder.width, recipe.encoder.depth, *widths, *depths, recipe.denoiser.stem]
-    if recipe.predictor is not None:
-        sizes += [recipe.predictor.width, recipe.predictor.depth]
-    demand(min(sizes) > 0 and recipe.encoder.features > 0, "sizes of networks must be positive")
-    names = [stage.name for stage in recipe.stage]
-    demand(bool(names), "it has no [[stage]]")
-    demand(len(set(names)) == len(names), f"stages need names of their own, and these are {', '.join(names)}")
-    first = recipe.stage[0]
-    ready = set(NETWORKS) if first.init_from is not None else set()  # a parent has trained them
-    for stage in recipe.stage:
-        demand(
-            stage is first or stage.init_from is None,
-            f"stage.{stage.name}.init_from: the first stage alone has a parent, and each other begins with the stage "
-            "before it",
-        )
-        demand(
-            bool(stage.licence.strip()),
-            f"stage.{stage.name}.licence is missing; the licence of the training data binds whoever uses the prior, so "
-            "name it",
-        )
-        demand(bool(stage.phases()), f"stage {stage.name!r} trains nothing; give a network steps")
-        for key, what in (("data", "pictures or scans to train on"), ("validation", "held-out pictures or scans")):
-            given = [text.strip() for text in getattr(stage, key)]
-            demand(bool(given) and all(given), f"stage.{stage.name}.{key} is empty; name {what}")
-        fewest = stage.subjects is None or stage.subjects > 0
-        demand(fewest, f"stage.{stage.name}.subjects is {stage.subjects}; leave it out to train on all")
-        demand(stage.clip > 0, f"stage.{stage.name}.clip must be positive")
-        demand(stage.evaluate >= 0, f"stage.{stage.name}.evaluate must be 0 or more")
-        longest = max(phase.steps for phase in stage.phases().values())
-        demand(
-            stage.evaluate <= longest,
-            f"stage.{stage.name}.evaluate is {stage.evaluate}, and its longest phase takes {longest} steps: nothing "
-            f"would be evaluated; take at most {longest}, or 0 for never",
-        )
-        unknown = f"stage.{stage.name}.trainable {stage.trainable!r} is not known; known: {WORDS}"
-        demand(is_known(stage.trainable), unknown)
-        for network in stage.phases():
-            where = f"stage.{stage.name}.{network}"
-            before = [n for n in NETWORKS[: NETWORKS.index(network)] if n not in ready]
-            demand(not before, f"{where} comes before any steps of the {' and the '.join(before)}")
-            demand(network != "predictor" or recipe.predictor is not None, f"{where} needs a [predictor] table")
-            demand(
-                takes(getattr(stage, network).optimiser, stage.trainable, network),
-                f"{where}.optimiser 'muon' works on convolutions of residual blocks, of which trainable = "
-                f"{stage.trainable!r} leaves none whole in the {network}; take 'adam'",
-            )
-            ready.add(network)
-        for network in NETWORKS:
-            _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
-        patch = stage.denoiser.patch
-        demand(
-            all(patch % n == 0 for n in (stride, *scales)),
-            f"stage.{stage.name}.denoiser.patch {patch} must be a multiple of {stride} and of every factor",
-        )
-
-
-def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) -> None:
-    demand(phase.steps >= 0, f"{where}.steps must be 0 or more")
-    for key in ("batch", "patch"):
-        demand(getattr(phase, key) > 0, f"{where}.{key} must be positive")
-    demand(phase.lr is None or 0 < phase.lr < math.inf, f"{where}.lr must be positive and finite")
-    demand(phase.adam_lr is None or phase.optimiser == "muon", f"{where}.adam_lr goes with optimiser = 'muon'")
-    demand(phase.adam_lr is None or 0 < phase.adam_lr < math.inf, f"{where}.adam_lr must be positive and finite")
-    demand(0 <= phase.ema < 1, f"{where}.ema must be at least 0 and below 1")
-    if isinstance(phase, DenoiserPhase) and phase.unconditional is not None:
-        demand(0 <= phase.unconditional <= 1, f"{where}.unconditional must be within 0 and 1")

@@ -14,7 +14,7 @@ from veriscale.imaging.dicom.series import read_series
 from veriscale.imaging.formats.guard import AboveLimit
 from veriscale.imaging.nifti.read import SeveralVolumes, read_volume
 from veriscale.imaging.normalisation import levels_of
-from veriscale.imaging.npz import EXTENSION, KEY, read_npz
+from veriscale.imaging.npz import EXTENSION, KEY, read_group, read_npz
 from veriscale.imaging.rounding import quantised
 from veriscale.imaging.volume import Volume
 from veriscale.metrics.foreground import FLOOR
@@ -34,11 +34,13 @@ class Slices:
         key: of the array, where an archive holds several; empty else.
         pixels: place along the slice axis → (H, W) uint8, in which 255 is 1, clipped.
         spacing: in the plane, in millimetres; None where it is not known.
+        group: of its subject, where an archive tells it; empty else.
     """
 
     key: str
     pixels: dict[int, NDArray[np.uint8]]
     spacing: tuple[float, float] | None
+    group: str = ""
 
 
 def read_slices(path: Path, name: str) -> Iterator[Slices]:
@@ -60,9 +62,10 @@ def read_slices(path: Path, name: str) -> Iterator[Slices]:
         if path.is_dir():
             yield _of_volume(volume_of_series(read_series(path)))
         elif path.suffix.lower() == EXTENSION:
-            for key, values in read_npz(path).items():
+            volumes, group = read_npz(path), read_group(path)
+            for key, values in volumes.items():
                 samples = levels_of(values, f"{name}, {key!r},").applied(values)
-                yield Slices("" if key == KEY else key, _kept(samples), None)
+                yield Slices("" if key == KEY else key, _kept(samples), None, group)
         else:
             yield _of_volume(read_volume(path))
     except SeveralVolumes as error:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,8 +33,8 @@ def select(patterns: Sequence[str], root: Path, manifest: Path | None = None) ->
     """
     sets = []
     for pattern in patterns:
-        folder, at, split = pattern.rpartition("@")
-        if not at or not re.fullmatch(r"[\w-]+", split) or (root / pattern).exists():
+        folder, split = _parted(pattern, root)
+        if split is None:
             sets.append(find(pattern, root))
             continue
         if manifest is None:
@@ -100,12 +100,36 @@ def split_table(folder: str, root: Path, **splits: Iterable[str]) -> str:
     return "\n".join(tables)
 
 
+def drawn_table(patterns: Sequence[str], root: Path, splits: Mapping[str, Collection[str]]) -> str:
+    """The tables of what was drawn of the folders of some patterns, for a manifest; empty where none is a folder's.
+
+    Args:
+        patterns: of `select`; folders and files below the current folder are named in full.
+        root: where they begin.
+        splits: subjects of each split; those of a folder in which it has no file are left out of its table.
+    """
+    tables = []
+    for given in dict.fromkeys(_parted(pattern, root)[0] for pattern in patterns):
+        folder = str(Path(given).absolute()) if Path(given).exists() else given
+        there = {f.subject for f in find(folder, root)}
+        own = {split: sorted(there.intersection(subjects)) for split, subjects in splits.items()}
+        tables.append(split_table(folder, root, **{split: subjects for split, subjects in own.items() if subjects}))
+    return "\n".join(filter(None, tables))
+
+
 def subject_sha256(files: Iterable[Found]) -> str:
     """The first digits of a hash over a subject's files: their names below the folder, sorted, and their contents."""
     digest = hashlib.sha256()
     for name, path in sorted((f.path.relative_to(f.base).as_posix(), f.path) for f in files):
         digest.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:KEPT_DIGITS]
+
+
+def _parted(pattern: str, root: Path) -> tuple[str, str | None]:
+    """The folder and the split of `folder@split`; a name that has an @ of its own is whole."""
+    folder, at, split = pattern.rpartition("@")
+    plain = not at or not re.fullmatch(r"[\w-]+", split) or (root / pattern).exists()
+    return (pattern, None) if plain else (folder, split)
 
 
 def _of_subjects(found: list[Found], subjects: dict[str, str], folder: str, manifest: Path) -> list[Found]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import replacing
 from veriscale.stages.average import MovingAverage
+from veriscale.stages.early_stopping import Best
 
 
 def save_state(
@@ -20,12 +21,16 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     average: MovingAverage,
     facts: dict[str, Any],
+    best: Best | None = None,
 ) -> None:
-    """Write networks, moving average, optimiser and facts (step, phase, …) atomically."""
+    """Write networks, moving average, optimiser, the best weights if they are kept and facts (step, …) atomically."""
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state().items()}
+    if best is not None:
+        tensors |= {f"best.{k}": v for k, v in best.state().items()}
+        facts = {**facts, "best": best.facts}
     for i, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in entry.items()}
     contiguous = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
@@ -79,3 +84,10 @@ def load_optimiser(path: Path, optimizer: torch.optim.Optimizer, average: Moving
                 # The fused step walks parameter and moments by address: both must lie in the same order.
                 entry[name] = torch.empty_like(parameter).copy_(value)
     average.restore(averages)
+
+
+def load_best(path: Path, best: Best) -> None:
+    """Put the saved best weights in place."""
+    with safe_open(path, "pt") as file:
+        keys = [k for k in file.keys() if k.startswith("best.")]  # noqa: SIM118  # not a mapping
+        best.restore({k.removeprefix("best."): file.get_tensor(k) for k in keys}, read_facts(path)["best"])

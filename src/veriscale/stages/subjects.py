@@ -1,4 +1,4 @@
-"""Whose scan a file is: by its name and by the folders that it lies in."""
+"""Whose scan a file is, and of which group: by its name and by the folders that it lies in."""
 
 import re
 from pathlib import Path
@@ -32,3 +32,16 @@ def subject_of(stem: str, folder: Path, base: Path, series: bool = False) -> str
         return below[0]
     begins = stem.partition("_")[0]
     return folder.name if series or begins.upper() in _CONTRASTS else begins
+
+
+def group_of(subject: str, folder: Path) -> Path:
+    """What a subject's own folder lies in, or its files where it has none: `<group>/<subject>/<visit>/T1.nii.gz`.
+
+    Args:
+        subject: of `subject_of`.
+        folder: that a file of it lies in, or a series' own.
+
+    Source: ours, docs/methods.md#training.
+    """
+    own = next((at for at in (folder, *folder.parents) if subject in (at.name, at.name.partition("_")[0])), None)
+    return folder if own is None else own.parent

@@ -9,16 +9,18 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from veriscale.errors import InputError
 from veriscale.stages.average import MovingAverage
 from veriscale.stages.batches import Batch
 from veriscale.stages.curves import Curves
+from veriscale.stages.early_stopping import Best
 from veriscale.stages.lora import LowRank
 from veriscale.stages.muon import BETAS, Muon
 from veriscale.stages.recipe import Phase
-from veriscale.stages.state import load_modules, load_optimiser, save_state
+from veriscale.stages.state import load_best, load_modules, load_optimiser, save_state
 
 WARM_UP = 200  # steps of linear warm-up
 SAVE_EVERY = 180.0  # seconds
@@ -72,8 +74,12 @@ def fit(
     progress: Progress,
     evaluate: Callable[[], float] | None = None,
     every: int = 1,
+    patience: int = 0,
 ) -> None:
     """Minimise `loss` over the steps of a phase, and leave the averaged weights, merged, in the networks.
+
+    With patience they are the best of those that were evaluated, those that the phase began with among them, and
+    `run.facts["stopped"]` says which, and how many steps were made.
 
     Args:
         name: of the phase in the state file and the curves.
@@ -90,6 +96,7 @@ def fit(
         evaluate: called with the averaged weights in the networks, in every process; must leave them, and every
             random state, as they are.
         every: steps from one evaluation to the next.
+        patience: so many evaluations without a lower value end the phase; 0: none does.
 
     Raises:
         InputError: the processes cannot share a batch evenly; or the weights are no numbers that a prior's file holds,
@@ -100,9 +107,12 @@ def fit(
     peaks = [group["lr"] for group in optimizer.param_groups]
     average = MovingAverage(loss, phase.ema)
     modules = modules | ({"lora": loss.pairs} if isinstance(loss, LowRank) else {})
+    best = Best(average, patience) if patience else None
     if start:
         load_modules(run.state, modules)
         load_optimiser(run.state, optimizer, average)
+        if best is not None:
+            load_best(run.state, best)
     prepared, optimizer = accelerator.prepare(loss, optimizer)
     share, left = divmod(phase.batch, accelerator.num_processes)
     if left:
@@ -116,9 +126,20 @@ def fit(
     def save(step: int) -> None:
         if accelerator.is_main_process:
             facts = {"phase": name, "step": step, "seconds": run.seconds, **run.facts}
-            save_state(run.state, modules, optimizer, average, facts)
+            save_state(run.state, modules, optimizer, average, facts, best)
             run.curves.flush()
 
+    def evaluated(evaluate: Callable[[], float], step: int) -> float:
+        with average.in_place(), accelerator.autocast():
+            value = evaluate()
+        if best is not None:
+            (value,) = broadcast_object_list([value])  # all processes have to end at the same step
+            best.hear(step, value)
+        return value
+
+    if best is not None and evaluate is not None and not start:
+        run.curves.add(name, 0, run.seconds, None, evaluated(evaluate, 0))
+    made = start
     for step in range(start, phase.steps):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * rate(phase.schedule, step, phase.steps)
@@ -132,19 +153,25 @@ def fit(
         recent.append(value.detach())
         run.seconds, ticked = run.seconds + min(time.monotonic() - ticked, LONGEST_STEP), time.monotonic()
         found: float | None = None
-        if evaluate is not None and (step + 1) % every == 0:
-            with average.in_place(), accelerator.autocast():
-                found = held_out = evaluate()
+        made = step + 1
+        if evaluate is not None and (made % every == 0 or (best is not None and made == phase.steps)):
+            found = held_out = evaluated(evaluate, made)
             ticked = time.monotonic()  # no training either
-        if found is not None or (step + 1) % 50 == 0:
+        if found is not None or made % 50 == 0:
             loss_now = float(torch.stack(recent).mean())  # the one wait for the device
-            run.curves.add(name, step + 1, run.seconds, loss_now, found)
-            progress(name, step + 1, phase.steps, loss_now, held_out)
+            run.curves.add(name, made, run.seconds, loss_now, found)
+            progress(name, made, phase.steps, loss_now, held_out)
             recent.clear()
-        if time.monotonic() - saved > SAVE_EVERY and step + 1 < phase.steps:
-            save(step + 1)
+        if best is not None and best.ends:
+            break
+        if time.monotonic() - saved > SAVE_EVERY and made < phase.steps:
+            save(made)
             saved = time.monotonic()
-    average.copy_into_module()
+    if best is None:
+        average.copy_into_module()
+    else:
+        best.copy_into_module()
+        run.facts["stopped"] = {**run.facts.get("stopped", {}), name: {"steps": made, "kept": best.step}}
     if isinstance(loss, LowRank):
         loss.merge()
         del modules["lora"]

@@ -5,7 +5,6 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,23 +26,26 @@ from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
 from veriscale.stages.consistency import FACTOR, measure_consistency
-from veriscale.stages.data import PictureSet, data_root, load, pack
-from veriscale.stages.drawn_subjects import drawn
+from veriscale.stages.data import PictureSet, data_root, pack
 from veriscale.stages.fitting import Trained, fit_networks
+from veriscale.stages.guide_training import train_guides
 from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import read_parent, untrained
 from veriscale.stages.intensity import refuse_photographs_after_scans
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
-from veriscale.stages.recipe import NETWORKS, Recipe, read_recipe
+from veriscale.stages.recipe import NETWORKS, Recipe
+from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import MANIFEST
+from veriscale.stages.stage_sets import stage_sets
+from veriscale.stages.temperature import measure_temperature
 from veriscale.stages.trainer import Progress
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
-MEASURED_ON = "used to measure, not to train"  # in place of a licence
+SPLITS = ".splits.toml"  # of the file that says who was drawn
 
 
 def train(
@@ -62,7 +64,8 @@ def train(
     The state of the run, its curves (CSV, PNG) and the prior lie side by side; the state is written every three
     minutes, and `resume` takes it up as if it had never been left. Of a finished run only the measurements are made
     again. A recipe may grow by stages, and `resume` goes on with those that are new; while they leave a network
-    untrained there is only the state, and None is returned.
+    untrained there is only the state, and None is returned. Where a stage draws subjects, NAME.splits.toml beside the
+    prior says who was drawn, as a manifest of splits does. A recipe with `guides` makes a file of guides.
 
     Args:
         recipe: a TOML file.
@@ -79,7 +82,6 @@ def train(
     """
     document = read_recipe(recipe, overrides)
     parent = read_parent(document, Path(recipe))
-    root = data_root(Path(recipe))
     path = Path(output or f"{document.name}.safetensors")
     refuse_existing(path, force)
     if parent is not None and path.exists() and path.samefile(parent.path):
@@ -89,27 +91,35 @@ def train(
         pass  # a folder that cannot be written to is known now, and not after the first minutes
     path.with_suffix(".training.probe").unlink(missing_ok=True)
     accelerator = _accelerator(cpu, document.precision)
-    channels, device = document.task.channels, accelerator.device
-
-    @cache
-    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
-        return load(patterns, root, channels, device, licence, part, Path(recipe).with_name(MANIFEST))
-
-    training = [
-        drawn(pictures(tuple(s.data), s.licence, "training"), s.subjects, document.seed, f"stage.{s.name}.subjects")
-        for s in document.stage
-    ]
-    validation = [pictures(tuple(s.validation), MEASURED_ON, "validation") for s in document.stage]
+    device = accelerator.device
+    training, validation, table = stage_sets(document, Path(recipe), device)
     refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
     check_sets(document, training, validation, parent.card if parent else None)
     far = distance_remarks(parent.card, training) if parent else []
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
-    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
-    validation = [held_out_slices(v, multiple) for v in validation]
+    if table and accelerator.is_main_process:
+        with replacing(path.with_suffix(SPLITS), force=True) as temporary:
+            temporary.write_text(table, encoding="utf-8")
     state = path.with_suffix(STATE)
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
-    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent)
+    if parent is not None and document.guides is not None:
+        return train_guides(
+            document,
+            parent,
+            training[0],
+            validation[0],
+            path,
+            state=state,
+            resume=resume,
+            force=force,
+            accelerator=accelerator,
+            machine=_machine(accelerator),
+            progress=progress or quiet,
+        )
+    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
+    validation = [held_out_slices(v, multiple) for v in validation]
+    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent, tell)
     lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
@@ -160,6 +170,11 @@ def pack_data(
             raise InputError(
                 f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
             )
+    if stage.hold_out:
+        raise InputError(
+            f"stage.{stage.name}.hold_out draws who is held out as training begins, and an archive is packed in parts; "
+            f"name stage.{stage.name}.validation."
+        )
     splits = Path(recipe).with_name(MANIFEST)
     return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force, splits)
 
@@ -204,6 +219,9 @@ def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str],
     tell("which path looks better without the encoder")
     card = msgspec.structs.replace(card, modes=measure_path_rule(prior, validation))
     prior = replace(prior, card=card)
+    if not validation.stored:
+        tell("the temperature")
+        card = msgspec.structs.replace(card, temperature=measure_temperature(prior, validation, SAMPLER, STEPS))
     return msgspec.structs.replace(
         card,
         dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),
@@ -221,14 +239,16 @@ def _budget(recipe: Recipe, trained: Trained, machine: str) -> Budget:
         PhaseBudget(
             stage.name,
             network,
-            phase.steps,
+            stopped.get("steps", phase.steps),
             phase.batch,
             phase.optimiser,
             stage.trainable,
             trained.parameters[f"{stage.name}.{network}"],
+            stopped.get("kept"),
         )
         for stage in recipe.stage
         for network, phase in stage.phases().items()
+        for stopped in [trained.stopped.get(f"{stage.name}.{network}", {})]
     ]
     total = {n: sum(p.steps for p in phases if p.network == n) for n in NETWORKS}
     return Budget(total["encoder"], total["denoiser"], round(trained.seconds, 1), machine, total["predictor"], phases)

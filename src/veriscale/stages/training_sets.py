@@ -7,7 +7,7 @@ from veriscale.errors import InputError
 from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
 from veriscale.stages.fitting import CONTEXT
-from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe
+from veriscale.stages.recipe import DenoiserPhase, GuidesPhase, Phase, Recipe
 
 FAR = 3.0
 """Spacings of one set that differ by more are said: a factor is then of other detail from scan to scan."""
@@ -50,7 +50,7 @@ def check_sets(
 
 def _truth(phase: Phase, scale: int) -> int:
     """The side of a patch in truth pixels."""
-    return phase.patch if isinstance(phase, DenoiserPhase) else phase.patch * scale
+    return phase.patch if isinstance(phase, DenoiserPhase | GuidesPhase) else phase.patch * scale
 
 
 def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:

@@ -1,11 +1,20 @@
 """What the draws of many pictures or scans say of their truths: picture by picture, and pooled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from veriscale.metrics.draw_scores import LEVELS, DrawSums, interval_kind
 from veriscale.report.draws_figure import DrawsCurves, draws_figure
+
+Tempered = dict[float, DrawSums]
+"""What the draws of one picture say, as drawn, which is temperature 1, and at the prior's own."""
+
+
+def tempered(run: dict[str, Any], drawn: Callable[[float], DrawSums]) -> Tempered:
+    """What draws say at temperature 1, and at that by which a run has multiplied their std."""
+    return {t: drawn(t) for t in (1.0, run.get("temperature", 1.0))}
 
 
 @dataclass
@@ -15,8 +24,10 @@ class DrawTable:
     Attributes:
         rows: of each the fields that name it, and `DrawSums.numbers`.
         pooled: the sum over all; None while there is none.
+        temperature: by which the draws' deviations from their mean are multiplied.
     """
 
+    temperature: float = 1.0
     rows: list[dict[str, Any]] = field(default_factory=list)
     pooled: DrawSums | None = None
 
@@ -38,9 +49,10 @@ class DrawTable:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """How many draws, which intervals, and the counts of the rank histogram."""
+        """The temperature where it is not 1, how many draws, which intervals, and the counts of the rank histogram."""
         count = self.all.spread.draws
         return {
+            **({} if self.temperature == 1 else {"temperature": self.temperature}),
             "samples": count,
             "intervals": interval_kind(count),
             "places": self.all.coverage.places,

@@ -31,13 +31,15 @@ class Scored(Protocol):
 class Evaluation:
     """All scores, picture by picture or scan by scan; `failed` says which cannot be scored, and why.
 
-    `draws` is of the draws, where samples were asked for.
+    `draws` is of the draws, where samples were asked for; `tempered` is of the same with the std that results have,
+    where the prior has a temperature.
     """
 
     scores: Sequence[Scored]
     settings: dict[str, Any]
     failed: list[str] = field(default_factory=list)
     draws: DrawTable | None = None
+    tempered: DrawTable | None = None
 
     @property
     def kind(self) -> str:
@@ -70,9 +72,10 @@ class Evaluation:
             "summary": _finite(self.summary()),
             self.kind: _finite([asdict(s) for s in self.scores]),
         }
-        if self.draws is not None:
-            (pooled,) = _finite([self.draws.all.numbers()])
-            found["draws"] = {**self.draws.facts, "pooled": pooled, self.kind: _finite(self.draws.rows)}
+        for name, table in (("draws", self.draws), ("tempered", self.tempered)):
+            if table is not None:
+                (pooled,) = _finite([table.all.numbers()])
+                found[name] = {**table.facts, "pooled": pooled, self.kind: _finite(table.rows)}
         return found
 
 

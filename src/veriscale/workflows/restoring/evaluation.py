@@ -16,7 +16,7 @@ from veriscale.imaging.read import read_photo
 from veriscale.imaging.resize import resize
 from veriscale.imaging.rounding import as_stored
 from veriscale.metrics.distortion import mse, psnr_luma, psnr_rgb, ssim_luma
-from veriscale.metrics.draw_scores import DrawSums, draw_sums
+from veriscale.metrics.draw_scores import draw_sums
 from veriscale.metrics.perception import energy_w2, sliced_w2
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_noise
@@ -25,7 +25,7 @@ from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, as_kind, as_names, check_functions, positions, settled
 from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
-from veriscale.workflows.draw_table import DrawTable
+from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.inputs import OF_SCANS, collect
 from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
@@ -127,15 +127,15 @@ def evaluate(
     restorer = PriorRestorer(loaded, replace(v, scale=scale), noise=model)
     run: dict[str, Any] = {}
     scores: list[Scores] = []
-    draws = DrawTable()
+    draws: dict[float, DrawTable] = {}
     failed: list[str] = []
     for k, item in enumerate(items):
         progress("pictures", k, len(items))
         try:
             found, sums, run = _scored(read_photo(item.path), item.path.name, restorer, scale, model.std)
             scores += found
-            if sums is not None:
-                draws.add({"picture": item.path.name}, sums)
+            for temperature, of in sums.items():
+                draws.setdefault(temperature, DrawTable(temperature)).add({"picture": item.path.name}, of)
         except InputError as error:
             if len(items) == 1:
                 raise
@@ -149,12 +149,12 @@ def evaluate(
         **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if v.samples else []))},
     }
     facts = {"prior": loaded.card.name, "sha256": loaded.card.tensors_sha256, **settings}
-    return Evaluation(scores, facts, failed, draws if v.samples else None)
+    return Evaluation(scores, facts, failed, draws.pop(1.0, None), next(iter(draws.values()), None))
 
 
 def _scored(
     truth: Photo, name: str, restorer: PriorRestorer, scale: int, noise_std: float
-) -> tuple[list[Scores], DrawSums | None, dict[str, Any]]:
+) -> tuple[list[Scores], Tempered, dict[str, Any]]:
     """Every dial position of one photograph and the bicubic baseline; what its draws say; the facts of the run."""
     samples = premultiplied(truth.pixels, truth.alpha)  # colours that nobody sees are not scored
     x = crop_to_multiple(as_channels(samples, restorer.prior.card.network.channels), scale)
@@ -177,5 +177,6 @@ def _scored(
         for dial, image in pictures.items()
     ]
     if not result.samples:
-        return scores, None, result.run
-    return scores, draw_sums([p.pixels for p in result.samples], x, restorer.settings.seed or 0), result.run
+        return scores, {}, result.run
+    drawn, seed = [p.pixels for p in result.samples], restorer.settings.seed or 0
+    return scores, tempered(result.run, lambda t: draw_sums(drawn, x, seed, temperature=t)), result.run

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +79,13 @@ class PriorRestorer:
     slices: bool = False
 
     timeout = None
-    remarks: ClassVar[Sequence[str]] = ()
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What its licences forbid."""
+        forbidding = "; ".join(self.prior.card.non_commercial)
+        line = f"prior {self.prior.card.name} is for non-commercial use alone: it comes from data under {forbidding}."
+        return [line] if forbidding else []
 
     @property
     def score_files(self) -> str | None:
@@ -175,8 +181,16 @@ class PreparedByPrior:
         return {
             "prior": {**self.restorer.prior.facts, "card": decides},
             **plan.facts(),
+            **self.tempered,
             **({} if held is None else {"certificate": {"sha256": held.sha256}}),
         }
+
+    @property
+    def tempered(self) -> dict[str, float]:
+        """By what the std of draws is multiplied, where it is: the card's temperature is of conditional draws."""
+        temperature = self.restorer.prior.card.temperature
+        scaled = self.plan.method.scale and self.samples and temperature != 1
+        return {"temperature": temperature} if scaled else {}
 
     def lines(self) -> list[str]:
         """What will be done, in words."""
@@ -262,7 +276,7 @@ class PreparedByPrior:
             pictures = {f: self._moved(x) for f, x in pictures.items()}
         sampled = time.perf_counter()
         samples = [self._finished(x) for x in draws[: plan.samples]]
-        mean, std = _moments([p.pixels for p in samples])
+        mean, std = _moments([p.pixels for p in samples], self.tempered.get("temperature", 1.0))
         agreement = self._verdict(self._moved(problem.anchor) if plan.consistent else problem.anchor)
         asked = positions(restorer.settings.dial or "0") if plan.sigma0 is None else plan.dials
         images = {f: self._finished(pictures[f]) for f in asked}
@@ -350,9 +364,9 @@ def _far(plan: Plan) -> str:
     return f"dial {', '.join(f'{f:g}' for f in plan.dials)}"
 
 
-def _moments(draws: Sequence[Array]) -> tuple[Array | None, Array | None]:
-    """Mean and std (ddof 1) of the draws as delivered."""
+def _moments(draws: Sequence[Array], temperature: float) -> tuple[Array | None, Array | None]:
+    """Mean and std (ddof 1) of the draws as delivered, the latter times the prior's temperature."""
     if len(draws) < 2:
         return None, None
     count, mean, squares = moments(draws)
-    return mean.astype(np.float32), np.sqrt(squares / (count - 1)).astype(np.float32)
+    return mean.astype(np.float32), (temperature * np.sqrt(squares / (count - 1))).astype(np.float32)

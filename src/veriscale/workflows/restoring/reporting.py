@@ -69,6 +69,7 @@ def _facts(restoration: Restoration) -> list[tuple[str, str]]:
         ("path", run["path"]),
         ("sampler", f"{run['sampler']}, {run['steps']} steps, {run['evaluations']} evaluations in all"),
         ("seed", str(run["seed"])),
+        *([("temperature", f"{run['temperature']:.3g} times the draws' own spread")] if "temperature" in run else []),
         ("device", f"{run['device']}, {run['dtype']}"),
         ("time", seconds),
         ("version", run["versions"]["veriscale"]),

@@ -33,7 +33,8 @@ class Restoration:
         images: a photograph per dial position, as asked for: the anchor at 0, else draw 0 on its way.
         measurement: what was restored.
         samples: draws at dial 1.
-        mean, std: of the samples, per pixel and channel; None without samples.
+        mean, std: of the samples, per pixel and channel, the latter times the prior's temperature; None without
+            samples.
         operator: what made the measurement, bound to its grid.
         verdict: whether the anchor agrees with the measurement.
         score: (H, W), higher where the result is less trustworthy; None where none was asked for.

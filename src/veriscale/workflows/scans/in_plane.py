@@ -151,6 +151,7 @@ class PreparedSlices:
             "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
             **({} if held is None else {"certificate": {"sha256": held.sha256}}),
             **plan.facts(),
+            **self.middle.tempered,
             "device": str(prior.device),
             "dtype": str(prior.dtype).removeprefix("torch."),
             "slices": self.volume.shape[self.volume.slice_axis],

@@ -27,7 +27,7 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.measurement import read_operator
 from veriscale.workflows.degrading.scan_degradation import in_other_units
 from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
-from veriscale.workflows.draw_table import DrawTable
+from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -98,7 +98,7 @@ def evaluate_scans(
     restorer = PriorRestorer(prior, replace(settings, scale=None, operator=None, noise=None))
     run: dict[str, Any] = {}
     scores: list[ScanScores] = []
-    draws = DrawTable()
+    draws: dict[float, DrawTable] = {}
     failed: list[str] = []
     for number, path in enumerate(paths, start=1):
         label = scan_label(number, len(paths))
@@ -106,8 +106,9 @@ def evaluate_scans(
             scan = read_scan(path, index)
             found, sums, run = _scored(number, scan, restorer, a, model, _labelled(progress, label))
             scores += found
-            if sums is not None:
-                draws.add({"scan": number, "sha256": scan.sha256}, sums)
+            for temperature, of in sums.items():
+                names = {"scan": number, "sha256": scan.sha256}
+                draws.setdefault(temperature, DrawTable(temperature)).add(names, of)
         except InputError as error:
             sentence = nameless(error, path, label)
             if len(paths) == 1:
@@ -124,7 +125,7 @@ def evaluate_scans(
         "noise": str(model),
         **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if settings.samples else []))},
     }
-    return Evaluation(scores, facts, failed, draws if settings.samples else None)
+    return Evaluation(scores, facts, failed, draws.pop(1.0, None), next(iter(draws.values()), None))
 
 
 def _measuring(
@@ -144,7 +145,7 @@ def _measuring(
 
 def _scored(
     number: int, scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, tell: Tell
-) -> tuple[list[ScanScores], DrawSums | None, dict[str, Any]]:
+) -> tuple[list[ScanScores], Tempered, dict[str, Any]]:
     """The baseline and every dial position of one scan; what its draws say; the facts of the run."""
     truth = scan.volume
     if isinstance(a, SliceProfile):
@@ -168,7 +169,8 @@ def _scored(
 
         result = job.restore(job.steps()[0](y), tell, keep)
         scores = _compared(number, scan, result)
-        sums = _drawn(truth, result, restorer.settings.seed or 0) if result.samples else None
+        seed = restorer.settings.seed or 0
+        sums = tempered(result.run, partial(_drawn, truth, result, seed)) if result.samples else {}
     return scores, sums, result.run
 
 
@@ -192,11 +194,14 @@ def _compared(number: int, scan: Scan, result: ScanRestoration) -> list[ScanScor
     return scores
 
 
-def _drawn(truth: Volume, result: ScanRestoration, seed: int) -> DrawSums:
-    """What the draws say, in units of the measurement's levels, over its foreground: no truth decides what counts."""
+def _drawn(truth: Volume, result: ScanRestoration, seed: int, temperature: float) -> DrawSums:
+    """What the draws say at a temperature, over the foreground of the measurement: no truth decides what counts.
+
+    In units of the measurement's levels.
+    """
     y, grid = result.measurement, result.image.grid
     x = y.levels.applied(truth.levels.undone(truth_on(truth, grid)))
-    return draw_sums([draw.samples for draw in result.samples], x, seed, foreground_on(grid, y))
+    return draw_sums([draw.samples for draw in result.samples], x, seed, foreground_on(grid, y), temperature)
 
 
 def _labelled(tell: Tell, label: str) -> Tell:

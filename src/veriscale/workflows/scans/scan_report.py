@@ -68,6 +68,7 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("draws", str(run["samples"])),
         ("sampler", f"{run['sampler']}, {run['steps']} steps, {run['evaluations']} evaluations in all"),
         ("seed", str(run["seed"])),
+        *([("temperature", f"{run['temperature']:.3g} times the draws' own spread")] if "temperature" in run else []),
         ("device", f"{run['device']}, {run['dtype']}"),
         ("time", _seconds(run)),
         ("version", run["versions"]["veriscale"]),

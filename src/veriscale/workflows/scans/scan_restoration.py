@@ -30,7 +30,8 @@ class ScanRestoration:
         images: a volume per dial position.
         measurement: what was restored.
         samples: draws at dial 1.
-        mean, std: of the samples, per voxel; None without samples.
+        mean, std: of the samples, per voxel, the latter times `run["temperature"]` where there is one; None without
+            samples.
         run: what was done.
         score: (X, Y, Z), higher where the result is less trustworthy; None where none was asked for.
         mask: what a certificate says of the volume at its dial; None without one.

@@ -1,0 +1,169 @@
+"""fewshot.*: a prior from few patients, by stages (MSP) and by direct fine-tuning (DFT), and how sure it is.
+
+`few_shot.py [PART …]` measures all parts, or those that are named, and writes their rows. Runs and scores are kept in
+build/few_shot, so that what was cut off goes on and further parts take what is there. The parents come from
+recipes/study/train.sh.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from few_shot_patients import Target, hearts, hippocampi, other_hearts
+from few_shot_rows import (
+    TRAINABLE,
+    baseline_rows,
+    comparison_rows,
+    pair_rows,
+    scratch_rows,
+    trainable_rows,
+    zero_rows,
+)
+from few_shot_runs import DRAWS, FACTORS, TUNED_COUNT, TUNED_DRAW, TUNED_ON, Run, Study, trials
+from few_shot_scores import SAMPLES, SIDE, SLICES, scores, slices_of
+from pictures import DATA
+from results import ROOT, Row, write_results
+from veriscale.diffusion.checkpoint import read_card
+from veriscale.stages.recipe_file import read_recipe
+from veriscale.stages.training import train
+from veriscale.workflows.opening import load_prior
+
+COUNTS = (5, 10, 20)
+PROBE = 10  # steps of either network, by which the time is told
+
+
+class Part(NamedTuple):
+    """A table of the study: runs that it needs, and the rows that come of them."""
+
+    runs: Sequence[Run]
+    rows: Callable[[Study], list[Row]]
+
+
+def _runs(arms: Sequence[str], counts: Sequence[int], **other: str) -> list[Run]:
+    return [Run(arm, count, draw, **other) for count in counts for draw in DRAWS for arm in arms]
+
+
+PARTS = {
+    "main": Part(_runs(("msp", "dft"), COUNTS), lambda study: comparison_rows(study, "acdc", COUNTS)),
+    "zero": Part(
+        _runs(("msp", "dft"), COUNTS),
+        lambda study: [
+            *pair_rows(study, "acdc", "k0", "domain less source, unadapted", ("msp", 0), ("dft", 0)),
+            *zero_rows(study, "acdc", "msp", COUNTS),
+            *zero_rows(study, "acdc", "dft", COUNTS),
+        ],
+    ),
+    "sunnybrook": Part(
+        _runs(("msp", "dft"), COUNTS),
+        lambda study: [
+            *comparison_rows(study, "sunnybrook", COUNTS),
+            *zero_rows(study, "sunnybrook", "msp", COUNTS),
+            *zero_rows(study, "sunnybrook", "dft", COUNTS),
+        ],
+    ),
+    "total": Part(
+        _runs(("msp", "long"), (TUNED_COUNT,)),
+        lambda study: [
+            *pair_rows(
+                study,
+                "acdc",
+                f"k{TUNED_COUNT}_total",
+                f"MSP-{TUNED_COUNT} less DFT-{TUNED_COUNT} at equal total steps",
+                ("msp", TUNED_COUNT),
+                ("long", TUNED_COUNT),
+            ),
+            *zero_rows(study, "acdc", "long", (TUNED_COUNT,)),
+        ],
+    ),
+    "baselines": Part(_runs(("msp",), (TUNED_COUNT,)), lambda study: baseline_rows(study, "acdc")),
+    "scratch": Part(_runs(("msp", "scratch"), COUNTS), lambda study: scratch_rows(study, COUNTS)),
+    "trainable": Part(
+        [run for mode in TRAINABLE for run in _runs(("msp",), (TUNED_COUNT,), trainable=mode)], trainable_rows
+    ),
+    "hippocampus": Part(
+        _runs(("msp", "dft"), (TUNED_COUNT,), target="hippocampus"),
+        lambda study: [
+            *comparison_rows(study, "hippocampus", (TUNED_COUNT,)),
+            *zero_rows(study, "hippocampus", "msp", (TUNED_COUNT,)),
+            *zero_rows(study, "hippocampus", "dft", (TUNED_COUNT,)),
+            *baseline_rows(study, "hippocampus"),
+        ],
+    ),
+}
+"""In the order in which they are measured: the main table first."""
+
+
+def trained(parts: Sequence[str]) -> set[Run]:
+    """All runs of some parts, those that rates are chosen by among them, each once."""
+    runs = {run for name in parts for run in PARTS[name].runs}
+    tried = {trial for run in runs for trial in trials(run.arm, run.trainable)}
+    best = {run for run in runs if (run.count, run.draw, run.target) == (TUNED_COUNT, TUNED_DRAW, TUNED_ON)}
+    return (runs - best) | tried  # the best of the trials is no further run
+
+
+def pace(study: Study) -> float:
+    """Seconds of a run and its scores, by a few steps from scratch."""
+    target, phases = study.targets[TUNED_ON], read_recipe(study.recipe).stage[0].phases()
+    settings = study.settings(Run("scratch", TUNED_COUNT, TUNED_DRAW), 1.0)
+    settings += [f"stage.target.{network}.steps={PROBE}" for network in phases]
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        file = train(study.recipe, Path(folder) / "probe.safetensors", overrides=settings)
+        whole = time.monotonic() - begun
+        steps = read_card(file).budget.seconds
+        begun = time.monotonic()
+        scores(load_prior(file), slices_of(target.test[0], target.scale), target.scale)
+        scoring = (time.monotonic() - begun) * len(target.test)
+    return whole - steps + steps * phases["encoder"].steps / PROBE + scoring
+
+
+def targets(folder: Path) -> dict[str, Target]:
+    root = DATA.parent
+    found = hearts(root), other_hearts(root), hippocampi(root, folder / "hippocampus")
+    return {target.name: target for target in found}
+
+
+NOTES = (
+    "Nothing was chosen on test patients. Hearts: patients by recipes/splits.toml, 8 test and 2 validation, which "
+    "count (k + 2: the rates are chosen and σ_d is measured on them), and a pool of 20 in five groups; 3 draws for "
+    "k = 5 and 10, equally many of each group, the fewer part of the more; of all 20 three seeds. Sunnybrook: four "
+    "patients of another scanner, who neither trained nor chose anything. Hippocampus: crops, the last 30 by number "
+    "for test and 4 before them for validation; whose they are is not published, and two may be one person's. "
+    "Parents: recipes/study; MSP from photographs by way of heads, DFT from photographs, at equal target steps; `long` "
+    "for as many steps before the target as both. Target stage: recipes/study/target.toml, Adam; rates are "
+    f"{', '.join(f'{f:g}' for f in FACTORS)} times the usual one of both networks, the one with the least CRPS on the "
+    f"validation hearts at k = {TUNED_COUNT}, draw 0, for each arm and each `trainable`, and kept for the other "
+    f"targets. Scores: {SLICES} slices a patient, evenly along the depth, the middle {SIDE}² of the image or the whole "
+    f"slice where it is smaller, bicubic, no noise, in the measurement's foreground and levels; {SAMPLES} draws of "
+    "8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval is Student's over "
+    "patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both lie on one "
+    "side of 0. Uncalibrated: no level ratio, no temperature."
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="*", choices=PARTS, help="tables; all by default")
+    parser.add_argument("--parents", type=Path, default=ROOT / "build" / "study", help="folder of the study's parents")
+    asked = parser.parse_args()
+    parts, begun, folder = [p for p in PARTS if p in asked.part] or list(PARTS), time.monotonic(), ROOT / "build"
+    tell = lambda line: print(f"{time.monotonic() - begun:.0f} s: {line}", flush=True)  # noqa: E731
+    study = Study(folder / "few_shot", asked.parents, targets(folder / "few_shot"), tell=tell)
+    runs, seconds = len(trained(parts)), pace(study)
+    print(f"few_shot: {runs} runs of {seconds:.0f} s, about {runs * seconds / 60:.0f} minutes, less what is there")
+    rows = []
+    for name in parts:
+        made = PARTS[name].rows(study)
+        for row in made:
+            print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.against}", flush=True)
+        rows += made
+    missing = [name for name in PARTS if name not in parts]
+    left = f" Not measured: {', '.join(missing)}." if missing else ""
+    write_results("few_shot", rows, NOTES + left, time.monotonic() - begun)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What a prior makes of a patient's slices, in the numbers of the study of few subjects."""
+
+import math
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from scan_inplane import baselines, measurement
+from veriscale.diffusion.prior import Prior
+from veriscale.imaging.nifti.read import read_volume
+from veriscale.imaging.npz import EXTENSION, KEY, read_npz
+from veriscale.imaging.volume import Volume
+from veriscale.metrics.draw_scores import draw_sums
+from veriscale.metrics.foreground import foreground_on
+from veriscale.metrics.scan_distortion import data_range, scan_psnr
+from veriscale.settings import Settings, settled
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.in_plane import prepare_slices
+from veriscale.workflows.scans.scan_restoration import ScanRestoration
+
+SIDE = 128  # truth pixels
+SLICES = 4
+SAMPLES = 8
+SEED = 0
+_NOMINAL = 0.8
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """Some slices of one patient, in the middle of the plane, slices last.
+
+    Attributes:
+        truth: (X, Y, N), in units of the measurement's levels.
+        measurement: (x, y, N), with levels of its own.
+        mask: (X, Y, N) bool, the foreground of the measurement.
+    """
+
+    truth: np.ndarray
+    measurement: Volume
+    mask: np.ndarray
+
+    def psnr(self, image: np.ndarray) -> float:
+        """Of (X, Y, N), in the foreground, in dB."""
+        return scan_psnr(image, self.truth, data_range(self.truth, self.mask), self.mask)
+
+
+def slices_of(file: Path, scale: int) -> Slices:
+    """Measure a patient: the middle of every slice, at most `SIDE` pixels a side, then `SLICES` along the depth.
+
+    What is cut is the image's own middle, and spread evenly, whatever is to be seen there.
+    """
+    whole = _volume(file)
+    rows, columns = (slice((n - side) // 2, (n + side) // 2) for n, side in _sides(whole, scale))
+    truth = replace(whole, samples=np.ascontiguousarray(whole.samples[rows, columns]))
+    small = measurement(truth, scale)
+    mask = foreground_on(truth.grid, small)
+    depth = truth.shape[2]
+    kept = [(2 * i + 1) * depth // (2 * SLICES) for i in range(SLICES)]
+    return Slices(
+        small.levels.applied(truth.values()[..., kept]),
+        replace(small, samples=np.ascontiguousarray(small.samples[..., kept])),
+        mask[..., kept],
+    )
+
+
+def _sides(whole: Volume, scale: int) -> list[tuple[int, int]]:
+    """Of rows and columns: how many there are, and how many are kept."""
+    return [(n, min(SIDE, n // scale * scale)) for n in whole.shape[:2]]
+
+
+def _volume(file: Path) -> Volume:
+    """A scan with slices last and voxels of 1 mm, as what has no geometry of its own counts."""
+    if file.suffix == EXTENSION:
+        values = read_npz(file)[KEY]
+    else:
+        scan = read_volume(file)
+        values = np.moveaxis(scan.values(), scan.slice_axis, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.nii"
+        nibabel.Nifti1Image(np.moveaxis(values, 0, 2), np.eye(4), dtype=values.dtype).to_filename(path)
+        return read_volume(path)
+
+
+def scores(prior: Prior, slices: Slices, scale: int) -> Numbers:
+    """Every number of a prior: dial 0, the mean of the draws, and what the draws say of their error."""
+    restored = _restored(prior, slices.measurement, scale, SAMPLES)
+    draws = [draw.samples for draw in restored.samples]
+    numbers = draw_sums(draws, slices.truth, SEED, slices.mask).numbers()
+    return numbers | {
+        "psnr_dial0": slices.psnr(restored.image.samples),
+        "psnr": slices.psnr(np.mean(draws, axis=0)),
+        "spread": abs(math.log(numbers["spread_skill"])),
+        "coverage": abs(numbers["coverage_80"] - _NOMINAL),
+    }
+
+
+def baseline_scores(photo: Prior, slices: Slices, scale: int) -> Numbers:
+    """PSNR of enlargements, and of the prior of photographs at dial 0, grey being the mean of its three channels."""
+    levels = slices.measurement.levels
+    enlarged = {name: levels.applied(image) for name, image in baselines(slices.measurement, scale).items()}
+    restored = _restored(photo, slices.measurement, scale, None).image.samples
+    return {name: slices.psnr(image) for name, image in {**enlarged, "photo": restored}.items()}
+
+
+def _restored(prior: Prior, y: Volume, scale: int, samples: int | None) -> ScanRestoration:
+    restorer = PriorRestorer(prior, settled(Settings(scale=scale, dial="0", samples=samples, seed=SEED)))
+    return prepare_slices(restorer, y).restore(lambda what, done, of: None)

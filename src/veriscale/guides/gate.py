@@ -1,0 +1,89 @@
+"""How much each guide counts, place by place: weights on the simplex, their temperature, and the amount of all."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from veriscale.guides.arguments import Tau
+from veriscale.guides.expert import unit
+
+# Of the amount's logit: where it begins, how fast it learns, and how far it goes. Before the projection has learnt
+# anything its gradient is noise, which Adam makes steps of: it closed for good, and guides never came in.
+OPEN, SLOW, LIMIT = 2.0, 0.1, 4.0
+HOTTEST = 2.0  # of a temperature that falls or rises between its inverse and it
+COLDEST = 1e-3
+
+
+def weights(logits: Tensor, temperature: Tensor | float, valid: Tensor) -> Tensor:
+    """softmax(logits / temperature) over the valid guides at each place; 0 for all others, and where none is valid.
+
+    Args:
+        logits: (B, M, ...).
+        temperature: positive, broadcast to the logits.
+        valid: as the logits, bool.
+
+    Source: ours, docs/methods.md#guides.
+    """
+    z = torch.where(valid, logits / temperature, -torch.inf)
+    top = z.amax(1, keepdim=True).detach()
+    z = torch.where(valid, z - top, 0)  # before exp, so that no gradient goes through an infinity
+    e = torch.where(valid, z.exp(), 0)
+    return e / e.sum(1, keepdim=True).clamp(min=1)  # the greatest is 1 where any is valid
+
+
+class Temperature(nn.Module):
+    """τ as a function of s = σ²/(σ² + σ_d²), which is 1 in the encoder, where σ = ∞, and 0 at σ = 0."""
+
+    def __init__(self, kind: Tau, modalities: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind in ("learned", "modality"):
+            count = modalities if kind == "modality" else 1
+            self.level = nn.Parameter(torch.full((count,), math.log(math.e - 1)))  # softplus of it is 1
+            self.slope = nn.Parameter(torch.zeros(count))
+
+    def forward(self, share: Tensor) -> Tensor:
+        """(B,) shares to (B, M or 1, 1, 1)."""
+        s = share.view(-1, 1)
+        if self.kind == "constant":
+            tau = torch.ones_like(s)
+        elif self.kind == "falling":
+            tau = HOTTEST ** (2 * s - 1)
+        elif self.kind == "reversed":
+            tau = HOTTEST ** (1 - 2 * s)
+        else:
+            tau = COLDEST + F.softplus(self.level + self.slope * s)
+        return tau[:, :, None, None]
+
+
+class Gate(nn.Module):
+    """Logits g_m and b_m of each guide from (trunk feature, its expert's feature, σ): one network for all guides.
+
+    Args:
+        trunk: channels of the trunk's feature.
+        width: of experts, and of its own.
+        embedding: width of what tells the noise level; 0 in the encoder.
+    """
+
+    reach = 2
+
+    def __init__(self, trunk: int, width: int, embedding: int) -> None:
+        super().__init__()
+        self.trunk = nn.Conv2d(trunk, width, 3, padding=1)
+        self.expert = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.told = nn.Linear(embedding, width) if embedding else None
+        self.mixed = nn.Conv2d(width, width, 3, padding=1)
+        self.out = nn.Conv2d(width, 2, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with a bias
+
+    def forward(self, h: Tensor, features: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of the trunk (B, trunk, h, w) and of each of M experts (B or 1, width, h, w): (B, M, h, w) each."""
+        seen = self.trunk(unit(h))
+        if self.told is not None:
+            seen = seen + self.told(embedding)[:, :, None, None]
+        answers = [self.out(F.silu(self.mixed(F.silu(seen + self.expert(f))))) for f in features]
+        logits, amounts = torch.stack(answers, 2).unbind(1)
+        return logits, LIMIT * torch.tanh((OPEN + SLOW * amounts) / LIMIT)

@@ -1,0 +1,101 @@
+"""A prior with the pictures that guide it: what runtime asks of a prior, answered with guides."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from veriscale.diffusion.encoder import Condition
+from veriscale.diffusion.prior import TrainedPrior
+from veriscale.errors import InputError, closest
+from veriscale.guides.card import GuideCard
+from veriscale.guides.networks import Guides, guided_denoise, guided_encode, inject_into_denoiser, inject_into_encoder
+from veriscale.imaging.tiles import Window
+
+
+@dataclass(frozen=True)
+class GuidedPrior(TrainedPrior):
+    """A trained prior, networks that let guides help it, and the guides of one picture.
+
+    Attributes:
+        guides: on the prior's device, in its type.
+        guide_card: of their file.
+        pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known; N is
+            1, or the number of pictures denoised at once. None: no guides, and the prior is the unguided one.
+    """
+
+    guides: Guides = field(kw_only=True)
+    guide_card: GuideCard = field(kw_only=True)
+    pictures: Tensor | None = field(default=None, kw_only=True)
+
+    def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
+        """This prior for one picture with guides; any subset of the modalities will do.
+
+        Args:
+            pictures: by modality, (N, H, W) each on the truth grid, normalised to [0, 1], NaN where not valid.
+
+        Raises:
+            InputError: a modality is not known, or they differ in shape.
+        """
+        known = self.guide_card.arguments.modalities
+        for name in pictures:
+            if name not in known:
+                raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
+        shapes = {name: tuple(picture.shape) for name, picture in pictures.items()}
+        if len(set(shapes.values())) > 1:
+            each = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
+            raise InputError(f"Guides have to lie on one grid, and these are of {each}; resample them to the result's.")
+        if not pictures:
+            return replace(self, pictures=None)
+        nowhere = torch.full(next(iter(shapes.values())), math.nan)
+        return replace(self, pictures=torch.stack([pictures.get(name, nowhere) for name in known], 1).float())
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """Which one it is, for run.json."""
+        return {**super().facts, "guides": self.guide_card.name, "guides_sha256": self.guide_card.tensors_sha256}
+
+    @property
+    def encoder_extra(self) -> int:
+        """By the guides' own reach."""
+        return self.guides.encoder.reach
+
+    @property
+    def receptive_radius(self) -> int:
+        """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
+        beyond = self.guides.denoiser.reach * (self.denoiser.stem << self.denoiser.seam)
+        return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
+
+    def within(self, window: Window) -> Self:
+        """With the guides cut to a window; beyond their own edge nothing is known."""
+        if self.pictures is None:
+            return self
+        cut = self.pictures[(..., *window)]
+        rows, columns = (w.stop - w.start - n for w, n in zip(window, cut.shape[-2:], strict=True))
+        return replace(self, pictures=F.pad(cut, (0, columns, 0, rows), value=math.nan))
+
+    def encode(self, y: Tensor, scale: int, noise_std: Tensor, features: bool) -> Condition:
+        """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""
+        if self.pictures is None:
+            return super().encode(y, scale, noise_std, features)
+        injection = inject_into_encoder(self.guides, scale, *self._given())
+        return guided_encode(self.encoder, injection, y, scale, noise_std, features)
+
+    def denoise_residual(
+        self, residual: Tensor, sigma: Tensor, sigma_data: Tensor, seen: Tensor, mode: Tensor, noise_std: Tensor
+    ) -> Tensor:
+        """As `TrainedPrior.denoise_residual`, of the whole picture that `pictures` are of."""
+        if self.pictures is None:
+            return super().denoise_residual(residual, sigma, sigma_data, seen, mode, noise_std)
+        injection = inject_into_denoiser(self.guides, self.denoiser, *self._given())
+        return guided_denoise(self.denoiser, injection, residual, sigma, sigma_data, seen, mode, noise_std)
+
+    def _given(self) -> tuple[Tensor, Tensor]:
+        if self.pictures is None:
+            raise RuntimeError("asked only where there are guides")
+        pictures = self.pictures.to(self.device)
+        return pictures, pictures.isfinite()

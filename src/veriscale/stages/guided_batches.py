@@ -1,0 +1,64 @@
+"""Training items with their guides: a random subset of the modalities, one of them spoilt in a region at times."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from veriscale.guides.arguments import GuideArguments
+from veriscale.stages.batches import Batch, Batches, key, turned
+from veriscale.stages.border import continued
+from veriscale.stages.contrasts import Contrasts
+from veriscale.stages.corruption import corrupted
+from veriscale.stages.recipe import Task
+
+FAR = 8  # slices: the nearest that a guide is swapped with, where there is one so far
+
+
+class GuidedBatches(Batches):
+    """Makes batches of the target's slices, with the guides at their places.
+
+    Args:
+        contrasts: registered slices.
+        task: of the recipe.
+        guides: names of the modalities.
+        seed: of the recipe.
+        corrupt: share of the items in which one guide is spoilt.
+    """
+
+    def __init__(self, contrasts: Contrasts, task: Task, guides: GuideArguments, seed: int, corrupt: float) -> None:
+        super().__init__(contrasts.target, task, seed)
+        self.contrasts = contrasts
+        self.modalities = guides.modalities
+        self.corrupt = corrupt
+
+    def make(
+        self, phase: str, step: int, items: range, patch: int, margin: int = 0, unconditional: float | None = None
+    ) -> Batch:
+        """As `Batches.make`, which it does not change, with guides."""
+        batch = super().make(phase, step, items, patch, margin, unconditional)
+        guides = torch.stack([self._guides(phase, step, i, patch, margin, batch.scale) for i in items])
+        return batch._replace(guides=guides)
+
+    def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
+        """(M, H, W) of one item, NaN where one is left out or lacking."""
+        index, u = self.item(phase, step, i)
+        whose, place = self.contrasts.places[index]
+        image = self.data.images[index]
+        side, context = patch * scale, margin * scale
+        top, left = (int(v * (n - side + 1)) for v, n in zip(u[1:3], image.shape[-2:], strict=True))
+        g = torch.Generator().manual_seed(key(self.seed, phase, step, i, "guides"))
+        order = torch.randperm(len(self.modalities), generator=g).tolist()
+        chosen = order[: 1 + int(torch.randint(len(order), (), generator=g))]
+        spoilt = chosen[0] if float(torch.rand((), generator=g)) < self.corrupt else None
+        wide = side + 2 * context
+        out = torch.full((len(self.modalities), wide, wide), math.nan, device=image.device)
+        for m in chosen:
+            slices = self.contrasts.volumes.get((whose, self.modalities[m]), {})
+            if place not in slices:
+                continue
+            far = [k for k in slices if abs(k - place) >= FAR] or list(slices)
+            other = far[int(torch.randint(len(far), (), generator=g))]
+            own, swapped = (continued(slices[k], top, left, side, context, scale)[0] / 255 for k in (place, other))
+            out[m] = corrupted(own, swapped, g) if m == spoilt else own
+        return turned(out, u)

@@ -1,0 +1,59 @@
+"""What guides are trained for, around a prior that stays as it is."""
+
+import torch
+from torch import Tensor, nn
+
+from veriscale.diffusion.encoder import SPREAD, Condition
+from veriscale.diffusion.prior import TrainedPrior
+from veriscale.guides.networks import Guides, guided_denoise, guided_encode, inject_into_denoiser, inject_into_encoder
+from veriscale.guides.teaching import teaching_loss
+from veriscale.stages.batches import Batch
+from veriscale.stages.losses import DenoiserLoss, inside
+
+TEACHING = 0.1  # of the loss that teaches experts and gate, beside the prior's own
+
+
+class GuidesLoss(nn.Module):
+    """The prior's own losses of mean and denoiser, each with its guides, and what teaches experts and gate.
+
+    The squared error of the mean is in units of the unguided one's; the denoiser's gradient reaches the guides of the
+    features, and not of the mean.
+
+    Args:
+        prior: loaded, frozen.
+        guides: to be trained.
+        margin: measurement pixels of context around a patch.
+    """
+
+    def __init__(self, prior: TrainedPrior, guides: Guides, margin: int) -> None:
+        super().__init__()
+        card = prior.card
+        sigma_data = {mode.scale: mode.sigma_data for mode in card.modes}
+        knots = card.modes[-1].noise_std
+        self.plain = DenoiserLoss(prior.encoder, prior.denoiser, knots, sigma_data, margin, mean=card.mean)
+        self.plain.requires_grad_(False)
+        self.parts = nn.ModuleDict(guides.parts()).requires_grad_(True)
+        self.guides = guides
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean over items and pixels."""
+        if batch.guides is None:
+            raise RuntimeError("batches of guides have them")
+        encoder, denoiser = self.plain.encoder, self.plain.denoiser
+        pictures, valid = batch.guides, batch.guides.isfinite()
+        rest = batch.y, batch.scale, batch.noise_std
+        cut = self.plain.margin * batch.scale
+        injection = inject_into_encoder(self.guides, batch.scale, pictures, valid)
+        condition = guided_encode(encoder, injection, *rest, features=True)
+        with torch.no_grad():
+            unguided = inside(encoder(*rest, features=False).mean, cut).float()
+        condition = Condition(*(inside(t, cut) for t in condition))
+        weight = 1 / self.plain.usual(batch.scale, batch.noise_std).square()
+        total = (weight.view(-1, 1, 1, 1) * (condition.mean - batch.x).square()).mean()
+        taught = teaching_loss(injection, (batch.x - unguided) / SPREAD, cut) * SPREAD**2 * weight.mean()
+
+        given = self.plain.noised(batch, Condition(condition.mean.detach(), condition.features))
+        injection = inject_into_denoiser(self.guides, denoiser, inside(pictures, cut), inside(valid, cut))
+        total = total + given.loss(guided_denoise(denoiser, injection, *given[1:]))
+        taught = taught + teaching_loss(injection, given.truth / given.sigma_data.view(-1, 1, 1, 1))
+        return total + TEACHING * taught

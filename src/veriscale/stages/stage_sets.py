@@ -1,0 +1,65 @@
+"""The sets of a recipe's stages: what each trains on and is measured on, named or drawn by the seed."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import torch
+
+from veriscale.stages.data import PictureSet, data_root, load
+from veriscale.stages.drawn_subjects import drawn, set_aside
+from veriscale.stages.recipe import Recipe
+from veriscale.stages.splits import MANIFEST, drawn_table
+
+MEASURED_ON = "used to measure, not to train"  # in place of a licence
+
+
+class StageSets(NamedTuple):
+    """Of every stage its sets; and who was drawn, as the tables of a manifest, empty where nobody was."""
+
+    training: list[PictureSet]
+    validation: list[PictureSet]
+    table: str
+
+
+def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
+    """Load and draw the sets of all stages.
+
+    The table has the splits `train`, `validation` and `rest`, who is neither, of the folders that subjects were drawn
+    from; not of archives, whose parts no split names.
+
+    Args:
+        recipe: checked.
+        path: of the recipe, beside which its splits lie.
+        device: where the tensors go.
+
+    Raises:
+        InputError: as `load`, `drawn` and `set_aside`.
+    """
+    root = data_root(path)
+
+    @cache
+    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
+        return load(patterns, root, recipe.task.channels, device, licence, part, path.with_name(MANIFEST))
+
+    training, validation = [], []
+    folders: list[str] = []
+    there: set[str] = set()
+    for stage in recipe.stage:
+        where = f"stage.{stage.name}"
+        whole = rest = pictures(tuple(stage.data), stage.licence, "training")
+        if stage.hold_out:
+            rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
+            held = replace(held, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
+        else:
+            held = pictures(tuple(stage.validation), MEASURED_ON, "validation")
+        training.append(drawn(rest, stage.subjects, recipe.seed, f"{where}.subjects"))
+        validation.append(held)
+        if (stage.hold_out or stage.subjects) and not whole.stored:
+            folders += [pattern for pattern in stage.data if not pattern.endswith(".zip")]
+            there.update(whole.subjects)
+    train, kept = ({s for each in sets for s in each.subjects} for sets in (training, validation))
+    splits = {"train": train, "validation": kept, "rest": there - train - kept}
+    return StageSets(training, validation, drawn_table(folders, root, splits))

@@ -1,0 +1,303 @@
+"""The study of few subjects: whom it draws, what it cuts out, and that what is done is not done again."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from tests.conftest import write_tiny
+
+from veriscale.diffusion.checkpoint import read_card
+from veriscale.errors import InputError
+from veriscale.physics.downsample import Downsample
+from veriscale.stages.recipe_file import read_recipe
+
+RECIPE = """
+name = "study-target"
+measure = "modes"
+[task]
+channels = 1
+operators = ["downsample:factor=2", "downsample:factor=4"]
+[encoder]
+width = 32
+depth = 2
+features = 4
+[denoiser]
+width = [32, 32]
+depth = [1, 1]
+stem = 2
+[[stage]]
+name = "target"
+data = ["nothing"]
+validation = ["nothing"]
+licence = "CC0"
+[stage.encoder]
+steps = 2
+batch = 2
+patch = 8
+[stage.denoiser]
+steps = 2
+batch = 2
+patch = 32
+"""
+
+
+def scan(path, seed, shape=(6, 44, 50)):
+    """An archive as those of the study; beside the image, labels that are wrong everywhere."""
+    values = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 1.5)
+    values = (300 + 200 * values / values.std()).clip(0, 1000).astype(np.int16)
+    np.savez(path, image=values, label=np.ones(shape, np.uint8), group="A")
+    return path
+
+
+@pytest.fixture
+def study(benchmark, tmp_path, monkeypatch):
+    """Tiny parents, eight patients, two draws of two, two trials, two steps of training."""
+    runs = benchmark("few_shot_runs")
+    monkeypatch.setattr(runs, "TUNED_COUNT", 2)
+    monkeypatch.setattr(benchmark("few_shot_rows"), "TUNED_COUNT", 2)
+    monkeypatch.setattr(runs, "DRAWS", (0, 1))
+    monkeypatch.setattr(runs, "FACTORS", (0.3, 1.0))
+    monkeypatch.setattr(benchmark("few_shot_scores"), "SAMPLES", 2)
+    files = [scan(tmp_path / f"patient{k}.npz", k) for k in range(8)]
+    patients = benchmark("few_shot_patients")
+    pool = {"A": files[:2], "B": files[2:4]}
+    acdc = patients.Target("acdc", 4, files[5:], files[4:5], pool)
+    (tmp_path / "target.toml").write_text(RECIPE)
+    (tmp_path / "parents").mkdir()
+    for name, channels in (("study-domain", 1), ("study-source", 1), ("photo", 3)):
+        write_tiny(tmp_path / "parents" / f"{name}.safetensors", channels)
+    return runs.Study(
+        tmp_path / "kept",
+        tmp_path / "parents",
+        {"acdc": acdc, "elsewhere": patients.Target("elsewhere", 4, files[6:])},
+        str(tmp_path / "parents" / "photo.safetensors"),
+        tmp_path / "target.toml",
+    )
+
+
+@pytest.fixture
+def trained(benchmark, monkeypatch):
+    """The files that training is asked for, in turn."""
+    runs, asked = benchmark("few_shot_runs"), []
+    train = runs.train
+
+    def counted(recipe, output, **options):
+        asked.append(output.name)
+        return train(recipe, output, **options)
+
+    monkeypatch.setattr(runs, "train", counted)
+    return asked
+
+
+def test_draws_are_even_over_groups_nested_and_different(benchmark, tmp_path):
+    drawn = benchmark("few_shot_patients").drawn
+    pool = {group: [tmp_path / f"{group}{k}.npz" for k in range(4)] for group in "abcde"}
+    for draw in range(20):
+        five, ten, twenty = (drawn(pool, count, draw) for count in (5, 10, 20))
+        for found, each in ((five, 1), (ten, 2), (twenty, 4)):
+            assert sorted(file.stem[0] for file in found) == sorted("abcde" * each)
+        assert set(five) < set(ten) < set(twenty)
+    assert len({tuple(drawn(pool, 5, draw)) for draw in range(20)}) == 20
+    assert drawn(pool, 10, 3) == drawn({group: members[::-1] for group, members in pool.items()}, 10, 3)
+
+
+@pytest.mark.parametrize("count", [1, 7, 25])
+def test_uneven_draws_are_refused(benchmark, tmp_path, count):
+    pool = {group: [tmp_path / f"{group}{k}.npz" for k in range(4)] for group in "abcde"}
+    with pytest.raises(ValueError, match="cannot be drawn evenly from 4 of a"):
+        benchmark("few_shot_patients").drawn(pool, count, 0)
+
+
+def test_hearts_are_balanced_and_nobody_is_in_two_parts(benchmark):
+    patients = benchmark("few_shot_patients")
+    try:
+        hearts = patients.hearts(benchmark("pictures").DATA.parent)
+    except InputError:
+        pytest.skip("needs mri/cardiac/acdc")
+    pool = {file for members in hearts.pool.values() for file in members}
+    assert sorted(map(len, hearts.pool.values())) == [4] * 5
+    assert (len(pool), len(hearts.validation), len(hearts.test)) == (20, 2, 8)
+    assert len({*pool, *hearts.validation, *hearts.test}) == 30
+
+
+def test_crops_of_hippocampi_are_apart_and_fit_the_recipe(benchmark, tmp_path):
+    patients = benchmark("few_shot_patients")
+    root = benchmark("pictures").DATA.parent
+    if not (root / "mri" / "domain" / "hippocampus_t1.npz").exists():
+        pytest.skip("needs mri/domain/hippocampus_t1.npz")
+    target = patients.hippocampi(root, tmp_path / "crops")
+    (pool,) = target.pool.values()
+    parts = [*pool, *target.validation, *target.test]
+    assert parts == sorted(set(parts))
+    assert (len(target.test), len(target.validation)) == (30, 4)
+    sizes = [n for file in parts for n in np.load(file)["image"].shape[1:]]
+    assert min(sizes) >= 24  # of a patch
+
+
+def test_slices_are_cut_from_the_middle_and_measured_there(benchmark, tmp_path, monkeypatch):
+    scores = benchmark("few_shot_scores")
+    monkeypatch.setattr(scores, "SIDE", 32)
+    file = scan(tmp_path / "one.npz", 0, (10, 41, 50))
+    found = scores.slices_of(file, 4)
+    image = np.load(file)["image"][[1, 3, 6, 8], 4:36, 9:41].astype(np.float32)
+    levels = found.measurement.levels
+    assert np.moveaxis(found.truth, 2, 0) == pytest.approx(levels.applied(image), abs=1e-5)
+    small = Downsample(4).forward(torch.from_numpy(image)[:, None])[:, 0].numpy()
+    assert np.moveaxis(found.measurement.values(), 2, 0) == pytest.approx(small, abs=0.01)
+    assert found.mask.shape == found.truth.shape
+    assert 0 < found.mask.mean() <= 1
+
+
+def test_labels_decide_nothing(benchmark, tmp_path):
+    scores = benchmark("few_shot_scores")
+    with_labels = scores.slices_of(scan(tmp_path / "one.npz", 0), 4)
+    np.savez(tmp_path / "two.npz", image=np.load(tmp_path / "one.npz")["image"])
+    without = scores.slices_of(tmp_path / "two.npz", 4)
+    assert np.array_equal(with_labels.truth, without.truth)
+
+
+def test_a_study_ends_in_rows_and_is_not_done_twice(benchmark, study, trained):
+    rows = benchmark("few_shot_rows")
+
+    def table():
+        return [
+            *rows.comparison_rows(study, "acdc", (2,)),
+            *rows.comparison_rows(study, "elsewhere", (2,)),
+            *rows.zero_rows(study, "acdc", "msp", (2,)),
+            *rows.baseline_rows(study, "acdc"),
+        ]
+
+    first = table()
+    assert len(trained) == len(set(trained)) == 2 * (2 + 1)  # of two arms two draws, and one trial that is no draw
+    assert not list(study.folder.glob("runs/*.training.safetensors"))
+    ids = [row.id for row in first]
+    assert len(set(ids)) == len(ids)
+    assert {"fewshot.msp_dft.acdc.k2.psnr", "fewshot.uncertainty.elsewhere.k2.coverage"} < set(ids)
+    assert {"fewshot.zero.acdc.msp_k2.crps", "fewshot.baselines.acdc.photo.psnr_dial0"} < set(ids)
+    assert all(row.interval[0] <= row.value <= row.interval[1] for row in first if not row.id.endswith("wins"))
+    again = len(trained), sorted((path, path.stat().st_mtime_ns) for path in study.folder.rglob("*.json"))
+    assert table() == first
+    assert again == (len(trained), sorted((path, path.stat().st_mtime_ns) for path in study.folder.rglob("*.json")))
+
+
+def test_a_run_is_of_its_parent_and_its_patients(benchmark, study, trained):
+    run = benchmark("few_shot_runs").Run("msp", 2, 0, factor=1.0)
+    cards = {arm: read_card(study.prior(replace(run, arm=arm))) for arm in ("msp", "dft", "scratch")}
+    assert [[a.name for a in cards[arm].lineage] for arm in cards] == [["study-domain"], ["study-source"], []]
+    assert {card.training[0].sha256 for card in cards.values()} == {cards["msp"].training[0].sha256}
+    assert cards["msp"].training[0].files == 2
+    other = read_card(study.prior(replace(run, count=4)))
+    assert other.training[0].files == 4
+    assert set(cards["msp"].training[0].each) < set(other.training[0].each)
+    assert study.prior(replace(run, count=0)).stem == "study-domain"
+    assert len(trained) == 4
+
+
+@pytest.mark.parametrize("what", ["recipe", "parent", "rate"])
+def test_another_recipe_parent_or_rate_is_another_run(benchmark, study, what):
+    run = benchmark("few_shot_runs").Run("msp", 2, 0, factor=1.0)
+    first = study.prior(run)
+    if what == "recipe":
+        study.recipe.write_text(RECIPE.replace("steps = 2", "steps = 1"))
+    elif what == "parent":  # trained on
+        study.prior(run).rename(study.parents / "study-domain.safetensors")
+    second = study.prior(replace(run, factor=3.0) if what == "rate" else run)
+    assert first != second
+    assert second.exists()
+
+
+def test_a_study_that_was_cut_off_goes_on(benchmark, study, trained, monkeypatch):
+    runs = benchmark("few_shot_runs")
+    train = runs.train
+
+    def cut_off(recipe, output, **options):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train(recipe, output, **options)
+
+    monkeypatch.setattr(runs, "train", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        study.values("crps", "msp", 2)
+    monkeypatch.setattr(runs, "train", train)
+    found = study.values("crps", "msp", 2)
+    assert found.shape == (2, 3)
+    assert len(trained) == len(set(trained)) == 3
+
+
+def test_rates_are_those_of_the_best_trial_on_validation(benchmark, study, monkeypatch):
+    runs, asked = benchmark("few_shot_runs"), []
+
+    def scored(self, run, on, part):
+        asked.append((run.draw, run.count, on, part))
+        return {"one": {"crps": {0.3: 0.2, 1.0: 0.1}[run.factor]}, "two": {"crps": {0.3: 0.3, 1.0: 0.5}[run.factor]}}
+
+    monkeypatch.setattr(runs.Study, "scored", scored)
+    assert study.factor("msp", "all") == 0.3
+    assert set(asked) == {(0, 2, "acdc", "validation")}
+
+
+def test_scores_of_another_prior_or_other_settings_are_made_again(benchmark, study, monkeypatch):
+    runs, made = benchmark("few_shot_runs"), []
+    monkeypatch.setattr(runs, "baseline_scores", lambda prior, slices, scale: made.append(scale) or {"bicubic": 1.0})
+    told = [study.baselines("acdc") for _ in range(2)]
+    assert told == 2 * [{f"patient{k}": {"bicubic": 1.0} for k in (5, 6, 7)}]
+    assert len(made) == 3
+    monkeypatch.setattr(runs, "SLICES", 2)
+    study.baselines("acdc")
+    assert len(made) == 6
+
+
+def test_a_missing_parent_is_said(study, benchmark):
+    with pytest.raises(SystemExit, match=r"no study-long\.safetensors; train it with recipes/study/train\.sh"):
+        study.prior(benchmark("few_shot_runs").Run("long", 2, factor=1.0))
+
+
+def test_wins_and_signs(benchmark):
+    rows = benchmark("few_shot_rows")
+    a, b = np.array([[1.0, 1.0, 3.0], [3.0, 1.0, 1.0]]), np.array([[1.0, 2.0, 2.5]])
+    assert rows.wins("psnr", a, b) == pytest.approx(1 / 3)
+    assert rows.wins("crps", a, b) == pytest.approx(2 / 3)
+    row = rows.difference("fewshot.x", "what", "psnr", "former", a, "latter", b)
+    assert row.id == "fewshot.x.psnr"
+    assert row.value == pytest.approx((a - b).mean())
+    assert row.against["former"] == pytest.approx(a.mean())
+    assert row.against["claim"] == 0.0
+
+
+def test_the_default_holds_where_the_best_is_no_more_than_chance(benchmark):
+    rows = benchmark("few_shot_rows")
+    chance = np.array([[-0.4, 0.5, -0.3, 0.45]])
+
+    def made(better):
+        values = {mode: np.zeros((3, 4)) for mode in rows.TRAINABLE}
+        values["lora:8"] = better + chance.repeat(3, axis=0)
+        targets = {"acdc": SimpleNamespace(scale=4)}
+        study = SimpleNamespace(targets=targets, values=lambda n, arm, count, trainable: values[trainable])
+        return {row.id: row for row in rows.trainable_rows(study)}
+
+    assert made(0.1)["fewshot.trainable.default"].holds
+    assert not made(1.0)["fewshot.trainable.default"].holds
+    assert made(1.0)["fewshot.trainable.spread"].value == pytest.approx(1.0 + chance.mean())
+
+
+def test_the_estimate_counts_every_run_once(benchmark):
+    study = benchmark("few_shot")
+    assert len(study.trained(["main"])) == 2 * (3 * 3 + 2)
+    assert study.trained(["main"]) == study.trained(["main", "zero", "sunnybrook"])
+    assert len(study.trained(["total"]) - study.trained(["main"])) == 3 + 2
+    assert len(study.trained(["trainable"]) - study.trained(["main"])) == 3 * (3 + 2)
+    assert len(study.trained(["hippocampus"]) - study.trained(["main"])) == 2 * 3
+    assert 50 <= len(study.trained(list(study.PARTS))) <= 65
+
+
+def test_the_recipe_is_of_the_parents_sizes(benchmark):
+    runs = benchmark("few_shot_runs")
+    target = read_recipe(runs.RECIPE)
+    for name in ("source", "domain", "long"):
+        parent = read_recipe(runs.RECIPE.with_name(f"{name}.toml"))
+        assert (parent.task, parent.encoder, parent.denoiser) == (target.task, target.encoder, target.denoiser)
+    assert set(filter(None, runs.PARENTS.values())) == {"study-source", "study-domain", "study-long"}
+    assert target.stage[0].trainable == runs.DEFAULT

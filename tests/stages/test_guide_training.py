@@ -1,0 +1,270 @@
+"""Guides, from a folder of registered contrasts to their file."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from tests.conftest import write_tiny
+from tests.stages.scans import blobs
+
+from veriscale.diffusion.card import Data
+from veriscale.diffusion.checkpoint import load_checkpoint, read_card
+from veriscale.errors import InputError
+from veriscale.guides.arguments import GuideArguments
+from veriscale.guides.guide_file import load_guides, read_guide_card
+from veriscale.guides.networks import build_guides
+from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
+from veriscale.stages import trainer
+from veriscale.stages.batches import Batches
+from veriscale.stages.contrasts import contrasts_of
+from veriscale.stages.corruption import CORRUPTIONS, corrupted
+from veriscale.stages.data import PictureSet
+from veriscale.stages.guided_batches import GuidedBatches
+from veriscale.stages.guides_loss import GuidesLoss
+from veriscale.stages.losses import inside
+from veriscale.stages.recipe import Task
+from veriscale.stages.recipe_file import read_recipe
+from veriscale.stages.training import train
+
+CPU = torch.device("cpu")
+ARGUMENTS = GuideArguments("T2", ["T1", "FLAIR"], width=16, depth=1)
+TASK = Task(operators=["downsample:factor=2", "downsample:factor=3"], channels=1)
+
+RECIPE = """
+name = "toy-guided"
+seed = 3
+[task]
+channels = 1
+operators = ["downsample:factor=2", "downsample:factor=3", "downsample:factor=4"]
+[encoder]
+width = 32
+depth = 2
+features = 4
+[denoiser]
+width = [32, 32]
+depth = [1, 1]
+stem = 2
+[predictor]
+width = 32
+depth = 1
+[guides]
+target = "T2"
+modalities = ["T1", "FLAIR"]
+width = 16
+depth = 1
+[[stage]]
+name = "toy"
+init_from = "parent"
+data = ["set/one", "set/two"]
+validation = ["set/held"]
+licence = "CC0"
+[stage.guides]
+steps = 60
+batch = 2
+patch = 24
+lr = 1e-2
+ema = 0.9
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch) -> Path:
+    """Three subjects, each with a T2 that is sharp, a T1 that is its negative, and a FLAIR of something else."""
+    for seed, subject in enumerate(("one", "two", "held")):
+        values = blobs((42, 50, 6), seed)
+        values = values + 200 * (np.random.default_rng(seed).random(values.shape) < 0.2) * (values > 0)
+        for name, each in {"T2": values, "T1": 1000 - values, "FLAIR": blobs((42, 50, 6), 9 + seed)}.items():
+            path = tmp_path / "data" / "set" / subject / f"{subject}_{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.Nifti1Image(each.astype(np.float32), np.diag([1.0, 1.0, 5.0, 1.0])).to_filename(path)
+    monkeypatch.setenv("VERISCALE_DATA", str(tmp_path / "data"))
+    (tmp_path / "priors").mkdir()
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path / "priors"))
+    write_tiny(tmp_path / "priors" / "parent.safetensors", channels=1)
+    path = tmp_path / "toy-guided.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+class Cut(Exception):
+    pass
+
+
+def cut(phase: str, step: int, steps: int, loss: float, held_out: float | None) -> None:
+    raise Cut
+
+
+def test_guides_are_trained_and_a_run_that_was_cut_ends_with_the_same_bits(recipe, tmp_path, monkeypatch):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    parent = tmp_path / "priors" / "parent.safetensors"
+    before = parent.read_bytes()
+    whole = train(recipe, tmp_path / "whole.safetensors", cpu=True)
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+    again = tmp_path / "again.safetensors"
+    with pytest.raises(Cut):
+        train(recipe, again, cpu=True, progress=cut)
+    assert not again.exists()
+    train(recipe, again, cpu=True, resume=True)
+    torch.set_num_threads(threads)
+    card = read_guide_card(whole)
+    assert card.tensors_sha256 == read_guide_card(again).tensors_sha256
+    assert parent.read_bytes() == before
+    assert (card.parent, card.parent_sha256) == ("parent", read_card(parent).tensors_sha256)
+    assert (card.steps, card.batch, card.licences) == (60, 2, ["CC0"])
+    assert card.training[0].files == 6
+    guided = load_guides(whole, CPU, torch.float32)
+    assert guided.guides.encoder.project.weight.abs().max() > 0
+    assert guided.guides.denoiser.project.weight.abs().max() > 0
+    without, every = (
+        [v for k, v in card.metrics.items() if k.endswith(f"{end}, dB")] for end in ("without guides", "all guides")
+    )
+    assert len(without) == 3
+    assert all(b > a for a, b in zip(without, every, strict=True))
+    with pytest.raises(InputError, match=r"stage\.toy\.guides\.corrupt was 0\.5 and is 0\.2"):
+        train(recipe, again, cpu=True, resume=True, force=True, overrides=["stage.toy.guides.corrupt=0.2"])
+
+
+def test_a_recipe_of_guides_is_checked(recipe):
+    for override, words in {
+        "guides.modalities=[]": "guides.modalities is empty",
+        'guides.modalities=["T1", "T2"]': "are T2, T1, T2; name each once",
+        "guides.fusion=static": "guides.fusion is 'static'; .*known: dynamic, mean, learned, concat",
+        "guides.modalties=[]": "did you mean 'modalities'",
+        "stage.toy.guides.optimiser=muon": "take 'adam'",
+        "stage.toy.guides.corrupt=2": "corrupt must be within 0 and 1",
+        "stage.toy.guides.patch=20": "guides.patch 20 must be a multiple",
+        "stage.toy.encoder.steps=5": "guides are trained alone",
+        "stage.toy.trainable=decoder": "guides are trained whole",
+    }.items():
+        with pytest.raises(InputError, match=words):
+            read_recipe(recipe, [override])
+    with pytest.raises(InputError, match=r"toy\.patience is for networks of a prior; leave it out"):
+        read_recipe(recipe, ["stage.toy.evaluate=2", "stage.toy.patience=2"])
+    recipe.write_text(RECIPE.replace('init_from = "parent"', ""))
+    with pytest.raises(InputError, match="init_from is missing; name the prior"):
+        read_recipe(recipe)
+    recipe.write_text(RECIPE.partition("[guides]")[0] + RECIPE[RECIPE.index("[[stage]]") :])
+    with pytest.raises(InputError, match=r"stage.toy.guides needs a \[guides\] table"):
+        read_recipe(recipe)
+
+
+def test_what_the_data_lack_is_named(recipe, tmp_path):
+    with pytest.raises(
+        InputError, match=r"stage.toy.data hold no volume whose name ends with 'PD'; known: FLAIR, T1, T2"
+    ):
+        train(recipe, tmp_path / "a.safetensors", cpu=True, overrides=['guides.modalities=["PD"]'])
+    with pytest.raises(InputError, match="'parent' have to know what it knows: take 1 channels and operators downs"):
+        train(recipe, tmp_path / "a.safetensors", cpu=True, overrides=['task.operators=["downsample:factor=2"]'])
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def registered(other: bool = False) -> PictureSet:
+    """Two subjects; T1 is T2 itself, FLAIR lacks the first slice."""
+    g = torch.Generator().manual_seed(0)
+    images, names, subjects = [], [], []
+    for subject in ("a", "b"):
+        shape = (1, 37, 45) if subject == "a" else (1, 50, 40)
+        slices = [torch.randint(0, 256, shape, generator=g, dtype=torch.uint8) for _ in range(12)]
+        for contrast in ("T2", "T1", "FLAIR"):
+            for k, image in enumerate(slices):
+                if contrast != "FLAIR" or k:
+                    images.append(255 - image if contrast == "FLAIR" else image)
+                    names.append(f"{subject}/{subject}_{contrast}.nii.gz#{k}")
+                    subjects.append(subject)
+    volumes = [name.partition("#")[0] for name in names]
+    return PictureSet(images, names, Data("*", 6, "0" * 64, "CC0"), subjects, volumes, SCAN)
+
+
+def test_guides_lie_where_the_target_lies():
+    data = contrasts_of(registered(), ARGUMENTS, "data")
+    batches = GuidedBatches(data, TASK, ARGUMENTS, 0, corrupt=0.0)
+    plain = Batches(data.target, TASK, 0)
+    found = set()
+    for step in range(12):
+        batch, same = batches.make("guides", step, range(4), 8, 3), plain.make("guides", step, range(4), 8, 3)
+        assert all(
+            torch.equal(a, b) for a, b in zip(batch, same, strict=True) if isinstance(a, torch.Tensor) and b is not None
+        )
+        guides = inside(batch.guides, 3 * batch.scale)
+        for x, (t1, flair) in zip(batch.x[:, 0], guides, strict=True):
+            known = not t1.isnan().any(), not flair.isnan().any()
+            found.add(known)
+            assert torch.equal(t1, x) if known[0] else t1.isnan().all()
+            assert torch.allclose(flair, 1 - x, atol=1e-6) if known[1] else flair.isnan().all()
+    assert {(True, True), (True, False), (False, True)} <= found
+
+
+def test_processes_see_what_one_sees_and_some_guides_are_spoilt():
+    data = contrasts_of(registered(), ARGUMENTS, "data")
+    batches, clean = (GuidedBatches(data, TASK, ARGUMENTS, 0, corrupt=c) for c in (0.5, 0.0))
+    whole = batches.make("guides", 3, range(16), 8, 2).guides
+    halves = [batches.make("guides", 3, r, 8, 2).guides for r in (range(7), range(7, 16))]
+    assert torch.equal(whole.nan_to_num(-1), torch.cat(halves).nan_to_num(-1))
+    other = clean.make("guides", 3, range(16), 8, 2).guides
+    assert torch.equal(whole.isnan(), other.isnan())
+    spoilt = ((whole - other).nan_to_num().abs().amax((2, 3)) > 0).sum(1)
+    assert spoilt.max() == 1
+    assert 3 <= int(spoilt.sum()) <= 13
+
+
+def test_corruptions_do_what_they_say():
+    g = torch.Generator().manual_seed(0)
+    guide, other = torch.rand(2, 40, 40, generator=g)
+    spoilt = {name: spoil(guide, other, 0.75, g) for name, spoil in CORRUPTIONS.items()}
+    assert spoilt["blur"].std() < 0.2 * guide.std()
+    assert float(spoilt["blur"].mean()) == pytest.approx(float(guide.mean()), abs=0.02)
+    assert torch.equal(spoilt["swap"], other)
+    assert float((spoilt["noise"] - guide).std()) == pytest.approx(0.05 + 0.25 * 0.75, rel=0.1)
+    assert not spoilt["blank"].any()
+    shifts = [
+        (r, c)
+        for r in range(-6, 7)
+        for c in range(-6, 7)
+        if torch.equal(spoilt["shift"][8:-8, 8:-8], guide.roll((r, c), (0, 1))[8:-8, 8:-8])
+    ]
+    assert len(shifts) == 1
+    assert math.hypot(*shifts[0]) == pytest.approx(5, abs=1)
+
+
+def test_a_region_is_spoilt_and_the_rest_is_not():
+    g = torch.Generator().manual_seed(1)
+    guide, other = torch.rand(2, 32, 48, generator=g)
+    shares = [float((corrupted(guide, other, g) != guide).float().mean()) for _ in range(60)]
+    assert min(shares) < 0.2
+    assert 0.1 < np.mean(np.array(shares) > 0.6) < 0.5
+    assert all(share > 0 for share in shares)
+
+
+def test_contrasts_of_other_sizes_and_photographs_are_refused():
+    data = registered()
+    images = [i[..., 1:] if n.startswith("b/b_T1") else i for i, n in zip(data.images, data.names, strict=True)]
+    with pytest.raises(InputError, match=r"b/b_T2.nii.gz#0 of data is 50×40 and T1 beside it 50×39; resample"):
+        contrasts_of(replace(data, images=images), ARGUMENTS, "data")
+    with pytest.raises(InputError, match="are photographs, and guides are trained on scans"):
+        contrasts_of(replace(data, normalisation=PHOTOGRAPH), ARGUMENTS, "data")
+
+
+@pytest.mark.parametrize("mix", ["features", "predictions"])
+@pytest.mark.parametrize("fusion", ["dynamic", "mean", "learned", "concat"])
+def test_gradients_reach_all_guides_and_nothing_of_the_prior(tmp_path, fusion, mix):
+    prior = load_checkpoint(write_tiny(tmp_path / "tiny.safetensors", channels=1), CPU, torch.float32)
+    data = contrasts_of(registered(), ARGUMENTS, "data")
+    torch.manual_seed(0)
+    guides = build_guides(prior.card.network, GuideArguments("T2", ["T1", "FLAIR"], 16, 1, fusion, mix, "learned"))
+    for p in (p for part in guides for p in part.parameters()):
+        p.data += 0.05 * torch.randn_like(p)
+    loss = GuidesLoss(prior, guides, margin=4)
+    batches = GuidedBatches(data, TASK, ARGUMENTS, 0, corrupt=0.5)
+    for step in range(4):  # of both scales
+        loss(batches.make("guides", step, range(3), 24 // batches.scale("guides", step), 4)).backward()
+    assert all(p.grad is None for part in (prior.encoder, prior.denoiser) for p in part.parameters())
+    silent = {
+        n for n, p in loss.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().max() > 0)
+    }
+    assert {n for n in silent if ".4." not in n} == set()  # the scale that was not drawn
+    assert not any(p.grad is not None and p.grad.isnan().any() for p in loss.parameters())

@@ -1,0 +1,85 @@
+"""The sets of a recipe's stages, and the manifest of who was drawn for them."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from tests.imaging.dicom.synthetic import slices
+from tests.imaging.dicom.synthetic import write as write_series
+from tests.stages.scans import RECIPE, write
+
+from veriscale.errors import InputError
+from veriscale.stages.recipe_file import read_recipe
+from veriscale.stages.splits import MANIFEST
+from veriscale.stages.stage_sets import MEASURED_ON, StageSets, stage_sets
+from veriscale.stages.training import pack_data
+
+FOUR = ["stage.toy.data=set", "stage.toy.validation=[]", "stage.toy.hold_out=1", "stage.toy.subjects=2"]
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch) -> Path:
+    """A recipe, and four subjects: of BIDS in two files, of a folder, of a file, of a series."""
+    for seed, name in enumerate(["sub-01/anat/sub-01_T1w", "sub-01/anat/sub-01_T2w", "P2/T1", "p3_T1"]):
+        write(tmp_path / "data" / "set" / f"{name}.nii.gz", seed=seed)
+    write_series(tmp_path / "data" / "set" / "d", slices())
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "scans.toml").write_text(RECIPE)
+    monkeypatch.setenv("VERISCALE_DATA", str(tmp_path / "data"))
+    return tmp_path / "recipes" / "scans.toml"
+
+
+def sets_of(path: Path, *overrides: str) -> StageSets:
+    return stage_sets(read_recipe(path, overrides), path, torch.device("cpu"))
+
+
+def test_a_manifest_of_who_was_drawn_gives_the_same_sets(scans):
+    seen = set()
+    for seed in range(6):
+        drawn = sets_of(scans, *FOUR, f"seed={seed}")
+        tables = tomllib.loads(drawn.table)["set"]
+        assert {k: len(v) for k, v in tables.items()} == {"train": 2, "validation": 1, "rest": 1}
+        assert set.union(*(set(v) for v in tables.values())) == {"sub-01", "P2", "p3", "d"}
+        assert list(tables["validation"]) == [*set(drawn.validation[0].subjects)]
+        scans.with_name(MANIFEST).write_text(drawn.table)
+        again = sets_of(scans, f"seed={seed}")  # set@train, set@validation
+        for one, other in zip(drawn[:2], again[:2], strict=True):
+            assert one[0].facts.sha256 == other[0].facts.sha256
+            assert one[0].names == other[0].names
+        assert again.table == ""
+        assert drawn.validation[0].facts.licence == MEASURED_ON
+        seen |= set(drawn.validation[0].subjects)
+    assert len(seen) > 1  # the seed decides
+
+
+def test_of_named_splits_the_manifest_says_who_was_not_trained_on(scans):
+    scans.with_name(MANIFEST).write_text(sets_of(scans, *FOUR).table.replace(".rest]", ".test]"))
+    sets = sets_of(scans, "stage.toy.subjects=1")
+    tables = tomllib.loads(sets.table)["set"]
+    assert list(tables["train"]) == [*set(sets.training[0].subjects)]
+    assert len(tables["rest"]) == 1
+    assert "test" not in tables
+
+
+def test_a_folder_elsewhere_is_named_in_full(scans, tmp_path, monkeypatch):
+    (tmp_path / "data" / "set").rename(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    drawn = sets_of(scans, *FOUR, "stage.toy.data=mine")
+    assert list(tomllib.loads(drawn.table)) == [str(tmp_path / "mine")]
+    scans.with_name(MANIFEST).write_text(drawn.table)
+    again = sets_of(scans, f"stage.toy.data={tmp_path}/mine@train", f"stage.toy.validation={tmp_path}/mine@validation")
+    assert again.training[0].facts.sha256 == drawn.training[0].facts.sha256
+
+
+def test_stages_of_one_folder_hold_out_the_same(scans):
+    text = RECIPE.replace('data = ["set@train"]\nvalidation = ["set@validation"]', 'data = ["set"]\nhold_out = 1')
+    scans.write_text(text + text[text.index("[[stage]]") :].replace('name = "toy"', 'name = "again"'))
+    first, again = sets_of(scans, "stage.again.subjects=1").validation
+    assert first.names == again.names
+
+
+def test_an_archive_cannot_be_packed_of_what_is_drawn_later(scans, tmp_path):
+    with pytest.raises(InputError, match=r"stage\.toy\.hold_out draws who is held out as training begins"):
+        pack_data(scans, tmp_path / "data.zip", FOUR)
+    assert not (tmp_path / "data.zip").exists()
