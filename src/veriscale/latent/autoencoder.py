@@ -110,21 +110,16 @@ def autoencoder_of(module: Any, device: torch.device) -> Autoencoder:
     codebook = hasattr(module, "quantize")
 
     def encode(x: Tensor) -> Tensor:
-        if codebook:
-            found = module.encode(2 * x - 1).latents
-        else:
-            tiled = max(x.shape[-2:]) > TILED
-            found = (module.tiled_encode if tiled else module.encode)(2 * x - 1).latent_dist.mode()
+        module.use_tiling = max(x.shape[-2:]) > TILED
+        out = module.encode(2 * x - 1)
+        found = out.latents if codebook else out.latent_dist.mode()
         return (found - shift) * scale  # type: ignore[no-any-return]
 
     def decode(z: Tensor) -> Tensor:
         raw = z / scale + shift
-        if codebook:
-            out = module.decode(raw, force_not_quantize=True).sample
-        else:
-            tiled = max(z.shape[-2:]) * factor > TILED
-            out = (module.tiled_decode if tiled else module.decode)(raw).sample
-        return (out + 1) / 2  # type: ignore[no-any-return]
+        module.use_tiling = factor * max(z.shape[-2:]) > TILED
+        out = module.decode(raw, force_not_quantize=True) if codebook else module.decode(raw)
+        return (out.sample + 1) / 2  # type: ignore[no-any-return]
 
     def rounded(z: Tensor) -> Tensor:
         return (module.quantize(z / scale + shift)[0] - shift) * scale  # type: ignore[no-any-return]

@@ -68,7 +68,7 @@ class Texts:
             quiet("diffusers") as pipelines,
         ):
             pipeline = self._pipeline(library, pipelines)
-        self._check(pipeline, prompt, negative)
+            self._check(pipeline, prompt, negative)
         encode = partial(pipeline.encode_prompt, device=self.network.device, num_images_per_prompt=1)
         if self.network.kind == FLOW:
             told = encode(prompt, None, None, do_classifier_free_guidance=True, negative_prompt=negative)

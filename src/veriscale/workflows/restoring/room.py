@@ -59,7 +59,7 @@ def _size(plan: Plan) -> str:
 
 
 def _gentler(plan: Plan) -> str:
-    lighter = plan.method.posterior in ("conditional", "proximal") or isinstance(plan.method, Latent)
-    gentler = "" if lighter else "choose `--posterior` proximal, "
-    fewer = "ask for fewer `--samples`, " if plan.samples else ""
-    return f"{gentler}{fewer}or restore parts with `--crop`"
+    light = plan.method.posterior in ("conditional", "proximal") or isinstance(plan.method, Latent)
+    gentler = [] if light else ["choose `--posterior` proximal"]
+    fewer = ["ask for fewer `--samples`"] if plan.samples else []
+    return ", ".join([*gentler, *fewer, "or restore parts with `--crop`"]).removeprefix("or ")
