@@ -5,7 +5,7 @@ import pytest
 
 from veriscale.errors import InputError
 from veriscale.latent.hub import hub_folder
-from veriscale.latent.pipeline import prior_from_pipeline
+from veriscale.latent.pipeline import Pipeline, prior_from_pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +18,14 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
+def used(folder):
+    return Pipeline(folder).used
+
+
 @pytest.mark.parametrize("name", ["hub:", "hub:owner", "hub:owner/name@", "hub:a/b/c"])
 def test_a_name_that_is_none_is_refused(name):
     with pytest.raises(InputError, match="names no model of the hub; it is hub:owner/name or hub:owner/name@revision"):
-        hub_folder(name)
+        hub_folder(name, used)
 
 
 def test_what_is_not_in_the_store_is_not_fetched_where_that_is_forbidden():
@@ -40,7 +44,7 @@ def test_a_hub_that_cannot_be_reached_says_so(monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(InputError, match=r"cannot be had from the hub \(no route to host\); copy it to a folder"):
-        hub_folder("hub:owner/name@v1")
+        hub_folder("hub:owner/name@v1", used)
 
 
 def test_a_model_of_the_store_is_loaded_by_name_and_revision(models, hub):
@@ -69,10 +73,12 @@ def test_weights_of_one_variant_are_fetched(models, hub, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
     monkeypatch.setattr(
-        huggingface_hub.HfApi, "list_repo_files", lambda self, name, revision: [*there, "big.safetensors", "x/y.bin"]
+        huggingface_hub.HfApi,
+        "list_repo_files",
+        lambda self, name, revision: [*there, "big.safetensors", "safety_checker/model.safetensors"],
     )
-    hub_folder("hub:owner/name@v1", variant="fp16")
+    hub_folder("hub:owner/name@v1", used, variant="fp16")
     assert asked[0]["revision"] == "v1"
     assert {f for f in asked[1]["allow_patterns"] if f.endswith("safetensors")} == {f for f in there if "fp16" in f}
-    hub_folder("hub:owner/name")
+    hub_folder("hub:owner/name", used)
     assert {f for f in asked[3]["allow_patterns"] if f.endswith("safetensors")} == {f for f in there if "fp16" not in f}

@@ -1,10 +1,11 @@
 """Models of the hub: the files that are needed, fetched or found in its store."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from veriscale.errors import InputError
-from veriscale.latent.folder import INDEX, SMALL_FILES, read_folder
+from veriscale.latent.folder import INDEX, SMALL_FILES, Folder, read_folder
 from veriscale.latent.packages import first_line, package
 
 MARK = "hub:"
@@ -16,11 +17,18 @@ def is_hub(name: object) -> bool:
     return isinstance(name, str) and name.startswith(MARK)
 
 
-def hub_folder(name: str, revision: str | None = None, variant: str | None = None, local_only: bool = False) -> Path:
+def hub_folder(
+    name: str,
+    used: Callable[[Folder], list[str]],
+    revision: str | None = None,
+    variant: str | None = None,
+    local_only: bool = False,
+) -> Path:
     """The folder of a model of the hub: fetched, where its store does not have it.
 
     Args:
         name: `hub:owner/name`, with `@revision` if it is not said by itself.
+        used: says by a model's configurations which of its components are used; the weights of others stay there.
         revision: a branch, a tag or a commit.
         variant: of the weights, such as "fp16"; the plain ones by default, or what there is.
         local_only: whether nothing may be fetched.
@@ -38,13 +46,12 @@ def hub_folder(name: str, revision: str | None = None, variant: str | None = Non
     try:
         index = [INDEX, *(f"*/*{suffix}" for suffix in SMALL_FILES)]
         found = Path(snapshot_download(said["id"], **at, local_files_only=local_only, allow_patterns=index))
-        folder = read_folder(found)
-        weights = [f"{component}/*.safetensors" for component in folder.components]
-        if not local_only:
-            files = HfApi().list_repo_files(said["id"], **at)
-            weights = [f for f in files if f.endswith(".safetensors") and Path(f).parent.name in folder.components]
-            weights = _of_variant(weights, variant)
-        return Path(snapshot_download(said["id"], **at, local_files_only=local_only, allow_patterns=[*index, *weights]))
+        components = used(read_folder(found))
+        if local_only:
+            return found
+        files = HfApi().list_repo_files(said["id"], **at)
+        weights = [f for f in files if f.endswith(".safetensors") and str(Path(f).parent) in components]
+        return Path(snapshot_download(said["id"], **at, allow_patterns=[*index, *_of_variant(weights, variant)]))
     except InputError:
         raise
     except Exception as error:  # of the hub's library, of its HTTP client or of the network below it

@@ -63,8 +63,9 @@ def read_pipeline(
     local_files_only: bool = False,
 ) -> "Pipeline":
     """What a folder or a model of the hub offers; arguments and errors as `prior_from_pipeline`."""
-    fetched = is_hub(source)
-    path = hub_folder(str(source), revision, variant, local_files_only) if fetched else Path(source)
+    path = Path(source)
+    if is_hub(source):
+        path = hub_folder(str(source), lambda folder: Pipeline(folder).used, revision, variant, local_files_only)
     return Pipeline(read_folder(path, variant))
 
 

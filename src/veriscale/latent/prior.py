@@ -37,7 +37,7 @@ class LatentPrior(Prior):
         autoencoder: between pictures and latents.
         backbone: the network.
         schedule: of its training.
-        digest: hash of the folder's files as they are now, which the card's is of.
+        components: of the folder that are used, whose files the card's hash is of.
         folder: they come from; None where it was made of nothing on disk.
         texts: its text encoders; None of an unconditional one.
         prompt: what it is told.
@@ -52,6 +52,11 @@ class LatentPrior(Prior):
     texts: Texts | None = None
     prompt: Prompt = Prompt()
     widest: int | None = None
+
+    @property
+    def named(self) -> str:
+        """Its folder, where it has one."""
+        return str(self.folder.path) if self.folder else self.card.name
 
     @property
     def notes(self) -> tuple[str, ...]:

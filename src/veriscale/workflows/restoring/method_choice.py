@@ -85,6 +85,7 @@ def by_encoder(
     if not known or scale is None:
         trained = ", ".join(f"×{s}" for s in sorted(scales))
         reason = f"its encoder knows bicubic {trained} only" if scales else "it has no encoder"
+        reason = "it is a latent prior" if isinstance(prior, LatentPrior) else reason
         _refuse_conditional(v, f"{reason}, not {operator}" if scales else reason)
         return None, f"since {reason}"
     if not isinstance(noise, GaussianNoise):
