@@ -96,6 +96,8 @@ def test_a_pickle_alone_is_refused(tmp_path):
         InputError, match=r"The vae of .* is a pickle alone \(diffusion_pytorch_model.bin\), which can run"
     ):
         read_folder(folder).variant_of("vae")
+    with pytest.raises(InputError, match=r"The unet of .* is a pickle alone"):
+        prior_from_pipeline(folder, device="cpu")
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):

@@ -143,6 +143,11 @@ class Pipeline:
         return [self.denoising, *([self.autoencoder] if self.autoencoder else []), "scheduler", *self.texts]
 
     @property
+    def networks(self) -> list[str]:
+        """Those of them that have weights."""
+        return [name for name in self.used if name != "scheduler" and not name.startswith("tokenizer")]
+
+    @property
     def pictures(self) -> int:
         """Channels of the pictures."""
         return int(self.folder.config(self.autoencoder or self.denoising).get("in_channels", 3))
@@ -163,7 +168,7 @@ class Pipeline:
         folder, parts = self.folder, list[dict[str, Any]]()
         for name in self.used:
             part: dict[str, Any] = {"name": name, "class": folder.components[name]}
-            if name != "scheduler" and not name.startswith("tokenizer"):
+            if name in self.networks:
                 part |= {"megabytes": round(folder.size(name) / 1e6, 1), "variant": folder.variant_of(name)}
             parts.append(part)
         return {
@@ -184,20 +189,18 @@ class Pipeline:
         Raises:
             InputError: weights are missing, damaged, pickles, or do not fit into memory.
         """
-        used, card_or_none = self.used, self.card if self.autoencoder else None
-        for component in used:
-            if component != "scheduler" and not component.startswith("tokenizer"):
-                self.folder.variant_of(component)
+        for component in self.networks:
+            self.folder.variant_of(component)  # before gigabytes are read
         with loading(self.folder.path, device):
             module = self._network(self.denoising, dtype).to(device).eval().requires_grad_(False)
             network = Backbone(module, int(module.config.in_channels))
-            if self.autoencoder is None or card_or_none is None:
+            if self.autoencoder is None:
                 return self._of_pictures(network)
             autoencoder = autoencoder_of(self._network(self.autoencoder, torch.float32), device)
         texts = Texts(self.folder, network) if self.texts else None
         widest = module.config.pos_embed_max_size * module.config.patch_size if self.backbone == FLOW else None
         return LatentPrior(
-            card_or_none, autoencoder, network, self.schedule, tuple(used), self.folder, texts, widest=widest
+            self.card, autoencoder, network, self.schedule, tuple(self.used), self.folder, texts, widest=widest
         )
 
     def _network(self, component: str, dtype: torch.dtype) -> Any:
