@@ -25,10 +25,6 @@ $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/core
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-$(VENV)/bench: $(VENV)/dev
-	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
-	touch $@
-
 # A photograph, degraded and restored at three positions of the dial, with the spread of eight draws, a mask of what can
 # be trusted, and a report. The crop is the certificate's unit: 80 pixels of the measurement, 320 of the result.
 demo: $(VENV)/core
@@ -60,7 +56,7 @@ BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo
 	trust_blackbox trust_shipped input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
 	stages
 
-bench: $(VENV)/bench
+bench: $(VENV)/dev
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 	$(MAKE) results-table
 

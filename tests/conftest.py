@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,23 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_file: Path) -> Prior:
     return load_checkpoint(tiny_file, torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders in the layout of diffusers: stable-diffusion, stable-diffusion-3, ldm, ddpm."""
+    for name in ("diffusers", "transformers"):
+        pytest.importorskip(name, reason=f"{name}, of the extra `latent`, is not installed")
+    from tests.latent import models
+
+    place = tmp_path_factory.mktemp("models")
+    models.write_stable_diffusion(place / "stable-diffusion")
+    models.write_stable_diffusion_3(place / "stable-diffusion-3")
+    models.write_ldm(place / "ldm")
+    models.write_ddpm(place / "ddpm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        yield place
 
 
 @pytest.fixture(scope="session")

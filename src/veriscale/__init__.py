@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from veriscale.imaging.read import read_photo as read_photo
     from veriscale.imaging.volume import Volume as Volume
     from veriscale.imaging.write import write_photo as write_photo
+    from veriscale.latent.pipeline import prior_from_pipeline as prior_from_pipeline
     from veriscale.physics.operator import Operator as Operator
     from veriscale.physics.own_operator import operator_from as operator_from
     from veriscale.physics.registry import parse_operator as parse_operator
@@ -55,6 +56,7 @@ _HOMES = {
     "operator_from": "physics.own_operator",
     "parse_operator": "physics.registry",
     "prior_from": "diffusion.own_prior",
+    "prior_from_pipeline": "latent.pipeline",
     "read_certificate": "trust.certificate_file",
     "read_photo": "imaging.read",
     "read_volume": "workflows.scans.reading",

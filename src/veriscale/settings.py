@@ -30,8 +30,8 @@ class Settings:
     """What is asked of a restoration; None is not said, and left to a certificate, an earlier run, or the default."""
 
     prior: str | None = _setting(
-        "A name that `veriscale priors` lists, a file, or package.module:factory of your own; that of the certificate, "
-        "else `photo`, by default."
+        "A name that `veriscale priors` lists, a file, a folder in the layout of diffusers or hub:owner/name, or "
+        "package.module:factory of your own; that of the certificate, else `photo`, by default."
     )
     scale: float | None = _setting(
         "Factor; the prior's largest by default. restore reaches others, 2.5 or 8, by way of the prior's, at dial 0."
@@ -85,11 +85,20 @@ class Settings:
         commands=("restore",),
     )
     posterior: str | None = _setting(
-        "Second stage: conditional, proximal, dps or covariance; likewise.", commands=("restore",)
+        "Second stage: conditional, proximal, dps or covariance, of latents dps or gauss-newton; likewise.",
+        commands=("restore",),
     )
     preset: str | None = _setting(
-        "The paper's settings for a task: map-rps-sr4, map-rps-inpainting, map-rps-denoising, map-rps-blur.",
+        "The paper's settings for a task: map-rps-sr4, map-rps-inpainting, map-rps-denoising, map-rps-blur; of latents "
+        "lmap-rps-ffhq- with one of these tasks, lmap-rps-coco- with sr4, inpainting, blur, sensing, hdr or "
+        "nonlinear-blur.",
         commands=("restore",),
+    )
+    prompt: str | None = _setting("What the picture shows, for a latent prior that was trained with texts.")
+    negative_prompt: str | None = _setting("What it does not show, likewise.")
+    guidance: float | None = _setting(
+        "How much more of the --prompt than of the --negative-prompt; 1 is none. That of the preset by default, which "
+        "is 1 without a prompt."
     )
     consistent: bool | None = _setting(
         "Move the result until what is left of the measurement is what its noise explains.",
@@ -143,6 +152,9 @@ class Asked(TypedDict, total=False):
     anchor: str | None
     posterior: str | None
     preset: str | None
+    prompt: str | None
+    negative_prompt: str | None
+    guidance: float | None
     consistent: bool | None
     sampler: str | None
     steps: int | None

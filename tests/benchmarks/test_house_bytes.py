@@ -181,6 +181,9 @@ LATER = {
     "--thickness",
     "--volume",
     "--dicom-out",
+    "--prompt",
+    "--negative-prompt",
+    "--guidance",
 }  # what the checkout before did not have has nothing to be compared with
 
 

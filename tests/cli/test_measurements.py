@@ -222,7 +222,7 @@ def test_a_sidecar_that_was_edited_or_is_missing(refused, veriscale, cat):
 def test_a_fit_that_does_not_converge_says_what_it_reached(refused, cat, monkeypatch):
     import veriscale.physics.conjugate_gradient as solver
 
-    monkeypatch.setattr(solver.conjugate_gradient, "__defaults__", (lambda r: r, 1e-6, 1))
+    monkeypatch.setattr(solver.conjugate_gradient, "__defaults__", (lambda r: r, 1e-6, 1, solver.GOOD_ENOUGH))
     operator = "blur:kernel=gaussian,std=1 + downsample:factor=2"
     sentence = refused("restore", cat, "--operator", operator, *FAST)
     assert "did not converge" in sentence

@@ -78,7 +78,7 @@ def test_what_an_ancestor_was_trained_on_is_not_held_out(root, tiny):
         ancestor = Ancestor("a", "0" * 64, 1, [2], [grandparent.facts], {}, [], 0.0, {})
         parent = msgspec.structs.replace(tiny.card, name="old", lineage=[ancestor])
         sets = [loaded_from(root, "set/one")], [loaded_from(root, "set/held")]
-        check_sets(read_recipe(root / "scans.toml"), *sets, parent)
+        check_sets(read_recipe(root / "scans.toml"), *sets, [parent])
 
     checked(loaded_from(root, "set/two"))
     with pytest.raises(

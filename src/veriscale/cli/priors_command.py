@@ -10,6 +10,7 @@ from veriscale.cli.console import complain
 if TYPE_CHECKING:
     from veriscale.diffusion.card import Card
     from veriscale.diffusion.own_prior import OwnPrior
+    from veriscale.latent.pipeline import Pipeline
 
 
 def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
@@ -18,8 +19,8 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     Parameters
     ----------
     name
-        A name or a file, of a prior or a certificate, or package.module:factory of your own prior, which runs it;
-        without it all are listed.
+        A name or a file, of a prior or a certificate, a folder in the layout of diffusers or hub:owner/name, or
+        package.module:factory of your own prior, which runs it; without it all are listed.
     as_json
         The whole card as JSON.
     """
@@ -29,6 +30,9 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     from veriscale.diffusion.library import find_prior, folders, known_priors
     from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.errors import InputError
+    from veriscale.latent.folder import is_folder
+    from veriscale.latent.hub import is_hub
+    from veriscale.latent.pipeline import read_pipeline
     from veriscale.workflows.factory import is_factory
     from veriscale.workflows.opening import known_certificates, load_prior
 
@@ -59,6 +63,8 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         return 0
     if name in known_certificates() or name.endswith(".json"):
         return _show_certificate(name, as_json)
+    if is_hub(name) or is_folder(name):
+        return _show_pipeline(read_pipeline(name), as_json)
     if is_factory(name):
         made = load_prior(name)
         card, where = made.card, name
@@ -71,6 +77,28 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         _show_own(made, where)
     else:
         _show(card, where)
+    return 0
+
+
+def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> int:
+    """What a model in the layout of diffusers offers, without loading it."""
+    offers = pipeline.offers()
+    if as_json:
+        print(json.dumps(offers, indent=2))
+        return 0
+    low, high = offers["levels"]
+    print(f"{offers['name']}  ({offers['folder']})")
+    for part in offers["components"]:
+        size = f", {part['megabytes']:.1f} MB" if "megabytes" in part else ""
+        variant = f", variant {part['variant']}" if part.get("variant") else ""
+        print(f"  {part['name']:<15} {part['class']}{size}{variant}")
+    print(f"  {'channels':<15} {offers['channels']}")
+    print(f"  {'denoises':<15} {offers['space']}, predicts {offers['predicts']}, levels from {low:.3g} to {high:.3g}")
+    print(f"  {'texts':<15} {'--prompt and --negative-prompt' if offers['texts'] else 'none'}")
+    for line in _certificates(offers["sha256"]) if "sha256" in offers else []:
+        print(f"  {line}")
+    if "sha256" in offers:
+        print(f"  {'hash':<15} sha256 {offers['sha256']}, of these files")
     return 0
 
 

@@ -18,6 +18,7 @@ def conjugate_gradient(
     precondition: Callable[[Tensor], Tensor] = lambda r: r,
     tolerance: float = TOLERANCE,
     iterations: int = ITERATIONS,
+    enough: float = GOOD_ENOUGH,
 ) -> Tensor:
     """Solve Mx = b for a symmetric positive M, each item of the batch by itself.
 
@@ -27,9 +28,10 @@ def conjugate_gradient(
         precondition: r → about M⁻¹r, symmetric and positive.
         tolerance: relative residual at which an item is done.
         iterations: at most.
+        enough: relative residual that a solve which runs out of iterations must have reached.
 
     Raises:
-        InputError: an item's relative residual is still above `GOOD_ENOUGH` at the end.
+        InputError: an item's relative residual is still above `enough` at the end.
 
     Source: Hestenes, Stiefel 1952; Saad 2003, algorithm 9.1.
     """
@@ -53,7 +55,7 @@ def conjugate_gradient(
         rz, before = _dot(r, z), rz
         p = z + torch.where(before > 0, rz / before, 0) * p
     reached = float(left.max())
-    if not reached <= GOOD_ENOUGH:
+    if not reached <= enough:
         raise InputError(
             f"The fit to the measurement did not converge: after {iterations} iterations the residual is still "
             f"{reached:.1g} of what it was; state more noise (`--noise`), or a smoother kernel."

@@ -1,6 +1,6 @@
 """From a recipe to trained networks: the encoder, the statistics of its residual, the denoiser, the predictor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,7 @@ def fit_networks(
     accelerator: Accelerator,
     progress: Progress,
     parent: Parent | None = None,
+    givers: Mapping[str, Parent] = {},
     tell: Callable[[str], None] = lambda line: None,
 ) -> Trained:
     """Train the networks, phase by phase; after the encoder its residual is measured on held-out pictures.
@@ -83,6 +84,7 @@ def fit_networks(
         accelerator: where and how to train.
         progress: told as training goes on.
         parent: whose weights the networks begin with; not read where `state` is taken up.
+        givers: by the name of a phase, whose weights its network begins with.
         tell: told in words where a phase is evaluated more rarely than asked, and where it was stopped.
 
     Raises:
@@ -95,7 +97,7 @@ def fit_networks(
     first, start = 0, 0
     if taken_up:
         facts = read_facts(state)
-        refuse_changes(facts["recipe"], facts["step"], recipe, training, validation, state, parent)
+        refuse_changes(facts["recipe"], facts["step"], recipe, training, validation, state, parent, givers)
         first, start, run.seconds = names.index(facts["phase"]), facts["step"], facts["seconds"]
         run.facts = {k: v for k, v in facts.items() if k in KEPT}
 
@@ -119,6 +121,8 @@ def fit_networks(
         if k < first or begin == phase.steps:
             continue
         sets = training[at], validation[at]
+        if begin == 0 and names[k] in givers:
+            inherit(givers[names[k]], networks, network, [part_name])
         opens = begin == 0 and (k == 0 or phases[k - 1][0] != at)
         if part_name == "encoder" or (opens and run.facts.get("measured_for") != _hashes(*sets)):
             run.facts.pop("modes", None)
@@ -126,7 +130,7 @@ def fit_networks(
             run.facts["mean"] = mean_of(training[at])
             run.facts.pop("modes", None)
         modes = [] if part_name == "encoder" else _modes(run, networks, *sets)
-        run.facts["recipe"] = provenance(recipe, training, validation, names[: k + 1], parent)
+        run.facts["recipe"] = provenance(recipe, training, validation, names[: k + 1], parent, givers)
         stage = recipe.stage[at]
         loss, make_batch = _problem(part_name, phase, networks, recipe.task, modes, run.facts.get("mean", MEAN))
         drawn = torch.Generator().manual_seed(key(recipe.seed, names[k], "lora"))

@@ -49,6 +49,11 @@ class Parent:
         return list(NETWORKS if predicts else NETWORKS[:2])
 
 
+def lineage_of(parents: Sequence[Parent]) -> list[Ancestor]:
+    """Of a child of several: each parent and its own, no one twice."""
+    return list({ancestor.sha256: ancestor for parent in parents for ancestor in parent.lineage}.values())
+
+
 def read_parent(recipe: Recipe, path: Path) -> Parent | None:
     """The parent that the first stage of a recipe names, checked to fit; None where it names none.
 
@@ -61,10 +66,30 @@ def read_parent(recipe: Recipe, path: Path) -> Parent | None:
             normalisation; or it lacks a scale that nothing trains the encoder for.
     """
     stage = recipe.stage[0]
-    name = stage.init_from
-    if name is None:
-        return None
-    where = f"stage.{stage.name}.init_from"
+    return None if stage.init_from is None else _read(recipe, path, f"stage.{stage.name}", stage.init_from)
+
+
+def read_givers(recipe: Recipe, path: Path) -> dict[str, Parent]:
+    """The priors that phases take their networks from, by the phases' names; checked as `read_parent` checks.
+
+    Raises:
+        InputError: as of `read_parent`; or a prior lacks the network.
+    """
+    found = {}
+    for stage in recipe.stage:
+        for network, phase in stage.phases().items():
+            if phase.init_from is None:
+                continue
+            where = f"stage.{stage.name}.{network}"
+            giver = _read(recipe, path, where, phase.init_from)
+            if network not in giver.brought(recipe):
+                raise InputError(f"Recipe {path}: {where}.init_from: {giver.card.name!r} has no {network}.")
+            found[f"{stage.name}.{network}"] = giver
+    return found
+
+
+def _read(recipe: Recipe, path: Path, table: str, name: str) -> Parent:
+    where = f"{table}.init_from"
     if ":" in name and not name.endswith(SUFFIX):
         raise InputError(
             f"Recipe {path}: {where} is {name!r}, somebody's own denoiser; a parent is a prior that `veriscale train` "
@@ -116,26 +141,30 @@ def untrained(recipe: Recipe, parent: Parent | None) -> list[str]:
     return [n for n in recipe.untrained if n not in parent.brought(recipe)]
 
 
-def inherit(parent: Parent, networks: Networks, network: Network) -> None:
-    """Put the parent's weights into fresh networks of the sizes that `read_parent` found to fit.
+def inherit(parent: Parent, networks: Networks, network: Network, parts: Sequence[str] = NETWORKS) -> None:
+    """Put the parent's weights into networks of the sizes that `read_parent` found to fit.
 
     RGB is folded to grey, scales go by their factor, and what the parent lacks stays as it is.
 
     Args:
         parent: whose file is read, tensors alone.
-        networks: fresh, changed in place.
+        networks: changed in place.
         network: their sizes.
+        parts: which of them.
 
     Raises:
         InputError: the tensors are damaged.
     """
     prior = load_checkpoint(parent.path, torch.device("cpu"), torch.float32)
     theirs = prior.card.network
-    parts = Networks(prior.encoder, prior.denoiser, prior.predictor).parts()
-    given = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
+    whole = Networks(prior.encoder, prior.denoiser, prior.predictor).parts()
+    given = {f"{name}.{k}": v for name, part in whole.items() for k, v in part.state_dict().items()}
     if theirs.channels > network.channels:
         given = {k: folded(k, v, theirs.denoiser.stem) for k, v in given.items()}
-    for name, part in networks.parts().items():
+    for name in parts:
+        part = networks.parts().get(name)
+        if part is None:
+            continue
         state = {k: given.get(f"{name}.{k}", v) for k, v in part.state_dict().items()}
         if name == "denoiser":
             key = "embedding.mode.weight"

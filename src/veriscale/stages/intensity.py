@@ -19,18 +19,20 @@ def mean_of(pictures: PictureSet) -> float:
     return total / sum(i.numel() for i in pictures.images) / 255
 
 
-def refuse_photographs_after_scans(parent: Card | None, names: Sequence[str], training: Sequence[PictureSet]) -> None:
+def refuse_photographs_after_scans(
+    parents: Sequence[Card], names: Sequence[str], training: Sequence[PictureSet]
+) -> None:
     """Check that no stage goes from scans to photographs, whose levels a prior of scans has never seen.
 
     Args:
-        parent: the card of the prior that the first stage begins with.
+        parents: the cards of the priors whose weights it begins with.
         names: of the stages.
         training: their pictures.
 
     Raises:
         InputError: one does; names it.
     """
-    before = None if parent is None or parent.normalisation == PHOTOGRAPH else f"its parent {parent.name!r}"
+    before = next((f"its parent {p.name!r}" for p in parents if p.normalisation != PHOTOGRAPH), None)
     for name, pictures in zip(names, training, strict=True):
         if not pictures.stored:
             before = f"stage {name!r} before it"

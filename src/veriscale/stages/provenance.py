@@ -1,5 +1,6 @@
 """What a training state came from, and whether a recipe still says the same."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def provenance(
     validation: list[PictureSet],
     phases: list[str],
     parent: Parent | None = None,
+    givers: Mapping[str, Parent] = {},
 ) -> dict[str, Any]:
     """Everything that the outcome of some phases hangs on, under the names that `--set` gives it.
 
@@ -31,6 +33,7 @@ def provenance(
         validation: those that each is evaluated on.
         phases: the first ones of `phase_names`.
         parent: of the first stage.
+        givers: of `read_givers`.
     """
     begins = {} if parent is None else {"init_from": parent.card.tensors_sha256, "inherited": parent.brought(recipe)}
     facts: dict[str, Any] = {**begins, "seed": recipe.seed, "phases": phases}
@@ -42,8 +45,11 @@ def provenance(
     tables |= {} if recipe.guides is None else {"guides": recipe.guides}
     for stage, pictures, held_out in zip(recipe.stage, training, validation, strict=True):
         for network, phase in stage.phases().items():
-            if f"{stage.name}.{network}" in phases:
-                tables[f"stage.{stage.name}.{network}"] = msgspec.structs.replace(phase, lr=stage.rate(network))
+            name = f"{stage.name}.{network}"
+            if name in phases:
+                giver = givers[name].card.tensors_sha256 if name in givers else None
+                rate = stage.rate(network)
+                tables[f"stage.{name}"] = msgspec.structs.replace(phase, lr=rate, init_from=giver)
                 facts[f"stage.{stage.name}.data"] = pictures.facts.sha256
                 facts[f"stage.{stage.name}.clip"] = stage.clip
                 if stage.subjects is not None:
@@ -70,6 +76,7 @@ def refuse_changes(
     validation: list[PictureSet],
     state: Path,
     parent: Parent | None = None,
+    givers: Mapping[str, Parent] = {},
 ) -> None:
     """Check that what a state was made by is still the beginning of the recipe; what comes after it is free.
 
@@ -83,6 +90,7 @@ def refuse_changes(
         validation: those that each is evaluated on.
         state: named in the error.
         parent: of the first stage, as it is now.
+        givers: of `read_givers`, as they are now.
 
     Raises:
         InputError: they differ; names the first thing that does.
@@ -90,7 +98,7 @@ def refuse_changes(
     if not isinstance(saved, dict):
         raise InputError(f"Training state {state} is of an earlier version; delete it to start again.")
     names = phase_names(recipe)
-    now = provenance(recipe, training, validation, names[: len(saved.get("phases", []))], parent)
+    now = provenance(recipe, training, validation, names[: len(saved.get("phases", []))], parent, givers)
     last = f"stage.{saved['phases'][-1]}"
     for key in saved | now:
         before = saved.get(key)

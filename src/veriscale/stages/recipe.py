@@ -45,6 +45,8 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         adam_lr: with muon, of all other parameters.
         schedule: after the warm-up, a cosine to zero, or constant.
         ema: decay of the weights' moving average, reached by warm-up; the average is what a phase leaves.
+        init_from: the prior, by name or file, whose network of this name the phase begins with, in the place of what
+            is there.
     """
 
     steps: int = 0
@@ -55,6 +57,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adam_lr: float | None = None
     schedule: Literal["cosine", "constant"] = "cosine"
     ema: float = 0.999
+    init_from: str | None = None
 
 
 class DenoiserPhase(Phase, frozen=True, forbid_unknown_fields=True):

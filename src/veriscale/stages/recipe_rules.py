@@ -6,7 +6,7 @@ from pathlib import Path
 
 from veriscale.errors import InputError
 from veriscale.stages.rates import WORDS, is_known, takes
-from veriscale.stages.recipe import GUIDES, NETWORKS, DenoiserPhase, Phase, Recipe
+from veriscale.stages.recipe import GUIDES, NETWORKS, DenoiserPhase, GuidesPhase, Phase, Recipe
 
 CROPS = 32
 """Crops on which a card is measured have sides that are multiples of it: a stride has to divide it."""
@@ -155,5 +155,7 @@ def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) 
     demand(phase.adam_lr is None or phase.optimiser == "muon", f"{where}.adam_lr goes with optimiser = 'muon'")
     demand(phase.adam_lr is None or 0 < phase.adam_lr < math.inf, f"{where}.adam_lr must be positive and finite")
     demand(0 <= phase.ema < 1, f"{where}.ema must be at least 0 and below 1")
+    given = phase.init_from is None or (phase.steps > 0 and not isinstance(phase, GuidesPhase))
+    demand(given, f"{where}.init_from is for a network of a prior that the stage trains; leave it out")
     if isinstance(phase, DenoiserPhase) and phase.unconditional is not None:
         demand(0 <= phase.unconditional <= 1, f"{where}.unconditional must be within 0 and 1")

@@ -31,7 +31,7 @@ from veriscale.stages.fitting import Trained, fit_networks
 from veriscale.stages.guide_training import train_guides
 from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
-from veriscale.stages.inheritance import read_parent, untrained
+from veriscale.stages.inheritance import lineage_of, read_givers, read_parent, untrained
 from veriscale.stages.intensity import refuse_photographs_after_scans
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
@@ -81,10 +81,11 @@ def train(
         InputError: the recipe, its parent, its data or the state cannot be used, or the output exists.
     """
     document = read_recipe(recipe, overrides)
-    parent = read_parent(document, Path(recipe))
+    parent, givers = read_parent(document, Path(recipe)), read_givers(document, Path(recipe))
+    before = [*([] if parent is None else [parent]), *givers.values()]
     path = Path(output or f"{document.name}.safetensors")
     refuse_existing(path, force)
-    if parent is not None and path.exists() and path.samefile(parent.path):
+    if path.exists() and any(path.samefile(p.path) for p in before):
         raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
     make_folder(path.parent)
     with replacing(path.with_suffix(".training.probe"), force=True):
@@ -93,9 +94,9 @@ def train(
     accelerator = _accelerator(cpu, document.precision)
     device = accelerator.device
     training, validation, table = stage_sets(document, Path(recipe), device)
-    refuse_photographs_after_scans(parent.card if parent else None, [s.name for s in document.stage], training)
-    check_sets(document, training, validation, parent.card if parent else None)
-    far = distance_remarks(parent.card, training) if parent else []
+    refuse_photographs_after_scans([p.card for p in before], [s.name for s in document.stage], training)
+    check_sets(document, training, validation, [p.card for p in before])
+    far = [remark for p in before for remark in distance_remarks(p.card, training)]
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
     if table and accelerator.is_main_process:
@@ -119,7 +120,9 @@ def train(
         )
     multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
     validation = [held_out_slices(v, multiple) for v in validation]
-    trained = fit_networks(document, training, validation, state, resume, accelerator, progress or quiet, parent, tell)
+    trained = fit_networks(
+        document, training, validation, state, resume, accelerator, progress or quiet, parent, givers, tell
+    )
     lacking = untrained(document, parent)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
@@ -139,7 +142,7 @@ def train(
         training=_distinct(training),
         validation=[validation[-1].facts],
         budget=_budget(document, trained, _machine(accelerator)),
-        lineage=[] if parent is None else parent.lineage,
+        lineage=lineage_of(before),
         mean=trained.mean,
         normalisation=training[-1].normalisation,
     )

@@ -17,20 +17,20 @@ BEYOND = 2.0
 
 
 def check_sets(
-    recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet], parent: Card | None = None
+    recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet], parents: Sequence[Card] = ()
 ) -> None:
-    """Check the sets of all stages before any work, those of one against those of all and of the parent's line.
+    """Check the sets of all stages before any work, those of one against those of all and of the parents' lines.
 
     Raises:
         InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set, or a
-            file in the latter that the parent or an ancestor of it was trained on; a stage is trained on photographs
+            file in the latter that a parent or an ancestor of it was trained on; a stage is trained on photographs
             and held out are scans, or the other way round; or a picture, of the held-out ones too where they are
             evaluated on, is smaller than a patch, a photograph than a patch and what surrounds it.
     """
     for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
         for other, held in zip(recipe.stage, validation, strict=True):
             _check_apart(seen, held, f"stage.{stage.name}.data", f"stage.{other.name}.validation")
-        if parent is not None:
+        for parent in parents:
             _check_unseen(parent, held_out, f"stage.{stage.name}.validation")
         if seen.stored != held_out.stored:
             kinds = ("photographs", "scans") if seen.stored else ("scans", "photographs")

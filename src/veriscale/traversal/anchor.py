@@ -9,6 +9,7 @@ from torch import Tensor
 
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.physics.data_term import DataTerm
+from veriscale.traversal.misfit import Misfit
 from veriscale.traversal.splitting import Splitting
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # of the picture, one an evaluation in turn
@@ -106,13 +107,14 @@ def fast(
 
 def paper(
     denoise: Denoiser,
-    data: DataTerm,
+    data: Misfit,
     *,
     iterations: int,
     weight: float,
     rate: float,
     sigma: float,
     noise: Callable[[int], Tensor],
+    plain: bool = False,
     tell: Tell = lambda done, of: None,
 ) -> Anchor:
     """Minimise ‖y − A(x)‖² + w⟨stop[ε(x_t)], x⟩ with AdamW and a cosine decay, the iterate noised afresh each step.
@@ -121,10 +123,11 @@ def paper(
         denoise: the unconditional denoiser.
         data: the measurement, of any operator.
         iterations: one evaluation each.
-        weight: w for the squared norm on [0, 1]; `consistent_weight` by default of the callers.
-        rate: of AdamW on [0, 1].
+        weight: w, for y on [0, 1]; `consistent_weight` by default of the callers.
+        rate: of AdamW.
         sigma: noise level t₁ of the iterate.
         noise: iteration → unit noise in the shape of x.
+        plain: whether it is the norm of the residual and not its square.
         tell: called after every evaluation.
 
     Source: MAP-RPS (arXiv 2605.28711), stage 1.
@@ -136,7 +139,7 @@ def paper(
     for step in range(iterations):
         noisy = x + sigma * noise(step)
         epsilon = (noisy - denoise(noisy, sigma)) / sigma
-        _, gradient = data.gradient(x)
+        _, gradient = data.norm_gradient(x) if plain else data.gradient(x)
         x.grad = gradient + weight * epsilon
         optimizer.step()
         decay.step()
@@ -144,9 +147,14 @@ def paper(
     return Anchor(x, torch.zeros(len(x), dtype=torch.bool))
 
 
-def consistent_weight(noise_std: float, sigma: float) -> float:
-    """w of `paper` at which its minimum is the most probable picture of an N(½, ¼) prior, on [0, 1].
+def consistent_weight(noise_std: float, sigma: float, variance: float = 0.25) -> float:
+    """w of `paper`, of the squared norm, at which its minimum is the most probable under a white Gaussian prior.
+
+    Args:
+        noise_std: s, of y on [0, 1].
+        sigma: noise level t₁ of the iterate.
+        variance: of the prior: ¼ of pictures, which is 1 on [−1, 1]; 1 of latents.
 
     Source: MAP-RPS, theorem 3.3: w = 2s²/√(ᾱ(1 − ᾱ)) with s on [−1, 1] and ᾱ = 1/(1 + 4σ²), halved for [0, 1].
     """
-    return 2 * noise_std**2 * (1 + 4 * sigma**2) / sigma
+    return 2 * noise_std**2 * (1 + sigma**2 / variance) / sigma

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ class Conditional:
     first_evaluations = 0
     pilots = 0, 0
     gradient = False
+    told: ClassVar[dict[str, Any]] = {}
 
     @property
     def sigma_max(self) -> float:

@@ -1,4 +1,4 @@
-"""A method: how a prior restores one kind of measurement. Conditional and zero-shot are its members."""
+"""A method: how a prior restores one kind of measurement. Conditional, zero-shot and latent are its members."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -119,6 +119,10 @@ class Method(Protocol):
     @property
     def settings(self) -> dict[str, Any]:
         """Of a preset, as far as its first stage reads it: binding in a certificate, and then it reads the seed too."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the prior is told of the picture beside its measurement, by the names of settings."""
 
     def check_dial(self) -> None:
         """Raise `InputError` where positions between 0 and 1 cannot be reached."""

@@ -11,6 +11,7 @@ from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.operator import LinearOperator
 from veriscale.physics.residual_descent import minimal_residual
+from veriscale.traversal.misfit import Misfit
 
 Pullback = Callable[[Tensor, float], tuple[Tensor, Callable[[Tensor], Tensor]]]
 """(x, sigma) -> D(x; sigma) and g -> (dD/dx)ᵀg."""
@@ -25,14 +26,14 @@ class Proximal:
 
     Args:
         denoise: the unconditional denoiser.
-        data: the measurement; linear.
+        data: the measurement, with a proximal map.
         variance: V.
 
     Source: Song et al. 2023 (ΠGDM), eq. 7 and section 3; Zhu et al. 2023 (DiffPIR), eq. 13.
     """
 
     denoise: Denoiser
-    data: DataTerm
+    data: Misfit
     variance: float
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:

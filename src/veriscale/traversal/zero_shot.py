@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -65,6 +65,7 @@ class ZeroShot:
 
     name = "zero-shot"
     scale = None
+    told: ClassVar[dict[str, Any]] = {}
     pilots = 2, len(PILOTS)
 
     @property

@@ -38,7 +38,7 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
 
     Attributes:
         prior: sha256 of its tensors.
-        mode: "conditional" or "zero-shot".
+        mode: "conditional", "zero-shot" or "latent".
         operator, scale, noise: as of all facts.
         operator_files: hashes of what the files hold that the operator names, as `Operator.contents`.
         anchor, consistent, dial: as of a request.
@@ -46,12 +46,13 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
         guides: none so far.
         card: sha256 of what the prior's card says that decides these pictures: `Card.deciding_sha256`.
         preset: the settings of the anchor "paper".
+        prompt, negative_prompt, guidance: what a latent prior was told, where it takes texts.
         posterior, sampler, steps, path, samples, seed: where the dial or the score asks for draws.
         predictor: sha256 of the predictor's tensors, where it gives the score.
     """
 
     prior: str
-    mode: Literal["conditional", "zero-shot"]
+    mode: Literal["conditional", "zero-shot", "latent"]
     operator: str
     scale: Count | None
     noise: str
@@ -63,7 +64,10 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
     guides: list[str]
     card: str
     operator_files: str | UnsetType = UNSET
-    preset: dict[str, int | float | None] | UnsetType = UNSET
+    preset: dict[str, bool | int | float | None] | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    negative_prompt: str | UnsetType = UNSET
+    guidance: float | UnsetType = UNSET
     posterior: str | UnsetType = UNSET
     sampler: str | UnsetType = UNSET
     steps: Count | UnsetType = UNSET

@@ -11,6 +11,9 @@ from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest, shown
+from veriscale.latent.folder import is_folder
+from veriscale.latent.hub import is_hub
+from veriscale.latent.pipeline import prior_from_pipeline
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device, choose_device, choose_dtype
 from veriscale.settings import Settings, as_name, settled
@@ -113,8 +116,8 @@ def load_prior(
     """A prior by name or path, ready to run.
 
     Args:
-        name: of a shipped or installed prior, a file, or `package.module:factory` of a function that makes one; a prior
-            that is loaded is ready.
+        name: of a shipped or installed prior, a file, a folder in the layout of diffusers, `hub:owner/name` of one, or
+            `package.module:factory` of a function that makes one; a prior that is loaded is ready.
         device: "auto", "cuda", "mps" or "cpu".
         dtype: of the networks; bfloat16 where the hardware has it by default.
 
@@ -130,6 +133,8 @@ def load_prior(
             f"The prior {name.removeprefix(MARK)!r} is somebody's own denoiser; give it as `--prior` "
             "package.module:factory, or in Python as an object."
         )
+    if isinstance(name, str | os.PathLike) and (is_hub(name) or is_folder(name)):
+        return prior_from_pipeline(name, device=device, dtype=dtype)
     if isinstance(name, Prior):
         if device != "auto" and place.type != name.device.type:
             raise InputError(f"The prior is loaded on {name.device}; load it with load_prior(name, {place.type!r}).")

@@ -9,7 +9,7 @@ from veriscale.imaging.normalisation import SCAN
 from veriscale.imaging.photo import Photo
 from veriscale.metrics.foreground import FLOOR
 from veriscale.settings import Settings, positions
-from veriscale.traversal.presets import PRESETS
+from veriscale.traversal.presets import LATENT_PRESETS, PRESETS, LatentPreset, Preset
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.facts import PriorFacts
 from veriscale.trust.scores.registry import parse_score
@@ -32,11 +32,12 @@ def certified_settings(certificate: Certificate) -> Settings:
     facts = certified_facts(certificate)
     given = facts.given()
     known = {f.name: given[f.name] for f in fields(Settings) if f.name in given and f.name not in _OTHERWISE}
-    if facts.mode == "zero-shot":
+    if facts.mode != "conditional":
         known |= {k: given[k] for k in ("anchor", "posterior") if k in given}
     if facts.posterior == "dps":
         known.pop("sampler", None)  # it is a sampler of its own, and takes no other
-    known["preset"] = next((name for name, preset in PRESETS.items() if asdict(preset) == facts.preset), None)
+    presets: dict[str, Preset | LatentPreset] = {**PRESETS, **LATENT_PRESETS}
+    known["preset"] = next((name for name, preset in presets.items() if asdict(preset) == facts.preset), None)
     return Settings(dial=shortest(facts.dial), ensemble=facts.anchor == "ensemble", **known)
 
 

@@ -1,9 +1,14 @@
 """Which method restores a measurement, by what is asked and what the prior knows."""
 
+from math import inf
+
 from veriscale.diffusion.card import PATHS
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import sampler
 from veriscale.errors import InputError, closest
+from veriscale.latent.method import ANCHOR, Latent
+from veriscale.latent.method import POSTERIORS as OF_LATENTS
+from veriscale.latent.prior import LatentPrior, Prompt
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
 from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator, Shape, proximal
@@ -11,12 +16,12 @@ from veriscale.settings import Settings
 from veriscale.traversal import zero_shot
 from veriscale.traversal.dial import check_sigma_0
 from veriscale.traversal.method import Method
-from veriscale.traversal.presets import find_preset
+from veriscale.traversal.presets import find_latent_preset, find_preset
 from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.trust.scores.score import Score
 
 ANCHORS = ("mean", "fast", "draws", "paper")
-POSTERIORS = ("conditional", "proximal", "dps", "covariance")
+POSTERIORS = ("conditional", "proximal", "dps", "covariance", "gauss-newton")
 
 
 def check_values(v: Settings) -> None:
@@ -80,6 +85,7 @@ def by_encoder(
     if not known or scale is None:
         trained = ", ".join(f"×{s}" for s in sorted(scales))
         reason = f"its encoder knows bicubic {trained} only" if scales else "it has no encoder"
+        reason = "it is a latent prior" if isinstance(prior, LatentPrior) else reason
         _refuse_conditional(v, f"{reason}, not {operator}" if scales else reason)
         return None, f"since {reason}"
     if not isinstance(noise, GaussianNoise):
@@ -133,6 +139,8 @@ def by_denoiser(
     if anchor in ("fast", "draws"):
         proximal(operator, f"Anchor {anchor!r}", "'paper'")
     posterior = v.posterior or ("dps" if v.preset or not usual else "proximal")
+    if posterior == "gauss-newton":
+        raise InputError("Posterior 'gauss-newton' is of latent priors, and this one is of pictures; choose 'dps'.")
     if posterior == "proximal":
         proximal(operator, "Posterior 'proximal'", "'dps'")
     if posterior == "covariance" and not isinstance(operator, LinearOperator):
@@ -144,3 +152,39 @@ def by_denoiser(
     steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
     by = v.sampler or zero_shot.SAMPLER
     return ZeroShot(prior, operator, noise, shape, anchor, posterior, preset, by, steps, rounding)
+
+
+def check_told(prior: Prior, v: Settings) -> None:
+    """Raise `InputError` for a text that goes to no network."""
+    asked = [n for n in ("prompt", "negative_prompt", "guidance") if getattr(v, n) is not None]
+    if asked and (not isinstance(prior, LatentPrior) or prior.texts is None):
+        name = asked[0].replace("_", "-")
+        raise InputError(f"Prior {prior.card.name!r} was trained without texts; leave out `--{name}`.")
+    if v.guidance is not None and not 0 <= v.guidance < inf:
+        raise InputError(f"`--guidance` is {v.guidance:g}, and a number from 0 on is wanted; 1 is none.")
+
+
+def by_latents(
+    prior: LatentPrior, operator: Operator, noise: Noise, shape: Shape, v: Settings, rounding: float = ROUNDING
+) -> Latent:
+    """The method of a latent prior, in the posterior that is asked for.
+
+    Raises:
+        InputError: it does not go with the noise or the sampler, or the picture is too large for the prior.
+    """
+    preset = find_latent_preset(v.preset)
+    posterior = v.posterior or "dps"
+    for what, given, known in (("anchor", v.anchor or ANCHOR, (ANCHOR,)), ("posterior", posterior, OF_LATENTS)):
+        if given not in known:
+            raise InputError(
+                f"The {what} {given!r} is not of latent priors such as {prior.card.name!r}; {closest(given, known)}."
+            )
+    if posterior == "gauss-newton" and not isinstance(noise, GaussianNoise):
+        raise InputError(f"Posterior 'gauss-newton' needs Gaussian noise, not {noise}; choose 'dps'.")
+    if posterior == "dps" and v.sampler is not None:
+        raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
+    prior.grid(*operator.truth_shape(shape)[-2:])
+    guidance = v.guidance if v.guidance is not None else preset.guidance if v.prompt else 1.0
+    told = prior.told(Prompt(v.prompt or "", v.negative_prompt or "", guidance))
+    steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
+    return Latent(told, operator, noise, shape, posterior, preset, v.sampler or zero_shot.SAMPLER, steps, rounding)

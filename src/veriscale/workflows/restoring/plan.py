@@ -7,6 +7,7 @@ from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.diffusion.samplers import check_variance
 from veriscale.errors import InputError
 from veriscale.imaging.photo import Photo
+from veriscale.latent.prior import LatentPrior
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise
 from veriscale.physics.operator import LinearOperator, Operator, ProximalOperator
@@ -21,8 +22,10 @@ from veriscale.workflows.restoring.measured_picture import check_picture, estima
 from veriscale.workflows.restoring.method_choice import (
     by_denoiser,
     by_encoder,
+    by_latents,
     check_ensemble,
     check_start,
+    check_told,
     check_values,
     known_scale,
 )
@@ -127,6 +130,7 @@ class Plan:
             "steps": method.steps,
             "evaluations": self.work.evaluations,
             "seed": self.seed,
+            **method.told,
         }
 
     @property
@@ -175,6 +179,7 @@ def make_plan(
     noise = estimated_noise(a, photo) if noise is None else noise
     dials = tuple(sorted(positions(v.dial or "0"))) if v.sigma0 is None else (1.0 if v.sigma0 else 0.0,)
     check_values(v)
+    check_told(prior, v)
     if v.consistent and not isinstance(a, LinearOperator):
         raise InputError(f"`--consistent` needs a linear operator, and {a} is not; leave it out.")
     factor = a.scale if isinstance(a, Downsample) else None
@@ -193,7 +198,11 @@ def make_plan(
         anchor = "ensemble" if v.ensemble else "mean"
         method = Conditional(prior, scale, noise_std, v.sampler or renoise.SAMPLER, steps, anchor)
     else:
-        method = by_denoiser(prior, a, noise, (photo.channels, *photo.pixels.shape[:2]), v, rounding)
+        shape = photo.channels, *photo.pixels.shape[:2]
+        if isinstance(prior, LatentPrior):
+            method = by_latents(prior, a, noise, shape, v, rounding)
+        else:
+            method = by_denoiser(prior, a, noise, shape, v, rounding)
     if v.sigma0 is not None:
         check_start(v.sigma0, v, method, score)
     plan = Plan(

@@ -12,6 +12,7 @@ import torch
 from veriscale.diffusion.card import Network
 from veriscale.errors import InputError
 from veriscale.imaging.canvas import IN_MEMORY
+from veriscale.latent.method import Latent
 from veriscale.workflows.restoring.plan import Plan
 
 _LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, on Linux
@@ -58,6 +59,7 @@ def _size(plan: Plan) -> str:
 
 
 def _gentler(plan: Plan) -> str:
-    gentler = "" if plan.method.posterior in ("conditional", "proximal") else "choose `--posterior` proximal, "
-    fewer = "ask for fewer `--samples`, " if plan.samples else ""
-    return f"{gentler}{fewer}or restore parts with `--crop`"
+    light = plan.method.posterior in ("conditional", "proximal") or isinstance(plan.method, Latent)
+    gentler = [] if light else ["choose `--posterior` proximal"]
+    fewer = ["ask for fewer `--samples`"] if plan.samples else []
+    return ", ".join([*gentler, *fewer, "or restore parts with `--crop`"]).removeprefix("or ")

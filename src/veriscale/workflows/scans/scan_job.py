@@ -10,6 +10,7 @@ from veriscale.errors import InputError
 from veriscale.imaging.geometry import Grid, respaced, spacing_of
 from veriscale.imaging.normalisation import PHOTOGRAPH
 from veriscale.imaging.volume import Volume
+from veriscale.latent.prior import LatentPrior
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
 from veriscale.workflows.scans.asked_scan import asked_scan
@@ -191,6 +192,11 @@ def scan_job(restorer: PriorRestorer, scan: Scan) -> ScanJob:
     Raises:
         InputError: something about the scan or the settings.
     """
+    if isinstance(restorer.prior, LatentPrior):
+        raise InputError(
+            f"Prior {restorer.prior.card.name!r} is a latent one, which restores photographs and no scans; choose "
+            "another."
+        )
     v, volume, asked = restorer.settings, scan.volume, asked_scan(restorer, scan.path)
     stated = v.thickness
     if stated is not None and not 0 < stated < 1000:
