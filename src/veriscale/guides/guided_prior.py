@@ -1,7 +1,7 @@
 """A prior with the pictures that guide it: what runtime asks of a prior, answered with guides."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from veriscale.diffusion.card import Data
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
@@ -25,7 +26,8 @@ class GuidedPrior(TrainedPrior):
         guides: on the prior's device, in its type.
         guide_card: of their file.
         pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known; N is
-            1, or the number of pictures denoised at once. None: no guides, and the prior is the unguided one.
+            1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
+            guides, and the prior is the unguided one.
     """
 
     guides: Guides = field(kw_only=True)
@@ -36,15 +38,14 @@ class GuidedPrior(TrainedPrior):
         """This prior for one picture with guides; any subset of the modalities will do.
 
         Args:
-            pictures: by modality, (N, H, W) each on the truth grid, normalised to [0, 1], NaN where not valid.
+            pictures: by modality, (N, H, W) each on the truth grid, or (1, X, Y, Z) of a volume; normalised to [0, 1],
+                NaN where not valid.
 
         Raises:
             InputError: a modality is not known, or they differ in shape.
         """
         known = self.guide_card.arguments.modalities
-        for name in pictures:
-            if name not in known:
-                raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
+        pictures = {self.modality(name): picture for name, picture in pictures.items()}
         shapes = {name: tuple(picture.shape) for name, picture in pictures.items()}
         if len(set(shapes.values())) > 1:
             each = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
@@ -53,6 +54,54 @@ class GuidedPrior(TrainedPrior):
             return replace(self, pictures=None)
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
         return replace(self, pictures=torch.stack([pictures.get(name, nowhere) for name in known], 1).float())
+
+    def modality(self, name: str) -> str:
+        """A modality as the card spells it; upper and lower case are one.
+
+        Raises:
+            InputError: there is none.
+        """
+        known = self.guide_card.arguments.modalities
+        for each in known:
+            if each.casefold() == name.casefold():
+                return each
+        raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
+
+    @property
+    def given(self) -> list[str]:
+        """The modalities of which anything is known."""
+        if self.pictures is None:
+            return []
+        known = self.pictures.isfinite().transpose(0, 1).flatten(1).any(1).tolist()
+        return [name for name, there in zip(self.guide_card.arguments.modalities, known, strict=True) if there]
+
+    @property
+    def guidance(self) -> tuple[str, ...]:
+        """The hash of the guides' file and the modalities that are given; nothing without any."""
+        return (self.guide_card.tensors_sha256, *sorted(self.given)) if self.given else ()
+
+    @property
+    def named(self) -> str:
+        """By its own file, not that of its parent."""
+        return self.guide_card.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Who guides it."""
+        card = self.guide_card
+        if not self.given:
+            return (*super().notes, f"no guide is given: {card.name} is the prior {card.parent} then")
+        return (*super().notes, f"guided by {', '.join(self.given)}, by {card.name}")
+
+    @property
+    def seen(self) -> list[Data]:
+        """Of the guides' training too."""
+        return [*super().seen, *self.guide_card.training]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the guides' pictures."""
+        return 0 if self.pictures is None else self.pictures.nbytes
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -69,6 +118,10 @@ class GuidedPrior(TrainedPrior):
         """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
         beyond = self.guides.denoiser.reach * (self.denoiser.stem << self.denoiser.seam)
         return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
+
+    def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
+        """With the guides rearranged as the pictures are."""
+        return self if self.pictures is None else replace(self, pictures=how(self.pictures))
 
     def within(self, window: Window) -> Self:
         """With the guides cut to a window; beyond their own edge nothing is known."""

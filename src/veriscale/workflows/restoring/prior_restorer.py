@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from veriscale.diffusion.card import non_commercial
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
@@ -83,8 +84,8 @@ class PriorRestorer:
     @property
     def remarks(self) -> Sequence[str]:
         """What its licences forbid."""
-        forbidding = "; ".join(self.prior.card.non_commercial)
-        line = f"prior {self.prior.card.name} is for non-commercial use alone: it comes from data under {forbidding}."
+        forbidding = "; ".join(non_commercial(self.prior.seen))
+        line = f"prior {self.prior.named} is for non-commercial use alone: it comes from data under {forbidding}."
         return [line] if forbidding else []
 
     @property
