@@ -199,7 +199,7 @@ def calibrate(
         measuring,
         promise,
         Path(as_name("output", output)),
-        card=restorer.prior.card if isinstance(restorer, PriorRestorer) else None,
+        prior=restorer.prior if isinstance(restorer, PriorRestorer) else None,
         left_out=bad,
         force=force,
         progress=progress,

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from veriscale.diffusion.card import KEPT_DIGITS, Card
+from veriscale.diffusion.card import KEPT_DIGITS
+from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.traversal.method import Tell
@@ -80,7 +81,7 @@ def certify(
     promise: Promise,
     output: Path,
     *,
-    card: Card | None = None,
+    prior: Prior | None = None,
     left_out: dict[str, str] | None = None,
     force: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
@@ -96,7 +97,7 @@ def certify(
         measuring: how truths are cut and measured.
         promise: what is promised.
         output: of the certificate.
-        card: the prior's, to know pictures it was trained on.
+        prior: whose results they are, to know pictures it was trained on.
         left_out: pictures that cannot be used, and why; for the record.
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
@@ -124,7 +125,7 @@ def certify(
         promise,
         output,
         seed=measuring.seed,
-        card=card,
+        prior=prior,
         left_out=left_out,
         force=force,
         progress=progress,
@@ -158,7 +159,7 @@ def certify_units(
     output: Path,
     *,
     seed: int,
-    card: Card | None,
+    prior: Prior | None,
     left_out: dict[str, str] | None,
     force: bool,
     progress: Tell,
@@ -170,7 +171,7 @@ def certify_units(
     twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
     if twice:
         raise InputError(f"{twice[0]} is there twice: a copy is no further {units.file}; take it away.")
-    seen = trained_on(hashes, card)
+    seen = trained_on(hashes, prior)
     leaked = [name for name, files in units.files.items() if set(files) & set(seen)]
     count = len(leaked) if promise.unit == "patient" else len(seen)
     if count > promise.leaked:
@@ -235,7 +236,7 @@ def certify_units(
         "machine": platform.machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "files": {name: [hashes[f] for f in files] for name, files in units.files.items()},
-        "trained_on": len(seen) if card is not None and _knows(card) else None,
+        "trained_on": len(seen) if prior is not None and _knows(prior) else None,
         "left_out": left_out or {},
         "failed": failed,
         "timeout": restorer.timeout,
@@ -288,13 +289,13 @@ def _record(
     return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), described)
 
 
-def _knows(card: Card) -> bool:
-    return bool(card.seen) and all(d.each for d in card.seen)
+def _knows(prior: Prior) -> bool:
+    return bool(prior.seen) and all(d.each for d in prior.seen)
 
 
-def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
-    """The files, by the hash of their content, that the prior of a card or an ancestor of it was trained on."""
-    known = {digits for d in card.seen for digits in d.each} if card is not None else set()
+def trained_on(hashes: dict[str, str], prior: Prior | None) -> list[str]:
+    """The files, by the hash of their content, that a prior, an ancestor or its guides were trained on."""
+    known = {digits for d in prior.seen for digits in d.each} if prior is not None else set()
     return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
 
 

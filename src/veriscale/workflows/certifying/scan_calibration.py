@@ -75,7 +75,7 @@ def certify_scans(
         promise,
         output,
         seed=measuring.seed,
-        card=restorer.prior.card,
+        prior=restorer.prior,
         left_out=left_out,
         force=force,
         progress=progress,

@@ -350,5 +350,5 @@ def _refuse_hashes(hashes: dict[str, str], certificate: Certificate, restorer: R
     for file, own in hashes.items():
         if own in known:
             raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")
-    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior.card)):
+    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior)):
         raise InputError(f"The prior was trained on {seen[0]}; evaluate a certificate on other pictures.")
