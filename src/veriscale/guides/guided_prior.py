@@ -28,11 +28,13 @@ class GuidedPrior(TrainedPrior):
         pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known; N is
             1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
             guides, and the prior is the unguided one.
+        given: the modalities that are among them, which may be known elsewhere than here.
     """
 
     guides: Guides = field(kw_only=True)
     guide_card: GuideCard = field(kw_only=True)
     pictures: Tensor | None = field(default=None, kw_only=True)
+    given: tuple[str, ...] = field(default=(), kw_only=True)
 
     def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
         """This prior for one picture with guides; any subset of the modalities will do.
@@ -51,9 +53,10 @@ class GuidedPrior(TrainedPrior):
             each = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
             raise InputError(f"Guides have to lie on one grid, and these are of {each}; resample them to the result's.")
         if not pictures:
-            return replace(self, pictures=None)
+            return replace(self, pictures=None, given=())
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
-        return replace(self, pictures=torch.stack([pictures.get(name, nowhere) for name in known], 1).float())
+        stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
+        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures))
 
     def modality(self, name: str) -> str:
         """A modality as the card spells it; upper and lower case are one.
@@ -66,14 +69,6 @@ class GuidedPrior(TrainedPrior):
             if each.casefold() == name.casefold():
                 return each
         raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
-
-    @property
-    def given(self) -> list[str]:
-        """The modalities of which anything is known."""
-        if self.pictures is None:
-            return []
-        known = self.pictures.isfinite().transpose(0, 1).flatten(1).any(1).tolist()
-        return [name for name, there in zip(self.guide_card.arguments.modalities, known, strict=True) if there]
 
     @property
     def guidance(self) -> tuple[str, ...]:

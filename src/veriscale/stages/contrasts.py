@@ -7,7 +7,7 @@ from torch import Tensor
 
 from veriscale.errors import InputError, closest
 from veriscale.guides.arguments import GuideArguments
-from veriscale.imaging.scan_name import split_scan_name
+from veriscale.imaging.scan_name import split_contrast
 from veriscale.stages.data import PictureSet
 
 
@@ -71,6 +71,5 @@ def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contra
 
 def _contrast(volume: str) -> tuple[str, str]:
     """Whose a volume is, and its contrast, by its name."""
-    path = PurePosixPath(volume)
-    begins, _, contrast = split_scan_name(path.name)[0].rpartition("_")
-    return f"{path.parent}/{begins}", contrast
+    begins, contrast = split_contrast(volume)
+    return f"{PurePosixPath(volume).parent}/{begins}", contrast

@@ -167,6 +167,13 @@ class PreparedByPrior:
     dials: Sequence[float]
     samples: int
 
+    def by(self, prior: Prior) -> "PreparedByPrior":
+        """The same by its prior as that is for another picture of this size, whose guides are others."""
+        if prior is self.restorer.prior:
+            return self
+        plan = replace(self.plan, method=replace(self.plan.method, prior=prior))
+        return replace(self, restorer=replace(self.restorer, prior=prior), plan=plan)
+
     @property
     def facts(self) -> PriorFacts:
         """What the result and its score depend on."""
