@@ -116,7 +116,7 @@ def test_a_photograph(bad, tmp_path, skimage_data):
 
 def test_several_files_of_a_folder_fit(bad, tmp_path):
     for folder in ("one", "two"):
-        guide(tmp_path / "others" / folder, name="Doe_T1.nii.gz")
+        guide(tmp_path / "others" / "Doe" / folder, name="Doe_T1.nii.gz")
     said = bad(f"t1={tmp_path / 'others'}")
     assert "2 files of the folder of the guide T1 fit the scan; name the file." in said
 

@@ -39,6 +39,8 @@ _OF_DRAWS = (
 def evaluate(
     directory: Path,
     *,
+    guide: Annotated[list[str] | None, Parameter(negative="")] = None,
+    another_patient: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
@@ -58,6 +60,11 @@ def evaluate(
     ----------
     directory
         A folder of photographs, or of scans (NIfTI files, DICOM series); or one of these.
+    guide
+        Of scans, with a file of guides as --prior: NAME=FOLDER, in which each scan has a guide of this modality under a
+        name like its own, the folder of the scans itself for one; or edges=auto. Any number.
+    another_patient
+        Take guides whose DICOM headers tell another patient.
     device
         auto, cuda, mps or cpu.
     output
@@ -84,6 +91,7 @@ def evaluate(
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
     from veriscale.workflows.restoring.evaluation import evaluate as score
     from veriscale.workflows.restoring.restoration import write_json
+    from veriscale.workflows.scans.guide_scans import split_guides
 
     drawn = "trust.png" if certificate is not None else "draws.png" if given.get("samples") else None
     target = None if output is None else output / "evaluation.json"
@@ -105,6 +113,8 @@ def evaluate(
                 directory,
                 prior,
                 index=volume,
+                guides=split_guides(guide or ()),
+                another_patient=another_patient,
                 device=device,
                 progress=shown,
                 tell=complain,
@@ -117,6 +127,8 @@ def evaluate(
                 certificate,
                 prior,
                 alphas=alpha,
+                guides=split_guides(guide or ()),
+                another_patient=another_patient,
                 device=device,
                 progress=shown,
                 tell=lambda line: say(line, quiet),
@@ -150,7 +162,8 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
     s, columns = found.settings, _COLUMNS[found.kind]
     measured = f"{s['operator']}, noise {s['noise']}" if "operator" in s else f"×{s['scale']}, noise {s['noise_std']:g}"
     counted = found.kind if found.pictures != 1 else found.kind.removesuffix("s")
-    print(f"{found.pictures} {counted}, {measured}, prior {s['prior']}")
+    by = f", guided by {', '.join(s['guided_by'])}" if "guided_by" in s else ""
+    print(f"{found.pictures} {counted}, {measured}, prior {s['prior']}{by}")
     print(" ".join([f"{'dial':>8}", *(f"{title:>{width}}" for title, _, width, _ in columns)]))
     for row in found.summary():
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"

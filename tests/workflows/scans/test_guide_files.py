@@ -42,14 +42,20 @@ def test_by_the_entities_of_bids(put, tmp_path):
 
 
 def test_by_what_the_names_begin_with(put, tmp_path):
-    scan = put("Doe_2_T2", "Doe_2_T1", "Doe_T1", "Roe_2_T1", "Doe_2_flair", "Doe_2_T1C")
+    scan = put("Doe_2_T2", "Doe_2_T1", "Doe_T1", "Roe_2_T1", "Doe_2_flair", "Doe_2_T1C", "T1")
     assert found(tmp_path, scan, "T1") == "Doe_2_T1"
     assert found(tmp_path, scan, "FLAIR") == "Doe_2_flair"
     assert found(tmp_path, scan, "T2") is None  # not itself
 
 
 def test_by_the_folders_they_lie_in(put, tmp_path):
-    assert found(tmp_path, put("Doe/T2", "Doe/T1", "Roe/T1"), "T1") == "Doe/T1"
+    assert found(tmp_path, put("Doe/T2", "Doe/T1", "Roe/T1", "Roe/T2"), "T1") == "Doe/T1"
+    assert find_guide(tmp_path / "apart", put("Doe/T2", "apart/Doe/T1", "apart/Roe/T1"), "T1").parent.name == "Doe"
+
+
+@pytest.mark.parametrize("names", [("Doe/ses_T2", "Roe/ses_T1"), ("Doe/T2", "Roe/T1"), ("Doe/scan", "Roe/scan")])
+def test_never_one_of_another_subject(put, tmp_path, names):
+    assert found(tmp_path, put(*names), "T1") is None
 
 
 def test_by_the_same_name_in_a_folder_of_guides(put, tmp_path):
@@ -64,4 +70,4 @@ def test_what_was_measured_is_what_names_it(put, tmp_path):
 def test_one_beside_the_scan_comes_first_and_several_others_are_named(put, tmp_path):
     assert found(tmp_path, put("a/Doe_T2", "a/Doe_T1", "b/Doe_T1"), "T1") == "a/Doe_T1"
     with pytest.raises(InputError, match=r"2 files of the folder of the guide FLAIR fit the scan; name the file"):
-        find_guide(tmp_path, put("a/Doe_T2", "b/Doe_FLAIR", "c/Doe_FLAIR"), "FLAIR")
+        find_guide(tmp_path, put("a/Doe_T2", "a/b/Doe_FLAIR", "a/c/Doe_FLAIR"), "FLAIR")

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -143,6 +143,7 @@ class Units:
         first: what one promise is about and how its results are made, by the first file.
         record: measures, restores and compares a unit, by its name; told after every part.
         file: what a sentence calls one.
+        guides: hashes of each file's guides, of those that have any.
     """
 
     files: dict[str, list[str]]
@@ -150,6 +151,7 @@ class Units:
     first: Callable[[], tuple[Unit, Facts]]
     record: Callable[[str, Tell], UnitRecord]
     file: str
+    guides: dict[str, list[str]] = field(default_factory=dict)
 
 
 def certify_units(
@@ -203,6 +205,7 @@ def certify_units(
         "files": hashes,
         "seed": seed,
         "timeout": restorer.timeout,
+        **({"guides": units.guides} if units.guides else {}),
     }
     draws = restorer.score is not None and restorer.score.needs == "draws"
     log = CalibrationLog(output.with_name(output.name + ".part"), head)

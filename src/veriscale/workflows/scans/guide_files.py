@@ -6,6 +6,7 @@ from pathlib import Path
 from veriscale.errors import InputError
 from veriscale.imaging.bids import BidsName, bids_name
 from veriscale.imaging.scan_name import is_scan, split_contrast, split_scan_name
+from veriscale.stages.subjects import subject_of
 from veriscale.workflows.degrading.measurement import MEASURED
 
 _AFTER_AGENT = ("t1c", "t1ce")  # which BIDS calls T1w, with an entity `ce`
@@ -15,10 +16,10 @@ def find_guide(folder: Path, scan: Path, modality: str) -> Path | None:
     """The scan's guide of a modality in a folder or below it; None where there is none.
 
     That is, of a scan with a name of BIDS, one of the same `sub` and `ses` with the modality as its suffix, a last `w`
-    left aside: T1 is T1w without an entity `ce`, T1C with one. Of another, one whose name is that of the scan with the
-    modality in the place of its contrast, as `ms07_T1` of `ms07_T2`; or the modality alone, in a folder of the same
-    name, as `ms07/T1` of `ms07/T2`; or that of the scan itself. Upper and lower case are one, and what `degrade` adds
-    to a name is left aside. One in the scan's own folder comes first.
+    left aside: T1 is T1w without an entity `ce`, T1C with one. Of another, one of the same subject (`subject_of`) whose
+    name is that of the scan with the modality in the place of its contrast, as `ms07_T1` of `ms07_T2` and `ms07/T1` of
+    `ms07/T2`; or, in a folder apart from the scan's, that of the scan itself. Upper and lower case are one, and what
+    `degrade` adds to a name is left aside. One in the scan's own folder comes first.
 
     Args:
         folder: where to look.
@@ -37,7 +38,7 @@ def find_guide(folder: Path, scan: Path, modality: str) -> Path | None:
     if told is not None:
         found = [f for f in files if _fits(bids_name(f), told, modality)]
     else:
-        found = _alike(files, named, modality)
+        found = _alike(files, folder.absolute(), named.absolute(), modality)
     beside = [f for f in found if f.parent.resolve() == scan.parent.resolve()]
     chosen = beside or found
     if len(chosen) > 1:
@@ -54,13 +55,16 @@ def _fits(name: BidsName | None, scan: BidsName, modality: str) -> bool:
     return same and ("ce" in name.entities) == agent and name.suffix.casefold() in (suffix, f"{suffix}w")
 
 
-def _alike(files: list[Path], scan: Path, modality: str) -> list[Path]:
-    begins, _ = split_contrast(scan)
-    wanted = [f"{begins}_{modality}"] if begins else [modality]
-    for name in [*wanted, split_scan_name(scan)[0]]:
-        found = [f for f in files if split_scan_name(f)[0].casefold() == name.casefold()]
-        if name == modality:
-            found = [f for f in found if f.absolute().parent.name == scan.absolute().parent.name]
+def _alike(files: list[Path], folder: Path, scan: Path, modality: str) -> list[Path]:
+    (begins, _), apart = split_contrast(scan), not scan.is_relative_to(folder)
+    subject = _subject(scan, scan.parent if apart else folder)
+    own = [f for f in files if _subject(f.absolute(), folder) == subject]
+    for name in [f"{begins}_{modality}" if begins else modality, *([split_scan_name(scan)[0]] if apart else [])]:
+        found = [f for f in own if split_scan_name(f)[0].casefold() == name.casefold()]
         if found:
             return found
     return []
+
+
+def _subject(file: Path, base: Path) -> str:
+    return subject_of(split_scan_name(file)[0], file.parent, base)
