@@ -130,7 +130,7 @@ class GuidedPrior(TrainedPrior):
         """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().encode(y, scale, noise_std, features)
-        injection = inject_into_encoder(self.guides, scale, *self._given())
+        injection = inject_into_encoder(self.guides, scale, *self.known())
         return guided_encode(self.encoder, injection, y, scale, noise_std, features)
 
     def denoise_residual(
@@ -139,10 +139,11 @@ class GuidedPrior(TrainedPrior):
         """As `TrainedPrior.denoise_residual`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().denoise_residual(residual, sigma, sigma_data, seen, mode, noise_std)
-        injection = inject_into_denoiser(self.guides, self.denoiser, *self._given())
+        injection = inject_into_denoiser(self.guides, self.denoiser, *self.known())
         return guided_denoise(self.denoiser, injection, residual, sigma, sigma_data, seen, mode, noise_std)
 
-    def _given(self) -> tuple[Tensor, Tensor]:
+    def known(self) -> tuple[Tensor, Tensor]:
+        """The guides on the prior's device, and where they are valid."""
         if self.pictures is None:
             raise RuntimeError("asked only where there are guides")
         pictures = self.pictures.to(self.device)

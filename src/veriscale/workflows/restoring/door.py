@@ -198,7 +198,7 @@ def restore(
         if not isinstance(restorer, PriorRestorer):
             raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
         job = scan_job(restorer, picture, asked_of(restorer, guides or {}, another_patient))
-        result = job.restore(job.planned()[0], tell)
+        result = job.restore(job.planned()[0], tell, look=True)
         told = {"arguments": asdict(restorer.settings), **job.told_guides}
         return replace(result, run={**result.run, **told})
     path = Path(image) if isinstance(image, str | os.PathLike) else None

@@ -13,6 +13,7 @@ from veriscale.imaging.volume import Volume
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
 from veriscale.workflows.scans.asked_scan import asked_scan
+from veriscale.workflows.scans.guidance import guidance
 from veriscale.workflows.scans.guide_scans import AskedGuides, Guide, uncovered
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
@@ -173,6 +174,7 @@ class ScanJob:
         first: Prepared,
         tell: Tell = lambda phase, done, of: None,
         keep: Callable[[int, Prepared], KeptState | None] = lambda number, work: None,
+        look: bool = False,
     ) -> ScanRestoration:
         """All steps in turn.
 
@@ -180,15 +182,18 @@ class ScanJob:
             first: the first of them, prepared.
             tell: told after every part.
             keep: where the state of a step lies, by its number; nowhere by default.
+            look: whether run.json says what the guides have done.
 
         Raises:
             InputError: what is asked does not go with a later step.
         """
-        result = first.restore(tell, keep(0, first))
+        work, result = first, first.restore(tell, keep(0, first))
         for number, step in enumerate(self.steps()[1:], start=1):
             work, before = step(result.image), result.run
             result = work.restore(tell, keep(number, work))
             result.run["before"] = before
+        if look and self.guides:
+            result.run["guidance"] = guidance(work, result.image, self.volume)
         return replace(result, measurement=self.volume, run={"versions": dict(VERSIONS), **result.run})
 
 

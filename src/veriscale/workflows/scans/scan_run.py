@@ -23,6 +23,7 @@ from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import named_from
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
+from veriscale.workflows.scans.guidance import guidance_lines
 from veriscale.workflows.scans.guide_scans import AskedGuides
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import read_scan
@@ -124,7 +125,9 @@ def restore_scan(
                 say(cost.line)
             return {"input": told["input"], "dry_run": True, **cost_facts(costs), "outputs": []}
         make_folder(names.run.parent)
-        result = job.restore(planned[0], tell, lambda k, work: KeptState(names.kept / str(k), {**told, **work.facts()}))
+        result = job.restore(
+            planned[0], tell, lambda k, work: KeptState(names.kept / str(k), {**told, **work.facts()}), look=True
+        )
         result.run.update(told, peak_memory_mb=peak_memory_mb())
         page = _page()(result) if report else ""
         (names.kept / _WRITING).touch()
@@ -139,6 +142,7 @@ def restore_scan(
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
     shutil.rmtree(names.kept, ignore_errors=True)
+    notes += guidance_lines(result.run.get("guidance", {}))
     for line in notes if result.mask is None else [*notes, *mask_lines(result.mask)]:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}
