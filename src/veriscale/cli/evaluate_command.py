@@ -41,6 +41,7 @@ def evaluate(
     *,
     guide: Annotated[list[str] | None, Parameter(negative="")] = None,
     another_patient: Annotated[bool, Parameter(negative="")] = False,
+    bound: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
@@ -65,6 +66,9 @@ def evaluate(
         name like its own, the folder of the scans itself for one; or edges=auto. Any number.
     another_patient
         Take guides whose DICOM headers tell another patient.
+    bound
+        With guides, print the terms of the bound on their risk at several noise levels: mean weights and losses of the
+        guides, the covariance of both, the ambiguity, and the gap to the risk of the prior itself.
     device
         auto, cuda, mps or cpu.
     output
@@ -103,6 +107,8 @@ def evaluate(
         empty_figure(1, 1)  # what it lacks is said before the work
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
+    if certificate is not None and bound:
+        raise InputError("`--bound` is of scores, and `--certificate` asks for those of masks; give one.")
     if certificate is not None and volume is not None:
         raise InputError(
             "`--volume` chooses among several of a file, and `--certificate` takes files of one volume; give one."
@@ -115,6 +121,7 @@ def evaluate(
                 index=volume,
                 guides=split_guides(guide or ()),
                 another_patient=another_patient,
+                bound=bound,
                 device=device,
                 progress=shown,
                 tell=complain,
@@ -155,7 +162,7 @@ def evaluate(
 def _print_scores(found: "Evaluation", as_json: bool) -> None:
     if as_json:
         content = found.as_dict()
-        drawn = [k for k in ("draws", "tempered") if k in content]
+        drawn = [k for k in ("draws", "tempered", "bound") if k in content]
         shown = {k: content[k] for k in ("summary", *drawn)} if drawn else content["summary"]
         print(json.dumps(shown, indent=2, allow_nan=False))
         return
@@ -171,6 +178,25 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
         print(" ".join([f"{name:>8}", *numbers]))
     for table in filter(None, (found.draws, found.tempered)):
         _print_draws(table, found.kind)
+    if found.bound is not None:
+        _print_bound(found.bound)
+
+
+def _print_bound(rows: list[dict[str, Any]]) -> None:
+    print("\nBound on the risk of fused guides: E Σ wℓ = Σ E[w]E[ℓ] + Σ Cov(w, ℓ); 95 % over blocks of slices")
+    for row in rows:
+        at = "the mean" if row["sigma"] is None else f"noise level {row['sigma']:.3g}"
+        print(f"  {at}, {row['blocks']} blocks")
+        for name in row["weight"]:
+            print(f"    {name:<10} E[w] {_ranged(row['weight'][name])}   E[ℓ] {_ranged(row['loss'][name])}")
+        named = {"covariance": "Σ Cov(w, ℓ)", "fused": "E Σ wℓ", "ambiguity": "ambiguity", "gap": "R(D) − R(f̄)"}
+        for key, title in named.items():
+            print(f"    {title:<13} {_ranged(row[key])}")
+
+
+def _ranged(told: list[float | None]) -> str:
+    estimate, low, high = told
+    return f"{estimate:.3g}" if low is None or high is None else f"{estimate:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _print_draws(draws: "DrawTable", kind: str) -> None:

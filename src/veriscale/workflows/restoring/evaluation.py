@@ -69,6 +69,7 @@ def evaluate(
     index: int | None = None,
     guides: Mapping[str, str | os.PathLike[str]] | None = None,
     another_patient: bool = False,
+    bound: bool = False,
     device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -86,6 +87,7 @@ def evaluate(
         guides: of scans, as of `restore`: by name a folder in which there is one for each, or "auto" for edges. They
             are not degraded, and those that lie among the scans are not scored.
         another_patient: as of `restore`.
+        bound: with guides, find the terms of the bound on their risk at several noise levels.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture, or after every part of a scan.
         tell: told in words which pictures cannot be scored, and of scans by number; the only one that is raises
@@ -98,6 +100,8 @@ def evaluate(
         InputError: a setting cannot be used, or no picture can, or there are photographs and scans.
     """
     check_functions(progress=progress, tell=tell, say=say)
+    if bound and not guides:
+        raise InputError("`--bound` is on the risk of fused guides, and none is given; add `--guide`.")
     v = settled(as_settings(asked))
     plain = [f.name for f in fields(Settings) if "evaluate" in f.metadata["commands"]]
     if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
@@ -121,6 +125,7 @@ def evaluate(
             noise=noise if isinstance(noise, Noise) else None,
             index=None if index is None else as_kind("index", index, int),
             guides=wanted,
+            bound=bound,
             progress=progress,
             tell=tell,
             say=say,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from veriscale.diffusion.card import Mode
 from veriscale.guides.answers import Answer, denoiser_answer, encoder_answer
 from veriscale.guides.guided_prior import GuidedPrior
+from veriscale.imaging.tiles import Window
 from veriscale.imaging.volume import Volume
 from veriscale.traversal.conditional import Conditional
 from veriscale.workflows.scans.in_plane import PreparedSlices, slices_of
@@ -24,10 +25,11 @@ Array = NDArray[np.float32]
 
 
 class Asked(NamedTuple):
-    """One answer, over the pixels (H, W) that it is of."""
+    """One answer, over the pixels (H, W) of a window."""
 
     place: int  # of the picture, along the axis it lies across
     sigma: float  # infinite of the mean
+    window: Window
     picture: Array  # (H, W), without noise
     answer: Answer
 
@@ -48,20 +50,22 @@ def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, pl
     scale = method.scale if isinstance(method, Conditional) else 0
     noise_std = method.noise_std if isinstance(method, Conditional) else 0.0
     mode, multiple, channels = prior.mode(scale), math.lcm(prior.stride, scale or 1), prior.card.network.channels
-    window = tuple(map(partial(_middle, multiple=multiple), np.delete(image.shape, axis).tolist()))
-    for k in places if all(w.stop for w in window) else ():
+    rows, columns = (_middle(n, multiple) for n in np.delete(image.shape, axis).tolist())
+    window = rows, columns
+    for k in places if rows.stop and columns.stop else ():
         own = prior.rearranged(partial(slices_of, axis=axis, k=k))
         picture = np.moveaxis(image.samples, axis, 0)[k][window]
         x = _tensor(picture, channels)
-        near, condition = own.within((window[0], window[1])), None
+        near, condition = own.within(window), None
         if scale:
             coarse = tuple(slice(w.start // scale, w.stop // scale) for w in window)
             y = _tensor(np.moveaxis(work.volume.samples, axis, 0)[k][coarse], channels)
             answer, condition = encoder_answer(near, y, scale, noise_std)
-            yield Asked(k, math.inf, picture, answer)
+            yield Asked(k, math.inf, window, picture, answer)
         noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(k))
         for sigma in levels(mode, noise_std):
-            yield Asked(k, sigma, picture, denoiser_answer(near, x + sigma * noise, sigma, condition, scale, noise_std))
+            answer = denoiser_answer(near, x + sigma * noise, sigma, condition, scale, noise_std)
+            yield Asked(k, sigma, window, picture, answer)
 
 
 def levels(mode: Mode, noise_std: float) -> list[float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from veriscale.diffusion.prior import Prior
@@ -31,6 +32,7 @@ from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.bound_table import BoundTable
 from veriscale.workflows.scans.guide_scans import AskedGuides
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.kept_state import KeptState
@@ -77,6 +79,7 @@ def evaluate_scans(
     noise: Noise | None = None,
     index: int | None = None,
     guides: AskedGuides | None = None,
+    bound: bool = False,
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
     say: Callable[[str], None] = lambda line: None,
@@ -92,6 +95,7 @@ def evaluate_scans(
         noise: likewise.
         index: which volume of files of several.
         guides: which guides their measurements are restored with.
+        bound: whether the terms of the bound on fused guides are found; there must be guides.
         progress: told after every part of a scan.
         say: told what is to be said of a scan's guides.
         tell: told at the end which of several cannot be scored, by their numbers; the only one that is raises instead.
@@ -104,6 +108,7 @@ def evaluate_scans(
     run: dict[str, Any] = {}
     scores: list[ScanScores] = []
     draws: dict[float, DrawTable] = {}
+    terms = BoundTable() if bound else None
     failed: list[str] = []
     for number, path in enumerate(paths, start=1):
         label = scan_label(number, len(paths))
@@ -112,7 +117,7 @@ def evaluate_scans(
             job = _job(scan, restorer, a, model, guides)
             for note in job.scan.notes:
                 say(f"{label}: {note}")
-            found, sums, run = _scored(number, scan, job, _labelled(progress, label))
+            found, sums, run = _scored(number, scan, job, terms, _labelled(progress, label))
             scores += found
             for temperature, of in sums.items():
                 names = {"scan": number, "sha256": scan.sha256}
@@ -134,7 +139,8 @@ def evaluate_scans(
         "noise": str(model),
         **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if settings.samples else []))},
     }
-    return Evaluation(scores, facts, failed, draws.pop(1.0, None), next(iter(draws.values()), None))
+    tables = draws.pop(1.0, None), next(iter(draws.values()), None)
+    return Evaluation(scores, facts, failed, *tables, None if terms is None else terms.rows())
 
 
 def _measuring(
@@ -170,17 +176,25 @@ def _job(scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, asked: 
     return ScanJob(replace(restorer, operator=a), Scan(y, "", None, tuple(notes)), None, None, guides)
 
 
-def _scored(number: int, scan: Scan, job: ScanJob, tell: Tell) -> tuple[list[ScanScores], Tempered, dict[str, Any]]:
-    """The baseline and every dial position of one scan; what its draws say; the facts of the run."""
+def _scored(
+    number: int, scan: Scan, job: ScanJob, terms: BoundTable | None, tell: Tell
+) -> tuple[list[ScanScores], Tempered, dict[str, Any]]:
+    """The baseline and every dial position of one scan; what its draws say; the facts of the run.
+
+    The terms of the bound, where they are wanted, are added to.
+    """
     with tempfile.TemporaryDirectory() as folder:
 
         def keep(number: int, work: Prepared) -> KeptState | None:
             drawn = isinstance(work, PreparedSlices) and work.samples  # in memory the other kind holds them at any rate
             return KeptState(Path(folder) / str(number), work.facts()) if drawn else None
 
-        result = job.restore(job.steps()[0](job.volume), tell, keep)
+        work = job.steps()[0](job.volume)
+        result = job.restore(work, tell, keep)
         scores = _compared(number, scan, result)
         seed = job.restorer.settings.seed or 0
+        if terms is not None and job.guides:
+            terms.add(work, replace(result.image, samples=_truth_seen(scan.volume, result)))
         sums = tempered(result.run, partial(_drawn, scan.volume, result, seed)) if result.samples else {}
     return scores, sums, result.run
 
@@ -210,9 +224,13 @@ def _drawn(truth: Volume, result: ScanRestoration, seed: int, temperature: float
 
     In units of the measurement's levels.
     """
-    y, grid = result.measurement, result.image.grid
-    x = y.levels.applied(truth.levels.undone(truth_on(truth, grid)))
+    y, grid, x = result.measurement, result.image.grid, _truth_seen(truth, result)
     return draw_sums([draw.samples for draw in result.samples], x, seed, foreground_on(grid, y), temperature)
+
+
+def _truth_seen(truth: Volume, result: ScanRestoration) -> NDArray[np.float32]:
+    """The truth on the voxels of a result, in the levels of the measurement."""
+    return result.measurement.levels.applied(truth.levels.undone(truth_on(truth, result.image.grid)))
 
 
 def _labelled(tell: Tell, label: str) -> Tell:
