@@ -58,6 +58,14 @@ def test_what_lies_well_is_let_be_also_where_it_is_known_in_part():
         assert np.abs(np.add(registration(contrast(labels, seed), moved, (1.0, 1.0, 0.5)).shift, (0, 4, 0))).max() <= 1
 
 
+def test_a_measurement_that_ends_before_the_result_does_is_taken_as_far_as_it_goes():
+    labels = tissues(1)
+    measured = contrast(labels, 0)
+    measured[-3:] = np.nan
+    assert not registration(measured, contrast(labels, 1), (1.0, 1.0, 0.5)).off
+    assert registration(measured, contrast(np.roll(labels, 3, 0), 1), (1.0, 1.0, 0.5)).shift == (-3, 0, 0)
+
+
 def test_another_body_is_not_called_shifted_by_chance():
     """A negative control: no shift of it fits much better than another."""
     said = [

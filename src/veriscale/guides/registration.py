@@ -46,25 +46,15 @@ def registration(measurement: Array, guide: Array, blurred: Sequence[float], rea
     for all shifts at once.
 
     Args:
-        measurement: (X, Y, Z) on the result's voxels, at any resolution.
-        guide: likewise, NaN where nothing is known.
+        measurement, guide: (X, Y, Z) on the result's voxels, at any resolution, NaN where nothing is known.
         blurred: (3,) std in voxels to which both are smoothed: that of the measurement's own resolution.
         reach: voxels, the farthest that is searched along an axis; none along one that is too short for it.
 
     Source: Haber and Modersitzki 2006, for the fit; the rest ours, docs/methods.md#guides-in-use
     """
-    known = np.isfinite(guide)
-    filled = np.where(known, guide, 0)
-    if not known.all():  # what smoothing and gradients make of the edge of what is known is no edge of the body
-        known = binary_erosion(known, iterations=math.ceil(2 * max(blurred)) + 1, border_value=1)
     reaches = [reach if n >= _LONG else 0 for n in guide.shape]
     size = [next_fast_len(n + 2 * r, real=True) for n, r in zip(guide.shape, reaches, strict=True)]
-    if not known.any():
-        return Fit((0, 0, 0), 1.0)
-    one, other = (
-        _directions(gaussian_filter(np.asarray(each, np.float32), tuple(blurred)), where)
-        for each, where in ((measurement, np.ones_like(known)), (filled, known))
-    )
+    one, other = (_directions(each, tuple(blurred)) for each in (measurement, guide))
     fit: Any = 0.0
     for i, j in combinations_with_replacement(range(3), 2):
         fit = fit + (1 + (i != j)) * _correlation(one[i] * one[j], other[i] * other[j], size)
@@ -72,18 +62,22 @@ def registration(measurement: Array, guide: Array, blurred: Sequence[float], rea
     fit = fit / np.maximum(_correlation(*there, size), 1e-6 * there[0].sum())
     window = np.ix_(*(np.arange(-r, r + 1) % n for r, n in zip(reaches, size, strict=True)))
     near = fit[window]
+    if not near[tuple(reaches)]:
+        return Fit((0, 0, 0), 1.0)  # nothing is known of it
     best = np.unravel_index(int(near.argmax()), near.shape)
     x, y, z = (r - int(at) for at, r in zip(best, reaches, strict=True))
     return Fit((x, y, z), float(near[best] / near[tuple(reaches)]))
 
 
-def _directions(samples: Array, known: Array) -> Array:
+def _directions(samples: Array, std: tuple[float, ...]) -> Array:
     """(3, X, Y, Z), gradients of length about 1, and of about 0 where it is flat or nothing is known."""
-    g = np.stack(
-        [np.gradient(samples, axis=k) if n > 1 else np.zeros_like(samples) for k, n in enumerate(samples.shape)]
-    )
+    known = np.isfinite(samples)
+    smooth = gaussian_filter(np.where(known, samples, 0).astype(np.float32), std)
+    if not known.all():  # what smoothing and gradients make of the edge of what is known is no edge of the body
+        known = binary_erosion(known, iterations=math.ceil(2 * max(std)) + 1, border_value=1)
+    g = np.stack([np.gradient(smooth, axis=k) if n > 1 else np.zeros_like(smooth) for k, n in enumerate(smooth.shape)])
     steep = np.sqrt(np.square(g).sum(0))
-    usual = float(steep[known].mean())
+    usual = float(steep.mean(where=known)) if known.any() else 0.0
     return np.where(known, g / np.sqrt(np.square(steep) + (_FLAT * usual) ** 2 + 1e-12), 0)
 
 
