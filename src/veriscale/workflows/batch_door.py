@@ -74,6 +74,8 @@ def open_batch(
             raise InputError("The repeated run is of a scan, whose name it does not tell; give the scan again.")
         whence = "in Python" if run.input is None else "from standard input"
         raise InputError(f"The repeated run took its picture {whence}; give the picture again.")
+    if run is not None and run.hashes["`--guide`"] is not None and not guides:
+        raise InputError("The repeated run had guides, whose files it does not tell; give them again with `--guide`.")
     earlier = [] if run is None or run.input is None else [run.input]
     jobs = jobs_of(inputs or earlier, output, lambda line: say(Remark(line)))
     if ways.get("dicom_out") is not None and len(jobs) > 1:

@@ -29,7 +29,7 @@ def test_guides_beside_the_scans_are_found_by_name_and_change_the_scores(scans):
     found = library.evaluate(scans, "grey-guided", guides=guides, scale=2, device="cpu", say=said.append)
     plain = library.evaluate(sorted(scans.rglob("*_T2.nii.gz")), "grey", scale=2, device="cpu")
     assert found.pictures == plain.pictures == 2
-    assert any("4 scans are left out, by their names guides" in line for line in said)
+    assert any("4 scans are left out, by name guides of the others" in line for line in said)
     assert found.settings["guided_by"] == ["FLAIR", "T1"]
     assert {"prior": "grey", "guides": "grey-guided"}.items() <= found.settings.items()
     for a, b in zip(found.scores, plain.scores, strict=True):

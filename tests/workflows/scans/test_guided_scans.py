@@ -114,7 +114,7 @@ def test_a_folder_of_scans_finds_its_guides_by_name_and_leaves_them_out(place):
     ]
     assert [set(run["guides"]) for run in done] == [{"T1", "FLAIR"}, {"T1"}]
     told = "\n".join(said)
-    assert "3 scans are left out, by their names guides" in told
+    assert "3 scans are left out, by name guides of the others" in told
     assert "No guide FLAIR is found for it" in told
     assert "guided by T1, FLAIR, by grey-guided" in told
     assert "Doe" not in told
@@ -154,6 +154,24 @@ def test_a_run_is_repeated_with_its_guides_given_again(scan, place):
     assert not any("another" in line for line in said)
     restore_files(scan, place / "three", guides={"T1": beside(scan, "FLAIR")}, repeat=run, **asked)
     assert "this is another guide than in the repeated run: the result will differ." in said[-1] + "".join(said)
+
+
+def test_a_repeated_run_says_that_its_guides_have_to_be_given_again(scan, place):
+    restore_files(scan, place / "out", "grey-guided", guides={"T1": beside(scan, "T1")}, scale=2, device="cpu")
+    with pytest.raises(
+        library.InputError, match="had guides, whose files it does not tell; give them again with guide"
+    ):
+        restore_files(scan, place / "two", repeat=place / "out" / "Doe_T2_restored.run.json", device="cpu")
+
+
+def test_one_file_does_not_guide_several_scans(scan, place):
+    write_subject(place / "scans", "Roe")
+    scans = [scan, place / "scans" / "Roe_T2.nii.gz"]
+    asked = {"guides": {"T1": beside(scan, "T1")}, "scale": 2, "device": "cpu"}
+    with pytest.raises(library.InputError, match="The guide T1 is one scan, and there are 2 scans to be guided"):
+        restore_files(scans, place / "out", "grey-guided", **asked)
+    with pytest.raises(library.InputError, match="give a folder in which each has its own"):
+        library.evaluate(scans, "grey-guided", **asked)
 
 
 def test_two_steps_are_both_guided(scan):

@@ -140,13 +140,20 @@ def not_guiding(scans: Sequence[Path], asked: AskedGuides, say: Callable[[str], 
         scans: inputs.
         asked: which guides they are restored with.
         say: told how many are left out.
+
+    Raises:
+        InputError: several are left, and a guide is one file.
     """
     guiding = asked.guiding(scans)
     kept = [scan for scan in scans if scan.resolve() not in guiding]
     if left := len(scans) - len(kept):
-        say(
-            f"{left} scan{' is' if left == 1 else 's are'} left out, by {'its' if left == 1 else 'their'} names guides."
-        )
+        say(f"{'1 scan is' if left == 1 else f'{left} scans are'} left out, by name guides of the others.")
+    for modality, source in asked.sources.items() if len(kept) > 1 else ():
+        if isinstance(source, Volume) or (source is not None and _one(source)):
+            raise InputError(
+                f"The guide {modality} is one scan, and there are {len(kept)} scans to be guided; give a folder in "
+                "which each has its own."
+            )
     return kept
 
 
@@ -233,8 +240,13 @@ def _source(given: object, modality: str) -> Path | Volume | None:
     return path
 
 
+def _one(source: Path) -> bool:
+    """Whether a path is one scan; a folder of several else."""
+    return not source.is_dir() or holds_series(source)
+
+
 def _file_of(source: Path, scan: Scan, modality: str) -> Path | None:
-    if not source.is_dir() or holds_series(source):
+    if _one(source):
         return source
     if scan.path is None:
         raise InputError(f"The guide {modality} is given as a folder, and the scan has no name; give its file.")
