@@ -22,7 +22,7 @@ def truth(tmp_path, tiny_file, monkeypatch):
 
 
 def rows(truth, modalities=("T1", "FLAIR"), **asked):
-    guides = dict.fromkeys(modalities, truth.parent)
+    guides = {name: "auto" if name == "edges" else truth.parent for name in modalities}
     asked = {"scale": 2, "device": "cpu", **asked}
     return library.evaluate(truth, "grey-guided", guides=guides, bound=True, **asked).bound
 
@@ -51,6 +51,14 @@ def test_one_guide_has_no_covariance_and_no_ambiguity(truth):
         assert estimate(row, "weight", "T1") == pytest.approx(1)
         for term in ("covariance", "ambiguity"):
             assert estimate(row, term) == pytest.approx(0, abs=1e-9)
+
+
+def test_each_loss_is_that_of_its_own_guide(truth):
+    """What one alone predicts of the mean does not depend on the others."""
+    both, one, other = (rows(truth, names)[0]["loss"] for names in (["T1", "edges"], ["T1"], ["edges"]))
+    assert both["T1"][0] == pytest.approx(one["T1"][0])
+    assert both["edges"][0] == pytest.approx(other["edges"][0])
+    assert both["T1"][0] != pytest.approx(both["edges"][0])
 
 
 def test_blocks_are_of_neighbouring_slices_and_change_no_estimate(truth, monkeypatch):
