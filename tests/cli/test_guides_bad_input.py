@@ -9,7 +9,7 @@ from tests.workflows.scans.guided import finer, install, save, values, write_sub
 from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
 from veriscale.trust.scores.registry import parse_score
-from veriscale.workflows.scans.guide_scans import asked_of
+from veriscale.workflows.scans.asked_guides import asked_of
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import ToolRestorer
 

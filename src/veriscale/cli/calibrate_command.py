@@ -89,7 +89,7 @@ def calibrate(
     """
     from veriscale.imaging.atomic import refuse_existing
     from veriscale.workflows.certifying.calibration import calibrate as make_certificate
-    from veriscale.workflows.scans.guide_scans import split_guides
+    from veriscale.workflows.scans.asked_guides import split_guides
 
     refuse_existing(output, force)
     with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints

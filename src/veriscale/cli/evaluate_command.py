@@ -95,7 +95,7 @@ def evaluate(
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
     from veriscale.workflows.restoring.evaluation import evaluate as score
     from veriscale.workflows.restoring.restoration import write_json
-    from veriscale.workflows.scans.guide_scans import split_guides
+    from veriscale.workflows.scans.asked_guides import split_guides
 
     drawn = "trust.png" if certificate is not None else "draws.png" if given.get("samples") else None
     target = None if output is None else output / "evaluation.json"

@@ -87,7 +87,7 @@ def restore(
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
     from veriscale.workflows.batch_door import open_batch
-    from veriscale.workflows.scans.guide_scans import split_guides
+    from veriscale.workflows.scans.asked_guides import split_guides
 
     remarks = Remarks(quiet, plans=dry_run)
     done: list[dict[str, Any]] = []

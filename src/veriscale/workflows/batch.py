@@ -21,7 +21,7 @@ from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Page, named_from, output_names, refuse, result_suffix
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
-from veriscale.workflows.scans.guide_scans import AskedGuides
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.scans.scan_run import restore_scan
 from veriscale.workflows.tools.black_box import ToolError

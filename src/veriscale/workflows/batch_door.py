@@ -20,7 +20,7 @@ from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, agreed, find_certifi
 from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.scans.guide_scans import asked_of, not_guiding
+from veriscale.workflows.scans.asked_guides import asked_of, not_guiding
 from veriscale.workflows.scans.reading import takes_scan
 
 

@@ -9,8 +9,8 @@ from veriscale.settings import Settings, settled
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import asked_guides
 from veriscale.workflows.scans.guidance import guidance_facts, guidance_lines
-from veriscale.workflows.scans.guide_scans import asked_guides
 from veriscale.workflows.scans.scan_run import restore_scan
 
 AFFINE = np.diag([-1.0, 1.0, 3.0, 1.0])  # its first axis runs to the left

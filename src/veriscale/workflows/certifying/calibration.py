@@ -33,7 +33,7 @@ from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.scans.guide_scans import asked_guides
+from veriscale.workflows.scans.asked_guides import asked_guides
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer
 

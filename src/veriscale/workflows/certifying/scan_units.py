@@ -23,7 +23,8 @@ from veriscale.workflows.certifying.scan_mask import scan_statistics
 from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
 from veriscale.workflows.inputs import Item
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.scans.guide_scans import AskedGuides, Guide, not_guiding
+from veriscale.workflows.scans.asked_guides import AskedGuides, not_guiding
+from veriscale.workflows.scans.guide_scans import Guide
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
 from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
 

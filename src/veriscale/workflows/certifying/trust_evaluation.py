@@ -39,7 +39,7 @@ from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
-from veriscale.workflows.scans.guide_scans import AskedGuides, asked_guides
+from veriscale.workflows.scans.asked_guides import AskedGuides, asked_guides
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.tools.black_box import ToolError
 from veriscale.workflows.tools.tool_restorer import certified_tool

@@ -28,7 +28,7 @@ from veriscale.workflows.inputs import OF_SCANS
 from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
-from veriscale.workflows.scans.guide_scans import asked_of
+from veriscale.workflows.scans.asked_guides import asked_of
 from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
 from veriscale.workflows.scans.scan_job import scan_job
 from veriscale.workflows.scans.scan_restoration import ScanRestoration

@@ -31,7 +31,7 @@ from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import check_values, known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
-from veriscale.workflows.scans.guide_scans import asked_guides, not_guiding
+from veriscale.workflows.scans.asked_guides import asked_guides, not_guiding
 from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.scans.scan_evaluation import evaluate_scans
 from veriscale.workflows.score_table import Evaluation

@@ -32,8 +32,8 @@ from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.bound_table import BoundTable
-from veriscale.workflows.scans.guide_scans import AskedGuides
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, read_scan

@@ -12,9 +12,10 @@ from veriscale.imaging.normalisation import PHOTOGRAPH
 from veriscale.imaging.volume import Volume
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.asked_scan import asked_scan
 from veriscale.workflows.scans.guidance import guidance
-from veriscale.workflows.scans.guide_scans import AskedGuides, Guide, uncovered
+from veriscale.workflows.scans.guide_scans import Guide, uncovered
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan

@@ -21,10 +21,10 @@ from veriscale.workflows.journal import Recorded
 from veriscale.workflows.peak_memory import peak_memory_mb
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import named_from
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
 from veriscale.workflows.scans.guidance import guidance_lines
-from veriscale.workflows.scans.guide_scans import AskedGuides
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_job import scan_job
