@@ -155,7 +155,7 @@ class Prior(ABC):
         return 0
 
     @property
-    def guidance(self) -> tuple[str, ...]:
+    def binding_guides(self) -> tuple[str, ...]:
         """What beside the measurement its pictures are made of, by hash and name: binding in a certificate."""
         return ()
 

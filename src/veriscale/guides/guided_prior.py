@@ -71,7 +71,7 @@ class GuidedPrior(TrainedPrior):
         raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
 
     @property
-    def guidance(self) -> tuple[str, ...]:
+    def binding_guides(self) -> tuple[str, ...]:
         """The hash of the guides' file and the modalities that are given; nothing without any."""
         return (self.guide_card.tensors_sha256, *sorted(self.given)) if self.given else ()
 

@@ -14,7 +14,7 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
 from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.asked_scan import asked_scan
-from veriscale.workflows.scans.guidance import guidance
+from veriscale.workflows.scans.guide_findings import findings
 from veriscale.workflows.scans.guide_scans import Guide, uncovered
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
@@ -194,7 +194,7 @@ class ScanJob:
             result = work.restore(tell, keep(number, work))
             result.run["before"] = before
         if look and self.guides:
-            result.run["guidance"] = guidance(work, result.image, self.volume)
+            result.run["guide_findings"] = findings(work, result.image, self.volume)
         return replace(result, measurement=self.volume, run={"versions": dict(VERSIONS), **result.run})
 
 

@@ -24,7 +24,7 @@ from veriscale.workflows.restoring.restoration import named_from
 from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
-from veriscale.workflows.scans.guidance import guidance_lines
+from veriscale.workflows.scans.guide_findings import finding_lines
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_job import scan_job
@@ -142,7 +142,7 @@ def restore_scan(
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
     shutil.rmtree(names.kept, ignore_errors=True)
-    notes += guidance_lines(result.run.get("guidance", {}))
+    notes += finding_lines(result.run.get("guide_findings", {}))
     for line in notes if result.mask is None else [*notes, *mask_lines(result.mask)]:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}

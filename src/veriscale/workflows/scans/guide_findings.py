@@ -23,7 +23,7 @@ _LOOKED_AT = 8  # pictures
 _WAYS = (("right", "left"), ("front", "back"), ("head", "feet"))
 
 
-def guidance(work: PreparedSlices | PreparedThrough, image: Volume, measurement: Volume) -> dict[str, Any]:
+def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement: Volume) -> dict[str, Any]:
     """For run.json; empty without guides.
 
     Of a few pictures of the result, over its foreground: at each noise level, the largest first, the mean amount and
@@ -70,7 +70,7 @@ def guidance(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
     return {"levels": rows, "registration": told}
 
 
-def guidance_lines(found: dict[str, Any]) -> list[str]:
+def finding_lines(found: dict[str, Any]) -> list[str]:
     """What is to be said of it: a guide that carries almost no weight, or looks misregistered."""
     lines, levels = [], found.get("levels", [])
     for name in levels[0]["shares"] if levels else ():
@@ -89,7 +89,7 @@ def guidance_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def guidance_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def finding_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows of a report."""
     rows = []
     for level in found.get("levels", []):

@@ -10,7 +10,7 @@ from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.door import restore
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.asked_guides import asked_guides
-from veriscale.workflows.scans.guidance import guidance_facts, guidance_lines
+from veriscale.workflows.scans.guide_findings import finding_facts, finding_lines
 from veriscale.workflows.scans.scan_run import restore_scan
 
 AFFINE = np.diag([-1.0, 1.0, 3.0, 1.0])  # its first axis runs to the left
@@ -34,7 +34,7 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize("asked", [{"scale": 2}, {"spacing": "-,-,1.5", "thickness": 3.0, "noise": "0.05"}], ids=str)
 def test_weights_and_amount_at_several_noise_levels(place, asked):
     guides = {"T1": place / "Doe_T1.nii.gz", "FLAIR": place / "Doe_FLAIR.nii.gz"}
-    levels = restore(place / "Doe_T2.nii.gz", "grey-guided", guides=guides, **asked).run["guidance"]["levels"]
+    levels = restore(place / "Doe_T2.nii.gz", "grey-guided", guides=guides, **asked).run["guide_findings"]["levels"]
     conditional = "scale" in asked
     sigmas = [level["sigma"] for level in levels]
     assert (sigmas[0] is None) == conditional
@@ -50,7 +50,7 @@ def test_weights_and_amount_at_several_noise_levels(place, asked):
 def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
     said = []
     run = restore_scan_with(place, said, {"T1": "Doe_T1.nii.gz", "FLAIR": "Doe_FLAIR.nii.gz"})
-    fits = run["guidance"]["registration"]
+    fits = run["guide_findings"]["registration"]
     assert not fits["T1"]["off"]
     assert fits["FLAIR"]["off"]
     assert fits["FLAIR"]["shift"] == [-4, 0, 0]
@@ -74,8 +74,8 @@ def restore_scan_with(place, said, guides):
 
 
 def test_without_guides_nothing_is_said(place):
-    assert "guidance" not in restore(place / "Doe_T2.nii.gz", "grey-guided", scale=2).run
-    assert guidance_lines({}) == guidance_facts({}) == []
+    assert "guide_findings" not in restore(place / "Doe_T2.nii.gz", "grey-guided", scale=2).run
+    assert finding_lines({}) == finding_facts({}) == []
 
 
 def test_a_guide_that_hardly_counts_is_said():
@@ -84,6 +84,6 @@ def test_a_guide_that_hardly_counts_is_said():
             "levels": [{"sigma": None, "amount": 0.5, "weights": {}, "shares": {"T1": s, "PD": 0.4}} for s in shares]
         }
 
-    (line,) = guidance_lines(found(0.004, 0.01))
+    (line,) = finding_lines(found(0.004, 0.01))
     assert line.startswith("The guide T1 carries almost no weight, 1.0% at most")
-    assert guidance_lines(found(0.004, 0.2)) == []
+    assert finding_lines(found(0.004, 0.2)) == []
