@@ -173,9 +173,7 @@ def test_contrasts_that_lie_elsewhere_by_their_affines_are_refused(recipe, tmp_p
         nibabel.save(nibabel.Nifti1Image(image.get_fdata(dtype=np.float32), affine), file)
         data = load([f"set/{file.parent.name}"], tmp_path / "data", 1, CPU, "CC0", "training")
         if off:
-            with pytest.raises(
-                InputError, match=r"T1 of .* in data lies elsewhere than T2, by their affines; resample"
-            ):
+            with pytest.raises(InputError, match=r"T1 of .* in data lies elsewhere than T2 by its affine; resample"):
                 contrasts_of(data, ARGUMENTS, "data")
         else:
             contrasts_of(data, ARGUMENTS, "data")

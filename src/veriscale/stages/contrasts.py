@@ -54,7 +54,7 @@ def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contra
         target = affines.get((whose, guides.target))
         if contrast in guides.modalities and target is not None and not _alike(affine, target):
             raise InputError(
-                f"{contrast} of {whose} in {where} lies elsewhere than {guides.target}, by their affines; resample them "
+                f"{contrast} of {whose} in {where} lies elsewhere than {guides.target} by its affine; resample them "
                 "to one grid."
             )
     volumes: dict[tuple[str, str], dict[int, Tensor]] = {}
