@@ -1,5 +1,6 @@
 """A tiny prior for tests that are about machinery and not about quality: untrained, but whole; a tool; a place."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from hypothesis import settings
 import veriscale.diffusion.card as cards
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.prior import Prior, build
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: threads of their own would be in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("tests")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.guides.toys import NAMES, arguments, perturbed
 
+from veriscale.diffusion.card import Data
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.guides.card import GuideCard
 from veriscale.guides.guide_file import load_guides, save_guides
@@ -20,7 +21,7 @@ def write_guides(path: Path, prior: TrainedPrior, **changes: object) -> Path:
         parent=prior.card.name,
         parent_sha256=prior.card.tensors_sha256,
         arguments=arguments(**changes),
-        training=[],
+        training=[Data("contrasts/*", 4, "1" * 64, "CC BY 4.0", each=["ab" * 8])],
         validation=[],
         steps=1,
         batch=1,

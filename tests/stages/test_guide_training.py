@@ -22,7 +22,7 @@ from veriscale.stages import trainer
 from veriscale.stages.batches import Batches
 from veriscale.stages.contrasts import contrasts_of
 from veriscale.stages.corruption import CORRUPTIONS, corrupted
-from veriscale.stages.data import PictureSet
+from veriscale.stages.data import PictureSet, load
 from veriscale.stages.guided_batches import GuidedBatches
 from veriscale.stages.guides_loss import GuidesLoss
 from veriscale.stages.losses import inside
@@ -161,6 +161,22 @@ def test_what_the_data_lack_is_named(recipe, tmp_path):
     with pytest.raises(InputError, match="'parent' have to know what it knows: take 1 channels and operators downs"):
         train(recipe, tmp_path / "a.safetensors", cpu=True, overrides=['task.operators=["downsample:factor=2"]'])
     assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_contrasts_that_lie_elsewhere_by_their_affines_are_refused(recipe, tmp_path):
+    """Of one size, so that slices alone would not tell."""
+    file = next((tmp_path / "data" / "set").rglob("*_T1.nii.gz"))
+    image = nibabel.load(file)
+    for moved, off in ((1e-4, False), (0.5, True)):
+        affine = image.affine.copy()
+        affine[1, 3] += moved * abs(affine[1, 1])
+        nibabel.save(nibabel.Nifti1Image(image.get_fdata(dtype=np.float32), affine), file)
+        data = load([f"set/{file.parent.name}"], tmp_path / "data", 1, CPU, "CC0", "training")
+        if off:
+            with pytest.raises(InputError, match=r"T1 of .* in data lies elsewhere than T2 by its affine; resample"):
+                contrasts_of(data, ARGUMENTS, "data")
+        else:
+            contrasts_of(data, ARGUMENTS, "data")
 
 
 def registered(other: bool = False) -> PictureSet:

@@ -18,7 +18,7 @@ from veriscale.stages import fitting, stage_sets, training
 from veriscale.stages.data import load
 from veriscale.stages.folding import folded
 from veriscale.stages.held_out import measure_modes
-from veriscale.stages.inheritance import read_parent, untrained
+from veriscale.stages.inheritance import read_givers, read_parent, untrained
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.state import read_facts
 from veriscale.stages.training import train
@@ -346,3 +346,61 @@ def test_a_predictor_that_was_left_out_is_not_taken_later(recipe, tmp_path):
     recipe.write_text(text)
     with pytest.raises(InputError, match=r"its parent gave it encoder, denoiser, and would give it .*, predictor"):
         train(recipe, path, cpu=True, resume=True, force=True, overrides=sets)
+
+
+def tensors_of(path: Path, part: str) -> dict[str, torch.Tensor]:
+    prior = load_checkpoint(path, CPU, torch.float32)
+    return Networks(prior.encoder, prior.denoiser, prior.predictor).parts()[part].state_dict()
+
+
+@pytest.mark.usefixtures("unmeasured", "priors")
+def test_a_phase_begins_with_the_network_of_another_prior(recipe, tmp_path, tiny_priors):
+    """The encoder of the parent, the denoiser of the giver, also where the phase comes after a cut; both are told."""
+    other = load_checkpoint(tiny_priors / "rgb.safetensors", CPU, torch.float32)
+    parts = Networks(other.encoder, other.denoiser, other.predictor)
+    for p in (p for part in parts.parts().values() for p in part.parameters()):
+        p.data += 0.01
+    giver = tmp_path / "giver.safetensors"
+    save_prior(parts, msgspec.structs.replace(other.card, name="giver"), giver)
+    still = [f"stage.toy.{n}.lr=1e-12" for n in ("encoder", "denoiser", "predictor")]  # steps that change nothing
+    sets = [*FITTING, *SMALL, *still, "stage.toy.init_from=rgb"]
+    given = [*sets, f"stage.toy.denoiser.init_from={giver}"]
+    whole = train(recipe, tmp_path / "whole.safetensors", cpu=True, overrides=given)
+    for part, source in (("encoder", "rgb"), ("denoiser", "giver"), ("predictor", "rgb")):
+        wanted = tensors_of(giver if source == "giver" else tiny_priors / "rgb.safetensors", part)
+        for name, found in tensors_of(whole, part).items():
+            if name == "embedding.mode.weight":  # has a row for each scale, and the recipe knows fewer
+                continue
+            torch.testing.assert_close(found, wanted[name], atol=1e-3, rtol=0, msg=f"{part} {name}")
+    assert [a.name for a in read_card(whole).lineage] == ["rgb", "giver"]
+
+    path = tmp_path / "cut.safetensors"
+    state = path.with_suffix(".training.safetensors")
+    first = [*sets, "stage.toy.denoiser.steps=0", "stage.toy.predictor.steps=0"]
+    train(recipe, path, cpu=True, overrides=first)
+    train(recipe, path, cpu=True, resume=True, force=True, overrides=given)
+    for part in ("encoder", "denoiser", "predictor"):
+        wanted = tensors_of(whole, part)
+        assert all(torch.equal(found, wanted[name]) for name, found in tensors_of(path, part).items())
+    before = state.read_bytes()
+    with pytest.raises(InputError, match=r"stage\.toy\.denoiser\.init_from was \w{64} and is not set"):
+        train(recipe, path, cpu=True, resume=True, force=True, overrides=sets)
+    assert state.read_bytes() == before
+    with pytest.raises(InputError, match="would replace its own parent"):
+        train(recipe, giver, cpu=True, force=True, overrides=given)
+
+
+@pytest.mark.usefixtures("priors")
+def test_what_cannot_give_a_network_is_said(recipe, tmp_path):
+    plain = without_predictor(tmp_path)
+    for override, words in (
+        (f"stage.toy.predictor.init_from={plain}", r"stage\.toy\.predictor\.init_from: 'plain' has no predictor"),
+        ("stage.toy.denoiser.init_from=grey", r"task\.channels is 3 and that of the parent 'grey' 1"),
+        ("stage.toy.denoiser.init_from=nobody", r"stage\.toy\.denoiser\.init_from is 'nobody', which cannot be a par"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read_givers(read_recipe(recipe, [*FITTING, override]), recipe)
+    with pytest.raises(InputError, match=r"denoiser\.init_from is for a network of a prior that the stage trains"):
+        read_recipe(
+            recipe, ["stage.toy.init_from=rgb", "stage.toy.denoiser.steps=0", "stage.toy.denoiser.init_from=rgb"]
+        )

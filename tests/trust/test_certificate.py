@@ -173,7 +173,8 @@ def test_the_same_restoration_passes_and_one_of_more_facts_does_not(path):
 @pytest.mark.parametrize("key", FACTS.given())
 def test_a_difference_is_named(key):
     with pytest.raises(
-        InputError, match=f"^The certificate is for {key} .*(leave it to|with the card that).*, or calibrate"
+        InputError,
+        match=f"^The certificate is for {key} .*(leave it to|with the card that|the guides that).*, or calibrate",
     ):
         example_certificate().check(msgspec.structs.replace(FACTS, **{key: "other"}))
 

@@ -28,6 +28,8 @@ def calibrate(
     unit: str | None = None,
     group: Annotated[bool, Parameter(negative="")] = False,
     skip_bad: Annotated[bool, Parameter(negative="")] = False,
+    guide: Annotated[list[str] | None, Parameter(negative="")] = None,
+    another_patient: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     force: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -73,6 +75,11 @@ def calibrate(
         it the sub- of BIDS does, else the sub-folder, else what the name begins with.
     skip_bad
         Go on without photographs or scans that cannot be read or are too small.
+    guide
+        Of scans, with a file of guides as --prior: NAME=FOLDER, in which each scan has a guide of this modality under a
+        name like its own, the folder of the scans itself for one; or edges=auto. Any number.
+    another_patient
+        Take guides whose DICOM headers tell another patient.
     device
         auto, cuda, mps or cpu.
     force
@@ -82,6 +89,7 @@ def calibrate(
     """
     from veriscale.imaging.atomic import refuse_existing
     from veriscale.workflows.certifying.calibration import calibrate as make_certificate
+    from veriscale.workflows.scans.asked_guides import split_guides
 
     refuse_existing(output, force)
     with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
@@ -100,6 +108,8 @@ def calibrate(
             unit=unit,
             group=group,
             skip_bad=skip_bad,
+            guides=split_guides(guide or ()),
+            another_patient=another_patient,
             device=device,
             force=force,
             progress=shown,

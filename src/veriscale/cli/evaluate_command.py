@@ -39,6 +39,9 @@ _OF_DRAWS = (
 def evaluate(
     directory: Path,
     *,
+    guide: Annotated[list[str] | None, Parameter(negative="")] = None,
+    another_patient: Annotated[bool, Parameter(negative="")] = False,
+    bound: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
@@ -58,6 +61,14 @@ def evaluate(
     ----------
     directory
         A folder of photographs, or of scans (NIfTI files, DICOM series); or one of these.
+    guide
+        Of scans, with a file of guides as --prior: NAME=FOLDER, in which each scan has a guide of this modality under a
+        name like its own, the folder of the scans itself for one; or edges=auto. Any number.
+    another_patient
+        Take guides whose DICOM headers tell another patient.
+    bound
+        With guides, print the terms of the bound on their risk at several noise levels: mean weights and losses of the
+        guides, the covariance of both, the ambiguity, and the gap to the risk of the prior itself.
     device
         auto, cuda, mps or cpu.
     output
@@ -84,6 +95,7 @@ def evaluate(
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
     from veriscale.workflows.restoring.evaluation import evaluate as score
     from veriscale.workflows.restoring.restoration import write_json
+    from veriscale.workflows.scans.asked_guides import split_guides
 
     drawn = "trust.png" if certificate is not None else "draws.png" if given.get("samples") else None
     target = None if output is None else output / "evaluation.json"
@@ -95,6 +107,8 @@ def evaluate(
         empty_figure(1, 1)  # what it lacks is said before the work
     if certificate is None and (alpha, given.get("command"), given.get("score_files")) != (None, None, None):
         raise InputError("`--alpha`, `--command` and `--score-files` belong to a `--certificate`, and none is given.")
+    if certificate is not None and bound:
+        raise InputError("`--bound` is of scores, and `--certificate` asks for those of masks; give one.")
     if certificate is not None and volume is not None:
         raise InputError(
             "`--volume` chooses among several of a file, and `--certificate` takes files of one volume; give one."
@@ -105,6 +119,9 @@ def evaluate(
                 directory,
                 prior,
                 index=volume,
+                guides=split_guides(guide or ()),
+                another_patient=another_patient,
+                bound=bound,
                 device=device,
                 progress=shown,
                 tell=complain,
@@ -117,6 +134,8 @@ def evaluate(
                 certificate,
                 prior,
                 alphas=alpha,
+                guides=split_guides(guide or ()),
+                another_patient=another_patient,
                 device=device,
                 progress=shown,
                 tell=lambda line: say(line, quiet),
@@ -143,14 +162,15 @@ def evaluate(
 def _print_scores(found: "Evaluation", as_json: bool) -> None:
     if as_json:
         content = found.as_dict()
-        drawn = [k for k in ("draws", "tempered") if k in content]
+        drawn = [k for k in ("draws", "tempered", "bound") if k in content]
         shown = {k: content[k] for k in ("summary", *drawn)} if drawn else content["summary"]
         print(json.dumps(shown, indent=2, allow_nan=False))
         return
     s, columns = found.settings, _COLUMNS[found.kind]
     measured = f"{s['operator']}, noise {s['noise']}" if "operator" in s else f"×{s['scale']}, noise {s['noise_std']:g}"
     counted = found.kind if found.pictures != 1 else found.kind.removesuffix("s")
-    print(f"{found.pictures} {counted}, {measured}, prior {s['prior']}")
+    by = f", guided by {', '.join(s['guided_by'])}" if "guided_by" in s else ""
+    print(f"{found.pictures} {counted}, {measured}, prior {s['prior']}{by}")
     print(" ".join([f"{'dial':>8}", *(f"{title:>{width}}" for title, _, width, _ in columns)]))
     for row in found.summary():
         name = row["dial"] if isinstance(row["dial"], str) else f"{row['dial']:g}"
@@ -158,6 +178,25 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
         print(" ".join([f"{name:>8}", *numbers]))
     for table in filter(None, (found.draws, found.tempered)):
         _print_draws(table, found.kind)
+    if found.bound is not None:
+        _print_bound(found.bound)
+
+
+def _print_bound(rows: list[dict[str, Any]]) -> None:
+    print("\nBound on the risk of fused guides: E Σ wℓ = Σ E[w]E[ℓ] + Σ Cov(w, ℓ); 95 % over blocks of slices")
+    for row in rows:
+        at = "the mean" if row["sigma"] is None else f"noise level {row['sigma']:.3g}"
+        print(f"  {at}, {row['blocks']} blocks")
+        for name in row["weight"]:
+            print(f"    {name:<10} E[w] {_ranged(row['weight'][name])}   E[ℓ] {_ranged(row['loss'][name])}")
+        named = {"covariance": "Σ Cov(w, ℓ)", "fused": "E Σ wℓ", "ambiguity": "ambiguity", "gap": "R(D) − R(f̄)"}
+        for key, title in named.items():
+            print(f"    {title:<13} {_ranged(row[key])}")
+
+
+def _ranged(told: list[float | None]) -> str:
+    estimate, low, high = told
+    return f"{estimate:.3g}" if low is None or high is None else f"{estimate:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _print_draws(draws: "DrawTable", kind: str) -> None:

@@ -1,7 +1,8 @@
 """`veriscale priors`."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """List the priors and certificates there are, or show the card, licences and lineage of a prior.
+    """List the priors, guides and certificates there are, or show the card, licences and lineage of one.
 
     Parameters
     ----------
     name
-        A name or a file, of a prior or a certificate, a folder in the layout of diffusers or hub:owner/name, or
-        package.module:factory of your own prior, which runs it; without it all are listed.
+        A name or a file, of a prior, of guides or of a certificate, a folder in the layout of diffusers or
+        hub:owner/name, or package.module:factory of your own prior, which runs it; without it all are listed.
     as_json
         The whole card as JSON.
     """
@@ -30,6 +31,7 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     from veriscale.diffusion.library import find_prior, folders, known_priors
     from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.errors import InputError
+    from veriscale.guides.guide_file import holds_guides
     from veriscale.latent.folder import is_folder
     from veriscale.latent.hub import is_hub
     from veriscale.latent.pipeline import read_pipeline
@@ -41,6 +43,9 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         rows = []
         for known, path in found.items():
             try:
+                if holds_guides(path):
+                    rows.append(_guides_row(known, path, as_json))
+                    continue
                 card = read_card(path)
             except InputError as error:
                 complain(str(error))
@@ -70,6 +75,8 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
         card, where = made.card, name
     else:
         path = find_prior(name)
+        if holds_guides(path):
+            return _show_guides(path, as_json)
         card, where = read_card(path), f"{path}, {path.stat().st_size / 1e6:.1f} MB"
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
@@ -99,6 +106,48 @@ def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> int:
         print(f"  {line}")
     if "sha256" in offers:
         print(f"  {'hash':<15} sha256 {offers['sha256']}, of these files")
+    return 0
+
+
+def _guides_row(name: str, path: Path, as_json: bool) -> dict[str, Any]:
+    """What the list says of a file of guides, printed unless it will be JSON."""
+    from veriscale.guides.guide_file import read_guide_card
+
+    card = read_guide_card(path)
+    row = {"name": name, "file": str(path), "guides": card.parent, "target": card.arguments.target}
+    if not as_json:
+        by = ", ".join(card.arguments.modalities)
+        print(
+            f"{name}: guides {card.parent}, {card.arguments.target} by {by}; trained on {'; '.join(card.licences)}; "
+            f"{path}"
+        )
+    return {**row, "modalities": card.arguments.modalities, "licences": card.licences}
+
+
+def _show_guides(path: Path, as_json: bool) -> int:
+    """The card of a file of guides, and the licences of the prior that they guide."""
+    import msgspec
+
+    from veriscale.guides.guide_file import read_guide_card, read_parent_card
+
+    card = read_guide_card(path)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
+        return 0
+    a, parent = card.arguments, read_parent_card(card, path)
+    print(f"{card.name}  ({path}, {path.stat().st_size / 1e6:.1f} MB)")
+    print(f"  guides     {card.parent} (sha256 {card.parent_sha256[:12]})")
+    print(f"  restored   {a.target}, by any of {', '.join(a.modalities)}")
+    print(f"  networks   width {a.width}, depth {a.depth}; fusion {a.fusion}, mix {a.mix}, tau {a.tau}")
+    for part, data in (("trained on", card.training), ("measured on", card.validation)):
+        for d in data:
+            print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    print(f"  budget     {card.steps} steps of {card.batch}, {card.seconds / 60:.0f} minutes on {card.machine}")
+    for what, value in card.metrics.items():
+        print(f"  {what}: {value:g}")
+    print(f"  licences   of the guides' data: {'; '.join(card.licences) or 'none'}")
+    print(f"  licences   of {parent.name}'s data: {'; '.join(parent.licences) or 'none'}")
+    print(f"  tensors    sha256 {card.tensors_sha256}")
     return 0
 
 

@@ -29,6 +29,8 @@ def restore(
     repeat: Annotated[Path | None, Parameter(name="--from")] = None,
     max_pixels: Annotated[int | None, number("max_pixels", int)] = None,
     volume: Annotated[int | None, number("volume", int)] = None,
+    guide: Annotated[list[str] | None, Parameter(negative="")] = None,
+    another_patient: Annotated[bool, Parameter(negative="")] = False,
     dicom_out: Path | None = None,
     **given: Any,
 ) -> int:
@@ -71,6 +73,11 @@ def restore(
         Largest picture that is read, a guard against decompression bombs; of a scan the voxels of one volume.
     volume
         Which volume of a scan that holds several, counted from 0.
+    guide
+        Of a scan, with a file of guides as --prior: NAME=FILE, a registered scan of another modality, such as
+        t1=t1.nii.gz; NAME=FOLDER for one that lies there under a name like the scan's; or edges=auto. Any number.
+    another_patient
+        Take guides whose DICOM headers tell another patient.
     dicom_out
         A new folder for a DICOM series derived of the one that is restored; of several positions of the dial, or with
         --samples, for folders of one each.
@@ -80,6 +87,7 @@ def restore(
     from veriscale.imaging.read import MAX_PIXELS
     from veriscale.settings import Settings
     from veriscale.workflows.batch_door import open_batch
+    from veriscale.workflows.scans.asked_guides import split_guides
 
     remarks = Remarks(quiet, plans=dry_run)
     done: list[dict[str, Any]] = []
@@ -91,6 +99,8 @@ def restore(
             Settings(**given),
             ways.inputs,
             ways.output,
+            guides=split_guides(guide or ()),
+            another_patient=another_patient,
             repeat=repeat,
             device=device,
             say=lambda remark: remarks.hear(ways.named(remark)),

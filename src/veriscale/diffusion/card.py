@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -303,8 +304,13 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def non_commercial(self) -> list[str]:
         """Those of its licences whose words forbid commercial use."""
-        return [licence for licence in self.licences if _NON_COMMERCIAL.search(licence)]
+        return non_commercial(self.seen)
 
     def mode(self, scale: int) -> Mode:
         """The mode of a scale the card knows, 0 for the unconditional one."""
         return next(m for m in self.modes if m.scale == scale)
+
+
+def non_commercial(seen: Iterable[Data]) -> list[str]:
+    """The licences of data whose words forbid commercial use, each once."""
+    return list(dict.fromkeys(data.licence for data in seen if _NON_COMMERCIAL.search(data.licence)))

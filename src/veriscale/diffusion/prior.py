@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from veriscale.diffusion.card import Card, Mode, Network
+from veriscale.diffusion.card import Card, Data, Mode, Network
 from veriscale.diffusion.denoiser import Denoiser
 from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, Encoder
 from veriscale.diffusion.error_predictor import ErrorPredictor
@@ -108,6 +108,11 @@ class Prior(ABC):
         return {"name": self.card.name, "sha256": self.card.tensors_sha256}
 
     @property
+    def seen(self) -> list[Data]:
+        """All that its weights come from."""
+        return self.card.seen
+
+    @property
     def blind(self) -> bool:
         """Whether its denoiser takes no noise level, and reads it off the picture."""
         return False
@@ -139,6 +144,20 @@ class Prior(ABC):
     def within(self, window: Window) -> Self:
         """What it is for a window of the whole picture, in truth pixels: itself, where nothing belongs to a place."""
         return self
+
+    def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
+        """What it is for pictures that `how` makes of those it was for, (B, C, …) to (B', C, …): itself, likewise."""
+        return self
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what it holds of one picture, beside its networks."""
+        return 0
+
+    @property
+    def binding_guides(self) -> tuple[str, ...]:
+        """What beside the measurement its pictures are made of, by hash and name: binding in a certificate."""
+        return ()
 
     def check_unchanged(self) -> None:  # noqa: B027  # of most there is nothing to check
         """Raise `InputError` where it is no longer the one that its card speaks of."""

@@ -39,6 +39,15 @@ def write_sealed(tensors: Tensors, card: msgspec.Struct, key: str, path: Path, f
         save_file(tensors, temporary, metadata=metadata)
 
 
+def has_card(path: Path, key: str) -> bool:
+    """Whether a file is sound as far as its header, which holds a card of this key."""
+    try:
+        with safe_open(path, "np") as file:
+            return key in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
 def read_sealed_card(path: Path, kind: type[C], key: str, what: str, version: int) -> C:
     """The card of a file; the tensors are not read.
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 import torch
 
-from veriscale.diffusion.card import FORMAT_VERSION
+from veriscale.diffusion.card import FORMAT_VERSION, Card
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.diffusion.library import find_prior
 from veriscale.diffusion.sealed import (
     fill,
+    has_card,
     read_sealed_card,
     read_sealed_tensors,
     stored_tensors,
@@ -37,6 +38,11 @@ def save_guides(guides: Guides, card: GuideCard, path: Path, force: bool = False
     return card
 
 
+def holds_guides(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one of guides; one that cannot be read is none."""
+    return has_card(Path(path), _KEY)
+
+
 def read_guide_card(path: str | os.PathLike[str]) -> GuideCard:
     """The card of a file of guides; the tensors are not read.
 
@@ -61,7 +67,7 @@ def load_guides(path: str | os.PathLike[str], device: torch.device, dtype: torch
     path = Path(path)
     card = read_guide_card(path)
     tensors = read_sealed_tensors(path, card.tensors_sha256)
-    prior = load_checkpoint(_parent(card, path), device, dtype)
+    prior = load_checkpoint(_parent(card, path)[0], device, dtype)
     try:
         guides = build_guides(prior.card.network, card.arguments)
     except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
@@ -70,10 +76,24 @@ def load_guides(path: str | os.PathLike[str], device: torch.device, dtype: torch
     return GuidedPrior(prior.card, prior.encoder, prior.denoiser, prior.predictor, guides=guides, guide_card=card)
 
 
-def _parent(card: GuideCard, path: Path) -> Path:
+def read_parent_card(card: GuideCard, path: Path) -> Card:
+    """The card of the prior that guides guide.
+
+    Args:
+        card: of the guides.
+        path: of their file, for errors.
+
+    Raises:
+        InputError: the prior is not found, is damaged, or is another of that name.
+    """
+    return _parent(card, path)[1]
+
+
+def _parent(card: GuideCard, path: Path) -> tuple[Path, Card]:
     try:
         file = find_prior(card.parent)
-        found = read_card(file).tensors_sha256
+        parent = read_card(file)
+        found = parent.tensors_sha256
     except InputError as error:
         raise InputError(
             f"{path} guides the prior {card.parent!r}, which has to be in a folder of VERISCALE_PRIORS: {error}"
@@ -83,4 +103,4 @@ def _parent(card: GuideCard, path: Path) -> Path:
             f"{path} guides a prior {card.parent!r} of sha256 {card.parent_sha256[:12]}, and {file} is another, of "
             f"{found[:12]}; bring that prior back, or train the guides again."
         )
-    return file
+    return file, parent

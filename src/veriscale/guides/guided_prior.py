@@ -1,7 +1,7 @@
 """A prior with the pictures that guide it: what runtime asks of a prior, answered with guides."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from veriscale.diffusion.card import Data
 from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
@@ -25,34 +26,77 @@ class GuidedPrior(TrainedPrior):
         guides: on the prior's device, in its type.
         guide_card: of their file.
         pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known; N is
-            1, or the number of pictures denoised at once. None: no guides, and the prior is the unguided one.
+            1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
+            guides, and the prior is the unguided one.
+        given: the modalities that are among them, which may be known elsewhere than here.
     """
 
     guides: Guides = field(kw_only=True)
     guide_card: GuideCard = field(kw_only=True)
     pictures: Tensor | None = field(default=None, kw_only=True)
+    given: tuple[str, ...] = field(default=(), kw_only=True)
 
     def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
         """This prior for one picture with guides; any subset of the modalities will do.
 
         Args:
-            pictures: by modality, (N, H, W) each on the truth grid, normalised to [0, 1], NaN where not valid.
+            pictures: by modality, (N, H, W) each on the truth grid, or (1, X, Y, Z) of a volume; normalised to [0, 1],
+                NaN where not valid.
 
         Raises:
             InputError: a modality is not known, or they differ in shape.
         """
         known = self.guide_card.arguments.modalities
-        for name in pictures:
-            if name not in known:
-                raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
+        pictures = {self.modality(name): picture for name, picture in pictures.items()}
         shapes = {name: tuple(picture.shape) for name, picture in pictures.items()}
         if len(set(shapes.values())) > 1:
             each = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
             raise InputError(f"Guides have to lie on one grid, and these are of {each}; resample them to the result's.")
         if not pictures:
-            return replace(self, pictures=None)
+            return replace(self, pictures=None, given=())
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
-        return replace(self, pictures=torch.stack([pictures.get(name, nowhere) for name in known], 1).float())
+        stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
+        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures))
+
+    def modality(self, name: str) -> str:
+        """A modality as the card spells it; upper and lower case are one.
+
+        Raises:
+            InputError: there is none.
+        """
+        known = self.guide_card.arguments.modalities
+        for each in known:
+            if each.casefold() == name.casefold():
+                return each
+        raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
+
+    @property
+    def binding_guides(self) -> tuple[str, ...]:
+        """The hash of the guides' file and the modalities that are given; nothing without any."""
+        return (self.guide_card.tensors_sha256, *sorted(self.given)) if self.given else ()
+
+    @property
+    def named(self) -> str:
+        """By its own file, not that of its parent."""
+        return self.guide_card.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Who guides it."""
+        card = self.guide_card
+        if not self.given:
+            return (*super().notes, f"no guide is given: {card.name} is the prior {card.parent} then")
+        return (*super().notes, f"guided by {', '.join(self.given)}, by {card.name}")
+
+    @property
+    def seen(self) -> list[Data]:
+        """Of the guides' training too."""
+        return [*super().seen, *self.guide_card.training]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the guides' pictures."""
+        return 0 if self.pictures is None else self.pictures.nbytes
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -70,6 +114,10 @@ class GuidedPrior(TrainedPrior):
         beyond = self.guides.denoiser.reach * (self.denoiser.stem << self.denoiser.seam)
         return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
 
+    def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
+        """With the guides rearranged as the pictures are."""
+        return self if self.pictures is None else replace(self, pictures=how(self.pictures))
+
     def within(self, window: Window) -> Self:
         """With the guides cut to a window; beyond their own edge nothing is known."""
         if self.pictures is None:
@@ -82,7 +130,7 @@ class GuidedPrior(TrainedPrior):
         """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().encode(y, scale, noise_std, features)
-        injection = inject_into_encoder(self.guides, scale, *self._given())
+        injection = inject_into_encoder(self.guides, scale, *self.known())
         return guided_encode(self.encoder, injection, y, scale, noise_std, features)
 
     def denoise_residual(
@@ -91,10 +139,11 @@ class GuidedPrior(TrainedPrior):
         """As `TrainedPrior.denoise_residual`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().denoise_residual(residual, sigma, sigma_data, seen, mode, noise_std)
-        injection = inject_into_denoiser(self.guides, self.denoiser, *self._given())
+        injection = inject_into_denoiser(self.guides, self.denoiser, *self.known())
         return guided_denoise(self.denoiser, injection, residual, sigma, sigma_data, seen, mode, noise_std)
 
-    def _given(self) -> tuple[Tensor, Tensor]:
+    def known(self) -> tuple[Tensor, Tensor]:
+        """The guides on the prior's device, and where they are valid."""
         if self.pictures is None:
             raise RuntimeError("asked only where there are guides")
         pictures = self.pictures.to(self.device)

@@ -15,6 +15,15 @@ def split_scan_name(path: str | os.PathLike[str]) -> tuple[str, str]:
     return name[: len(name) - len(extension)], name[len(name) - len(extension) :]
 
 
+def split_contrast(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """What a scan's name begins with, and its contrast: what follows the last `_` of its stem, or the whole stem.
+
+    `sub-01` and `T1w` of `sub-01_T1w.nii.gz`, nothing and `T1` of `sub-01/T1.nii.gz`.
+    """
+    begins, _, contrast = split_scan_name(path)[0].rpartition("_")
+    return begins, contrast
+
+
 def is_scan(path: str | os.PathLike[str]) -> bool:
     """Whether a file's name says that it is a scan in one file."""
     return split_scan_name(path)[1].lower() in EXTENSIONS

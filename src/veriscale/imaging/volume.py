@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from veriscale.errors import InputError
 from veriscale.imaging.geometry import Affine, Grid, Shape, spacing_of
 from veriscale.imaging.normalisation import Levels, levels_of
 from veriscale.imaging.orientation import Orientation
@@ -127,7 +128,7 @@ class Volume:
         return replace(self, samples=levels.applied(values), levels=levels)
 
 
-def volume_of(numbers: NDArray[Any], affine: Affine, origin: Origin, name: str) -> Volume:
+def volume_of(numbers: NDArray[Any], affine: Affine, origin: Origin, name: str, gaps: bool = False) -> Volume:
     """A volume from a file's numbers.
 
     Args:
@@ -135,13 +136,17 @@ def volume_of(numbers: NDArray[Any], affine: Affine, origin: Origin, name: str) 
         affine: (4, 4), stored voxels to millimetres (RAS), checked.
         origin: of the file.
         name: what an error names: a file, or an argument.
+        gaps: whether NaN is taken, for what nobody knows.
 
     Raises:
         InputError: as `normalisation.levels_of`.
     """
     i, j, k = numbers.shape
     values = origin.stored.values(numbers)
-    levels = levels_of(values, name)
+    known = values[~np.isnan(values)] if gaps and values.dtype.kind == "f" else values
+    if not known.size:
+        raise InputError(f"{name} holds nothing but NaN: nothing is known anywhere; check which volume it holds")
+    levels = levels_of(known, name)
     inside = origin.orientation.inside(values)
     samples = np.empty(inside.shape, np.float32)
     for x in range(len(samples)):  # slab by slab: no second volume in float64

@@ -194,6 +194,10 @@ class UnconditionalDenoiser:
             out[(..., *part.core)] = denoised[(..., *part.inside)]
         return out[..., : x.shape[-2], : x.shape[-1]]
 
+    def rearranged(self, how: Callable[[Tensor], Tensor]) -> "UnconditionalDenoiser":
+        """That of pictures that `how` makes of those it is for, as `Prior.rearranged`."""
+        return UnconditionalDenoiser(self.prior.rearranged(how), self.tile)
+
     def pullback(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The denoised picture, and g -> (dD/dx)ᵀg, both (B, C, H, W).
 

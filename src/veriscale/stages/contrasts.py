@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
 from torch import Tensor
 
 from veriscale.errors import InputError, closest
 from veriscale.guides.arguments import GuideArguments
-from veriscale.imaging.scan_name import split_scan_name
+from veriscale.imaging.geometry import Affine, spacing_of
+from veriscale.imaging.scan_name import split_contrast
 from veriscale.stages.data import PictureSet
 
 
@@ -38,7 +40,7 @@ def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contra
         where: the data's key in the recipe, for errors.
 
     Raises:
-        InputError: they are photographs, a contrast is nowhere to be found, or slices of one place differ in size.
+        InputError: they are photographs, a contrast is nowhere to be found, or volumes of a subject are of other grids.
     """
     if data.stored:
         raise InputError(f"{where} are photographs, and guides are trained on scans of several contrasts; give scans.")
@@ -47,6 +49,14 @@ def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contra
     for name in (guides.target, *guides.modalities):
         if name not in known:
             raise InputError(f"{where} hold no volume whose name ends with {name!r}; {closest(name, known)}.")
+    affines = {_contrast(volume): data.affines[volume] for volume in data.volumes if volume in data.affines}
+    for (whose, contrast), affine in affines.items():
+        target = affines.get((whose, guides.target))
+        if contrast in guides.modalities and target is not None and not _alike(affine, target):
+            raise InputError(
+                f"{contrast} of {whose} in {where} lies elsewhere than {guides.target} by its affine; resample them "
+                "to one grid."
+            )
     volumes: dict[tuple[str, str], dict[int, Tensor]] = {}
     targets, places = [], []
     for i, (whose, contrast) in enumerate(told):
@@ -69,8 +79,14 @@ def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contra
     return Contrasts(replace(data, images=images, names=names, subjects=subjects, volumes=held), places, volumes)
 
 
+def _alike(one: Affine, other: Affine) -> bool:
+    """Whether two affines are those of one grid but for rounding."""
+    least = float(spacing_of(other).min())
+    tolerance = np.array([[1e-3, 1e-3, 1e-3, 0.1]]) * least  # over some hundred voxels a tenth of one too
+    return bool((np.abs(one - other)[:3] <= tolerance).all())
+
+
 def _contrast(volume: str) -> tuple[str, str]:
     """Whose a volume is, and its contrast, by its name."""
-    path = PurePosixPath(volume)
-    begins, _, contrast = split_scan_name(path.name)[0].rpartition("_")
-    return f"{path.parent}/{begins}", contrast
+    begins, contrast = split_contrast(volume)
+    return f"{PurePosixPath(volume).parent}/{begins}", contrast

@@ -21,6 +21,7 @@ from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.formats.guard import AboveLimit
 from veriscale.imaging.formats.registry import is_picture
+from veriscale.imaging.geometry import Affine
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import quantised
@@ -47,6 +48,7 @@ class PictureSet:
         hashes: sha256 of each file by its name.
         largest: side of the largest crop that measurements at the end of training may take; None: any.
         spacings: of volumes, in the plane, in millimetres, where that is known.
+        affines: of volumes, voxels to millimetres, where that is known.
         groups: of scans, to which group each subject belongs; names that are compared and told nobody.
     """
 
@@ -59,6 +61,7 @@ class PictureSet:
     hashes: dict[str, str] = field(default_factory=dict)
     largest: int | None = None
     spacings: dict[str, tuple[float, float]] = field(default_factory=dict)
+    affines: dict[str, Affine] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -215,6 +218,7 @@ def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device:
         whole[at.as_posix()] = (file, found)
     images, names, subjects, volumes = [], [], [], []
     spacings: dict[str, tuple[float, float]] = {}
+    affines: dict[str, Affine] = {}
     groups: dict[str, str] = {}
     for name, (file, found) in whole.items():
         for cut in read_slices(file, name):
@@ -228,10 +232,14 @@ def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device:
                 volumes.append(volume)
             if cut.spacing:
                 spacings[volume] = cut.spacing
+            if cut.affine is not None:
+                affines[volume] = cut.affine
     if not images:
         raise InputError(f"Data {facts.pattern} hold no slice in which there is anything; check what they are.")
     facts = facts_of(facts.pattern, facts.licence, hashes, spacings.values())
-    return PictureSet(images, names, facts, subjects, volumes, SCAN, hashes, spacings=spacings, groups=groups)
+    return PictureSet(
+        images, names, facts, subjects, volumes, SCAN, hashes, spacings=spacings, affines=affines, groups=groups
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ from veriscale.errors import InputError, about
 from veriscale.imaging.dicom.origin import volume_of_series
 from veriscale.imaging.dicom.series import read_series
 from veriscale.imaging.formats.guard import AboveLimit
+from veriscale.imaging.geometry import Affine
 from veriscale.imaging.nifti.read import SeveralVolumes, read_volume
 from veriscale.imaging.normalisation import levels_of
 from veriscale.imaging.npz import EXTENSION, KEY, read_group, read_npz
@@ -35,12 +36,14 @@ class Slices:
         pixels: place along the slice axis → (H, W) uint8, in which 255 is 1, clipped.
         spacing: in the plane, in millimetres; None where it is not known.
         group: of its subject, where an archive tells it; empty else.
+        affine: (4, 4) of the volume, voxels to millimetres; None where it is not known.
     """
 
     key: str
     pixels: dict[int, NDArray[np.uint8]]
     spacing: tuple[float, float] | None
     group: str = ""
+    affine: Affine | None = None
 
 
 def read_slices(path: Path, name: str) -> Iterator[Slices]:
@@ -83,7 +86,7 @@ def _of_volume(volume: Volume) -> Slices:
     isotropic = max(volume.spacing) - min(volume.spacing) <= _SAME * max(volume.spacing)
     axis = _AXIAL if isotropic else volume.slice_axis
     first, second = (s for k, s in enumerate(volume.spacing) if k != axis)
-    return Slices("", _kept(np.moveaxis(volume.samples, axis, 0)), (first, second))
+    return Slices("", _kept(np.moveaxis(volume.samples, axis, 0)), (first, second), affine=volume.affine)
 
 
 def _kept(samples: NDArray[Any]) -> dict[int, NDArray[np.uint8]]:

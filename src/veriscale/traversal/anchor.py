@@ -45,6 +45,7 @@ def fast(
     tell: Tell = lambda done, of: None,
     noise: Callable[[int], Tensor] | None = None,
     kept: Kept | None = None,
+    flipped: Callable[[tuple[int, ...]], Denoiser] | None = None,
 ) -> Anchor:
     """Alternate the proximal maps of data and prior by Peaceman–Rachford splitting with a decreasing shift.
 
@@ -64,6 +65,7 @@ def fast(
         noise: number of the level → unit noise in the shape of x, for a blind denoiser, which reads the level off its
             input: it sees v with noise of that level added, and taken away, and the mean of both answers counts.
         kept: where the state is left after every level, and taken from.
+        flipped: axes → the denoiser of pictures flipped along them, of one that knows their places; itself by default.
 
     Source: ours, docs/methods.md#fast; Peaceman, Rachford 1955; Wachspress 1962; He, Liu, Wang, Yuan 2014.
     """
@@ -86,11 +88,12 @@ def fast(
         safe = fell_back.view(-1, *[1] * (x.ndim - 1))
         v = torch.where(safe, h, h - q / r)
         turned = FLIPS[(done - 1) % len(FLIPS)]
+        answer = denoise if flipped is None else flipped(turned)
         if noise is None or len(sigmas) == 1:
-            x = denoise(v.flip(turned), sigma).flip(turned)
+            x = answer(v.flip(turned), sigma).flip(turned)
         else:
             told = sigma * noise(done)
-            answers = [denoise((v + sign * told).flip(turned), sigma).flip(turned) for sign in (1, -1)]
+            answers = [answer((v + sign * told).flip(turned), sigma).flip(turned) for sign in (1, -1)]
             x = (answers[0] + answers[1]) / 2
         p = torch.where(safe, torch.zeros_like(p), relaxation * r * (h - x) - q)
         gap = (h - x).square().flatten(1).mean(1).sqrt()

@@ -84,17 +84,20 @@ class Conditional:
         if rows or columns:
             sides = ((0, 0), (0, 0), (0, rows), (0, columns))
             y = torch.from_numpy(np.pad(y.numpy(), sides, mode="symmetric"))
-        condition = self._encoded(y, work.features, work)
+        condition = self._encoded(self.prior, y, work.features, work)
         if self.anchor == "ensemble":
             mean = condition.mean.clone()
+            height, width = mean.shape[-2:]
+            whole = self.prior.within((slice(0, height), slice(0, width)))  # continued as y is, before it is turned
             for turn in range(1, TURNS):
-                mean += unturned(self._encoded(turned(y, turn), False, work).mean, turn)
+                prior = whole.rearranged(partial(turned, turn=turn))
+                mean += unturned(self._encoded(prior, turned(y, turn), False, work).mean, turn)
             condition = Condition(mean / TURNS, condition.features)
         return ConditionalProblem(self, condition, work)
 
-    def _encoded(self, y: Tensor, features: bool, work: Work) -> Condition:
+    def _encoded(self, prior: TrainedPrior, y: Tensor, features: bool, work: Work) -> Condition:
         tell = partial(work.tell, "encode")
-        return encode(self.prior, y, self.scale, self.noise_std, features=features, tile=work.tile, tell=tell)
+        return encode(prior, y, self.scale, self.noise_std, features=features, tile=work.tile, tell=tell)
 
 
 def turned(x: Tensor, turn: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -62,7 +62,12 @@ class Problem(Protocol):
 
 
 class Method(Protocol):
-    """Everything about a restoration but the picture, the dial and the draws asked for; known before any work."""
+    """Everything about a restoration but the picture, the dial and the draws asked for; known before any work.
+
+    A frozen dataclass with the prior that it uses as a field.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:

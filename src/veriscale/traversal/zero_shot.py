@@ -19,7 +19,7 @@ from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, 
 from veriscale.physics.operator import Operator, Shape
 from veriscale.physics.slice_profile import SliceProfile
 from veriscale.runtime.networks import UnconditionalDenoiser
-from veriscale.runtime.two_way import TwoWayDenoiser
+from veriscale.runtime.two_way import PlacedDenoiser, TwoWayDenoiser
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal.dial import Dial, best_path
 from veriscale.traversal.dps import dps
@@ -132,7 +132,7 @@ class ZeroShotProblem:
         self.method, self.data, self.work, self.done = method, data, work, 0
         self.mode = method.prior.mode(0)
         self.network = UnconditionalDenoiser(method.prior, work.tile)
-        self.denoiser: Denoiser = self.network
+        self.denoiser: PlacedDenoiser = self.network
         if isinstance(method.operator, SliceProfile) and len(method.shape) == 4:
             self.denoiser = TwoWayDenoiser(self.network, method.operator.axis)
         found = self._anchor(noise)
@@ -189,7 +189,9 @@ class ZeroShotProblem:
             self.done += int(left["done"])
             del left  # `fast` takes it once more, and two of a volume are many
         if method.anchor in ("fast", "draws"):
-            found = fast_anchor(method.prior, data, self._denoise, lambda: [(noise(), 0)], tell, self.work.kept)
+            found = fast_anchor(
+                method.prior, data, self._denoise, lambda: [(noise(), 0)], tell, self.work.kept, self._flipped
+            )
             return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))
         preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
@@ -224,7 +226,13 @@ class ZeroShotProblem:
         return replace(self.data, y=self.data.y.expand(copies, *self.data.y.shape[1:]))
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        out = self.denoiser(x, sigma)
+        return self._counted(self.denoiser, x, sigma)
+
+    def _flipped(self, axes: tuple[int, ...]) -> Denoiser:
+        return partial(self._counted, self.denoiser.rearranged(lambda t: t.flip(axes)))
+
+    def _counted(self, denoise: Denoiser, x: Tensor, sigma: float) -> Tensor:
+        out = denoise(x, sigma)
         self._count(x)
         return out
 
@@ -246,6 +254,7 @@ def fast_anchor(
     fields: Callable[[], Sequence[tuple[NoiseField, int]]],
     tell: anchors.Tell = lambda done, of: None,
     kept: anchors.Kept | None = None,
+    flipped: Callable[[tuple[int, ...]], Denoiser] | None = None,
 ) -> anchors.Anchor:
     """The anchor `fast` of a batch of measurements, by what is on the prior's card.
 
@@ -256,6 +265,7 @@ def fast_anchor(
         fields: makes a noise for each, which a blind prior reads its level off.
         tell: called after every level.
         kept: where the state is left.
+        flipped: as of `anchor.fast`.
     """
     mode, shape = prior.mode(0), data.operator.truth_shape(tuple(data.y.shape[1:]))
     mean = torch.full((len(data.y), *shape), prior.card.mean)
@@ -264,7 +274,7 @@ def fast_anchor(
         mean = filled(data.y, seen.reshape(1, 1, *shape[-2:]))
     way = splitting_for(data, shape, mode, prior.blind)
     noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
-    return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise, kept)
+    return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise, kept, flipped)
 
 
 def seen_as_copies(noise: Noise, copies: int, rounding: float = ROUNDING) -> Noise:

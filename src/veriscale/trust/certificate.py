@@ -29,6 +29,7 @@ _REMEDIES = {
     "tool": "put back the program, and the files that its command names, as they were",
     "card": "take the prior with the card that it had",
     "operator_files": "give the operator the files that it had",
+    "guides": "give the guides that it was calibrated with",
 }
 
 
@@ -255,6 +256,8 @@ def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], th
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

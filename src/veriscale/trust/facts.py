@@ -43,7 +43,7 @@ class PriorFacts(msgspec.Struct, Facts, frozen=True, forbid_unknown_fields=True)
         operator_files: hashes of what the files hold that the operator names, as `Operator.contents`.
         anchor, consistent, dial: as of a request.
         runtime, dtype: what ran the networks, and in which numbers.
-        guides: none so far.
+        guides: the hash of their file and the sorted names of those that are given; empty without any.
         card: sha256 of what the prior's card says that decides these pictures: `Card.deciding_sha256`.
         preset: the settings of the anchor "paper".
         prompt, negative_prompt, guidance: what a latent prior was told, where it takes texts.

@@ -21,6 +21,7 @@ from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Page, named_from, output_names, refuse, result_suffix
 from veriscale.workflows.restoring.restorer import Prepared, Restorer
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.scans.scan_run import restore_scan
 from veriscale.workflows.tools.black_box import ToolError
@@ -45,6 +46,7 @@ class Batch:
         repeated: the run that is repeated.
         volume: which one of a scan that holds several.
         dicom_out: a new folder for a series derived of a DICOM series.
+        guides: which guides scans are restored with.
     """
 
     restorer: Restorer
@@ -60,6 +62,7 @@ class Batch:
     repeated: Recorded | None = None
     volume: int | None = None
     dicom_out: Path | None = None
+    guides: AskedGuides | None = None
 
     def __post_init__(self) -> None:
         check_quality(self.quality)
@@ -77,9 +80,9 @@ class Batch:
         """
         if takes_scan(job.path):
             return self._scan(job, label, tell)
-        for name in ("volume", "dicom_out"):
-            if getattr(self, name) is not None:
-                raise InputError(OF_SCANS.format(name.replace("_", "-")))
+        for name, given in {"volume": self.volume, "dicom-out": self.dicom_out, "guide": self.guides}.items():
+            if given is not None:
+                raise InputError(OF_SCANS.format(name))
         photo = read_photo(job.path, self.max_pixels)
         stripped = self.strip and photo.exif is not None
         if stripped:
@@ -128,6 +131,7 @@ class Batch:
             job.file or (job.folder if job.folder != job.path.parent else None),
             index=self.volume if self.volume is not None or repeated is None else repeated.volume,
             max_voxels=self.max_pixels,
+            guides=self.guides,
             dicom_out=self.dicom_out,
             say=lambda line: self.say(Remark(line, label, plan=self.dry_run)),
             tell=tell,

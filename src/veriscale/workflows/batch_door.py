@@ -1,13 +1,14 @@
 """The way in to many files: what is given becomes a batch and its jobs."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
+from veriscale.imaging.volume import Volume
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, as_kind, as_name, as_names, check_functions, takes_asked
@@ -19,6 +20,7 @@ from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, agreed, find_certifi
 from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import asked_of, not_guiding
 from veriscale.workflows.scans.reading import takes_scan
 
 
@@ -28,6 +30,8 @@ def open_batch(
     output: Path | None,
     *,
     prior: Prior | None = None,
+    guides: Mapping[str, object] | None = None,
+    another_patient: bool = False,
     repeat: Path | None = None,
     device: Device = "auto",
     say: Callable[[Remark], None] = lambda remark: None,
@@ -40,6 +44,7 @@ def open_batch(
         inputs: files and folders; that of the repeated run where there are none.
         output: a file for one input, else a folder; beside the inputs where there is none.
         prior: loaded.
+        guides, another_patient: as of `asked_guides`.
         repeat: a run.json.
         device: "auto", "cuda", "mps" or "cpu".
         say: told remarks.
@@ -69,6 +74,8 @@ def open_batch(
             raise InputError("The repeated run is of a scan, whose name it does not tell; give the scan again.")
         whence = "in Python" if run.input is None else "from standard input"
         raise InputError(f"The repeated run took its picture {whence}; give the picture again.")
+    if run is not None and run.hashes["`--guide`"] is not None and not guides:
+        raise InputError("The repeated run had guides, whose files it does not tell; give them again with `--guide`.")
     earlier = [] if run is None or run.input is None else [run.input]
     jobs = jobs_of(inputs or earlier, output, lambda line: say(Remark(line)))
     if ways.get("dicom_out") is not None and len(jobs) > 1:
@@ -77,9 +84,13 @@ def open_batch(
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
     default = SCANS if all(takes_scan(job.path) for job in jobs) else PHOTOGRAPHS
     restorer = opened(settings, held, prior, device, beside if given.operator is None else Path(), default)
+    asked = asked_of(restorer, guides or {}, another_patient)
+    if asked is not None and len(jobs) > 1:
+        kept = not_guiding([job.path for job in jobs], asked, lambda line: say(Remark(line)))
+        jobs = [job for job in jobs if job.path in kept]
     for line in restorer.remarks:
         say(Remark(line))
-    return Batch(restorer, say=say, repeated=run, **ways), jobs
+    return Batch(restorer, say=say, repeated=run, guides=asked, **ways), jobs
 
 
 @takes_asked
@@ -89,6 +100,8 @@ def restore_files(
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
     certificate: str | os.PathLike[str] | None = None,
+    guides: Mapping[str, str | os.PathLike[str] | Volume] | None = None,
+    another_patient: bool = False,
     repeat: str | os.PathLike[str] | None = None,
     device: Device = "auto",
     format: str | None = None,
@@ -111,6 +124,7 @@ def restore_files(
         output: a file for one input, else a folder; beside the input by default.
         prior: name, path or a loaded prior.
         certificate: a file of `calibrate` or a name.
+        guides, another_patient: as of `restore`; of a folder, one is found for each scan.
         repeat: the run.json of an earlier run, whose settings are taken.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         format: "png", "jpeg", "tiff", "webp", "npy", or "keep" for the input's kind ("png" where that is only read); by
@@ -143,6 +157,8 @@ def restore_files(
         as_names("inputs", inputs),
         None if output is None else Path(as_name("output", output)),
         prior=prior,
+        guides=guides,
+        another_patient=another_patient,
         repeat=None if repeat is None else Path(as_name("repeat", repeat)),
         device=device,
         say=lambda remark: say(str(remark)),

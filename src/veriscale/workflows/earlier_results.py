@@ -22,6 +22,9 @@ def hashes(run: dict[str, Any]) -> dict[str, str | None]:
     return {
         "`--prior`": prior.get("sha256"),
         "card of `--prior`": prior.get("card"),
+        "file of guides as `--prior`": prior.get("guides_sha256"),
+        "`--guide`": " + ".join(f"{name} {sha256}" for name, sha256 in sorted((run.get("guides") or {}).items()))
+        or None,
         "content of the files of `--operator`": run.get("operator_files"),
         "`--certificate`": held.get("sha256"),
         "tool behind `--command`": run.get("tool"),

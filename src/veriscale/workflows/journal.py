@@ -39,6 +39,7 @@ class _Input(msgspec.Struct, frozen=True):
 class _Prior(msgspec.Struct, frozen=True):
     sha256: str
     card: str | None = None
+    guides_sha256: str | None = None
 
 
 class _Certificate(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ class _Run(msgspec.Struct, frozen=True):
     input: _Input | None = None
     prior: _Prior | None = None
     certificate: _Certificate | None = None
+    guides: dict[str, str] = {}
     operator_files: str | None = None
     tool: str | None = None
 

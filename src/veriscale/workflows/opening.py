@@ -11,6 +11,7 @@ from veriscale.diffusion.library import find_prior, folders, known_priors
 from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest, shown
+from veriscale.guides.guide_file import holds_guides, load_guides, read_guide_card
 from veriscale.latent.folder import is_folder
 from veriscale.latent.hub import is_hub
 from veriscale.latent.pipeline import prior_from_pipeline
@@ -117,7 +118,8 @@ def load_prior(
 
     Args:
         name: of a shipped or installed prior, a file, a folder in the layout of diffusers, `hub:owner/name` of one, or
-            `package.module:factory` of a function that makes one; a prior that is loaded is ready.
+            `package.module:factory` of a function that makes one; a prior that is loaded is ready. A file of guides
+            finds the prior that they guide.
         device: "auto", "cuda", "mps" or "cpu".
         dtype: of the networks; bfloat16 where the hardware has it by default.
 
@@ -144,7 +146,9 @@ def load_prior(
             f"A prior is a name, a file or what prior_from makes, not {shown(name)}; if it is a denoiser, wrap it with "
             "prior_from."
         )
-    return load_checkpoint(find_prior(os.fspath(name)), place, dtype or choose_dtype(place))
+    path = find_prior(os.fspath(name))
+    load = load_guides if holds_guides(path) else load_checkpoint
+    return load(path, place, dtype or choose_dtype(place))
 
 
 def load_certified(
@@ -202,6 +206,8 @@ def certified_prior(certificate: Certificate) -> str:
         InputError: it is for a tool, or no such prior is installed.
     """
     facts = certified_facts(certificate)
+    if facts.guides:
+        return _certified_guides(facts.guides[0])
     cards = {}
     for path in known_priors().values():
         try:
@@ -216,6 +222,21 @@ def certified_prior(certificate: Certificate) -> str:
         )
     # One with another card will be refused, with the words for it.
     return next((path for path in fitting if _decides(cards[path], facts) == facts.card), fitting[0])
+
+
+def _certified_guides(sha256: str) -> str:
+    """The file of guides of this hash.
+
+    Raises:
+        InputError: none is installed.
+    """
+    for path in filter(holds_guides, known_priors().values()):
+        if read_guide_card(path).tensors_sha256 == sha256:
+            return str(path)
+    raise InputError(
+        f"The certificate is for guides with sha256 {sha256[:12]}…, which are not installed; name their file with "
+        "`--prior`."
+    )
 
 
 def _decides(card: Card, facts: PriorFacts) -> str:

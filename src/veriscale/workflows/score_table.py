@@ -32,7 +32,7 @@ class Evaluation:
     """All scores, picture by picture or scan by scan; `failed` says which cannot be scored, and why.
 
     `draws` is of the draws, where samples were asked for; `tempered` is of the same with the std that results have,
-    where the prior has a temperature.
+    where the prior has a temperature. `bound` is of fused guides, where its terms were asked for.
     """
 
     scores: Sequence[Scored]
@@ -40,6 +40,7 @@ class Evaluation:
     failed: list[str] = field(default_factory=list)
     draws: DrawTable | None = None
     tempered: DrawTable | None = None
+    bound: list[dict[str, Any]] | None = None
 
     @property
     def kind(self) -> str:
@@ -76,6 +77,8 @@ class Evaluation:
             if table is not None:
                 (pooled,) = _finite([table.all.numbers()])
                 found[name] = {**table.facts, "pooled": pooled, self.kind: _finite(table.rows)}
+        if self.bound is not None:
+            found["bound"] = self.bound
         return found
 
 

@@ -26,7 +26,9 @@ class SeveralVolumes(InputError):
     """A file holds several volumes, and none of them was asked for."""
 
 
-def read_volume(path: str | os.PathLike[str], index: int | None = None, max_voxels: int = MAX_VOXELS) -> Volume:
+def read_volume(
+    path: str | os.PathLike[str], index: int | None = None, max_voxels: int = MAX_VOXELS, gaps: bool = False
+) -> Volume:
     """Read a NIfTI-1 or NIfTI-2 scan, gzipped or not, known by its content and not by its name.
 
     Axes are brought to right, anterior, superior, and intensities to [0, 1] by `normalisation.levels_of`.
@@ -35,6 +37,7 @@ def read_volume(path: str | os.PathLike[str], index: int | None = None, max_voxe
         path: the file.
         index: which volume of a file of several, counted from 0.
         max_voxels: what the header may announce at most for one volume.
+        gaps: whether NaN is taken, for what nobody knows.
 
     Raises:
         InputError: no such file, not such a scan, damaged or truncated, too large; colours or complex numbers; a
@@ -51,7 +54,7 @@ def read_volume(path: str | os.PathLike[str], index: int | None = None, max_voxe
         _check_size(header, file, zipped, max_voxels)
         numbers = _numbers(header, which, stream, file)
     origin = NiftiOrigin(header, orientation_of(header.affine), index if header.volumes > 1 else None)
-    return volume_of(numbers, header.affine, origin, str(file))
+    return volume_of(numbers, header.affine, origin, str(file), gaps)
 
 
 @contextmanager

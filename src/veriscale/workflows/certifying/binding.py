@@ -28,7 +28,7 @@ def plan_facts(prior: Prior, plan: Plan, score: Score, dial: float) -> PriorFact
         scale=plan.scale,
         runtime="torch",
         dtype=cast(Dtype, str(prior.dtype).removeprefix("torch.")),
-        guides=[],
+        guides=list(prior.binding_guides),
         preset=plan.method.settings or UNSET,
         predictor=prior.card.predictor_sha256 if score.needs == "predictor" else UNSET,
         **{k: v for k, v in kept.items() if k in PriorFacts.__struct_fields__},

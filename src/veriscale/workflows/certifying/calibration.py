@@ -1,7 +1,7 @@
 """Calibrating a prior, or anybody's tool, on a folder of photographs; a prior on a folder of scans."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -23,7 +23,7 @@ from veriscale.trust.risk_level import levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.certifying.calibration_run import Promise, certify
 from veriscale.workflows.certifying.scan_calibration import certify_scans
-from veriscale.workflows.certifying.scan_units import ScanMeasuring, of_scans
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, of_scans, unguiding
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, common_size, parse_size, usable
 from veriscale.workflows.degrading.measurement import find_measurement
@@ -33,6 +33,7 @@ from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import asked_guides
 from veriscale.workflows.tools.command_template import parse_command
 from veriscale.workflows.tools.tool_restorer import TIMEOUT, ToolRestorer
 
@@ -59,6 +60,8 @@ def calibrate(
     unit: str | None = None,
     group: bool = False,
     skip_bad: bool = False,
+    guides: Mapping[str, str | os.PathLike[str]] | None = None,
+    another_patient: bool = False,
     device: Device = "auto",
     force: bool = False,
     progress: Tell = lambda what, done, of: None,
@@ -84,6 +87,7 @@ def calibrate(
         group: whether the pictures of a sub-folder are one unit; whose a scan is says the `sub-` of BIDS, else the
             sub-folder, else what its name begins with, and with this the sub-folder alone.
         skip_bad: go on without photographs or scans that cannot be read or are too small.
+        guides, another_patient: of scans, as of `evaluate`; the certificate is for restorations with all of them.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
@@ -128,6 +132,8 @@ def calibrate(
     if unit is not None and promise.loss.any_size:
         raise InputError(f"The loss '{loss}' is for pictures of any size; leave out the unit.")
     size = None if unit is None else parse_size(unit)
+    if guides and not scans:
+        raise InputError("`--guide` is of scans, and the folder holds photographs; leave it out.")
     for name, given in {"unit": unit, "command": command, "score-files": score_files}.items() if scans else ():
         if given is not None:
             raise InputError(f"`--{name}` is of photographs, and the folder holds scans; leave it out.")
@@ -162,10 +168,11 @@ def calibrate(
     if not a.picture:
         raise InputError(f"A measurement by {a} is no picture of 8 bits; a certificate needs one that is.")
     if scans and isinstance(restorer, PriorRestorer):
+        by = asked_guides(restorer.prior, guides or {}, another_patient)
         return certify_scans(
-            items,
+            unguiding(items, by, tell),
             restorer,
-            ScanMeasuring(a, model, asked_for.seed or 0, promise.discrepancy),
+            ScanMeasuring(a, model, asked_for.seed or 0, promise.discrepancy, by),
             promise,
             Path(as_name("output", output)),
             grouped=group,
@@ -199,7 +206,7 @@ def calibrate(
         measuring,
         promise,
         Path(as_name("output", output)),
-        card=restorer.prior.card if isinstance(restorer, PriorRestorer) else None,
+        prior=restorer.prior if isinstance(restorer, PriorRestorer) else None,
         left_out=bad,
         force=force,
         progress=progress,

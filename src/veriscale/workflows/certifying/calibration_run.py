@@ -3,7 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from veriscale.diffusion.card import KEPT_DIGITS, Card
+from veriscale.diffusion.card import KEPT_DIGITS
+from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing
 from veriscale.traversal.method import Tell
@@ -80,7 +81,7 @@ def certify(
     promise: Promise,
     output: Path,
     *,
-    card: Card | None = None,
+    prior: Prior | None = None,
     left_out: dict[str, str] | None = None,
     force: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
@@ -96,7 +97,7 @@ def certify(
         measuring: how truths are cut and measured.
         promise: what is promised.
         output: of the certificate.
-        card: the prior's, to know pictures it was trained on.
+        prior: whose results they are, to know pictures it was trained on.
         left_out: pictures that cannot be used, and why; for the record.
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
@@ -124,7 +125,7 @@ def certify(
         promise,
         output,
         seed=measuring.seed,
-        card=card,
+        prior=prior,
         left_out=left_out,
         force=force,
         progress=progress,
@@ -142,6 +143,7 @@ class Units:
         first: what one promise is about and how its results are made, by the first file.
         record: measures, restores and compares a unit, by its name; told after every part.
         file: what a sentence calls one.
+        guides: hashes of each file's guides, of those that have any.
     """
 
     files: dict[str, list[str]]
@@ -149,6 +151,7 @@ class Units:
     first: Callable[[], tuple[Unit, Facts]]
     record: Callable[[str, Tell], UnitRecord]
     file: str
+    guides: dict[str, list[str]] = field(default_factory=dict)
 
 
 def certify_units(
@@ -158,7 +161,7 @@ def certify_units(
     output: Path,
     *,
     seed: int,
-    card: Card | None,
+    prior: Prior | None,
     left_out: dict[str, str] | None,
     force: bool,
     progress: Tell,
@@ -170,7 +173,7 @@ def certify_units(
     twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
     if twice:
         raise InputError(f"{twice[0]} is there twice: a copy is no further {units.file}; take it away.")
-    seen = trained_on(hashes, card)
+    seen = trained_on(hashes, prior)
     leaked = [name for name, files in units.files.items() if set(files) & set(seen)]
     count = len(leaked) if promise.unit == "patient" else len(seen)
     if count > promise.leaked:
@@ -202,6 +205,7 @@ def certify_units(
         "files": hashes,
         "seed": seed,
         "timeout": restorer.timeout,
+        **({"guides": units.guides} if units.guides else {}),
     }
     draws = restorer.score is not None and restorer.score.needs == "draws"
     log = CalibrationLog(output.with_name(output.name + ".part"), head)
@@ -235,7 +239,7 @@ def certify_units(
         "machine": platform.machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "files": {name: [hashes[f] for f in files] for name, files in units.files.items()},
-        "trained_on": len(seen) if card is not None and _knows(card) else None,
+        "trained_on": len(seen) if prior is not None and _knows(prior) else None,
         "left_out": left_out or {},
         "failed": failed,
         "timeout": restorer.timeout,
@@ -288,13 +292,13 @@ def _record(
     return UnitRecord(stairs, score_quantiles([s for s, _ in maps]), described)
 
 
-def _knows(card: Card) -> bool:
-    return bool(card.seen) and all(d.each for d in card.seen)
+def _knows(prior: Prior) -> bool:
+    return bool(prior.seen) and all(d.each for d in prior.seen)
 
 
-def trained_on(hashes: dict[str, str], card: Card | None) -> list[str]:
-    """The files, by the hash of their content, that the prior of a card or an ancestor of it was trained on."""
-    known = {digits for d in card.seen for digits in d.each} if card is not None else set()
+def trained_on(hashes: dict[str, str], prior: Prior | None) -> list[str]:
+    """The files, by the hash of their content, that a prior, an ancestor or its guides were trained on."""
+    known = {digits for d in prior.seen for digits in d.each} if prior is not None else set()
     return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
 
 

@@ -58,24 +58,26 @@ def certify_scans(
         tell(f"Left out: {why}")
     tell(
         f"Patients: {len(patients)}, with {len(scans)} scans in all, "
-        f"{measuring.operator} in plane, noise {measuring.noise}, score {restorer.score}, loss {promise.loss.name}."
+        f"{measuring.operator} in plane, noise {measuring.noise}, score {restorer.score}, loss {promise.loss.name}"
+        f"{'' if measuring.guides is None else ', guided by ' + ', '.join(measuring.guides.sources)}."
     )
 
     def first() -> tuple[Unit, PriorFacts]:
-        work = measuring.prepared(restorer, read_scan(scans[0].path).volume)
+        work = measuring.prepared(restorer, read_scan(scans[0].path))
         return Unit("patient", None, None, "grey", 32, SCANS), work.middle.facts
 
     def record(name: str, shown: Tell) -> UnitRecord:
         return record_of(patients[name], measuring, restorer, promise.loss, shown)
 
+    guides = {scan.label: list(scan.guides) for scan in scans if scan.guides}
     files = {name: [scan.label for scan in own] for name, own in patients.items()}
     return certify_units(
-        Units(files, {scan.label: scan.sha256 for scan in scans}, first, record, "scan"),
+        Units(files, {scan.label: scan.sha256 for scan in scans}, first, record, "scan", guides),
         restorer,
         promise,
         output,
         seed=measuring.seed,
-        card=restorer.prior.card,
+        prior=restorer.prior,
         left_out=left_out,
         force=force,
         progress=progress,

@@ -1,6 +1,6 @@
 """Scans that serve as truth: whose they are, measured, restored, and compared over the measurement's foreground."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError, nameless, scan_label
 from veriscale.imaging.scan_name import split_scan_name
-from veriscale.imaging.volume import Volume
 from veriscale.metrics.foreground import foreground_on
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
@@ -24,8 +23,10 @@ from veriscale.workflows.certifying.scan_mask import scan_statistics
 from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
 from veriscale.workflows.inputs import Item
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import AskedGuides, not_guiding
+from veriscale.workflows.scans.guide_scans import Guide
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices
-from veriscale.workflows.scans.reading import read_scan, takes_scan
+from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
 
 Array = NDArray[np.float32]
 
@@ -39,12 +40,14 @@ class Truth:
         label: what sentences call it: its name may be that of a person.
         sha256: of its file or series.
         patient: a number that stands for whose it is.
+        guides: hashes of its guides.
     """
 
     path: Path
     label: str
     sha256: str
     patient: int
+    guides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,21 +76,39 @@ class ScanMeasuring:
         noise: in units of the truth's levels.
         seed: of the noise, which depends on the volume too.
         discrepancy: between result and truth; what lies above its bound counts as that.
+        guides: which guides the measurements are restored with, every one of them.
     """
 
     operator: Operator
     noise: Noise
     seed: int
     discrepancy: Discrepancy
+    guides: AskedGuides | None = None
 
-    def prepared(self, restorer: PriorRestorer, truth: Volume) -> PreparedSlices:
+    def prepared(self, restorer: PriorRestorer, scan: Scan) -> PreparedSlices:
         """The measurement of a truth, with levels of its own as it would be read from a file, ready to be restored.
 
         Raises:
-            InputError: the scan does not suit the operator or the prior.
+            InputError: the scan does not suit the operator or the prior, or lacks a guide.
         """
-        y = measure_scan(truth, self.operator, self.noise, self.seed).volume.relevelled()
-        return prepare_slices(replace(restorer, operator=self.operator), y)
+        y = measure_scan(scan.volume, self.operator, self.noise, self.seed).volume.relevelled()
+        return prepare_slices(
+            replace(restorer, operator=self.operator), y, guides=self.guides_of(replace(scan, volume=y))
+        )
+
+    def guides_of(self, scan: Scan) -> list[Guide]:
+        """All guides of a scan.
+
+        Raises:
+            InputError: one cannot be used or is not found.
+        """
+        if self.guides is None:
+            return []
+        found, _ = self.guides.of(scan)
+        if len(found) < len(self.guides.sources):
+            lacking = sorted({*self.guides.sources} - {guide.modality for guide in found})
+            raise InputError(f"No guide {lacking[0]} is found for it, and a certificate is about all that are given.")
+        return found
 
     def __call__(self, restorer: PriorRestorer, scan: Truth, tell: Tell) -> Compared:
         """Measure, restore and compare a scan.
@@ -96,8 +117,8 @@ class ScanMeasuring:
             InputError: it cannot be read or used; the sentence does not name it.
         """
         try:
-            truth = read_scan(scan.path).volume
-            work = self.prepared(restorer, truth)
+            read = read_scan(scan.path)
+            truth, work = read.volume, self.prepared(restorer, read)
             result = work.restore(tell)
             inside = foreground_on(result.image.grid, result.measurement)
             described = scan_statistics(result.measurement)
@@ -158,13 +179,14 @@ def truths_of(
         subject = item.folder.parts[0] if grouped else _subject(item)
         try:
             scan = read_scan(item.path)
-            work = measuring.prepared(restorer, scan.volume)
+            work = measuring.prepared(restorer, scan)
+            guides = tuple(guide.sha256 for guide in measuring.guides_of(scan))
             foreground_on(work.grid, work.volume)
             scan_statistics(work.volume)
         except InputError as error:
             bad[label] = nameless(error, item.path, label)
             continue
-        good.append(Truth(item.path, label, scan.sha256, numbers.setdefault(subject, len(numbers) + 1)))
+        good.append(Truth(item.path, label, scan.sha256, numbers.setdefault(subject, len(numbers) + 1), guides))
     if bad and not skip_bad:
         first = next(iter(bad.values())).rstrip(".")
         more = f" ({len(bad)} such scans in all)" if len(bad) > 1 else ""
@@ -192,6 +214,14 @@ def of_scans(items: Sequence[Item]) -> bool:
     if any(scans) and not all(scans):
         raise InputError("A certificate is for photographs or for scans, and both are there; take one kind away.")
     return all(scans)
+
+
+def unguiding(items: Sequence[Item], guides: AskedGuides | None, say: Callable[[str], None]) -> list[Item]:
+    """Those of several scans that guide no other of them; as `not_guiding`."""
+    if guides is None:
+        return list(items)
+    kept = not_guiding([item.path for item in items], guides, say)
+    return [item for item in items if item.path in kept]
 
 
 def _subject(item: Item) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -30,7 +30,7 @@ from veriscale.trust.staircase import RESOLUTION
 from veriscale.workflows.certifying.calibration_run import trained_on
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings, check_kind
 from veriscale.workflows.certifying.delivery import deliver
-from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, of_scans, truths_of
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, of_scans, truths_of, unguiding
 from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
 from veriscale.workflows.factory import own_operator
@@ -39,6 +39,7 @@ from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
+from veriscale.workflows.scans.asked_guides import AskedGuides, asked_guides
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.tools.black_box import ToolError
 from veriscale.workflows.tools.tool_restorer import certified_tool
@@ -170,6 +171,8 @@ def evaluate_certificate(
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
     alphas: float | str | Sequence[float | str] | None = None,
+    guides: Mapping[str, str | os.PathLike[str]] | None = None,
+    another_patient: bool = False,
     device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -182,6 +185,7 @@ def evaluate_certificate(
         certificate: of `calibrate`, its file or its name: it gives every setting.
         prior: its prior, by name or path or loaded; found by its hash by default.
         alphas: one level or several; those that were declared, else a sweep, by default.
+        guides, another_patient: of scans, as of `evaluate`; those that the certificate is for.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture, of scans after every slice.
         tell: told in words which pictures cannot be scored.
@@ -215,8 +219,19 @@ def evaluate_certificate(
             held, loaded, v.score_files, operator if isinstance(operator, Operator) else v.operator
         )
         if scans:
-            seed = v.seed or 0
-            return evaluate_scan_masks(items, restorer, held, asked_for, seed=seed, progress=progress, tell=tell)
+            wanted = asked_guides(loaded, guides or {}, another_patient)
+            return evaluate_scan_masks(
+                unguiding(items, wanted, tell),
+                restorer,
+                held,
+                asked_for,
+                seed=v.seed or 0,
+                guides=wanted,
+                progress=progress,
+                tell=tell,
+            )
+    if guides:
+        raise InputError("`--guide` is of scans restored by a prior, and these are not; leave it out.")
     files = [item.path for item in items]
     return evaluate_masks(files, restorer, held, asked_for, seed=v.seed or 0, progress=progress, tell=tell)
 
@@ -291,6 +306,7 @@ def evaluate_scan_masks(
     alphas: Sequence[str] = ALPHAS,
     *,
     seed: int = 0,
+    guides: AskedGuides | None = None,
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> TrustEvaluation:
@@ -304,6 +320,7 @@ def evaluate_scan_masks(
         certificate: of scans.
         alphas: levels.
         seed: of the measurements' noise.
+        guides: which guides the measurements are restored with.
         progress: told after every slice.
         tell: told in words which of several cannot be scored.
 
@@ -312,12 +329,12 @@ def evaluate_scan_masks(
     """
     discrepancy, facts = parse_discrepancy(certificate.binding.discrepancy), certificate.binding.restoration
     operator = restorer.operator or parse_operator(facts.operator)
-    measuring = ScanMeasuring(operator, parse_noise(facts.noise), seed, discrepancy)
+    measuring = ScanMeasuring(operator, parse_noise(facts.noise), seed, discrepancy, guides)
     scans, left_out = truths_of(items, False, measuring, restorer, skip_bad=len(items) > 1)
     for why in left_out.values():
         tell(why)
     _refuse_hashes({scan.label: scan.sha256 for scan in scans}, certificate, restorer)
-    certificate.check(measuring.prepared(restorer, read_scan(scans[0].path).volume).middle.facts)
+    certificate.check(measuring.prepared(restorer, read_scan(scans[0].path)).middle.facts)
     thresholds = certificate.thresholds(alphas)
     outcomes: list[Outcome] = []
     for name, own in by_patient(scans).items():
@@ -350,5 +367,5 @@ def _refuse_hashes(hashes: dict[str, str], certificate: Certificate, restorer: R
     for file, own in hashes.items():
         if own in known:
             raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")
-    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior.card)):
+    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior)):
         raise InputError(f"The prior was trained on {seen[0]}; evaluate a certificate on other pictures.")

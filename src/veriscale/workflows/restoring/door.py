@@ -1,7 +1,7 @@
 """Python's way in: arguments become settings."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -24,9 +24,11 @@ from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.image import Image, as_photo
+from veriscale.workflows.inputs import OF_SCANS
 from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, find_certificate, open_restorer
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
+from veriscale.workflows.scans.asked_guides import asked_of
 from veriscale.workflows.scans.reading import Scan, read_scan, takes_scan
 from veriscale.workflows.scans.scan_job import scan_job
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
@@ -93,6 +95,8 @@ def restore(
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
     certificate: Certificate | str | os.PathLike[str] | None = None,
+    guides: Mapping[str, str | os.PathLike[str] | Volume] | None = None,
+    another_patient: bool = False,
     device: Device = "auto",
     tile: int = TILE,
     batch: int | None = None,
@@ -123,6 +127,8 @@ def restore(
     *,
     certificate: Certificate | str | os.PathLike[str] | None = None,
     score: Array | None = None,
+    guides: Mapping[str, str | os.PathLike[str] | Volume] | None = None,
+    another_patient: bool = False,
     device: Device = "auto",
     tile: int = TILE,
     batch: int | None = None,
@@ -137,6 +143,9 @@ def restore(
         prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
         certificate: of `calibrate`, its file or its name: it gives the settings that are left open, and the mask.
         score: your own map (H, W), where the certificate's score is "files".
+        guides: of a scan, other modalities that help it, where the prior is a file of guides: by name a file, a folder
+            in which it lies under a name like the scan's, or a `Volume`, registered; edges may be "auto".
+        another_patient: take guides whose DICOM headers tell another PatientID.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         tile: side of a network's tile in output pixels; bounds memory, does not change the picture.
         batch: draws sampled together; by memory by default.
@@ -183,12 +192,15 @@ def restore(
             batch=None if batch is None else _count("batch", batch),
         )
     tell = progress or (lambda phase, done, of: None)
+    if guides and not isinstance(picture, Scan):
+        raise InputError(OF_SCANS.format("guide"))
     if isinstance(picture, Scan):
         if not isinstance(restorer, PriorRestorer):
             raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
-        job = scan_job(restorer, picture)
-        result = job.restore(job.planned()[0], tell)
-        return replace(result, run={**result.run, "arguments": asdict(restorer.settings)})
+        job = scan_job(restorer, picture, asked_of(restorer, guides or {}, another_patient))
+        result = job.restore(job.planned()[0], tell, look=True)
+        told = {"arguments": asdict(restorer.settings), **job.told_guides}
+        return replace(result, run={**result.run, **told})
     path = Path(image) if isinstance(image, str | os.PathLike) else None
     try:
         return restorer.prepare(picture, path).restore(tell)

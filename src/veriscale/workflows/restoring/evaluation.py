@@ -1,7 +1,7 @@
 """How good a prior is on somebody's pictures: distortion and perception along the dial; scans have scores of theirs."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Unpack
 
@@ -31,6 +31,7 @@ from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import check_values, known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import asked_guides, not_guiding
 from veriscale.workflows.scans.reading import takes_scan
 from veriscale.workflows.scans.scan_evaluation import evaluate_scans
 from veriscale.workflows.score_table import Evaluation
@@ -66,6 +67,9 @@ def evaluate(
     prior: Prior | str | os.PathLike[str] | None = None,
     *,
     index: int | None = None,
+    guides: Mapping[str, str | os.PathLike[str]] | None = None,
+    another_patient: bool = False,
+    bound: bool = False,
     device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -80,6 +84,10 @@ def evaluate(
         pictures: files, or folders of them: photographs, or NIfTI files and folders of a DICOM series.
         prior: name, path or a loaded prior; `photo` by default.
         index: of scans in files of several volumes, which one is taken, counted from 0.
+        guides: of scans, as of `restore`: by name a folder in which there is one for each, or "auto" for edges. They
+            are not degraded, and those that lie among the scans are not scored.
+        another_patient: as of `restore`.
+        bound: with guides, find the terms of the bound on their risk at several noise levels.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture, or after every part of a scan.
         tell: told in words which pictures cannot be scored, and of scans by number; the only one that is raises
@@ -92,6 +100,8 @@ def evaluate(
         InputError: a setting cannot be used, or no picture can, or there are photographs and scans.
     """
     check_functions(progress=progress, tell=tell, say=say)
+    if bound and not guides:
+        raise InputError("`--bound` is on the risk of fused guides, and none is given; add `--guide`.")
     v = settled(as_settings(asked))
     plain = [f.name for f in fields(Settings) if "evaluate" in f.metadata["commands"]]
     if others := [k for k in as_settings(asked).said if k not in plain or k in _WITH_A_CERTIFICATE]:
@@ -105,20 +115,25 @@ def evaluate(
         raise InputError("There are photographs and scans, which have scores of their own; evaluate them in turn.")
     if scans:
         operator, noise = asked.get("operator"), asked.get("noise")
+        loaded = load_prior(SCANS if prior is None else prior, device)
+        wanted = asked_guides(loaded, guides or {}, another_patient)
         return evaluate_scans(
-            scans,
-            load_prior(SCANS if prior is None else prior, device),
+            scans if wanted is None else not_guiding(scans, wanted, say),
+            loaded,
             v,
             operator=operator if isinstance(operator, Operator) else None,
             noise=noise if isinstance(noise, Noise) else None,
             index=None if index is None else as_kind("index", index, int),
+            guides=wanted,
+            bound=bound,
             progress=progress,
             tell=tell,
+            say=say,
         )
     if v.operator is not None:
         raise InputError("`--operator` is no setting of an evaluation of photographs; leave it out.")
-    if index is not None:
-        raise InputError(OF_SCANS.format("volume"))
+    if index is not None or guides:
+        raise InputError(OF_SCANS.format("guide" if guides else "volume"))
     model = parse_noise(v.noise or "0")
     if not isinstance(model, GaussianNoise):
         raise InputError(f"Noise {model} cannot be evaluated; a standard deviation such as 0.02 can.")

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from veriscale.diffusion.card import non_commercial
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
@@ -83,8 +84,8 @@ class PriorRestorer:
     @property
     def remarks(self) -> Sequence[str]:
         """What its licences forbid."""
-        forbidding = "; ".join(self.prior.card.non_commercial)
-        line = f"prior {self.prior.card.name} is for non-commercial use alone: it comes from data under {forbidding}."
+        forbidding = "; ".join(non_commercial(self.prior.seen))
+        line = f"prior {self.prior.named} is for non-commercial use alone: it comes from data under {forbidding}."
         return [line] if forbidding else []
 
     @property
@@ -165,6 +166,13 @@ class PreparedByPrior:
     suffix: str
     dials: Sequence[float]
     samples: int
+
+    def by(self, prior: Prior) -> "PreparedByPrior":
+        """The same by its prior as that is for another picture of this size, whose guides are others."""
+        if prior is self.restorer.prior:
+            return self
+        plan = replace(self.plan, method=replace(self.plan.method, prior=prior))
+        return replace(self, restorer=replace(self.restorer, prior=prior), plan=plan)
 
     @property
     def facts(self) -> PriorFacts:

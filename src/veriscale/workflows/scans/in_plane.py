@@ -4,11 +4,14 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from veriscale.diffusion.prior import Prior
 from veriscale.imaging.geometry import Grid, finer, spacing_of
 from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.photo import Photo
@@ -17,9 +20,13 @@ from veriscale.physics.downsample import Downsample
 from veriscale.runtime.pace import denoiser_pace, encoder_pace
 from veriscale.traversal.conditional import TURNS, Conditional
 from veriscale.traversal.method import Tell
+from veriscale.workflows.degrading.measurement import read_operator
+from veriscale.workflows.factory import own_operator
+from veriscale.workflows.restoring.measured_picture import truth_shape
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PreparedByPrior, PriorRestorer
 from veriscale.workflows.scans.cost import Cost
+from veriscale.workflows.scans.guide_scans import Guide, guided
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
@@ -31,7 +38,7 @@ class PreparedSlices:
     """One scan, checked and ready: every slice with the plan of the middle one.
 
     Attributes:
-        restorer: of its slices; its operator is in voxels of a slice.
+        restorer: of its slices; its operator is in voxels of a slice, and what its prior holds is of the whole volume.
         volume: the measurement.
         middle: the slice in the middle, prepared.
         grid: of the results.
@@ -41,6 +48,11 @@ class PreparedSlices:
     volume: Volume
     middle: PreparedByPrior
     grid: Grid
+
+    @property
+    def prior(self) -> Prior:
+        """With what it holds of the whole volume."""
+        return self.restorer.prior
 
     @property
     def dials(self) -> Sequence[float]:
@@ -66,7 +78,8 @@ class PreparedSlices:
 
     def cost(self) -> Cost:
         """What it takes, by one small evaluation."""
-        plan, prior, count = self.middle.plan, self.restorer.prior, self.volume.shape[self.volume.slice_axis]
+        plan, prior = self.middle.plan, self.middle.restorer.prior
+        count = self.volume.shape[self.volume.slice_axis]
         method, draws = plan.method, plan.work.evaluations - plan.method.first_evaluations
         first, _ = method.costs()
         pace = 0.0
@@ -87,7 +100,8 @@ class PreparedSlices:
     @property
     def memory(self) -> int:
         """Bytes of pictures, beside the networks and a tile."""
-        return self.middle.plan.memory(self.restorer.prior.card.network.channels)
+        prior = self.restorer.prior
+        return self.middle.plan.memory(prior.card.network.channels) + prior.memory
 
     @property
     def disk(self) -> int:
@@ -111,7 +125,8 @@ class PreparedSlices:
         # The mask is of the whole scan, and made in the end.
         slices = replace(self.middle, restorer=replace(self.restorer, certificate=None))
         for k in parts:
-            result = replace(slices, photo=slice_of(self.volume, k)).restore()
+            prior = self.restorer.prior.rearranged(partial(slices_of, axis=axis, k=k))
+            result = replace(slices.by(prior), photo=slice_of(self.volume, k)).restore()
             pictures = {f"dial-{f:g}": photo.pixels for f, photo in result.images.items()}
             pictures |= {f"draw-{i}": photo.pixels for i, photo in enumerate(result.samples)}
             if result.mean is not None and result.std is not None:
@@ -148,7 +163,7 @@ class PreparedSlices:
         """What is done, for run.json and for a run that goes on."""
         plan, prior, held = self.middle.plan, self.restorer.prior, self.restorer.certificate
         return {
-            "prior": {"name": prior.card.name, "sha256": prior.card.tensors_sha256},
+            "prior": prior.facts,
             **({} if held is None else {"certificate": {"sha256": held.sha256}}),
             **plan.facts(),
             **self.middle.tempered,
@@ -159,35 +174,45 @@ class PreparedSlices:
         }
 
 
-def prepare_slices(restorer: PriorRestorer, volume: Volume, grid: Grid | None = None) -> PreparedSlices:
+def prepare_slices(
+    restorer: PriorRestorer, volume: Volume, grid: Grid | None = None, guides: Sequence[Guide] = ()
+) -> PreparedSlices:
     """Check a scan and what is asked of its slices: `--scale`, the prior's largest by default, or `--operator`.
 
     Args:
         restorer: by a prior.
         volume: the measurement.
         grid: of the result, finer in plane alone, in the place of all these.
+        guides: of the scan.
 
     Raises:
-        InputError: as `PriorRestorer.prepare`.
+        InputError: as `PriorRestorer.prepare`, or a guide lies nowhere on the result.
     """
     v, operator = restorer.settings, restorer.operator
+    axis, k = volume.slice_axis, volume.shape[volume.slice_axis] // 2
+    photo = slice_of(volume, k)
     if grid is not None:
         ratio = spacing_of(volume.affine) / spacing_of(grid.affine)
         rows, columns = (float(ratio[k]) for k in range(3) if k != volume.slice_axis)
         operator = Downsample((rows, columns), centred=True)
     elif operator is None and v.operator is None:
         operator = Downsample(v.scale or known_scale(restorer.prior, None))
+    if grid is None:
+        a = operator or read_operator(own_operator(v.operator or ""), restorer.folder)[0]
+        grid = _finer(volume, truth_shape(a.bind(photo.affine), photo))
+    prior = guided(restorer.prior, guides, grid)
     by_slices = replace(
         restorer,
+        prior=prior.rearranged(partial(slices_of, axis=axis, k=k)),
         operator=operator,
         settings=replace(v, scale=None, spacing=None, thickness=None),
         rounding=volume.rounding,
         slices=True,
     )
-    middle = by_slices.prepare(slice_of(volume, volume.shape[volume.slice_axis] // 2))
+    middle = by_slices.prepare(photo)
     if not isinstance(middle, PreparedByPrior):
         raise TypeError("a slice with an operator is one problem")
-    return PreparedSlices(by_slices, volume, middle, grid or _finer(volume, middle.plan.shape))
+    return PreparedSlices(replace(by_slices, prior=prior), volume, middle, grid)
 
 
 def _finer(volume: Volume, plane: Sequence[int]) -> Grid:
@@ -203,6 +228,11 @@ def slice_of(volume: Volume, k: int) -> Photo:
     """One slice as a picture of floating point, whose rows and columns are the other two axes in their order."""
     pixels = np.moveaxis(volume.samples, volume.slice_axis, 0)[k]
     return Photo(np.ascontiguousarray(pixels[..., None]), bit_depth=32, format="npy")
+
+
+def slices_of(t: Tensor, axis: int, k: int) -> Tensor:
+    """(B, C, H, W), the k-th slices along an axis, 0 to 2, of (B, C, X, Y, Z)."""
+    return t.select(2 + axis, k)
 
 
 def stored_spacing(volume: Volume, grid: Grid | None = None) -> tuple[float, float, float]:

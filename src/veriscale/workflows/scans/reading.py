@@ -53,13 +53,14 @@ def takes_scan(path: Path) -> bool:
     return is_scan(path) or holds_series(path)
 
 
-def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS) -> Scan:
+def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS, gaps: bool = False) -> Scan:
     """Read a scan.
 
     Args:
         path: a NIfTI file, or a folder with one DICOM series.
         index: which volume of a file of several, counted from 0.
         max_voxels: what a file's header may announce at most for one volume.
+        gaps: whether a file may hold NaN, for what nobody knows.
 
     Raises:
         InputError: it is neither, or cannot be used.
@@ -67,7 +68,7 @@ def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS
     if not path.is_dir():
         if not is_scan(path):
             raise InputError(f"{path} is not a scan; known: .nii, .nii.gz and folders of a DICOM series.")
-        volume = read_nifti(path, index, max_voxels)
+        volume = read_nifti(path, index, max_voxels, gaps)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]), path=path)
     if index is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from veriscale.diffusion.prior import Prior
@@ -31,6 +32,8 @@ from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import AskedGuides
+from veriscale.workflows.scans.bound_table import BoundTable
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan, read_scan
@@ -75,8 +78,11 @@ def evaluate_scans(
     operator: Operator | None = None,
     noise: Noise | None = None,
     index: int | None = None,
+    guides: AskedGuides | None = None,
+    bound: bool = False,
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Score a prior on scans; nothing that is told or returned says whose they are.
 
@@ -88,7 +94,10 @@ def evaluate_scans(
         operator: in the place of the settings' string.
         noise: likewise.
         index: which volume of files of several.
+        guides: which guides their measurements are restored with.
+        bound: whether the terms of the bound on fused guides are found; there must be guides.
         progress: told after every part of a scan.
+        say: told what is to be said of a scan's guides.
         tell: told at the end which of several cannot be scored, by their numbers; the only one that is raises instead.
 
     Raises:
@@ -99,12 +108,16 @@ def evaluate_scans(
     run: dict[str, Any] = {}
     scores: list[ScanScores] = []
     draws: dict[float, DrawTable] = {}
+    terms = BoundTable() if bound else None
     failed: list[str] = []
     for number, path in enumerate(paths, start=1):
         label = scan_label(number, len(paths))
         try:
             scan = read_scan(path, index)
-            found, sums, run = _scored(number, scan, restorer, a, model, _labelled(progress, label))
+            job = _job(scan, restorer, a, model, guides)
+            for note in job.scan.notes:
+                say(f"{label}: {note}")
+            found, sums, run = _scored(number, scan, job, terms, _labelled(progress, label))
             scores += found
             for temperature, of in sums.items():
                 names = {"scan": number, "sha256": scan.sha256}
@@ -120,12 +133,14 @@ def evaluate_scans(
         raise InputError(f"None of the {len(paths)} scans could be scored.")
     facts = {
         "prior": prior.card.name,
-        "sha256": prior.card.tensors_sha256,
+        **{k: v for k, v in prior.facts.items() if k != "name"},
+        **({} if guides is None else {"guided_by": sorted(guides.sources)}),
         "operator": operator_told({**run, "operator": str(a)}),
         "noise": str(model),
         **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if settings.samples else []))},
     }
-    return Evaluation(scores, facts, failed, draws.pop(1.0, None), next(iter(draws.values()), None))
+    tables = draws.pop(1.0, None), next(iter(draws.values()), None)
+    return Evaluation(scores, facts, failed, *tables, None if terms is None else terms.rows())
 
 
 def _measuring(
@@ -143,34 +158,44 @@ def _measuring(
     return a, noise or parse_noise(settings.noise or told or "0")
 
 
-def _scored(
-    number: int, scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, tell: Tell
-) -> tuple[list[ScanScores], Tempered, dict[str, Any]]:
-    """The baseline and every dial position of one scan; what its draws say; the facts of the run."""
+def _job(scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, asked: AskedGuides | None) -> ScanJob:
+    """A scan measured, and what is asked of its measurement; the notes are those about its guides."""
     truth = scan.volume
     if isinstance(a, SliceProfile):
         a = replace(a, centred=True)  # as a restoration takes it: steps need not be whole voxels
     y = measure_scan(truth, a, noise, restorer.settings.seed or 0).volume.relevelled()
     restorer = replace(restorer, noise=in_other_units(noise, truth.levels.width / y.levels.width))
+    guides, notes = ([], []) if asked is None else asked.of(replace(scan, volume=y))
     if isinstance(a, SliceProfile):
         wanted: list[float | None] = [None, None, None]
         wanted[y.slice_axis] = truth.spacing[y.slice_axis]
         grid = respaced(y.grid, wanted)
         if grid.shape == y.shape:
             raise InputError(f"{a} leaves as many slices as the scan has; give a larger step.")
-        job = ScanJob(restorer, Scan(y, "", a.fwhm), grid, a.fwhm)
-    else:
-        job = ScanJob(replace(restorer, operator=a), Scan(y, "", None), None, None)
+        return ScanJob(restorer, Scan(y, "", a.fwhm, tuple(notes)), grid, a.fwhm, guides)
+    return ScanJob(replace(restorer, operator=a), Scan(y, "", None, tuple(notes)), None, None, guides)
+
+
+def _scored(
+    number: int, scan: Scan, job: ScanJob, terms: BoundTable | None, tell: Tell
+) -> tuple[list[ScanScores], Tempered, dict[str, Any]]:
+    """The baseline and every dial position of one scan; what its draws say; the facts of the run.
+
+    The terms of the bound, where they are wanted, are added to.
+    """
     with tempfile.TemporaryDirectory() as folder:
 
         def keep(number: int, work: Prepared) -> KeptState | None:
             drawn = isinstance(work, PreparedSlices) and work.samples  # in memory the other kind holds them at any rate
             return KeptState(Path(folder) / str(number), work.facts()) if drawn else None
 
-        result = job.restore(job.steps()[0](y), tell, keep)
+        work = job.steps()[0](job.volume)
+        result = job.restore(work, tell, keep)
         scores = _compared(number, scan, result)
-        seed = restorer.settings.seed or 0
-        sums = tempered(result.run, partial(_drawn, truth, result, seed)) if result.samples else {}
+        seed = job.restorer.settings.seed or 0
+        if terms is not None and job.guides:
+            terms.add(work, replace(result.image, samples=_truth_seen(scan.volume, result)))
+        sums = tempered(result.run, partial(_drawn, scan.volume, result, seed)) if result.samples else {}
     return scores, sums, result.run
 
 
@@ -199,9 +224,13 @@ def _drawn(truth: Volume, result: ScanRestoration, seed: int, temperature: float
 
     In units of the measurement's levels.
     """
-    y, grid = result.measurement, result.image.grid
-    x = y.levels.applied(truth.levels.undone(truth_on(truth, grid)))
+    y, grid, x = result.measurement, result.image.grid, _truth_seen(truth, result)
     return draw_sums([draw.samples for draw in result.samples], x, seed, foreground_on(grid, y), temperature)
+
+
+def _truth_seen(truth: Volume, result: ScanRestoration) -> NDArray[np.float32]:
+    """The truth on the voxels of a result, in the levels of the measurement."""
+    return result.measurement.levels.applied(truth.levels.undone(truth_on(truth, result.image.grid)))
 
 
 def _labelled(tell: Tell, label: str) -> Tell:

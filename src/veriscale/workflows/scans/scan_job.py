@@ -13,7 +13,10 @@ from veriscale.imaging.volume import Volume
 from veriscale.latent.prior import LatentPrior
 from veriscale.traversal.method import Tell
 from veriscale.workflows.restoring.prior_restorer import VERSIONS, PriorRestorer
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.asked_scan import asked_scan
+from veriscale.workflows.scans.guide_findings import findings
+from veriscale.workflows.scans.guide_scans import Guide, uncovered
 from veriscale.workflows.scans.in_plane import PreparedSlices, prepare_slices, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan
@@ -35,12 +38,14 @@ class ScanJob:
         scan: the measurement.
         grid: of the result, where a spacing is asked for; else None, and the slices are restored by the settings.
         thickness: of the slices in millimetres, where it is known.
+        guides: of the scan.
     """
 
     restorer: PriorRestorer
     scan: Scan
     grid: Grid | None
     thickness: float | None
+    guides: Sequence[Guide] = ()
 
     def __post_init__(self) -> None:
         v = self.restorer.settings
@@ -73,6 +78,11 @@ class ScanJob:
     def volume(self) -> Volume:
         """The measurement."""
         return self.scan.volume
+
+    @property
+    def told_guides(self) -> dict[str, dict[str, str]]:
+        """What run.json says of the guides: the hash of each."""
+        return {"guides": {guide.modality: guide.sha256 for guide in self.guides}} if self.guides else {}
 
     @property
     def _through(self) -> bool:
@@ -116,6 +126,7 @@ class ScanJob:
         """Sentences about the scan, and about what the prior knows of such."""
         prior, card = self.restorer.prior, self.restorer.prior.card
         found, edges = list(self.scan.notes), [pair for step in planned for pair in self._edges(step)]
+        found += uncovered(planned[-1].prior)
         if isinstance(prior, TrainedPrior) and card.normalisation == PHOTOGRAPH:
             found.append(
                 f"The prior {card.name} was trained on photographs: it has seen no scans and knows no millimetres."
@@ -150,11 +161,13 @@ class ScanJob:
         by = self.restorer
         if self.grid is None or self._plane is not None:
             first = replace(by, settings=replace(by.settings, dial="0", samples=0)) if self._through else by
-            found.append(lambda volume: prepare_slices(first, volume, self._plane))
+            found.append(lambda volume: prepare_slices(first, volume, self._plane, self.guides))
         if self.grid is not None and self._through and self.thickness is not None:
             grid, thickness = self.grid, self.thickness
             found.append(
-                lambda volume: prepare_through(by.prior, by.settings, volume, grid, thickness, by.noise, by.tile)
+                lambda volume: prepare_through(
+                    by.prior, by.settings, volume, grid, thickness, by.noise, by.tile, self.guides
+                )
             )
         return found
 
@@ -163,6 +176,7 @@ class ScanJob:
         first: Prepared,
         tell: Tell = lambda phase, done, of: None,
         keep: Callable[[int, Prepared], KeptState | None] = lambda number, work: None,
+        look: bool = False,
     ) -> ScanRestoration:
         """All steps in turn.
 
@@ -170,27 +184,31 @@ class ScanJob:
             first: the first of them, prepared.
             tell: told after every part.
             keep: where the state of a step lies, by its number; nowhere by default.
+            look: whether run.json says what the guides have done.
 
         Raises:
             InputError: what is asked does not go with a later step.
         """
-        result = first.restore(tell, keep(0, first))
+        work, result = first, first.restore(tell, keep(0, first))
         for number, step in enumerate(self.steps()[1:], start=1):
             work, before = step(result.image), result.run
             result = work.restore(tell, keep(number, work))
             result.run["before"] = before
+        if look and self.guides:
+            result.run["guide_findings"] = findings(work, result.image, self.volume)
         return replace(result, measurement=self.volume, run={"versions": dict(VERSIONS), **result.run})
 
 
-def scan_job(restorer: PriorRestorer, scan: Scan) -> ScanJob:
+def scan_job(restorer: PriorRestorer, scan: Scan, asked_guides: AskedGuides | None = None) -> ScanJob:
     """What is asked of a scan.
 
     Args:
         restorer: by a prior.
         scan: the measurement.
+        asked_guides: which guides it is restored with.
 
     Raises:
-        InputError: something about the scan or the settings.
+        InputError: something about the scan, its guides or the settings.
     """
     if isinstance(restorer.prior, LatentPrior):
         raise InputError(
@@ -205,5 +223,6 @@ def scan_job(restorer: PriorRestorer, scan: Scan) -> ScanJob:
         raise InputError(f"`--thickness` is {stated:g} mm, and the scan itself says {scan.thickness:g}; leave it out.")
     inside = None if asked.spacing is None else volume.origin.orientation.values_inside(asked.spacing)
     grid = None if inside is None else respaced(volume.grid, inside)
-    scan = replace(scan, notes=(*scan.notes, *asked.notes))
-    return ScanJob(asked.restorer, scan, grid, scan.thickness or stated)
+    guides, notes = ([], []) if asked_guides is None else asked_guides.of(scan)
+    scan = replace(scan, notes=(*scan.notes, *asked.notes, *notes))
+    return ScanJob(asked.restorer, scan, grid, scan.thickness or stated, guides)

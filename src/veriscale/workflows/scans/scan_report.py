@@ -4,6 +4,7 @@ from typing import Any
 
 from veriscale.report.volume_page import VolumeReport, VolumeTrust, render_volume_report
 from veriscale.workflows.certifying.mask import Mask
+from veriscale.workflows.scans.guide_findings import finding_facts, finding_lines
 from veriscale.workflows.scans.scan_restoration import ScanRestoration, operator_told
 
 MEASURED = "The share of the extra error at each position of the dial was measured on other pictures, not on this scan."
@@ -31,7 +32,10 @@ def scan_report_html(result: ScanRestoration) -> str:
             spread=result.std,
             trust=None if result.mask is None else _trust(result.mask),
             facts=_facts(run),
-            notes=[MEASURED if run["mode"] == "conditional" else PILOTED] if inner else [],
+            notes=[
+                *finding_lines(run.get("guide_findings", {})),
+                *([MEASURED if run["mode"] == "conditional" else PILOTED] if inner else []),
+            ],
         )
     )
 
@@ -67,6 +71,8 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("path", run["path"]),
         ("draws", str(run["samples"])),
         ("sampler", f"{run['sampler']}, {run['steps']} steps, {run['evaluations']} evaluations in all"),
+        *([("guides", f"{', '.join(run['guides'])}, by {run['prior']['guides']}")] if "guides" in run else []),
+        *finding_facts(run.get("guide_findings", {})),
         ("seed", str(run["seed"])),
         *([("temperature", f"{run['temperature']:.3g} times the draws' own spread")] if "temperature" in run else []),
         ("device", f"{run['device']}, {run['dtype']}"),

@@ -21,8 +21,10 @@ from veriscale.workflows.journal import Recorded
 from veriscale.workflows.peak_memory import peak_memory_mb
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import named_from
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.cost import facts as cost_facts
 from veriscale.workflows.scans.derivatives import in_raw_dataset, write_derivatives
+from veriscale.workflows.scans.guide_findings import finding_lines
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import read_scan
 from veriscale.workflows.scans.scan_job import scan_job
@@ -46,6 +48,7 @@ def restore_scan(
     *,
     index: int | None = None,
     max_voxels: int = MAX_VOXELS,
+    guides: AskedGuides | None = None,
     dicom_out: Path | None = None,
     report: bool = False,
     force: bool = False,
@@ -63,6 +66,7 @@ def restore_scan(
         output: a file, a folder, or None for beside the scan.
         index: which volume of a file of several.
         max_voxels: what a file's header may announce at most for one volume.
+        guides: which guides it is restored with.
         dicom_out: a new folder for a derived series of a DICOM series, or for several of them in folders of their own.
         report: write a page that shows the results beside the scan.
         force: replace what is there.
@@ -76,7 +80,7 @@ def restore_scan(
         InputError: something about the scan, the settings or the results.
         KeyboardInterrupt: in the midst of the work, with a sentence that says what the next run will do.
     """
-    job = scan_job(restorer, read_scan(path, index, max_voxels))
+    job = scan_job(restorer, read_scan(path, index, max_voxels), guides)
     series = job.volume.origin.series if isinstance(job.volume.origin, SeriesOrigin) else None
     v = restorer.settings
     if dicom_out is not None:
@@ -96,6 +100,7 @@ def restore_scan(
     told = {
         "arguments": {**asdict(v), "prior": v.prior or restorer.prior.named, "certificate": held},
         "input": {"sha256": job.scan.sha256, "volume": index},
+        **job.told_guides,
     }
     origin = Origin(Path("the scan"), {**planned[-1].facts(), **told})
     try:
@@ -120,7 +125,9 @@ def restore_scan(
                 say(cost.line)
             return {"input": told["input"], "dry_run": True, **cost_facts(costs), "outputs": []}
         make_folder(names.run.parent)
-        result = job.restore(planned[0], tell, lambda k, work: KeptState(names.kept / str(k), {**told, **work.facts()}))
+        result = job.restore(
+            planned[0], tell, lambda k, work: KeptState(names.kept / str(k), {**told, **work.facts()}), look=True
+        )
         result.run.update(told, peak_memory_mb=peak_memory_mb())
         page = _page()(result) if report else ""
         (names.kept / _WRITING).touch()
@@ -135,6 +142,7 @@ def restore_scan(
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
     shutil.rmtree(names.kept, ignore_errors=True)
+    notes += finding_lines(result.run.get("guide_findings", {}))
     for line in notes if result.mask is None else [*notes, *mask_lines(result.mask)]:
         say(line)
     return {**result.run, "outputs": [str(f) for f in files]}

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from veriscale.physics.measurement_noise import GaussianNoise, Noise, parse_nois
 from veriscale.physics.slice_profile import SliceProfile
 from veriscale.runtime.networks import TILE
 from veriscale.runtime.pace import denoiser_pace
+from veriscale.runtime.two_way import pictures_of
 from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell, Work
 from veriscale.traversal.walk import Walk, walk
@@ -27,6 +29,7 @@ from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.workflows.restoring.measured_picture import as_tensor
 from veriscale.workflows.restoring.method_choice import by_denoiser, check_values
 from veriscale.workflows.scans.cost import Cost
+from veriscale.workflows.scans.guide_scans import Guide, guided
 from veriscale.workflows.scans.in_plane import spaced, stored_spacing
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
@@ -91,8 +94,12 @@ class PreparedThrough:
     def cost(self) -> Cost:
         """What it takes, by one small evaluation."""
         voxels, axis = math.prod(self.grid.shape), self.volume.slice_axis
-        across = [(n, self.grid.shape[axis]) for k, n in enumerate(self.grid.shape) if k != axis]
-        pace = sum(denoiser_pace(self.prior, shape) for shape in across)
+        across = [
+            (self.prior.rearranged(partial(pictures_of, axis=2 + k, part=slice(1))), (n, self.grid.shape[axis]))
+            for k, n in enumerate(self.grid.shape)
+            if k != axis
+        ]
+        pace = sum(denoiser_pace(prior, shape) for prior, shape in across)
         return Cost(
             f"{self.evaluations - self.method.first_evaluations} evaluations of the denoiser after "
             f"{self.method.first_evaluations} for the anchor, each of {2 * voxels / 1e6:.1f} megapixels; about "
@@ -105,7 +112,7 @@ class PreparedThrough:
     def memory(self) -> int:
         """Bytes of volumes, beside the networks."""
         pictures, channels = 2 + self.full_draws + len(self.dials), self.prior.card.network.channels
-        return self.method.memory(math.prod(self.grid.shape), channels, pictures, False)
+        return self.method.memory(math.prod(self.grid.shape), channels, pictures, False) + self.prior.memory
 
     @property
     def disk(self) -> int:
@@ -116,7 +123,7 @@ class PreparedThrough:
         """What is done, for run.json and for a run that goes on."""
         method = self.method
         return {
-            "prior": {"name": self.prior.card.name, "sha256": self.prior.card.tensors_sha256},
+            "prior": self.prior.facts,
             "mode": method.name,
             "operator": self._operator,
             "noise": str(method.noise),
@@ -185,6 +192,7 @@ def prepare_through(
     thickness: float,
     noise: Noise | None = None,
     tile: int = TILE,
+    guides: Sequence[Guide] = (),
 ) -> PreparedThrough:
     """Check a scan of thick slices and what is asked of it.
 
@@ -196,9 +204,10 @@ def prepare_through(
         thickness: full width at half maximum of the slices' profile, in millimetres.
         noise: of the measurement; that of the settings by default, else none.
         tile: side of a network's tile in voxels; bounds memory, does not change the volume.
+        guides: of the scan.
 
     Raises:
-        InputError: what is asked does not go with volumes, or as `make_plan`.
+        InputError: what is asked does not go with volumes, or as `make_plan`, or a guide lies nowhere on the result.
     """
     v, axis = settings, volume.slice_axis
     check_values(v)
@@ -219,6 +228,7 @@ def prepare_through(
     shape = (1, *volume.shape)
     if operator.truth_shape(shape)[1:] != grid.shape:
         raise InputError(f"The grid {grid.shape} is not finer along the slices alone.")
+    prior = guided(prior, guides, grid)
     method = by_denoiser(prior, operator, stated, shape, v, volume.rounding)
     prepared = PreparedThrough(prior, v, volume, grid, method, tuple(sorted(positions(v.dial or "0"))), tile)
     if prepared.full_draws:

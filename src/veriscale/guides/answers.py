@@ -1,0 +1,86 @@
+"""What a guided prior says of a picture at a noise level, taken apart: weights, amount, each guide's own prediction."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from veriscale.diffusion.encoder import SPREAD, Condition
+from veriscale.diffusion.prior import denoiser_input
+from veriscale.guides.guided_prior import GuidedPrior
+from veriscale.guides.networks import guided_denoise, guided_encode, inject_into_denoiser, inject_into_encoder
+from veriscale.guides.site import Injection
+
+
+class Answer(NamedTuple):
+    """Of one picture, on the truth grid, float32 on the CPU."""
+
+    weights: Tensor  # (M, H, W), w_m
+    amount: Tensor  # (H, W), a
+    valid: Tensor  # (M, H, W), bool: where a guide counts
+    predictions: Tensor  # (M, C, H, W), f_m of the truth
+    estimate: Tensor  # (C, H, W), D
+
+    @property
+    def everywhere(self) -> Tensor:
+        """(H, W), where every guide that is given counts."""
+        given = self.valid.flatten(1).any(1)
+        return self.valid[given].all(0)
+
+
+@torch.inference_mode()
+def encoder_answer(prior: GuidedPrior, y: Tensor, scale: int, noise_std: float) -> tuple[Answer, Condition]:
+    """Of the mean, where σ = ∞; with the condition that the denoiser sees.
+
+    Args:
+        prior: with guides of this picture, (1, M, H, W).
+        y: (1, C, H / scale, W / scale), the measurement; H and W multiples of the prior's stride.
+        scale: one the prior knows.
+        noise_std: of the measurement.
+    """
+    y = y.to(prior.device)
+    std = torch.tensor([noise_std], device=prior.device)
+    injection = inject_into_encoder(prior.guides, scale, *prior.known())
+    condition = guided_encode(prior.encoder, injection, y, scale, std, features=True)
+    unguided = prior.encoder(y, scale, std, False).mean
+    return _answer(injection, unguided, SPREAD, condition.mean), condition
+
+
+@torch.inference_mode()
+def denoiser_answer(
+    prior: GuidedPrior, x: Tensor, sigma: float, condition: Condition | None, scale: int, noise_std: float
+) -> Answer:
+    """Of a noisy picture.
+
+    Args:
+        prior: with guides of this picture, (1, M, H, W).
+        x: (1, C, H, W), the truth or a result with noise of std sigma.
+        sigma: the noise level.
+        condition: of `encoder_answer`; None of the unconditional mode.
+        scale: of the measurement, 0 of the unconditional mode.
+        noise_std: of the measurement.
+    """
+    x, mode = x.to(prior.device), prior.mode(scale)
+    if condition is None:
+        mean = torch.full_like(x, prior.card.mean)
+        seen = torch.zeros(1, x.shape[1] + prior.card.network.encoder.features, *x.shape[2:], device=x.device)
+        sigma_data, told = mode.sigma_data[0], sigma
+    else:
+        mean, seen = condition.mean.float(), denoiser_input(condition)
+        sigma_data, told = mode.sigma_data_at(noise_std), sigma * mode.level_ratio
+
+    def one(value: float) -> Tensor:
+        return torch.full((1,), value, device=x.device)
+
+    injection = inject_into_denoiser(prior.guides, prior.denoiser, *prior.known())
+    index = torch.full((1,), prior.mode_index(scale), device=x.device)
+    std = one(noise_std if condition is not None else 0.0)
+    denoised = guided_denoise(prior.denoiser, injection, x - mean, one(told), one(sigma_data), seen, index, std)
+    return _answer(injection, mean, sigma_data, mean + denoised)
+
+
+def _answer(injection: Injection, about: Tensor, unit: float, estimate: Tensor) -> Answer:
+    on = injection.on_truth_grid
+    parts = on(injection.weights), on(injection.amount)[:, 0], on(injection.valid.float()) > 0
+    predictions = about.float()[:, None] + unit * injection.predictions()
+    return Answer(*(part[0].cpu() for part in (*parts, predictions, estimate.float())))

@@ -1,0 +1,89 @@
+"""What run.json, the messages and the report say of guides."""
+
+import numpy as np
+import pytest
+from tests.guides.test_registration import contrast, tissues
+from tests.workflows.scans.guided import install, save
+
+from veriscale.settings import Settings, settled
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.asked_guides import asked_guides
+from veriscale.workflows.scans.guide_findings import finding_facts, finding_lines
+from veriscale.workflows.scans.scan_run import restore_scan
+
+AFFINE = np.diag([-1.0, 1.0, 3.0, 1.0])  # its first axis runs to the left
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A scan, half as fine in plane as its guides, of which the second is moved by 4 voxels to the patient's right."""
+    monkeypatch.setenv("VERISCALE_PRIORS", str(install(tmp_path / "priors")))
+    labels = tissues(0)[:, :, 10:18]
+    coarse = contrast(labels, 0).reshape(18, 2, 20, 2, 8).mean((1, 3))
+    matrix = AFFINE.copy()
+    matrix[:3, :2] *= 2
+    matrix[:3, 3] = AFFINE[:3, :2] @ (0.5, 0.5)
+    save(tmp_path / "Doe_T2.nii.gz", coarse, matrix)
+    save(tmp_path / "Doe_T1.nii.gz", contrast(labels, 1), AFFINE)
+    save(tmp_path / "Doe_FLAIR.nii.gz", contrast(np.roll(labels, -4, 0), 2), AFFINE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("asked", [{"scale": 2}, {"spacing": "-,-,1.5", "thickness": 3.0, "noise": "0.05"}], ids=str)
+def test_weights_and_amount_at_several_noise_levels(place, asked):
+    guides = {"T1": place / "Doe_T1.nii.gz", "FLAIR": place / "Doe_FLAIR.nii.gz"}
+    levels = restore(place / "Doe_T2.nii.gz", "grey-guided", guides=guides, **asked).run["guide_findings"]["levels"]
+    conditional = "scale" in asked
+    sigmas = [level["sigma"] for level in levels]
+    assert (sigmas[0] is None) == conditional
+    assert len(sigmas) == 3 + conditional
+    assert sorted(sigmas[conditional:], reverse=True) == sigmas[conditional:]
+    for level in levels:
+        assert 0 < level["amount"] < 1
+        assert set(level["weights"]) == {"T1", "FLAIR"}
+        assert sum(level["weights"].values()) == pytest.approx(1, abs=1e-3)
+        assert sum(level["shares"].values()) == pytest.approx(level["amount"], abs=1e-3)
+
+
+def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
+    said = []
+    run = restore_scan_with(place, said, {"T1": "Doe_T1.nii.gz", "FLAIR": "Doe_FLAIR.nii.gz"})
+    fits = run["guide_findings"]["registration"]
+    assert not fits["T1"]["off"]
+    assert fits["FLAIR"]["off"]
+    assert fits["FLAIR"]["shift"] == [-4, 0, 0]
+    (line,) = [line for line in said if "misregistered" in line]
+    assert line.startswith(
+        "The guide FLAIR looks misregistered: moved by 4 to the left (voxels of the result), it would"
+    )
+    page = (place / "out" / "Doe_T2_restored_report.html").read_text()
+    assert "looks misregistered" in page
+    assert "guides at the mean" in page
+    assert "T1, FLAIR, by grey-guided" in page
+    assert "Doe" not in page
+
+
+def restore_scan_with(place, said, guides):
+    prior = load_prior("grey-guided", "cpu")
+    asked = asked_guides(prior, {name: place / file for name, file in guides.items()})
+    restorer = PriorRestorer(prior, settled(Settings(scale=2)))
+    scan = place / "Doe_T2.nii.gz"
+    return restore_scan(restorer, scan, place / "out", guides=asked, report=True, say=said.append)
+
+
+def test_without_guides_nothing_is_said(place):
+    assert "guide_findings" not in restore(place / "Doe_T2.nii.gz", "grey-guided", scale=2).run
+    assert finding_lines({}) == finding_facts({}) == []
+
+
+def test_a_guide_that_hardly_counts_is_said():
+    def found(*shares):
+        return {
+            "levels": [{"sigma": None, "amount": 0.5, "weights": {}, "shares": {"T1": s, "PD": 0.4}} for s in shares]
+        }
+
+    (line,) = finding_lines(found(0.004, 0.01))
+    assert line.startswith("The guide T1 carries almost no weight, 1.0% at most")
+    assert finding_lines(found(0.004, 0.2)) == []
