@@ -20,6 +20,7 @@ from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal.dial import Dial
 from veriscale.traversal.dps import dps
+from veriscale.traversal.evaluations import Evaluations
 from veriscale.traversal.method import Work
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Proximal
@@ -128,9 +129,10 @@ class LatentProblem:
     fell_back = False
 
     def __init__(self, method: Latent, data: DataTerm, noise: Callable[[], NoiseField], work: Work) -> None:
-        self.method, self.work, self.done = method, work, 0
+        self.method, self.work = method, work
         self.mode = method.prior.mode(0)
-        self.network = UnconditionalDenoiser(method.prior)
+        network, evaluations = UnconditionalDenoiser(method.prior), Evaluations(work, method.first_evaluations)
+        self._denoise, self._pullback = evaluations.counted(network), evaluations.counted(network.pullback)
         _, height, width = data.operator.truth_shape(tuple(data.y.shape[1:]))
         self.misfit = LatentMisfit(method.prior.autoencoder, data, method.prior.grid(height, width))
         self.latent = self._anchor(data.noise_std, noise())
@@ -187,18 +189,3 @@ class LatentProblem:
             plain=knobs.plain,
             tell=partial(self.work.tell, "anchor"),
         ).x
-
-    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        out = self.network(x, sigma)
-        self._count(x)
-        return out
-
-    def _pullback(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        out = self.network.pullback(x, sigma)
-        self._count(x)
-        return out
-
-    def _count(self, x: Tensor) -> None:
-        self.done += len(x)
-        phase = "sample" if self.done > self.method.first_evaluations else "anchor"
-        self.work.tell(phase, self.done, self.work.evaluations)

@@ -16,6 +16,7 @@ from veriscale.diffusion.samplers import evaluations
 from veriscale.runtime.networks import ConditionalDenoiser, encode, padding, predict_error, predict_square
 from veriscale.traversal.calm import calmed, find_calm
 from veriscale.traversal.dial import Dial, find_table
+from veriscale.traversal.evaluations import Evaluations
 from veriscale.traversal.method import Work
 from veriscale.traversal.renoise import SAMPLER, STEPS, renoise
 
@@ -122,23 +123,16 @@ class ConditionalProblem:
     def __init__(self, method: Conditional, condition: Condition, work: Work) -> None:
         self.method, self.condition, self.work = method, condition, work
         self.anchor = condition.mean
-        self.done = 0
+        self.evaluations = Evaluations(work)
 
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         """Draws from `start`, (B, C, H, W), one per field."""
         method = self.method
         mode = method.prior.mode(method.scale)
         denoiser = ConditionalDenoiser(method.prior, self.condition, method.scale, method.noise_std, self.work.tile)
-
-        def counted(x: Tensor, sigma: float) -> Tensor:
-            out = denoiser(x, sigma)
-            self.done += len(x)
-            self.work.tell("sample", self.done, self.work.evaluations)
-            return out
-
         x = renoise(
             self.anchor,
-            counted,
+            self.evaluations.counted(denoiser),
             start,
             sigma_min=mode.sigma_min,
             sampler=method.sampler,

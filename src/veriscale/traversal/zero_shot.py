@@ -23,6 +23,7 @@ from veriscale.runtime.two_way import PlacedDenoiser, TwoWayDenoiser
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal.dial import Dial, best_path
 from veriscale.traversal.dps import dps
+from veriscale.traversal.evaluations import Evaluations
 from veriscale.traversal.fill import filled
 from veriscale.traversal.method import Work
 from veriscale.traversal.pilot import pilot
@@ -129,12 +130,15 @@ class ZeroShotProblem:
     """A measurement whose anchor is found."""
 
     def __init__(self, method: ZeroShot, data: DataTerm, noise: Callable[[], NoiseField], work: Work) -> None:
-        self.method, self.data, self.work, self.done = method, data, work, 0
+        self.method, self.data, self.work = method, data, work
         self.mode = method.prior.mode(0)
         self.network = UnconditionalDenoiser(method.prior, work.tile)
         self.denoiser: PlacedDenoiser = self.network
         if isinstance(method.operator, SliceProfile) and len(method.shape) == 4:
             self.denoiser = TwoWayDenoiser(self.network, method.operator.axis)
+        self.evaluations = Evaluations(work, method.first_evaluations)
+        self._denoise = self.evaluations.counted(self.denoiser)
+        self._pullback = self.evaluations.counted(self.network.pullback)
         found = self._anchor(noise)
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
 
@@ -143,12 +147,12 @@ class ZeroShotProblem:
         kept, stage = self.work.kept, f"draw-{'-'.join(str(k) for _, k in fields)}-from-{start:g}"
         left = None if kept is None else kept.taken(stage)
         if left is not None:
-            self.done += int(left["evaluations"])
+            self.evaluations.done += int(left["evaluations"])
             return left["x"]
-        before = self.done
+        before = self.evaluations.done
         x = self._drawn(fields, start)
         if kept is not None:
-            kept.put(stage, {"x": x, "evaluations": torch.tensor(self.done - before)})
+            kept.put(stage, {"x": x, "evaluations": torch.tensor(self.evaluations.done - before)})
         return x
 
     def _drawn(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
@@ -186,7 +190,7 @@ class ZeroShotProblem:
         method, data = self.method, self.data
         tell = partial(self.work.tell, "anchor")
         if self.work.kept is not None and (left := self.work.kept.taken("anchor")) is not None:
-            self.done += int(left["done"])
+            self.evaluations.done += int(left["done"])
             del left  # `fast` takes it once more, and two of a volume are many
         if method.anchor in ("fast", "draws"):
             found = fast_anchor(
@@ -225,26 +229,8 @@ class ZeroShotProblem:
     def _data(self, copies: int) -> DataTerm:
         return replace(self.data, y=self.data.y.expand(copies, *self.data.y.shape[1:]))
 
-    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        return self._counted(self.denoiser, x, sigma)
-
     def _flipped(self, axes: tuple[int, ...]) -> Denoiser:
-        return partial(self._counted, self.denoiser.rearranged(lambda t: t.flip(axes)))
-
-    def _counted(self, denoise: Denoiser, x: Tensor, sigma: float) -> Tensor:
-        out = denoise(x, sigma)
-        self._count(x)
-        return out
-
-    def _pullback(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        out = self.network.pullback(x, sigma)
-        self._count(x)
-        return out
-
-    def _count(self, x: Tensor) -> None:
-        self.done += len(x)
-        phase = "sample" if self.done > self.method.first_evaluations else "anchor"
-        self.work.tell(phase, self.done, self.work.evaluations)
+        return self.evaluations.counted(self.denoiser.rearranged(lambda t: t.flip(axes)))
 
 
 def fast_anchor(
