@@ -83,14 +83,17 @@ priors: $(PRIORS)/photo.safetensors
 	$(BIN)/python benchmarks/mask_picture.py
 	$(BIN)/python benchmarks/curve.py
 
-$(PRIORS)/photo.safetensors: recipes/photo.toml build/photo-first.safetensors | $(VENV)/dev
+$(PRIORS)/photo.safetensors: recipes/photo.toml build/photo-first.safetensors build/photo-long.safetensors | $(VENV)/dev
 	VERISCALE_PRIORS=build $(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
 	cp build/photo.safetensors $@
 	recipes/certificates.sh $(BIN)/veriscale
 
-build/photo-first.safetensors: recipes/photo_first.toml | $(VENV)/dev
+# What photo goes on from: its encoder and predictor from the first, its denoiser from the long one.
+build/photo-first.safetensors: recipes/photo_first.toml
+build/photo-long.safetensors: recipes/photo_long.toml
+build/photo-%.safetensors: | $(VENV)/dev
 	mkdir -p build
-	$(BIN)/veriscale train $< --resume -o $@ --force
+	$(BIN)/veriscale train recipes/photo_$*.toml --resume -o $@ --force
 
 results-table: $(VENV)/dev
 	$(BIN)/python benchmarks/table.py
