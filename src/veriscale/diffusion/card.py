@@ -286,7 +286,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def deciding_sha256(self, scale: int) -> str:
         """Of all on it that decides pictures of a scale beside the tensors, 0 for the unconditional mode."""
         dial, calm = [t for t in self.dial if t.scale == scale], [c for c in self.calm if c.scale == scale]
-        decides = [self.network, self.mode(scale), dial, calm]
+        mode = msgspec.to_builtins(self.mode(scale))
+        for name in ("relaxation", "mask_relaxation"):  # as with the mean below
+            if mode[name] == 1:
+                del mode[name]
+        decides = [self.network, mode, dial, calm]
         if scale == 0 and self.mean != MEAN:  # hashes from before cards had a mean stay what they were
             decides.append(self.mean)
         return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()

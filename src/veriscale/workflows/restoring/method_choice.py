@@ -108,7 +108,7 @@ def check_ensemble(scale: int | None, why: str, dials: tuple[float, ...], v: Set
     """Raise `InputError` where a mean over flips and rotations is not what comes of the plan."""
     reason = "draws are asked for" if v.samples else None if scale else f"the prior is used without it, {why}"
     if dials != (0,):
-        reason = "a dial position above 0 is asked for"
+        reason = "`--sigma0` is above 0" if v.sigma0 else "a dial position above 0 is asked for"
     if reason:
         raise InputError(f"`--ensemble` is a mean of what the prior's encoder makes, and {reason}; leave it out.")
 
