@@ -50,7 +50,7 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 
 BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo_race photo_psnr photo_denoise photo_steps photo_dial \
-	photo_flat zeroshot_tuning zeroshot zeroshot_paper zeroshot_noise zeroshot_spread zeroshot_path zeroshot_fair zeroshot_alarm zeroshot_input \
+	photo_flat zeroshot_tuning zeroshot zeroshot_noise zeroshot_spread zeroshot_path zeroshot_alarm zeroshot_input \
 	zeroshot_memory door_denoiser door_operator door_foreign restore_scaling restore_speed restore_determinism \
 	net_speed trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real \
 	trust_blackbox trust_shipped input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
