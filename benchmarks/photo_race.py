@@ -1,8 +1,8 @@
 """photo.race.*: Muon against Adam, batches of 16 against 32, noise levels: by validation at equal CPU seconds.
 
 About 45 CPU minutes. Every run has the same items and the same seed; of each optimiser the rate is chosen first, by
-pilots, by factors of 2 until no step gains. CPU seconds are those of all threads of this process (`OMP_WAIT_POLICY=passive` keeps waiting out of them),
-without validation.
+pilots, by factors of 2 until no step gains. CPU seconds are those of all threads of this process
+(`OMP_WAIT_POLICY=passive` keeps waiting out of them), without validation.
 """
 
 import copy
