@@ -88,7 +88,7 @@ $(PRIORS)/photo.safetensors: recipes/photo.toml build/photo-first.safetensors bu
 	cp build/photo.safetensors $@
 	recipes/certificates.sh $(BIN)/veriscale
 
-# What photo goes on from: its encoder and predictor from the first, its denoiser from the long one.
+# Days on two cores without matrix units. What photo goes on from: its encoder and predictor from the first, its denoiser from the long one.
 build/photo-first.safetensors: recipes/photo_first.toml
 build/photo-long.safetensors: recipes/photo_long.toml
 build/photo-%.safetensors: | $(VENV)/dev

@@ -92,8 +92,8 @@ ROWS = [
     *(f"zeroshot.path.{task}.{key}_{f}" for task in TASKS for key in ("sliced", "energy") for f in (0.25, 0.5, 0.75)),
     *(
         f"zeroshot.noise.{task}.{end}"
-        for task in (*TASKS, "sensing")
-        for end in (*(f"{s:g}" for s in (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)), "rise", "usual")
+        for task in (*TASKS, "sensing", "fourier")
+        for end in (*(f"{s:g}" for s in (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)), "rise", "usual")
     ),
     *(
         f"zeroshot.spread.{task}.{end}"

@@ -18,9 +18,10 @@ from veriscale.traversal.splitting import STEPS
 from veriscale.workflows.opening import load_prior
 from zeroshot_problems import TASKS, Methods, crops, problem, psnr
 
-NOISES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-OPERATORS = TASKS | {"sensing": "sensing:ratio=0.5"}
-MASKS = ("inpainting", "sensing")
+NOISES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+OPERATORS = TASKS | {"sensing": "sensing:ratio=0.5", "fourier": "fourier:accel=4"}
+BARS = {"inpainting": ">= 1.5", "sensing": ">= 1.5", "sr": ">= 0.8", "blur": ">= 0.8"}  # up to s = MOST
+MOST = 0.1
 TUNING = 4  # validation crops for the weight of total variation
 FIRST, LEAST_WEIGHT = 0.005, 1e-6  # of it; below, its steps no longer reach the holes of a mask
 RISES = 0.05  # dB that PSNR may rise where noise does
@@ -78,7 +79,7 @@ def main() -> None:
         "16 centre crops of 128² of BSD100, RGB PSNR, unclipped; pictures are measured in 8 bits. Total variation has "
         f"its weight chosen for each task and noise on {TUNING} such crops of natural/validation, by factors of 2 from "
         f"the better of two starts; below {LEAST_WEIGHT:g} none is tried. As usual: not above what the prior's card "
-        "says, from noise 0 to 0.1, for 97.5 % of photographs."
+        "says, for 97.5 % of photographs: it knows noises from 0 to 0.1."
     )
     write_results("zeroshot_noise", rows, notes, time.monotonic() - begun)
 
@@ -86,7 +87,6 @@ def main() -> None:
 def rows_of(task: str, found: dict) -> list[Row]:
     rows, level, inside = [], [], 0
     within: list[bool] = []
-    bar = ">= 1.5" if task in MASKS else ">= 0.8"
     for s in NOISES:
         of = found[f"{task} {s:g}"]
         gain = paired_interval(np.array(of["psnr"]), np.array(of["total variation"]))
@@ -97,23 +97,20 @@ def rows_of(task: str, found: dict) -> list[Row]:
             "fast, dB": level[-1],
             "total variation, dB": float(np.mean(of["total variation"])),
             "its weight": of["weight"],
-            "agrees as usual": float(np.mean([bool(known) for known in of["usual"]])),
         }
         what = f"{task}, s = {s:g}: fast, {STEPS} evaluations, over tuned total variation"
         interval = (gain.low, gain.high)
+        bar = BARS.get(task) if s <= MOST else None
         rows.append(Row(f"zeroshot.noise.{task}.{s:g}", what, gain.estimate, "dB", interval, bar, against))
     rise = max(b - a for a, b in pairwise(level))
     ends = f"zeroshot.noise.{task}"
     rows += [
         Row(f"{ends}.rise", f"{task}: largest rise of PSNR from one noise to the next", rise, "dB", bar=f"<= {RISES}"),
-        Row(
-            f"{ends}.usual",
-            f"{task}: share of {len(NOISES)} noises and 16 pictures that agree with their measurement as the card says",
-            float(np.mean(within)),
-            bar=">= 0.9",
-        ),
         Row(f"{ends}.inside", f"{task}: noises at which the weight of total variation is at no limit", inside),
     ]
+    if within:
+        what = f"{task}: share of pictures, 16 at each noise, that agree with their measurement as the card says"
+        rows.append(Row(f"{ends}.usual", what, float(np.mean(within)), bar=">= 0.9"))
     return rows
 
 
