@@ -79,7 +79,7 @@ def main() -> None:
         "16 centre crops of 128² of BSD100, RGB PSNR, unclipped; pictures are measured in 8 bits. Total variation has "
         f"its weight chosen for each task and noise on {TUNING} such crops of natural/validation, by factors of 2 from "
         f"the better of two starts; below {LEAST_WEIGHT:g} none is tried. As usual: not above what the prior's card "
-        "says, for 97.5 % of photographs: it knows noises from 0 to 0.1."
+        "says, for 97.5 % of photographs: it knows noises from 0 to 0.2."
     )
     write_results("zeroshot_noise", rows, notes, time.monotonic() - begun)
 
