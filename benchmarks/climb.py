@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 Settings = dict[str, float]
 
-LEAST = 0.003  # what a step has to gain, in dB or in W2: a plateau is not walked along
-
 
 class Best(NamedTuple):
     """Settings, their score, and whether every neighbour of them was tried, so that no limit holds them."""
@@ -23,6 +21,7 @@ class Climb:
         score: settings -> each goal's score; more is better.
         factors: by what each setting goes up and down.
         limits: beyond which a setting means nothing, or is unknown to the prior; others are free.
+        least: what a step has to gain, so that a plateau is not walked along; the default is for dB and W2.
     """
 
     def __init__(
@@ -30,8 +29,9 @@ class Climb:
         score: Callable[[Settings], dict[str, float]],
         factors: Settings,
         limits: Mapping[str, tuple[float, float]] | None = None,
+        least: float = 0.02,
     ) -> None:
-        self.score, self.factors, self.limits = score, factors, dict(limits or {})
+        self.score, self.factors, self.limits, self.least = score, factors, dict(limits or {}), least
         self.known: dict[tuple[float, ...], tuple[Settings, dict[str, float]]] = {}
 
     def best(self, goal: str, starts: Sequence[Settings]) -> Best:
@@ -45,7 +45,7 @@ class Climb:
             for name, factor in self.factors.items():
                 for step in (factor, 1 / factor):
                     while self._allowed(there := here | {name: here[name] * step}, name) and (
-                        self._value(there, goal) > self._value(here, goal) + LEAST
+                        self._value(there, goal) > self._value(here, goal) + self.least
                     ):
                         here, gained = there, True
         ends = [(here | {n: here[n] * step}, n) for n, f in self.factors.items() for step in (f, 1 / f)]

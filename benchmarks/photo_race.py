@@ -180,7 +180,7 @@ def network_rows(race: Race, network: str) -> list[Row]:
 
     for optimiser, first in RATES.items():
         pilot = lambda s, optimiser=optimiser: {"score": score(one(optimiser, s["rate"], 16, PILOT))}  # noqa: E731
-        climb = Climb(pilot, {"rate": 2.0})
+        climb = Climb(pilot, {"rate": 2.0}, least=0.0)
         best = climb.best("score", [{"rate": first}]).settings["rate"]
         sign = 1 if network == "encoder" else -1
         tried = {at["rate"]: sign * scores["score"] for at, scores in climb.known.values()}

@@ -26,5 +26,5 @@ def test_the_top_is_reached_from_the_better_start_and_nothing_is_scored_twice(cl
 
 
 def test_a_plateau_is_not_walked_along(climb):
-    search = climb.Climb(lambda s: {"only": min(1e-4 * math.log2(s["a"]), 1.0)}, {"a": 2})
+    search = climb.Climb(lambda s: {"only": min(1e-3 * math.log2(s["a"]), 1.0)}, {"a": 2})
     assert search.best("only", [{"a": 1.0}]) == ({"a": 1.0}, 0.0, True)
