@@ -93,7 +93,13 @@ ROWS = [
     *(
         f"zeroshot.noise.{task}.{end}"
         for task in (*TASKS, "sensing", "fourier")
-        for end in (*(f"{s:g}" for s in (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)), "rise", "usual")
+        for end in (
+            *(f"{s:g}" for s in (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)),
+            "rise",
+            "usual",
+            "flips_0",
+            "flips_0.05",
+        )
     ),
     *(
         f"zeroshot.spread.{task}.{end}"

@@ -2,6 +2,7 @@
 
 import time
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +23,7 @@ NOISES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 OPERATORS = TASKS | {"sensing": "sensing:ratio=0.5", "fourier": "fourier:accel=4"}
 BARS = {"inpainting": ">= 1.5", "sensing": ">= 1.5", "sr": ">= 0.8", "blur": ">= 0.8"}  # up to s = MOST
 MOST = 0.1
+FLIPPED = 0.0, 0.05  # noises at which `fast` is tried without its flips too
 TUNING = 4  # validation crops for the weight of total variation
 FIRST, LEAST_WEIGHT = 0.005, 1e-6  # of it; below, its steps no longer reach the holes of a mask
 RISES = 0.05  # dB that PSNR may rise where noise does
@@ -63,8 +65,11 @@ def main() -> None:
         data = stored(x, operator, s)
         best = tuned_weight(run, operator, s, held)
         anchor = run.fast(data)
+        with patch("veriscale.traversal.anchor.FLIPS", ((),)):
+            unturned = run.fast(data) if s in FLIPPED else anchor
         return {
             "psnr": psnr(anchor, x).tolist(),
+            "unturned": psnr(unturned, x).tolist(),
             "usual": usual(prior.card, data, s, anchor),
             "total variation": psnr(run.total_variation(data, **best.settings), x).tolist(),
             "weight": best.settings["weight"],
@@ -102,6 +107,11 @@ def rows_of(task: str, found: dict) -> list[Row]:
         interval = (gain.low, gain.high)
         bar = BARS.get(task) if s <= MOST else None
         rows.append(Row(f"zeroshot.noise.{task}.{s:g}", what, gain.estimate, "dB", interval, bar, against))
+        if s in FLIPPED:
+            gain = paired_interval(np.array(of["psnr"]), np.array(of["unturned"]))
+            what = f"{task}, s = {s:g}: what the flips within fast gain"
+            key = f"zeroshot.noise.{task}.flips_{s:g}"
+            rows.append(Row(key, what, gain.estimate, "dB", (gain.low, gain.high)))
     rise = max(b - a for a, b in pairwise(level))
     ends = f"zeroshot.noise.{task}"
     rows += [

@@ -47,6 +47,7 @@ def test_a_start_out_of_range_says_how_far_it_goes(tiny, picture, start):
     [
         ({"dial": 0.5}, "sigma0 and dial both say how far to go"),
         ({"samples": 4}, "sigma0 is for one picture"),
+        ({"path": "interpolate"}, "sigma0 is where path renoise begins"),
         ({"ensemble": True}, "sigma0 is above 0"),
     ],
 )

@@ -117,6 +117,10 @@ def check_start(start: float, v: Settings, method: Method, score: Score | None) 
     """Raise `InputError` for a start of the second stage that is none, or goes with nothing else that is asked."""
     if v.dial is not None:
         raise InputError("`--sigma0` and `--dial` both say how far to go; give one of them.")
+    if v.path == "interpolate":
+        raise InputError(
+            "`--sigma0` is where path renoise begins, and interpolate begins nowhere; leave one of them out."
+        )
     if v.samples or score is not None:
         raise InputError(
             "`--sigma0` is for one picture; draws for a spread and masks are of `--dial`, so leave it out."
