@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from veriscale.cli.console import complain
 
 if TYPE_CHECKING:
-    from veriscale.diffusion.card import Card
+    from veriscale.diffusion.card import Card, Data
     from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.latent.pipeline import Pipeline
 
@@ -139,9 +139,8 @@ def _show_guides(path: Path, as_json: bool) -> int:
     print(f"  guides     {card.parent} (sha256 {card.parent_sha256[:12]})")
     print(f"  restored   {a.target}, by any of {', '.join(a.modalities)}")
     print(f"  networks   width {a.width}, depth {a.depth}; fusion {a.fusion}, mix {a.mix}, tau {a.tau}")
-    for part, data in (("trained on", card.training), ("measured on", card.validation)):
-        for d in data:
-            print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    _print_data("trained on", card.training)
+    _print_data("measured on", card.validation)
     print(f"  budget     {card.steps} steps of {card.batch}, {card.seconds / 60:.0f} minutes on {card.machine}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
@@ -151,6 +150,11 @@ def _show_guides(path: Path, as_json: bool) -> int:
     return 0
 
 
+def _print_data(what: str, data: "list[Data]") -> None:
+    for d in data:
+        print(f"  {what:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+
+
 def _show_own(prior: "OwnPrior", where: str) -> None:
     """What is known of somebody's own denoiser."""
     card, mode = prior.card, prior.mode(0)
@@ -158,8 +162,7 @@ def _show_own(prior: "OwnPrior", where: str) -> None:
     print(f"  channels   {card.network.channels}")
     print("  scales     unconditional, without an encoder")
     print(f"  noise      levels from {mode.sigma_min:g} to {mode.sigma_max:g}")
-    for d in card.validation:
-        print(f"  {'measured on':<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    _print_data("measured on", card.validation)
     if not card.validation:
         print("  measured   not yet: stated defaults, and no alarm; veriscale.measure_prior measures it")
     for line in (*prior.notes, *_certificates(card.tensors_sha256)):
@@ -181,9 +184,8 @@ def _show(card: "Card", where: str) -> None:
     print(f"  scales     {', '.join(f'×{s}' for s in network.scales)}, and unconditional")
     print(f"  noise std  0 to {max(m.noise_std[-1] for m in card.modes):g}")
     print(f"  pictures   {card.normalisation}; the unconditional mode is about {card.mean:.3g}")
-    for part, data in (("trained on", card.training), ("measured on", card.validation)):
-        for d in data:
-            print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    _print_data("trained on", card.training)
+    _print_data("measured on", card.validation)
     b = card.budget
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
     for p in b.phases:
@@ -212,8 +214,7 @@ def _show(card: "Card", where: str) -> None:
         steps = ", ".join(f"{n} {count}" for n, count in a.steps.items() if count)
         what = f"{kind}, {scales}; steps: {steps}; {a.seconds / 60:.0f} minutes"
         print(f"  ancestor   {generation}: {a.name} (sha256 {a.sha256[:12]}), {what}")
-        for d in a.training:
-            print(f"    trained on {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+        _print_data("  trained on", a.training)
     if card.licences:
         print(f"  licences   of all data that it comes from: {'; '.join(card.licences)}")
     print(f"  tensors    sha256 {card.tensors_sha256}")
