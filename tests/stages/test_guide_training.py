@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests.conftest import write_tiny
 from tests.stages.scans import blobs
+from tests.toy_recipe import toy_networks, toy_phase
 
 from veriscale.diffusion.card import Data
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
@@ -34,23 +35,16 @@ CPU = torch.device("cpu")
 ARGUMENTS = GuideArguments("T2", ["T1", "FLAIR"], width=16, depth=1)
 TASK = Task(operators=["downsample:factor=2", "downsample:factor=3"], channels=1)
 
-RECIPE = """
+RECIPE = (
+    """
 name = "toy-guided"
 seed = 3
 [task]
 channels = 1
 operators = ["downsample:factor=2", "downsample:factor=3", "downsample:factor=4"]
-[encoder]
-width = 32
-depth = 2
-features = 4
-[denoiser]
-width = [32, 32]
-depth = [1, 1]
-stem = 2
-[predictor]
-width = 32
-depth = 1
+"""
+    + toy_networks(depth=2)
+    + """
 [guides]
 target = "T2"
 modalities = ["T1", "FLAIR"]
@@ -62,13 +56,9 @@ init_from = "parent"
 data = ["set/one", "set/two"]
 validation = ["set/held"]
 licence = "CC0"
-[stage.guides]
-steps = 60
-batch = 2
-patch = 24
-lr = 1e-2
-ema = 0.9
 """
+    + toy_phase("guides", 60, 24, "lr = 1e-2", "ema = 0.9")
+)
 
 
 @pytest.fixture
