@@ -24,7 +24,7 @@ from veriscale.stages.batches import Batches
 from veriscale.stages.contrasts import contrasts_of
 from veriscale.stages.corruption import CORRUPTIONS, corrupted
 from veriscale.stages.data import PictureSet, load
-from veriscale.stages.guided_batches import GuidedBatches
+from veriscale.stages.guided_batches import GuidedBatches, beyond_line
 from veriscale.stages.guides_loss import GuidesLoss
 from veriscale.stages.losses import inside
 from veriscale.stages.recipe import Task
@@ -190,7 +190,7 @@ def test_guides_lie_where_the_target_lies():
     data = contrasts_of(registered(), ARGUMENTS, "data")
     batches = GuidedBatches(data, TASK, ARGUMENTS, 0, corrupt=0.0)
     plain = Batches(data.target, TASK, 0)
-    found = set()
+    found, parts = set(), 0
     for step in range(12):
         batch, same = batches.make("guides", step, range(4), 8, 3), plain.make("guides", step, range(4), 8, 3)
         assert all(
@@ -198,11 +198,22 @@ def test_guides_lie_where_the_target_lies():
         )
         guides = inside(batch.guides, 3 * batch.scale)
         for x, (t1, flair) in zip(batch.x[:, 0], guides, strict=True):
-            known = not t1.isnan().any(), not flair.isnan().any()
-            found.add(known)
-            assert torch.equal(t1, x) if known[0] else t1.isnan().all()
-            assert torch.allclose(flair, 1 - x, atol=1e-6) if known[1] else flair.isnan().all()
+            for known, seen in ((t1.isfinite(), x), (flair.isfinite(), 1 - x)):
+                assert torch.allclose((t1 if seen is x else flair)[known], seen[known], atol=1e-6)
+                parts += bool(known.any() and not known.all())
+            found.add((bool(t1.isfinite().any()), bool(flair.isfinite().any())))
     assert {(True, True), (True, False), (False, True)} <= found
+    assert 2 <= parts <= 20
+
+
+def test_a_field_of_view_ends_along_a_straight_line_in_the_middle():
+    g = torch.Generator().manual_seed(0)
+    beyond = torch.stack([beyond_line(40, g) for _ in range(200)])
+    corners = beyond[:, ::39, ::39].flatten(1)
+    assert all(0 < int(each.sum()) < 4 for each in corners)
+    assert 0.4 < float(beyond.float().mean()) < 0.6
+    rows, columns = (beyond.float().diff(dim=k).abs().sum(k) for k in (1, 2))
+    assert rows.max() == columns.max() == 1  # crossed once
 
 
 def test_processes_see_what_one_sees_and_some_guides_are_spoilt():
