@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ class Study:
         heads: by `train` and `validation`, files of other scans that priors of folds are trained on and measured with.
         recipes: folder of guided.toml and unguided.toml.
         tell: told of every run before it is trained.
+        factors: of the usual rate, by fusion, as far as they were asked for.
     """
 
     folder: Path
@@ -91,6 +92,7 @@ class Study:
     heads: Mapping[str, Sequence[Path]]
     recipes: Path = RECIPES
     tell: Callable[[str], None] = lambda line: None
+    factors: dict[Fusion, float] = field(default_factory=dict)
 
     def guides(self, run: Run) -> Path:
         """The file of a run, trained where it is not there, and taken up where it was left.
@@ -99,7 +101,11 @@ class Study:
             SystemExit: its parent is not there.
         """
         parent = self.parent() if run.left_out is None else self.base(run.left_out)
-        factor = self.factor(run.fusion) if run.factor is None else run.factor
+        factor = run.factor
+        if factor is None:
+            if run.fusion not in self.factors:
+                self.factors[run.fusion] = self.factor(run.fusion)
+            factor = self.factors[run.fusion]
         return self._trained("guided", f"{run.name}_{factor:g}", parent, settings(run, factor))
 
     def parent(self, name: str = PARENT) -> Path:

@@ -48,6 +48,7 @@ SMALL = {
         "SEEDS": (0, 1),
     },
     "guides_scores": {"SAMPLES": 2},
+    "guides_spoiling": {"SIDE": 16},
     "guides_term_rows": {"SUBJECTS": ("ms19",), "TAUS": ("constant", "falling"), "DRAWN": 3, "SAMPLES": 2},
     "guides_use_rows": {"SUBJECTS": ("ms19",), "SLABS": (0.5,), "SHIFTS": 1, "_REPEATS": 1},
 }

@@ -73,4 +73,5 @@ def beyond_line(side: int, generator: torch.Generator) -> Tensor:
     angle, *at = torch.rand(3, dtype=torch.float64, generator=generator).tolist()
     rows, columns = (torch.arange(side) - side * (0.25 + 0.5 * v) for v in at)
     turn = 2 * math.pi * angle
-    return math.sin(turn) * rows[:, None] + math.cos(turn) * columns > 0
+    beyond: Tensor = math.sin(turn) * rows[:, None] + math.cos(turn) * columns > 0
+    return beyond
