@@ -1,4 +1,4 @@
-# Targets: demo, test, check, bench, study, house, priors, results-table. Each makes the environment it needs.
+# Targets: demo, test, check, bench, study, latent, house, priors, results-table. Each makes the environment it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Data for training, benchmarks and some tests; everything else works without.
 export VERISCALE_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test check format bench study house priors results-table clean
+.PHONY: demo test check format bench study latent house priors results-table clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -53,7 +53,7 @@ BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo
 	zeroshot_tuning zeroshot zeroshot_paper zeroshot_noise zeroshot_spread zeroshot_path zeroshot_fair zeroshot_alarm zeroshot_input \
 	zeroshot_memory door_denoiser door_operator door_foreign restore_scaling restore_speed restore_determinism \
 	net_speed trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real \
-	trust_blackbox trust_shipped input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
+	trust_blackbox trust_shipped latent_tuning latent input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
 	stages
 
 bench: $(VENV)/dev
@@ -66,6 +66,13 @@ study: $(VENV)/dev
 	recipes/study/train.sh $(BIN)/veriscale build/study
 	$(BIN)/python benchmarks/few_shot.py
 	$(MAKE) results-table
+
+# The prior for latent work and those that it is compared with, resumed where they were left: under two hours.
+latent: $(VENV)/dev
+	mkdir -p build
+	for name in latent latent_taef2 ddpm; do
+		test -e build/$${name/_/-} || $(BIN)/veriscale train recipes/$$name.toml --resume -o build/$${name/_/-}
+	done
 
 # What a change of the code's shape must not change, and that shape, against the checkout in the folder BEFORE; COMMITS
 # are the examples that house_settings.py counts the files of.

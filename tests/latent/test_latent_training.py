@@ -116,7 +116,7 @@ def test_diffusers_itself_draws_from_it(recipe, tmp_path):
     import diffusers
 
     folder = train(recipe, tmp_path / "toy-latent", cpu=True, overrides=["stage.toy.unet.steps=30"])
-    theirs = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    theirs = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
     assert type(theirs).__name__ == "LDMPipeline"
     theirs.set_progress_bar_config(disable=True)
     drawn = theirs(num_inference_steps=2, output_type="np", generator=torch.Generator().manual_seed(0)).images
