@@ -103,7 +103,7 @@ def test_a_model_comes_out_that_restores(recipe, tmp_path, skimage_data, monkeyp
     assert "RGB PSNR of encoding and decoding alone, dB: " in said
     assert command(["priors"]) == 0
     assert "toy-latent: RGB, any measurement, over latents; trained on CC0" in capsys.readouterr().out
-    asked = ["restore", str(skimage_data / "astronaut.png"), "--prior", "toy-latent", "--operator", "inpaint:keep=0.5"]
+    asked = ["restore", str(skimage_data / "astronaut.png"), "--prior", "toy-latent", "--operator", "denoise"]
     more = ["--noise", "0.05", "--crop", "200,100,37,30", "--dial", "0", "-o", str(tmp_path / "out.png"), "--quiet"]
     assert command([*asked, *more]) == 0
     assert (tmp_path / "out.png").exists()

@@ -8,7 +8,7 @@ import msgspec
 from safetensors.torch import save_file
 from torch import nn
 
-from veriscale.latent.folder import INDEX
+from veriscale.diffusion.library import INDEX
 from veriscale.latent.model_card import CARD, ModelCard
 from veriscale.latent.packages import quiet
 from veriscale.latent.taef2 import CONFIG, TAEF2, Taef2

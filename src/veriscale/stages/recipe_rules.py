@@ -32,10 +32,8 @@ def check(recipe: Recipe, path: Path) -> None:
     scales = task.scales
     demand(0 <= recipe.seed < 2**63, f"seed is {recipe.seed}; take a whole number from 0 to 2^63 - 1")
     demand(task.channels in (1, 3), f"channels is {task.channels}; 1 (grey) and 3 (RGB) can be trained")
-    demand(
-        (bool(scales) or recipe.latent is not None) and len(set(scales)) == len(scales),
-        "operators must be a list of different factors",
-    )
+    demand(bool(scales) or recipe.latent is not None, "task.operators is missing; write it")
+    demand(len(set(scales)) == len(scales), "operators must be a list of different factors")
     demand(not task.weights or len(task.weights) == len(scales), "weights needs one number for each operator")
     demand(all(0 < w < math.inf for w in task.weights), "weights must be positive and finite")
     demand(0 <= task.noise[0] <= task.noise[1] <= 1, "noise must be [low, high] within 0 and 1")
