@@ -53,7 +53,7 @@ BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo
 	zeroshot_tuning zeroshot zeroshot_paper zeroshot_noise zeroshot_spread zeroshot_path zeroshot_fair zeroshot_alarm zeroshot_input \
 	zeroshot_memory door_denoiser door_operator door_foreign restore_scaling restore_speed restore_determinism \
 	net_speed trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real \
-	trust_blackbox trust_shipped latent_tuning latent input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
+	trust_blackbox trust_shipped input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
 	stages
 
 bench: $(VENV)/dev
@@ -67,12 +67,14 @@ study: $(VENV)/dev
 	$(BIN)/python benchmarks/few_shot.py
 	$(MAKE) results-table
 
-# The prior for latent work and those that it is compared with, resumed where they were left: under two hours.
+# The prior for latent work and those that it is compared with (resumed where they were left), then its numbers: hours.
 latent: $(VENV)/dev
 	mkdir -p build
-	for name in latent latent_taef2 ddpm; do
-		test -e build/$${name/_/-} || $(BIN)/veriscale train recipes/$$name.toml --resume -o build/$${name/_/-}
+	for name in latent latent-taef2 ddpm; do
+		test -e build/$$name || $(BIN)/veriscale train recipes/$${name/-/_}.toml --resume -o build/$$name
 	done
+	for name in latent_tuning latent; do VERISCALE_PRIORS=build $(BIN)/python benchmarks/$$name.py; done
+	$(MAKE) results-table
 
 # What a change of the code's shape must not change, and that shape, against the checkout in the folder BEFORE; COMMITS
 # are the examples that house_settings.py counts the files of.
