@@ -15,6 +15,7 @@ import latent_closed
 import veriscale
 from cache import measured
 from latent_problems import LONG, MAIN, TASKS, Methods, built, latent_prior
+from latent_tuning import ITERATIONS
 from pictures import centre, files
 from results import RESULTS, Row, write_results
 from veriscale.diffusion.noise_field import NoiseField
@@ -56,10 +57,9 @@ def scores(image: Tensor, x: Tensor) -> dict[str, list[float]]:
 
 def knobs_of_taef2() -> LatentPreset:
     """As LATENT_DEFAULT, chosen in the same way for the prior over TAEF2's latents."""
-    chosen = tuned(f"paper_{LATENT_DEFAULT.iterations}", "all", "psnr", "taef2") | tuned(
-        "dps", "all", "sliced", "taef2"
-    )
-    return replace(LATENT_DEFAULT, **chosen | {"timestep": round(chosen["timestep"])})
+    few = ITERATIONS[0]
+    chosen = tuned(f"paper_{few}", "all", "psnr", "taef2") | tuned("dps", "all", "sliced", "taef2")
+    return replace(LATENT_DEFAULT, iterations=few, **chosen | {"timestep": round(chosen["timestep"])})
 
 
 def ours(
