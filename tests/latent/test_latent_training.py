@@ -51,6 +51,9 @@ evaluate = 30
 )
 
 
+FEW = ["stage.toy.autoencoder.steps=20", "stage.toy.unet.steps=20", "stage.toy.evaluate=10"]
+
+
 @pytest.fixture
 def recipe(tmp_path, skimage_data, monkeypatch) -> Path:
     monkeypatch.setenv("VERISCALE_DATA", str(skimage_data))
@@ -115,7 +118,7 @@ def test_diffusers_itself_draws_from_it(recipe, tmp_path):
     """Whose pipeline knows a scaling factor and no other statistics of latents."""
     import diffusers
 
-    folder = train(recipe, tmp_path / "toy-latent", cpu=True, overrides=["stage.toy.unet.steps=30"])
+    folder = train(recipe, tmp_path / "toy-latent", cpu=True, overrides=FEW)
     theirs = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
     assert type(theirs).__name__ == "LDMPipeline"
     theirs.set_progress_bar_config(disable=True)
@@ -127,28 +130,31 @@ def test_diffusers_itself_draws_from_it(recipe, tmp_path):
     torch.testing.assert_close(2 * prior.autoencoder.decode(z) - 1, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("phase", ["toy.autoencoder", "toy.unet"])
-def test_a_run_that_was_cut_off_ends_with_the_same_bytes(recipe, tmp_path, monkeypatch, phase):
+@pytest.mark.parametrize(
+    "phase, seconds",
+    [("toy.autoencoder", 0.0), ("toy.unet", 0.0), ("toy.unet", 1e9)],  # the last finds the first phase at its end
+)
+def test_a_run_that_was_cut_off_ends_with_the_same_bytes(recipe, tmp_path, monkeypatch, phase, seconds):
     monkeypatch.setattr(latent_training, "MEASURED", 2)
-    whole = train(recipe, tmp_path / "whole", cpu=True)
-    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+    whole = train(recipe, tmp_path / "whole", cpu=True, overrides=FEW)
+    monkeypatch.setattr(trainer, "SAVE_EVERY", seconds)
     monkeypatch.setattr(Curves, "_draw", lambda self, path: None)  # a picture after every step takes most of the time
 
     def cut(name: str, step: int, *others: object) -> None:
-        if (name, step) == (phase, 50):
+        if (name, step) == (phase, 10):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "cut", cpu=True, progress=cut)
+        train(recipe, tmp_path / "cut", cpu=True, overrides=FEW, progress=cut)
     assert not (tmp_path / "cut").exists()
     with pytest.raises(InputError, match=r"latent\.channels was 4 and is 8"):
-        train(recipe, tmp_path / "cut", cpu=True, resume=True, overrides=["latent.channels=8"])
-    resumed = train(recipe, tmp_path / "cut", cpu=True, resume=True)
+        train(recipe, tmp_path / "cut", cpu=True, resume=True, overrides=[*FEW, "latent.channels=8"])
+    resumed = train(recipe, tmp_path / "cut", cpu=True, resume=True, overrides=FEW)
     assert files_of(resumed) == files_of(whole)
 
 
 def test_without_an_autoencoder_it_is_a_model_of_pictures(recipe, tmp_path):
-    overrides = ["latent.autoencoder=[]", "stage.toy.autoencoder.steps=0"]
+    overrides = ["latent.autoencoder=[]", *FEW, "stage.toy.autoencoder.steps=0"]
     folder = train(recipe, tmp_path / "toy-ddpm", cpu=True, overrides=overrides)
     assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "DDPMPipeline"
     prior = prior_from_pipeline(folder, device="cpu", dtype=torch.float32)
