@@ -27,6 +27,7 @@ PARTS = {
     "zeroshot": "Any other measurement",
     "trust": "What can be trusted",
     "door": "A denoiser or an operator of one's own",
+    "latent": "Models over latents",
     "scan": "Scans",
     "fewshot": "A prior from few patients",
     "guides": "Other contrasts as guides",

@@ -28,18 +28,18 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     import msgspec
 
     from veriscale.diffusion.checkpoint import read_card
-    from veriscale.diffusion.library import find_prior, folders, known_priors
+    from veriscale.diffusion.library import find_prior, folders, known_models, known_priors
     from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.errors import InputError
     from veriscale.guides.guide_file import holds_guides
-    from veriscale.latent.folder import is_folder
+    from veriscale.latent.folder import model_folder
     from veriscale.latent.hub import is_hub
     from veriscale.latent.pipeline import read_pipeline
     from veriscale.workflows.factory import is_factory
     from veriscale.workflows.opening import known_certificates, load_prior
 
     if name is None:
-        found = known_priors()
+        found, models = known_priors(), known_models()
         rows = []
         for known, path in found.items():
             try:
@@ -57,18 +57,23 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
                 scales = ", ".join(f"×{s}" for s in card.network.scales)
                 kind = "RGB" if card.network.channels == 3 else "grey"
                 print(f"{known}: {kind}, {scales}; trained on {'; '.join(card.licences)}; {path}")
+        for path in models.values():
+            try:
+                rows.append(_model_row(read_pipeline(path), as_json))
+            except InputError as error:
+                complain(str(error))
         if as_json:
             print(json.dumps(rows, indent=2))
         else:
             for line in _certificates():
                 print(line)
-        if not found:
+        if not (found or models):
             complain("No prior found in " + ", ".join(map(str, folders())) + ".")
             return 2
         return 0
     if name in known_certificates() or name.endswith(".json"):
         return _show_certificate(name, as_json)
-    if is_hub(name) or is_folder(name):
+    if is_hub(name) or model_folder(name):
         return _show_pipeline(read_pipeline(name), as_json)
     if is_factory(name):
         made = load_prior(name)
@@ -102,11 +107,31 @@ def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> int:
     print(f"  {'channels':<15} {offers['channels']}")
     print(f"  {'denoises':<15} {offers['space']}, predicts {offers['predicts']}, levels from {low:.3g} to {high:.3g}")
     print(f"  {'texts':<15} {'--prompt and --negative-prompt' if offers['texts'] else 'none'}")
+    if own := pipeline.own_card:
+        _print_data("trained on", own.training)
+        _print_data("measured on", own.validation)
+        for p in own.phases:
+            print(f"  phase      {p.network}: {p.steps} steps of {p.batch}, {p.parameters:,} parameters")
+        print(f"  budget     {own.seconds / 60:.0f} minutes on {own.machine}")
+        for what, value in own.metrics.items():
+            print(f"  {what}: {value:g}")
+        print(f"  licences   of its data: {'; '.join(own.licences)}")
     for line in _certificates(offers["sha256"]) if "sha256" in offers else []:
         print(f"  {line}")
     if "sha256" in offers:
         print(f"  {'hash':<15} sha256 {offers['sha256']}, of these files")
     return 0
+
+
+def _model_row(pipeline: "Pipeline", as_json: bool) -> dict[str, Any]:
+    """What the list says of a model in the layout of diffusers, printed unless it will be JSON."""
+    offers, own = pipeline.offers(), pipeline.own_card
+    licences = [] if own is None else own.licences
+    if not as_json:
+        trained = f"; trained on {'; '.join(licences)}" if licences else ""
+        kind = "RGB" if offers["channels"] == 3 else "grey"
+        print(f"{offers['name']}: {kind}, any measurement, over {offers['space']}{trained}; {offers['folder']}")
+    return {**{k: offers[k] for k in ("name", "folder", "channels", "space")}, "licences": licences}
 
 
 def _guides_row(name: str, path: Path, as_json: bool) -> dict[str, Any]:
