@@ -1,4 +1,5 @@
-# Targets: demo, test, check, bench, study, house, priors, results-table. Each makes the environment it needs.
+# Targets: demo, test, check, bench, study, guides, latent, house, priors, results-table. Each makes the environment it
+# needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # Data for training, benchmarks and some tests; everything else works without.
 export VERISCALE_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test check format bench study house priors results-table clean
+.PHONY: demo test check format bench parents study guides latent house priors results-table clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -60,11 +61,28 @@ bench: $(VENV)/dev
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 	$(MAKE) results-table
 
-# A prior from few patients: its parents (resumed where they were left), then about sixty small runs: hours.
-study: $(VENV)/dev
+# Small parents of both studies, resumed where they were left.
+parents: $(VENV)/dev
 	mkdir -p build/study
 	recipes/study/train.sh $(BIN)/veriscale build/study
+
+# A prior from few patients: about sixty small runs: hours.
+study: parents
 	$(BIN)/python benchmarks/few_shot.py
+	$(MAKE) results-table
+
+# Other contrasts as guides: about fifty small runs: hours.
+guides: parents
+	$(BIN)/python benchmarks/guides.py
+	$(MAKE) results-table
+
+# The prior for latent work and those that it is compared with (resumed where they were left), then its numbers: hours.
+latent: $(VENV)/dev
+	mkdir -p build
+	for name in latent latent-taef2 ddpm; do
+		test -e build/$$name || $(BIN)/veriscale train recipes/$${name/-/_}.toml --resume -o build/$$name
+	done
+	for name in latent_tuning latent; do VERISCALE_PRIORS=build $(BIN)/python benchmarks/$$name.py; done
 	$(MAKE) results-table
 
 # What a change of the code's shape must not change, and that shape, against the checkout in the folder BEFORE; COMMITS

@@ -15,11 +15,12 @@ from veriscale.workflows.degrading.scan_measurement import measure_scan
 
 TRAINING = ("ms07", "gli00000", "tcgafg6692", "pgbm003")
 TARGET, GUIDES = "T2", ("T1", "T1C", "FLAIR")
-DEPTH = 40  # slices, in the middle
+DEPTH = 40  # slices of a slab
+MIDDLE = 0.5
 Trial = tuple[tuple[int, int, int], Fit]
 
 
-def trials(subject: str, guide: str, factor: int, count: int, seed: int = 0) -> list[Trial]:
+def trials(subject: str, guide: str, factor: int, count: int, seed: int = 0, about: float = MIDDLE) -> list[Trial]:
     """The guide as it lies, and moved in plane by 2 to 6 voxels along either axis or both, each with what is found.
 
     Args:
@@ -28,9 +29,10 @@ def trials(subject: str, guide: str, factor: int, count: int, seed: int = 0) -> 
         factor: by which the target's slices are measured coarser.
         count: of the shifts.
         seed: of the shifts.
+        about: of the way from foot to head, where the slab lies.
     """
     truth, samples = scan(subject, TARGET), scan(subject, guide).samples
-    first = max(0, (truth.shape[2] - DEPTH) // 2)
+    first = max(0, int(about * (truth.shape[2] - DEPTH)))
     part = (..., slice(first, first + DEPTH))
     measured = resampled(measure_scan(truth, f"downsample:factor={factor}").volume, truth.grid)[part]
     rng, found = np.random.default_rng(seed), []

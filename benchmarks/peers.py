@@ -1,4 +1,4 @@
-"""Other people's ways to restore a measurement, on the same denoiser and operators: what zero-shot rows are beside."""
+"""Other people's ways to restore a measurement, on the same denoiser and operators: what our rows are beside."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from veriscale.physics.data_term import DataTerm
+from veriscale.traversal.misfit import Misfit
 
 Denoiser = Callable[[Tensor, float], Tensor]
 
@@ -65,6 +66,63 @@ def diffpir(
         effective = (x - clean) / s
         x = clean + t * ((1 - zeta) ** 0.5 * effective + zeta**0.5 * noise(step))
     return x
+
+
+def resample(
+    denoise: Denoiser,
+    data: Misfit,
+    x: Tensor,
+    sigmas: Tensor,
+    gamma: float,
+    rate: float,
+    noise: Callable,
+    enough: Tensor,
+    every: int = 10,
+    iterations: int = 10,
+) -> Tensor:
+    """The sampler of ReSample: steps of DDIM, and now and then latents that fit the measurement, resampled about.
+
+    Args:
+        denoise: of latents.
+        data: the measurement, through the decoder.
+        x: start at sigmas[0].
+        sigmas: decreasing, the last 0.
+        gamma: how far what fits is trusted over where the chain is.
+        rate: of Adam, which makes it fit.
+        noise: step → unit noise.
+        enough: (B,) squared norm of the residual at which latents fit: that of the noise.
+        every: steps from one to the next; of 100 steps and with 10 iterations as many gradients of the decoder as dps.
+        iterations: of Adam at most.
+
+    Source: Song et al. 2024 (ReSample), algorithm 1 and eq. 15 to 17, in z_σ = z_t/√ᾱ.
+    """
+    steps = len(sigmas) - 1
+    for step, (s, t) in enumerate(pairwise(sigmas.tolist())):
+        clean = denoise(x, s)
+        x = clean + t * (x - clean) / s
+        if (steps - 1 - step) % every:
+            continue
+        fitting = _fitting(data, clean, rate, enough, iterations)
+        if t == 0:
+            return fitting
+        bar, before = 1 / (1 + t**2), 1 / (1 + float(sigmas[step + 2]) ** 2)
+        share = gamma * (1 - before) / bar * (1 - bar / before)
+        mean = (share * fitting + (1 - bar) * x) / (share + 1 - bar)
+        x = mean + (share * (1 - bar) / (share + 1 - bar) / bar) ** 0.5 * noise(step)
+    return x
+
+
+def _fitting(data: Misfit, z: Tensor, rate: float, enough: Tensor, iterations: int) -> Tensor:
+    z = z.clone()
+    z.grad = torch.zeros_like(z)
+    optimizer = torch.optim.Adam([z], lr=rate)
+    for _ in range(iterations):
+        square, gradient = data.gradient(z)
+        if bool((square <= enough).all()):
+            break
+        z.grad = gradient * (square > enough).view(-1, 1, 1, 1)
+        optimizer.step()
+    return z
 
 
 def _gradient(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from veriscale.settings import Settings, settled
 from veriscale.traversal import splitting
 from veriscale.workflows.degrading.scan_measurement import measure_scan
 from veriscale.workflows.opening import load_prior
+from veriscale.workflows.scans.guide_scans import Guide
 from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.through_plane import prepare_through
 
@@ -56,9 +58,10 @@ def thick(truth: Volume) -> Volume:
     return measure_scan(truth, SliceProfile(THICK, THICK, axis=2)).volume.relevelled()
 
 
-def restored(y: Volume, prior: Prior, dial: str) -> list[np.ndarray]:
+def restored(y: Volume, prior: Prior, dial: str, guides: Sequence[Guide] = ()) -> list[np.ndarray]:
     """(X, Y, Z) for each dial position, in the scan's units."""
-    work = prepare_through(prior, settled(Settings(dial=dial)), y, respaced(y.grid, (None, None, 1.0)), THICK)
+    grid = respaced(y.grid, (None, None, 1.0))
+    work = prepare_through(prior, settled(Settings(dial=dial)), y, grid, THICK, guides=guides)
     with tempfile.TemporaryDirectory() as folder:
         result = work.restore(lambda what, done, of: None, KeptState(Path(folder) / "kept", work.facts()))
     return [image.values() for image in result.images.values()]

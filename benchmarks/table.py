@@ -28,8 +28,10 @@ PARTS = {
     "zeroshot": "Any other measurement",
     "trust": "What can be trusted",
     "door": "A denoiser or an operator of one's own",
+    "latent": "Models over latents",
     "scan": "Scans",
     "fewshot": "A prior from few patients",
+    "guides": "Other contrasts as guides",
     "input": "Picture files, in and out",
     "house": "The code itself, before and after its restructuring",
     "": "Laws, oracles and time",
@@ -226,6 +228,46 @@ ROWS = [
     ),
     "fewshot.trainable.default",
     "fewshot.trainable.spread",
+    *(
+        f"guides.{row}"
+        for subject in ("ms19", "gli00001")
+        for row in (
+            *(
+                f"clean.{subject}{over}{end}"
+                for over in ("", ".over_regression", ".over_adapted")
+                for end in ("", ".lowest")
+            ),
+            *(f"static.{subject}{end}" for end in ("", ".lowest", ".unseen", ".clean")),
+            *(f"wrong.{subject}{end}" for end in ("", ".all")),
+            *(f"subsets.{subject}{end}" for end in ("", ".none")),
+            *(f"localise.{subject}.{what}{end}" for what in ("outside", "sound", "auc") for end in ("", ".denoiser")),
+            *(f"draws.{subject}.{what}" for what in ("crps", "spread_skill", "inform", "spoilt")),
+            *(f"semantic.{subject}.{what}" for what in ("semantic", "dice")),
+            *(
+                f"bound.{subject}.{how}.{what}"
+                for how in ("sound", "spoilt")
+                for what in (
+                    "below_static",
+                    *(f"{k}.{term}" for k in range(4) for term in ("fused", "covariance", "gap")),
+                )
+            ),
+            *(f"bound.{subject}.{control}" for control in ("shuffled", "identity")),
+            *(f"shift.{subject}.{what}" for what in ("found", "suspected")),
+            *(f"shipped.{subject}{end}" for end in ("", ".lowest")),
+        )
+    ),
+    *(f"guides.through.ms19.{contrast}{end}" for contrast in ("T2", "FLAIR") for end in ("", ".lowest")),
+    *(f"guides.generalise.{fusion}" for fusion in ("dynamic", "mean", "concat", "learned")),
+    *(f"guides.generalise.dynamic_less_{fusion}" for fusion in ("mean", "concat", "learned")),
+    "guides.tau.default",
+    *(
+        f"guides.tau.{subject}.{tau}.{what}"
+        for subject in ("tcgadu7294", "ms19", "gli00001")
+        for tau in ("falling", "reversed", "learned", "modality")
+        for what in ("loss_1", "loss_2", "loss_3", "crps")
+    ),
+    *(f"guides.{kind}speed.{network}" for kind in ("", "shipped.") for network in ("encoder", "denoiser")),
+    *(f"guides.shipped.through.ms19.T2{end}" for end in ("", ".lowest")),
     "input.kinds.files",
     "input.kinds.restored",
     "input.kinds.refused",

@@ -8,40 +8,32 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from tests.conftest import write_tiny
+from tests.toy_recipe import toy_networks, toy_phase
 
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.errors import InputError
 from veriscale.physics.downsample import Downsample
 from veriscale.stages.recipe_file import read_recipe
 
-RECIPE = """
+RECIPE = (
+    """
 name = "study-target"
 measure = "modes"
 [task]
 channels = 1
 operators = ["downsample:factor=2", "downsample:factor=4"]
-[encoder]
-width = 32
-depth = 2
-features = 4
-[denoiser]
-width = [32, 32]
-depth = [1, 1]
-stem = 2
+"""
+    + toy_networks(depth=2, predictor=False)
+    + """
 [[stage]]
 name = "target"
 data = ["nothing"]
 validation = ["nothing"]
 licence = "CC0"
-[stage.encoder]
-steps = 2
-batch = 2
-patch = 8
-[stage.denoiser]
-steps = 2
-batch = 2
-patch = 32
 """
+    + toy_phase("encoder", 2, 8)
+    + toy_phase("denoiser", 2, 32)
+)
 
 
 def scan(path, seed, shape=(6, 44, 50)):

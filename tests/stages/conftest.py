@@ -2,48 +2,30 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.toy_recipe import toy_networks, toy_phase
 
 from veriscale.diffusion.prior import Networks, build
 
-RECIPE = """
+RECIPE = (
+    """
 name = "toy"
 seed = 3
 [task]
 operators = ["downsample:factor=2", "downsample:factor=4"]
 unconditional = 0.3
-[encoder]
-width = 32
-depth = 1
-features = 4
-[denoiser]
-width = [32, 32]
-depth = [1, 1]
-stem = 2
-[predictor]
-width = 32
-depth = 1
+"""
+    + toy_networks()
+    + """
 [[stage]]
 name = "toy"
 data = ["chelsea.png", "coffee.png"]
 validation = ["astronaut.png"]
 licence = "CC0"
-[stage.encoder]
-steps = 60
-batch = 2
-patch = 8
-optimiser = "muon"
-ema = 0.9
-[stage.denoiser]
-steps = 60
-batch = 2
-patch = 16
-ema = 0.9
-[stage.predictor]
-steps = 60
-batch = 2
-patch = 8
-ema = 0.9
 """
+    + toy_phase("encoder", 60, 8, 'optimiser = "muon"', "ema = 0.9")
+    + toy_phase("denoiser", 60, 16, "ema = 0.9")
+    + toy_phase("predictor", 60, 8, "ema = 0.9")
+)
 
 
 @pytest.fixture

@@ -5,46 +5,29 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from tests.toy_recipe import toy_networks, toy_phase
 
-RECIPE = """
+RECIPE = (
+    """
 name = "scans"
 seed = 3
 [task]
 channels = 1
 operators = ["downsample:factor=2", "downsample:factor=4"]
 unconditional = 0.3
-[encoder]
-width = 32
-depth = 1
-features = 4
-[denoiser]
-width = [32, 32]
-depth = [1, 1]
-stem = 2
-[predictor]
-width = 32
-depth = 1
+"""
+    + toy_networks()
+    + """
 [[stage]]
 name = "toy"
 data = ["set@train"]
 validation = ["set@validation"]
 licence = "CC0"
-[stage.encoder]
-steps = 30
-batch = 2
-patch = 8
-ema = 0.9
-[stage.denoiser]
-steps = 30
-batch = 2
-patch = 32
-ema = 0.9
-[stage.predictor]
-steps = 30
-batch = 2
-patch = 8
-ema = 0.9
 """
+    + toy_phase("encoder", 30, 8, "ema = 0.9")
+    + toy_phase("denoiser", 30, 32, "ema = 0.9")
+    + toy_phase("predictor", 30, 8, "ema = 0.9")
+)
 
 
 def blobs(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:

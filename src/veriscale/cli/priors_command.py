@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from veriscale.cli.console import complain
 
 if TYPE_CHECKING:
-    from veriscale.diffusion.card import Card
+    from veriscale.diffusion.card import Card, Data
     from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.latent.pipeline import Pipeline
 
@@ -28,18 +28,18 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
     import msgspec
 
     from veriscale.diffusion.checkpoint import read_card
-    from veriscale.diffusion.library import find_prior, folders, known_priors
+    from veriscale.diffusion.library import find_prior, folders, known_models, known_priors
     from veriscale.diffusion.own_prior import OwnPrior
     from veriscale.errors import InputError
     from veriscale.guides.guide_file import holds_guides
-    from veriscale.latent.folder import is_folder
+    from veriscale.latent.folder import model_folder
     from veriscale.latent.hub import is_hub
     from veriscale.latent.pipeline import read_pipeline
     from veriscale.workflows.factory import is_factory
     from veriscale.workflows.opening import known_certificates, load_prior
 
     if name is None:
-        found = known_priors()
+        found, models = known_priors(), known_models()
         rows = []
         for known, path in found.items():
             try:
@@ -57,18 +57,23 @@ def priors(name: str | None = None, *, as_json: Annotated[bool, Parameter(name="
                 scales = ", ".join(f"×{s}" for s in card.network.scales)
                 kind = "RGB" if card.network.channels == 3 else "grey"
                 print(f"{known}: {kind}, {scales}; trained on {'; '.join(card.licences)}; {path}")
+        for path in models.values():
+            try:
+                rows.append(_model_row(read_pipeline(path), as_json))
+            except InputError as error:
+                complain(str(error))
         if as_json:
             print(json.dumps(rows, indent=2))
         else:
             for line in _certificates():
                 print(line)
-        if not found:
+        if not (found or models):
             complain("No prior found in " + ", ".join(map(str, folders())) + ".")
             return 2
         return 0
     if name in known_certificates() or name.endswith(".json"):
         return _show_certificate(name, as_json)
-    if is_hub(name) or is_folder(name):
+    if is_hub(name) or model_folder(name):
         return _show_pipeline(read_pipeline(name), as_json)
     if is_factory(name):
         made = load_prior(name)
@@ -102,11 +107,31 @@ def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> int:
     print(f"  {'channels':<15} {offers['channels']}")
     print(f"  {'denoises':<15} {offers['space']}, predicts {offers['predicts']}, levels from {low:.3g} to {high:.3g}")
     print(f"  {'texts':<15} {'--prompt and --negative-prompt' if offers['texts'] else 'none'}")
+    if own := pipeline.own_card:
+        _print_data("trained on", own.training)
+        _print_data("measured on", own.validation)
+        for p in own.phases:
+            print(f"  phase      {p.network}: {p.steps} steps of {p.batch}, {p.parameters:,} parameters")
+        print(f"  budget     {own.seconds / 60:.0f} minutes on {own.machine}")
+        for what, value in own.metrics.items():
+            print(f"  {what}: {value:g}")
+        print(f"  licences   of its data: {'; '.join(own.licences)}")
     for line in _certificates(offers["sha256"]) if "sha256" in offers else []:
         print(f"  {line}")
     if "sha256" in offers:
         print(f"  {'hash':<15} sha256 {offers['sha256']}, of these files")
     return 0
+
+
+def _model_row(pipeline: "Pipeline", as_json: bool) -> dict[str, Any]:
+    """What the list says of a model in the layout of diffusers, printed unless it will be JSON."""
+    offers, own = pipeline.offers(), pipeline.own_card
+    licences = [] if own is None else own.licences
+    if not as_json:
+        trained = f"; trained on {'; '.join(licences)}" if licences else ""
+        kind = "RGB" if offers["channels"] == 3 else "grey"
+        print(f"{offers['name']}: {kind}, any measurement, over {offers['space']}{trained}; {offers['folder']}")
+    return {**{k: offers[k] for k in ("name", "folder", "channels", "space")}, "licences": licences}
 
 
 def _guides_row(name: str, path: Path, as_json: bool) -> dict[str, Any]:
@@ -139,9 +164,8 @@ def _show_guides(path: Path, as_json: bool) -> int:
     print(f"  guides     {card.parent} (sha256 {card.parent_sha256[:12]})")
     print(f"  restored   {a.target}, by any of {', '.join(a.modalities)}")
     print(f"  networks   width {a.width}, depth {a.depth}; fusion {a.fusion}, mix {a.mix}, tau {a.tau}")
-    for part, data in (("trained on", card.training), ("measured on", card.validation)):
-        for d in data:
-            print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    _print_data("trained on", card.training)
+    _print_data("measured on", card.validation)
     print(f"  budget     {card.steps} steps of {card.batch}, {card.seconds / 60:.0f} minutes on {card.machine}")
     for what, value in card.metrics.items():
         print(f"  {what}: {value:g}")
@@ -151,6 +175,11 @@ def _show_guides(path: Path, as_json: bool) -> int:
     return 0
 
 
+def _print_data(what: str, data: "list[Data]") -> None:
+    for d in data:
+        print(f"  {what:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+
+
 def _show_own(prior: "OwnPrior", where: str) -> None:
     """What is known of somebody's own denoiser."""
     card, mode = prior.card, prior.mode(0)
@@ -158,8 +187,7 @@ def _show_own(prior: "OwnPrior", where: str) -> None:
     print(f"  channels   {card.network.channels}")
     print("  scales     unconditional, without an encoder")
     print(f"  noise      levels from {mode.sigma_min:g} to {mode.sigma_max:g}")
-    for d in card.validation:
-        print(f"  {'measured on':<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    _print_data("measured on", card.validation)
     if not card.validation:
         print("  measured   not yet: stated defaults, and no alarm; veriscale.measure_prior measures it")
     for line in (*prior.notes, *_certificates(card.tensors_sha256)):
@@ -181,9 +209,8 @@ def _show(card: "Card", where: str) -> None:
     print(f"  scales     {', '.join(f'×{s}' for s in network.scales)}, and unconditional")
     print(f"  noise std  0 to {max(m.noise_std[-1] for m in card.modes):g}")
     print(f"  pictures   {card.normalisation}; the unconditional mode is about {card.mean:.3g}")
-    for part, data in (("trained on", card.training), ("measured on", card.validation)):
-        for d in data:
-            print(f"  {part:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+    _print_data("trained on", card.training)
+    _print_data("measured on", card.validation)
     b = card.budget
     print(f"  budget     {b.encoder_steps} + {b.denoiser_steps} steps, {b.seconds / 60:.0f} minutes on {b.machine}")
     for p in b.phases:
@@ -212,8 +239,7 @@ def _show(card: "Card", where: str) -> None:
         steps = ", ".join(f"{n} {count}" for n, count in a.steps.items() if count)
         what = f"{kind}, {scales}; steps: {steps}; {a.seconds / 60:.0f} minutes"
         print(f"  ancestor   {generation}: {a.name} (sha256 {a.sha256[:12]}), {what}")
-        for d in a.training:
-            print(f"    trained on {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+        _print_data("  trained on", a.training)
     if card.licences:
         print(f"  licences   of all data that it comes from: {'; '.join(card.licences)}")
     print(f"  tensors    sha256 {card.tensors_sha256}")

@@ -26,7 +26,8 @@ def train(
     recipe
         A TOML file; see recipes/photo.toml.
     output
-        The prior's file; NAME.safetensors in the current folder by default. State and curves lie beside it.
+        The prior's file; NAME.safetensors in the current folder by default, of a recipe with [latent] the folder NAME.
+        State and curves lie beside it.
     resume
         Take up an interrupted run where it was left.
     pack
@@ -37,7 +38,7 @@ def train(
     device
         auto or cpu.
     force
-        Replace an existing prior.
+        Replace an existing prior's file; a folder never is.
     quiet
         No progress.
     """

@@ -10,6 +10,8 @@ from veriscale.errors import InputError, closest
 SUFFIX = ".safetensors"
 STATE = f".training{SUFFIX}"
 """How the name of a training run's state ends, which lies beside the prior that comes of it."""
+INDEX = "model_index.json"
+"""What lies in every folder that holds a model in the layout of diffusers."""
 
 
 def folders() -> list[Path]:
@@ -33,6 +35,15 @@ def known_priors() -> dict[str, Path]:
     return found
 
 
+def known_models() -> dict[str, Path]:
+    """Names and folders of all models in the layout of diffusers that lie where priors do, the user's own first."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for index in sorted(folder.glob(f"*/{INDEX}")):
+            found.setdefault(index.parent.name, index.parent)
+    return found
+
+
 def find_prior(name: str) -> Path:
     """The file of a prior given by name or path.
 
@@ -47,5 +58,7 @@ def find_prior(name: str) -> Path:
     known = known_priors()
     if name not in known:
         like_a_module = re.search(r"\w[./:]\w", name)
-        raise InputError(f"No prior is called {name!r}; {closest(name, known)}{own if like_a_module else ''}.")
+        raise InputError(
+            f"No prior is called {name!r}; {closest(name, [*known, *known_models()])}{own if like_a_module else ''}."
+        )
     return known[name]

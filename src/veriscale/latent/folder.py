@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from veriscale.diffusion.library import INDEX, known_models, known_priors
 from veriscale.errors import InputError
 from veriscale.latent.file_hashes import files_sha256
 
-INDEX = "model_index.json"
 WEIGHTS = "diffusion_pytorch_model", "model"
 """How files of weights are called, those of networks of diffusers and of text encoders."""
 PICKLES = ".bin", ".ckpt", ".pt", ".pth"
@@ -90,9 +90,13 @@ class Folder:
                 found.setdefault(variant.partition("-0")[0] or None, []).append(path)
         return {k: found[k] for k in sorted(found, key=lambda k: k or "")}
 
+    def weights(self, component: str) -> list[Path]:
+        """Its files of weights that are taken."""
+        return self._variants(component)[self.variant_of(component)]
+
     def size(self, component: str) -> int:
         """Bytes of its weights."""
-        return sum(path.stat().st_size for path in self._variants(component)[self.variant_of(component)])
+        return sum(path.stat().st_size for path in self.weights(component))
 
     def sha256(self, components: list[str]) -> str:
         """Of the files of these components: configurations, vocabularies and the weights that are taken."""
@@ -105,9 +109,17 @@ class Folder:
         return files_sha256(self.path, files)
 
 
-def is_folder(name: str | os.PathLike[str]) -> bool:
-    """Whether a prior's name is that of a folder."""
-    return Path(name).is_dir()
+def model_folder(name: str | os.PathLike[str]) -> Path | None:
+    """The folder that a prior's name stands for: one that is there, or a model beside the priors; None of other names.
+
+    A folder without a model stands for itself too, to be told what it lacks, unless something installed has its name.
+    """
+    path = Path(name)
+    if (path / INDEX).is_file():
+        return path
+    if str(name) in known_priors():
+        return None
+    return known_models().get(str(name), path if path.is_dir() else None)
 
 
 def read_folder(path: Path, variant: str | None = None) -> Folder:

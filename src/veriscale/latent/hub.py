@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from veriscale.diffusion.library import INDEX
 from veriscale.errors import InputError
-from veriscale.latent.folder import INDEX, SMALL_FILES, Folder, read_folder
+from veriscale.latent.folder import SMALL_FILES, Folder, read_folder
 from veriscale.latent.packages import first_line, package
 
 MARK = "hub:"

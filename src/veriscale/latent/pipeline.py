@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -13,17 +14,19 @@ from veriscale.diffusion.card import Budget, Card, DenoiserArguments, EncoderArg
 from veriscale.diffusion.own_prior import prior_from
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
-from veriscale.latent.autoencoder import autoencoder_of
+from veriscale.latent.autoencoder import Autoencoder, autoencoder_of
 from veriscale.latent.backbone import FLOW, UNCONDITIONAL, Backbone, denoising_component, stride_of
-from veriscale.latent.folder import Folder, read_folder
+from veriscale.latent.folder import Folder, model_folder, read_folder
 from veriscale.latent.hub import hub_folder, is_hub
+from veriscale.latent.model_card import ModelCard, read_model_card
 from veriscale.latent.packages import loading, quiet
 from veriscale.latent.prior import LatentPrior
 from veriscale.latent.schedule import Schedule, schedule_of
+from veriscale.latent.taef2 import TAEF2, autoencoder_of_taef2, load_taef2
 from veriscale.latent.text import Texts, text_components
 from veriscale.runtime.device import Device, choose_device, choose_dtype
 
-AUTOENCODERS = "AutoencoderKL", "VQModel"
+AUTOENCODERS = "AutoencoderKL", "VQModel", TAEF2
 
 
 def prior_from_pipeline(
@@ -63,7 +66,7 @@ def read_pipeline(
     local_files_only: bool = False,
 ) -> "Pipeline":
     """What a folder or a model of the hub offers; arguments and errors as `prior_from_pipeline`."""
-    path = Path(source)
+    path = model_folder(source) or Path(source)
     if is_hub(source):
         path = hub_folder(str(source), lambda folder: Pipeline(folder).used, revision, variant, local_files_only)
     return Pipeline(read_folder(path, variant))
@@ -153,15 +156,26 @@ class Pipeline:
         return int(self.folder.config(self.autoencoder or self.denoising).get("in_channels", 3))
 
     @cached_property
+    def own_card(self) -> ModelCard | None:
+        """What it comes from, where it was trained here.
+
+        Raises:
+            InputError: the file that says it is damaged.
+        """
+        return read_model_card(self.folder.path)
+
+    @cached_property
     def card(self) -> Card:
         """Of a latent prior, its hash that of the files."""
         low, high = self.schedule.sigmas
         mode = Mode(0, [0.0], [1.0], low, high)
         network = Network(self.pictures, [], EncoderArguments(), DenoiserArguments())
         digest = self.folder.sha256(self.used)
-        return Card(
-            self.folder.name, network, [mode], [], [], Budget(0, 0, 0.0, "unknown"), mean=0.0, tensors_sha256=digest
-        )
+        own, budget = self.own_card, Budget(0, 0, 0.0, "unknown")
+        training, validation = ([], []) if own is None else (own.training, own.validation)
+        if own is not None:
+            budget = Budget(0, 0, own.seconds, own.machine, phases=own.phases)
+        return Card(self.folder.name, network, [mode], training, validation, budget, mean=0.0, tensors_sha256=digest)
 
     def offers(self) -> dict[str, Any]:
         """For people: its parts, and what can be asked of it; its hash where that is of the files."""
@@ -181,6 +195,7 @@ class Pipeline:
             "levels": self.schedule.sigmas,
             "texts": bool(self.texts),
             **({"sha256": self.card.tensors_sha256} if self.autoencoder else {}),
+            **({} if self.own_card is None else {"card": msgspec.to_builtins(self.own_card)}),
         }
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Prior:
@@ -196,12 +211,17 @@ class Pipeline:
             network = Backbone(module, int(module.config.in_channels))
             if self.autoencoder is None:
                 return self._of_pictures(network)
-            autoencoder = autoencoder_of(self._network(self.autoencoder, torch.float32), device)
+            autoencoder = self._coder(self.autoencoder, device)
         texts = Texts(self.folder, network) if self.texts else None
         widest = module.config.pos_embed_max_size * module.config.patch_size if self.backbone == FLOW else None
         return LatentPrior(
             self.card, autoencoder, network, self.schedule, tuple(self.used), self.folder, texts, widest=widest
         )
+
+    def _coder(self, component: str, device: torch.device) -> Autoencoder:
+        if self.folder.components[component] == TAEF2:
+            return autoencoder_of_taef2(load_taef2(self.folder.weights(component)[0]), device)
+        return autoencoder_of(self._network(component, torch.float32), device)
 
     def _network(self, component: str, dtype: torch.dtype) -> Any:
         with quiet("diffusers") as diffusers:

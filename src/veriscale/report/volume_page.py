@@ -21,6 +21,7 @@ from veriscale.report.packed_volume import BUDGET, Crop, Packing, Scale, crop_of
 from veriscale.report.view import Legend, dial_caption, percent
 from veriscale.report.volume_frame import FLAT, Frame, frame_of
 from veriscale.report.volume_overlay import hatched
+from veriscale.report.weight_table import LevelMaps, weight_table
 
 TITLE = "Restored scan"
 OBLIQUE = 1.0  # degrees from which on it is said
@@ -41,6 +42,7 @@ class VolumeReport:
         trust: the mask of one of them; None without one.
         facts: (label, value) rows about the run, none of which tells whose scan it is.
         notes: sentences about this run, put before the standing ones.
+        weights: where each guide counted, level by level; empty without guides.
     """
 
     measurement: Volume
@@ -49,6 +51,7 @@ class VolumeReport:
     trust: "VolumeTrust | None" = None
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+    weights: Sequence[LevelMaps] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +120,7 @@ def render_volume_report(report: VolumeReport) -> str:
         positions=[dial for dial, _ in dials],
         volumes=volumes,
         legend={"legend": None if report.spread is None else _legend(top * width, above)},
+        weights=weight_table(report.weights),
         colour_bar=embed_map(np.arange(len(palette()), dtype=np.uint8)[None]),
         facts=[*report.facts, *([] if report.trust is None else report.trust.facts)],
         notes=[

@@ -1,4 +1,4 @@
-"""Training items with their guides: a random subset of the modalities, one of them spoilt in a region at times."""
+"""Training items with their guides: some of the modalities, one spoilt in a region, one known in a part at times."""
 
 import math
 
@@ -12,6 +12,7 @@ from veriscale.stages.contrasts import Contrasts
 from veriscale.stages.corruption import corrupted
 from veriscale.stages.recipe import Task
 
+PARTLY = 0.2  # of the items: the field of view of one guide ends inside
 FAR = 8  # slices: the nearest that a guide is swapped with, where there is one so far
 
 
@@ -61,4 +62,16 @@ class GuidedBatches(Batches):
             other = far[int(torch.randint(len(far), (), generator=g))]
             own, swapped = (continued(slices[k], top, left, side, context, scale)[0] / 255 for k in (place, other))
             out[m] = corrupted(own, swapped, g) if m == spoilt else own
+        view = torch.Generator().manual_seed(key(self.seed, phase, step, i, "view"))
+        if float(torch.rand((), generator=view)) < PARTLY:
+            out[chosen[-1]][beyond_line(wide, view).to(out.device)] = math.nan
         return turned(out, u)
+
+
+def beyond_line(side: int, generator: torch.Generator) -> Tensor:
+    """(side, side) bool: one side of a straight line in any direction through a place of the middle half."""
+    angle, *at = torch.rand(3, dtype=torch.float64, generator=generator).tolist()
+    rows, columns = (torch.arange(side) - side * (0.25 + 0.5 * v) for v in at)
+    turn = 2 * math.pi * angle
+    beyond: Tensor = math.sin(turn) * rows[:, None] + math.cos(turn) * columns > 0
+    return beyond

@@ -43,6 +43,7 @@ def provenance(
     tables: dict[str, Any] = {"task": recipe.task, "encoder": recipe.encoder, "denoiser": recipe.denoiser}
     tables |= {"predictor": recipe.predictor} if predicts else {}
     tables |= {} if recipe.guides is None else {"guides": recipe.guides}
+    tables |= {} if recipe.latent is None else {"latent": recipe.latent}
     for stage, pictures, held_out in zip(recipe.stage, training, validation, strict=True):
         for network, phase in stage.phases().items():
             name = f"{stage.name}.{network}"

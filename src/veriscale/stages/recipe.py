@@ -8,19 +8,22 @@ import msgspec
 from veriscale.diffusion.card import DenoiserArguments, EncoderArguments, PredictorArguments
 from veriscale.errors import InputError
 from veriscale.guides.arguments import GuideArguments
+from veriscale.latent.arguments import LatentArguments
 from veriscale.stages.rates import default_rate
 
 NETWORKS = ("encoder", "denoiser", "predictor")
 GUIDES = "guides"
+LATENT = ("autoencoder", "unet")
+"""The networks of a recipe with a table [latent]."""
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is restored: channels, operators (with their share of the steps), noise, and the unconditional share.
+    """What is restored: operators (with their share of the steps), channels, noise, and the unconditional share.
 
-    Noise is zero half of the time and uniform in `noise` otherwise.
+    Noise is zero half of the time and uniform in `noise` otherwise. With a table [latent] nothing is but channels.
     """
 
-    operators: list[str]
+    operators: list[str] = []
     channels: int = 3
     weights: list[float] = []
     noise: tuple[float, float] = (0.0, 0.05)
@@ -99,6 +102,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         guides: how guides are trained; then nothing else is.
+        autoencoder, unet: how the networks of [latent] are trained; their patches are in truth pixels.
         clip: gradient norm.
         trainable: what its phases train: all, decoder, norm+bias, or lora:R.
         evaluate: a phase's loss on held-out batches is told every so many steps; 0 is never.
@@ -116,6 +120,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoiser: DenoiserPhase = DenoiserPhase()
     predictor: Phase = Phase()
     guides: GuidesPhase = GuidesPhase()
+    autoencoder: Phase = Phase()
+    unet: Phase = Phase()
     clip: float = 1.0
     trainable: str = "all"
     evaluate: int = 0
@@ -124,7 +130,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def phases(self) -> dict[str, Phase]:
         """Of the networks that are trained, in their order."""
-        return {name: phase for name in (*NETWORKS, GUIDES) if (phase := getattr(self, name)).steps}
+        return {name: phase for name in (*NETWORKS, GUIDES, *LATENT) if (phase := getattr(self, name)).steps}
 
     def rate(self, network: str) -> float:
         """Peak of the schedule of a phase, the default of its optimiser and `trainable` where it gives none."""
@@ -139,6 +145,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         precision: of training: bf16, float32, or auto, bf16 where the hardware computes in it.
         measure: all, or modes alone: what the end measures for the card.
         guides: the networks of guides, where they are what is trained.
+        latent: the networks of a model in the layout of diffusers, where that is what is trained.
     """
 
     name: str
@@ -151,6 +158,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Literal["auto", "float32", "bf16"] = "auto"
     measure: Literal["all", "modes"] = "all"
     guides: GuideArguments | None = None
+    latent: LatentArguments | None = None
 
     @property
     def untrained(self) -> list[str]:

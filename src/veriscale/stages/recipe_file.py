@@ -12,6 +12,7 @@ import msgspec
 from veriscale.diffusion.card import DenoiserArguments, EncoderArguments, PredictorArguments
 from veriscale.errors import InputError, closest
 from veriscale.guides.arguments import GuideArguments
+from veriscale.latent.arguments import LatentArguments
 from veriscale.stages.recipe import DenoiserPhase, GuidesPhase, Phase, Recipe, Stage, Task
 from veriscale.stages.recipe_rules import check
 
@@ -88,10 +89,13 @@ def _table(where: str) -> type[msgspec.Struct]:
         "denoiser": DenoiserArguments,
         "predictor": PredictorArguments,
         "guides": GuideArguments,
+        "latent": LatentArguments,
         "stage.encoder": Phase,
         "stage.denoiser": DenoiserPhase,
         "stage.predictor": Phase,
         "stage.guides": GuidesPhase,
+        "stage.autoencoder": Phase,
+        "stage.unet": Phase,
     }
     return tables.get(where, Recipe)
 

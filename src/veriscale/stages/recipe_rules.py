@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from veriscale.errors import InputError
+from veriscale.latent.new_networks import AUTOENCODER_GROUPS, UNET_GROUPS
 from veriscale.stages.rates import WORDS, is_known, takes
-from veriscale.stages.recipe import GUIDES, NETWORKS, DenoiserPhase, GuidesPhase, Phase, Recipe
+from veriscale.stages.recipe import GUIDES, LATENT, NETWORKS, DenoiserPhase, Phase, Recipe
 
 CROPS = 32
 """Crops on which a card is measured have sides that are multiples of it: a stride has to divide it."""
@@ -31,7 +32,8 @@ def check(recipe: Recipe, path: Path) -> None:
     scales = task.scales
     demand(0 <= recipe.seed < 2**63, f"seed is {recipe.seed}; take a whole number from 0 to 2^63 - 1")
     demand(task.channels in (1, 3), f"channels is {task.channels}; 1 (grey) and 3 (RGB) can be trained")
-    demand(bool(scales) and len(set(scales)) == len(scales), "operators must be a list of different factors")
+    demand(bool(scales) or recipe.latent is not None, "task.operators is missing; write it")
+    demand(len(set(scales)) == len(scales), "operators must be a list of different factors")
     demand(not task.weights or len(task.weights) == len(scales), "weights needs one number for each operator")
     demand(all(0 < w < math.inf for w in task.weights), "weights must be positive and finite")
     demand(0 <= task.noise[0] <= task.noise[1] <= 1, "noise must be [low, high] within 0 and 1")
@@ -103,7 +105,7 @@ def check(recipe: Recipe, path: Path) -> None:
         demand(is_known(stage.trainable), unknown)
         for network in stage.phases():
             where = f"stage.{stage.name}.{network}"
-            if network == GUIDES:
+            if network in (GUIDES, *LATENT):
                 continue
             before = [n for n in NETWORKS[: NETWORKS.index(network)] if n not in ready]
             demand(not before, f"{where} comes before any steps of the {' and the '.join(before)}")
@@ -114,7 +116,7 @@ def check(recipe: Recipe, path: Path) -> None:
                 f"{stage.trainable!r} leaves none whole in the {network}; take 'adam'",
             )
             ready.add(network)
-        for network in (*NETWORKS, GUIDES):
+        for network in (*NETWORKS, GUIDES, *LATENT):
             _check_phase(getattr(stage, network), f"stage.{stage.name}.{network}", demand)
         for network in ("denoiser", GUIDES):
             patch = getattr(stage, network).patch
@@ -123,6 +125,7 @@ def check(recipe: Recipe, path: Path) -> None:
                 f"stage.{stage.name}.{network}.patch {patch} must be a multiple of {stride} and of every factor",
             )
     _check_guides(recipe, demand)
+    _check_latent(recipe, demand)
 
 
 def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
@@ -147,6 +150,46 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
     demand(min(guides.width, guides.depth) > 0, "guides.width and guides.depth must be positive")
 
 
+def _check_latent(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
+    latent, first = recipe.latent, recipe.stage[0]
+    if latent is None:
+        for stage in recipe.stage:
+            demand(
+                not stage.autoencoder.steps and not stage.unet.steps,
+                f"stage.{stage.name} trains an autoencoder or a unet, which needs a [latent] table",
+            )
+        return
+    where, trained = f"stage.{first.name}", [*LATENT] if latent.autoencoder else [LATENT[1]]
+    alone = len(recipe.stage) == 1 and list(first.phases()) == trained
+    demand(
+        alone,
+        f"it has a [latent] table, so that one stage trains the {' and the '.join(trained)} and nothing else; give "
+        "steps to these alone",
+    )
+    demand(
+        first.init_from is None, f"{where}.init_from is for priors; networks of [latent] begin anew, so leave it out"
+    )
+    demand(first.trainable == "all", f"{where}.trainable is for networks of a prior; leave it out")
+    demand(not first.patience, f"{where}.patience is for networks of a prior; leave it out")
+    for network in trained:
+        phase: Phase = getattr(first, network)
+        demand(phase.optimiser == "adam", f"{where}.{network}.optimiser is 'muon'; take 'adam'")
+        multiple = latent.multiple if network == "unet" else latent.factor
+        demand(phase.patch % multiple == 0, f"{where}.{network}.patch {phase.patch} must be a multiple of {multiple}")
+    demand(
+        not (latent.autoencoder and latent.encoded_by),
+        "latent.autoencoder and latent.encoded_by are two autoencoders; leave one out",
+    )
+    demand(
+        recipe.task.channels == 3 or latent.encoded_by is None,
+        "latent.encoded_by is an autoencoder of colour, and task.channels is not 3; leave it out",
+    )
+    for key, groups in (("autoencoder", AUTOENCODER_GROUPS), ("unet", UNET_GROUPS)):
+        widths = getattr(latent, key)
+        demand(all(w > 0 and w % groups == 0 for w in widths), f"latent.{key} must be multiples of {groups}")
+    demand(bool(latent.unet) and latent.channels > 0, "latent.unet needs a width a level, and latent.channels a number")
+
+
 def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) -> None:
     demand(phase.steps >= 0, f"{where}.steps must be 0 or more")
     for key in ("batch", "patch"):
@@ -155,7 +198,8 @@ def _check_phase(phase: Phase, where: str, demand: Callable[[bool, str], None]) 
     demand(phase.adam_lr is None or phase.optimiser == "muon", f"{where}.adam_lr goes with optimiser = 'muon'")
     demand(phase.adam_lr is None or 0 < phase.adam_lr < math.inf, f"{where}.adam_lr must be positive and finite")
     demand(0 <= phase.ema < 1, f"{where}.ema must be at least 0 and below 1")
-    given = phase.init_from is None or (phase.steps > 0 and not isinstance(phase, GuidesPhase))
+    of_prior = where.rpartition(".")[2] in NETWORKS
+    given = phase.init_from is None or (phase.steps > 0 and of_prior)
     demand(given, f"{where}.init_from is for a network of a prior that the stage trains; leave it out")
     if isinstance(phase, DenoiserPhase) and phase.unconditional is not None:
         demand(0 <= phase.unconditional <= 1, f"{where}.unconditional must be within 0 and 1")

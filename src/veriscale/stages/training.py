@@ -33,6 +33,7 @@ from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import lineage_of, read_givers, read_parent, untrained
 from veriscale.stages.intensity import refuse_photographs_after_scans
+from veriscale.stages.latent_training import refuse_there, train_latent
 from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
 from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe
@@ -65,11 +66,12 @@ def train(
     minutes, and `resume` takes it up as if it had never been left. Of a finished run only the measurements are made
     again. A recipe may grow by stages, and `resume` goes on with those that are new; while they leave a network
     untrained there is only the state, and None is returned. Where a stage draws subjects, NAME.splits.toml beside the
-    prior says who was drawn, as a manifest of splits does. A recipe with `guides` makes a file of guides.
+    prior says who was drawn, as a manifest of splits does. A recipe with `guides` makes a file of guides, one with
+    `latent` a folder in the layout of diffusers.
 
     Args:
         recipe: a TOML file.
-        output: the prior's file; NAME.safetensors in the current folder by default.
+        output: the prior's file; NAME.safetensors in the current folder by default, with `latent` the folder NAME.
         resume: take up an earlier run of the same recipe.
         force: replace an existing prior.
         overrides: `key=value` pairs for the recipe.
@@ -83,8 +85,11 @@ def train(
     document = read_recipe(recipe, overrides)
     parent, givers = read_parent(document, Path(recipe)), read_givers(document, Path(recipe))
     before = [*([] if parent is None else [parent]), *givers.values()]
-    path = Path(output or f"{document.name}.safetensors")
-    refuse_existing(path, force)
+    path = Path(output or (document.name if document.latent else f"{document.name}.safetensors"))
+    if document.latent:
+        refuse_there(path)
+    else:
+        refuse_existing(path, force)
     if path.exists() and any(path.samefile(p.path) for p in before):
         raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
     make_folder(path.parent)
@@ -114,6 +119,19 @@ def train(
             state=state,
             resume=resume,
             force=force,
+            accelerator=accelerator,
+            machine=_machine(accelerator),
+            progress=progress or quiet,
+        )
+    if document.latent is not None:
+        return train_latent(
+            document,
+            training[0],
+            validation[0],
+            path,
+            root=data_root(Path(recipe)),
+            state=state,
+            resume=resume,
             accelerator=accelerator,
             machine=_machine(accelerator),
             progress=progress or quiet,

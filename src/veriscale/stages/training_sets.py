@@ -42,7 +42,8 @@ def check_sets(
             margin = 0 if network == "encoder" else CONTEXT
             for pictures in (seen, held_out) if stage.evaluate else (seen,):
                 around = 2 * (margin + REACH) if pictures.stored else 0
-                side = max(_truth(phase, s) + around * s for s in recipe.task.scales)
+                sides = [_truth(phase, s) + around * s for s in recipe.task.scales]
+                side = phase.patch if recipe.latent else max(sides)
                 smallest = min(range(len(pictures.images)), key=lambda k: min(pictures.images[k].shape[-2:]))
                 if min(pictures.images[smallest].shape[-2:]) < side:
                     raise too_small(pictures, smallest, side, f"{stage.name}.{network}")

@@ -12,7 +12,7 @@ from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest, shown
 from veriscale.guides.guide_file import holds_guides, load_guides, read_guide_card
-from veriscale.latent.folder import is_folder
+from veriscale.latent.folder import model_folder
 from veriscale.latent.hub import is_hub
 from veriscale.latent.pipeline import prior_from_pipeline
 from veriscale.physics.operator import Operator
@@ -117,7 +117,8 @@ def load_prior(
     """A prior by name or path, ready to run.
 
     Args:
-        name: of a shipped or installed prior, a file, a folder in the layout of diffusers, `hub:owner/name` of one, or
+        name: of a shipped or installed prior, a file, a folder in the layout of diffusers or its name where it lies
+            beside the priors, `hub:owner/name` of one, or
             `package.module:factory` of a function that makes one; a prior that is loaded is ready. A file of guides
             finds the prior that they guide.
         device: "auto", "cuda", "mps" or "cpu".
@@ -135,7 +136,7 @@ def load_prior(
             f"The prior {name.removeprefix(MARK)!r} is somebody's own denoiser; give it as `--prior` "
             "package.module:factory, or in Python as an object."
         )
-    if isinstance(name, str | os.PathLike) and (is_hub(name) or is_folder(name)):
+    if isinstance(name, str | os.PathLike) and (is_hub(name) or model_folder(name)):
         return prior_from_pipeline(name, device=device, dtype=dtype)
     if isinstance(name, Prior):
         if device != "auto" and place.type != name.device.type:

@@ -1,5 +1,7 @@
 """What run.json, the messages and the report say of guides."""
 
+import re
+
 import numpy as np
 import pytest
 from tests.guides.test_registration import contrast, tissues
@@ -61,6 +63,8 @@ def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
     page = (place / "out" / "Doe_T2_restored_report.html").read_text()
     assert "looks misregistered" in page
     assert "guides at the mean" in page
+    assert re.findall(r'<th scope="col">(.*?)</th>', page) == ["T1", "FLAIR", "amount of all"]
+    assert len(re.findall(r'<img class="pixels" src="data:image/png;', page)) == 3 * 4
     assert "T1, FLAIR, by grey-guided" in page
     assert "Doe" not in page
 
@@ -87,3 +91,24 @@ def test_a_guide_that_hardly_counts_is_said():
     (line,) = finding_lines(found(0.004, 0.01))
     assert line.startswith("The guide T1 carries almost no weight, 1.0% at most")
     assert finding_lines(found(0.004, 0.2)) == []
+
+
+def test_maps_of_weights_are_turned_as_the_planes_are(place):
+    """FLAIR is moved to the patient's right by 20 voxels, so that it is not known at the left, right on the page."""
+    matrix = AFFINE.copy()
+    matrix[0, 3] += 20
+    save(place / "Doe_FLAIR.nii.gz", contrast(tissues(0)[:, :, 10:18], 2), matrix)
+    guides = {"T1": place / "Doe_T1.nii.gz", "FLAIR": place / "Doe_FLAIR.nii.gz"}
+    result = restore(place / "Doe_T2.nii.gz", "grey-guided", guides=guides, scale=2)
+    assert result.weights[0].level == "the mean"
+    assert len(result.weights) == 4
+    for each in result.weights:
+        t1, flair, amount = each.maps.values()
+        assert list(each.maps) == ["T1", "FLAIR", "amount of all"]
+        assert t1.shape == (40, 36)
+        assert each.aspect == pytest.approx(40 / 36)
+        assert np.allclose(t1 + flair, 1, atol=1e-3)
+        assert (flair[:, -12:] == 0).all()
+        assert (flair[:, :12] > 0).all()
+        assert ((amount > 0) & (amount < 1)).all()
+    assert restore(place / "Doe_T2.nii.gz", "grey-guided", scale=2).weights == ()

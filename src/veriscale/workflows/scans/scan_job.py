@@ -22,6 +22,7 @@ from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import Scan
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 from veriscale.workflows.scans.through_plane import PreparedThrough, prepare_through
+from veriscale.workflows.scans.weight_maps import weight_maps
 
 Prepared = PreparedSlices | PreparedThrough
 
@@ -184,7 +185,7 @@ class ScanJob:
             first: the first of them, prepared.
             tell: told after every part.
             keep: where the state of a step lies, by its number; nowhere by default.
-            look: whether run.json says what the guides have done.
+            look: whether run.json and the page say what the guides have done.
 
         Raises:
             InputError: what is asked does not go with a later step.
@@ -196,6 +197,7 @@ class ScanJob:
             result.run["before"] = before
         if look and self.guides:
             result.run["guide_findings"] = findings(work, result.image, self.volume)
+            result = replace(result, weights=weight_maps(work, result.image))
         return replace(result, measurement=self.volume, run={"versions": dict(VERSIONS), **result.run})
 
 

@@ -32,6 +32,7 @@ def scan_report_html(result: ScanRestoration) -> str:
             spread=result.std,
             trust=None if result.mask is None else _trust(result.mask),
             facts=_facts(run),
+            weights=result.weights,
             notes=[
                 *finding_lines(run.get("guide_findings", {})),
                 *([MEASURED if run["mode"] == "conditional" else PILOTED] if inner else []),

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from veriscale.imaging.nifti.write import write_volume
 from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.stored_numbers import StoredNumbers
 from veriscale.imaging.volume import Volume
+from veriscale.report.weight_table import LevelMaps
 from veriscale.trust.certificate import Certificate
 from veriscale.workflows.certifying.mask import Mask
 from veriscale.workflows.certifying.scan_mask import make_scan_mask
@@ -35,6 +37,7 @@ class ScanRestoration:
         run: what was done.
         score: (X, Y, Z), higher where the result is less trustworthy; None where none was asked for.
         mask: what a certificate says of the volume at its dial; None without one.
+        weights: where each guide counted in one picture; empty without guides.
     """
 
     images: dict[float, Volume]
@@ -45,6 +48,7 @@ class ScanRestoration:
     run: dict[str, Any]
     score: NDArray[np.float32] | None = None
     mask: Mask | None = None
+    weights: Sequence[LevelMaps] = ()
 
     @property
     def image(self) -> Volume:

@@ -1,0 +1,140 @@
+"""The rows of guides that are of use: through the plane, shifted guides, the shipped ones beside the study's, time."""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cache import measured
+from guide_shift import GUIDES, TARGET, rates, trials
+from guides_blocks import blocks, gain_rows, psnr
+from guides_cases import NONE, SCALE, Condition, case
+from guides_rows import GAINS
+from guides_runs import SOUND, Run, Study, hash_of
+from guides_scores import Numbers
+from results import Row
+from scan_inplane import AXIAL
+from scan_through import TEST, THICK, restored, thick, truth_of
+from scans import SUBJECTS, scan
+from veriscale.diffusion.library import known_priors
+from veriscale.guides.guided_prior import GuidedPrior
+from veriscale.metrics.scan_distortion import data_range
+from veriscale.runtime.networks import ConditionalDenoiser, encode
+from veriscale.workflows.opening import load_prior
+from veriscale.workflows.scans.guide_scans import Guide
+
+SHIPPED = "mri-guided"
+THROUGH = ("T2", "FLAIR")
+BESIDE = Condition(("T1",))
+"""The guide of thick slices."""
+SHIFTS = 6
+SLABS = (0.1, 0.3, 0.5, 0.7, 0.9)
+_REPEATS = 15
+
+
+def through_rows(study: Study) -> list[Row]:
+    """Thick slices with an isotropic T1 beside them, against the same prior without."""
+    return [
+        row
+        for target in THROUGH
+        for row in _through(study.guides(Run(target=target)), target, f"guides.through.{TEST}.{target}", ">= 0.8")
+    ]
+
+
+def shift_rows(study: Study) -> list[Row]:
+    """How often a shifted guide of a test subject is found, and a sound one suspected; by slabs of slices."""
+    rows = []
+    for subject in SUBJECTS:
+        items = [f"{guide} {factor} {about}" for guide in GUIDES for factor in (2, 4) for about in SLABS]
+
+        def tried(item: str, subject: str = subject) -> list[float]:
+            guide, factor, about = item.split()
+            return list(rates(trials(subject, guide, int(factor), SHIFTS, about=float(about))))
+
+        found = np.array(measured("guides_shift", {"subject": subject, "shifts": SHIFTS}, items, tried, 4.0))
+        right, wrong = found.mean(0).tolist()
+        what = f"{subject}, guides on T2 ×2 and ×4, {len(items)} slabs of 40 slices"
+        said = f"{what}: shifts of 2 to 6 voxels that are found within 1 and said"
+        rows.append(Row(f"guides.shift.{subject}.found", said, right, "", None, ">= 0.9"))
+        said = f"{what}: sound guides that are suspected"
+        rows.append(Row(f"guides.shift.{subject}.suspected", said, wrong, "", None, "<= 0.05"))
+    return rows
+
+
+def shipped_rows(study: Study) -> list[Row]:
+    """The shipped guides on the study's tests, which are to bring no less than the study's."""
+    rows, guides = [], known_priors()[SHIPPED]
+    for subject in SUBJECTS:
+        numbers, own = (study.errors(path, subject) for path in (guides, study.guides(Run())))
+        least = psnr(own, SOUND) - psnr(own, NONE)
+        told = {"guided": psnr(numbers, SOUND), "without": psnr(numbers, NONE), "the study's gain": least}
+        with_guides, without = ([blocks(numbers, condition)] for condition in (SOUND, NONE))
+        what = f"{subject}, T2 ×{SCALE}, dial 0, {SHIPPED} with all guides over without"
+        bar = f">= {max(least, GAINS.get(subject, 0.0)):.2f}"
+        rows += gain_rows(f"guides.shipped.{subject}", what, bar, with_guides, without, told)
+    through = _through(guides, TARGET, f"guides.shipped.through.{TEST}.{TARGET}", ">= 0.8")
+    return [*rows, *through, *_speeds(guides, "guides.shipped.speed")]
+
+
+def speed_rows(study: Study) -> list[Row]:
+    """An evaluation of each network with three guides over one without."""
+    return _speeds(study.guides(Run()), "guides.speed")
+
+
+def _through(guides: Path, target: str, id: str, bar: str) -> list[Row]:
+    def work(item: str) -> Numbers:
+        truth, mask = truth_of(TEST, target)
+        y, values, prior = thick(truth), truth.values(), load_prior(guides)
+        found: Numbers = {"places": list(range(truth.shape[AXIAL])), "width": data_range(values, mask)}
+        for condition in (NONE, BESIDE):
+            beside = [Guide(name, scan(TEST, name), "") for name in condition.given]
+            square = np.square(restored(y, prior, "0", beside)[0] - values) * mask
+            found[condition.name] = {"error": square.sum((0, 1)).tolist(), "places": mask.sum((0, 1)).tolist()}
+        return found
+
+    settings = {"prior": hash_of(guides), "target": target}
+    [numbers] = measured("guides_through", settings, [TEST], work, 120.0)
+    what = f"{TEST} {target}, {THICK} mm to 1 mm, dial 0, a T1 of 1 mm beside it over none"
+    told = {"guided": psnr(numbers, BESIDE), "without": psnr(numbers, NONE)}
+    return gain_rows(id, what, bar, [blocks(numbers, BESIDE)], [blocks(numbers, NONE)], told)
+
+
+def _speeds(guides: Path, id: str) -> list[Row]:
+    found = case(SUBJECTS[0])
+    i, prior = len(found.places) // 2, load_prior(guides)
+    if not isinstance(prior, GuidedPrior):
+        raise TypeError(f"{guides} holds no guides")
+    y, x = found.y(i), found.x(i)
+    both = prior.guided_by(found.pictures(i, SOUND)), prior
+    conditions = [encode(p, y, SCALE, 0.0, features=True) for p in both]
+    sigma = prior.mode(SCALE).sigma_data[0]
+    denoisers = [ConditionalDenoiser(p, c, SCALE, 0.0) for p, c in zip(both, conditions, strict=True)]
+    works: dict[str, list[Callable[[], object]]] = {
+        "encoder": [lambda p=p: encode(p, y, SCALE, 0.0, features=True) for p in both],
+        "denoiser": [lambda d=d: d(x, sigma) for d in denoisers],
+    }
+    size = "×".join(map(str, x.shape[-2:]))
+    with torch.inference_mode():
+        return [
+            Row(
+                f"{id}.{name}",
+                f"time of one evaluation of the {name} with three guides over one without, {size}",
+                _ratio(*pair),
+                bar="<= 1.5",
+            )
+            for name, pair in works.items()
+        ]
+
+
+def _ratio(one: Callable[[], object], other: Callable[[], object]) -> float:
+    """Of median times, by turns, after one of each that does not count."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(_REPEATS + 1):
+        for work, spent in zip((one, other), times, strict=True):
+            begun = time.perf_counter()
+            work()
+            spent.append(time.perf_counter() - begun)
+    return statistics.median(times[0][1:]) / statistics.median(times[1][1:])
