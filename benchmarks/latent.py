@@ -27,11 +27,10 @@ from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.traversal import zero_shot
 from veriscale.traversal.method import Work
 from veriscale.traversal.presets import LATENT_DEFAULT, LatentPreset
-from veriscale.traversal.start import full_level
 from veriscale.traversal.walk import Walk, walk
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.peak_memory import peak_memory_mb
-from zeroshot_problems import NOISE, crops, perception, problem, psnr
+from zeroshot_problems import NOISE, crops, perception, problem, psnr, start_of
 from zeroshot_problems import Methods as PixelMethods
 
 COUNT, DRAWS = 6, 4
@@ -115,7 +114,7 @@ def pixel(data: DataTerm, x: Tensor) -> dict:
         begun = time.perf_counter()
         anchor = run.fast(one)
         anchored = time.perf_counter()
-        level = full_level(one.operator, tuple(one.y.shape[1:]))
+        level = start_of(one)
         draws.append(run.proximal(one, anchor, zero_shot.STEPS, zero_shot.SAMPLER, level))
         first, second = first + anchored - begun, second + time.perf_counter() - anchored
         anchors.append(anchor)

@@ -16,9 +16,9 @@ from veriscale.traversal.consistency import consistent
 from veriscale.traversal.dial import sigma_0, weight
 from veriscale.traversal.pilot import pilot
 from veriscale.traversal.splitting import STEPS
-from veriscale.traversal.start import full_level, pilot_starts
+from veriscale.traversal.start import pilot_starts
 from veriscale.workflows.opening import load_prior
-from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, one, perception, problem, psnr, single
+from zeroshot_problems import NOISE, NONLINEAR, TASKS, Methods, crops, one, perception, problem, psnr, single, start_of
 from zeroshot_tuning import GOALS, ITERATIONS, tuned
 
 DRAWS = 8
@@ -35,7 +35,7 @@ def scores(image: Tensor, x: Tensor) -> dict[str, list[float]]:
 
 def linear(run: Methods, task: str, text: str, x: Tensor) -> dict:
     data = problem(x, text)
-    widest = full_level(data.operator, tuple(data.y.shape[1:]))
+    widest = start_of(data)
     out = {"start": scores(data.start(), x)}
     anchor = run.fast(data)
     out["fast"] = scores(anchor, x)
@@ -75,7 +75,7 @@ def nonlinear(run: Methods, task: str, text: str, x: Tensor) -> dict:
     anchor = run.paper(data, 200, **tuned(task, "paper", "psnr"), factor=1.0)
     draw = run.dps(data, anchor, 100, **tuned(task, "dps", "psnr"))
     ours = run.fast(data)
-    start = full_level(data.operator, tuple(data.y.shape[1:]))
+    start = start_of(data)
     ours_draw = run.proximal(data, ours, zero_shot.STEPS, zero_shot.SAMPLER, start)
     pictures = {"start": data.start(), "fast": ours, "proximal": ours_draw, "paper": anchor, "dps": draw}
     out: dict = {k: scores(v, x) for k, v in pictures.items()}
@@ -87,7 +87,7 @@ def seconds(run: Methods, x: Tensor) -> dict[str, float]:
     """Two crops, blur, best of two runs for the short ones."""
     data = problem(x[:2], TASKS["blur"])
     anchor = run.fast(data)
-    full = full_level(data.operator, tuple(data.y.shape[1:]))
+    full = start_of(data)
     dps, diffpir = (tuned("blur", name, "sliced") for name in ("dps", "diffpir"))
 
     def clock(work, times: int = 3) -> float:

@@ -11,10 +11,10 @@ from results import Row, write_results
 from veriscale.metrics.bootstrap import paired_interval
 from veriscale.traversal.dial import best_path, sigma_0, weight
 from veriscale.traversal.pilot import pilot
-from veriscale.traversal.start import full_level, pilot_starts
+from veriscale.traversal.start import pilot_starts
 from veriscale.traversal.zero_shot import SAMPLER, STEPS
 from veriscale.workflows.opening import load_prior
-from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem, single
+from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem, single, start_of
 
 DIALS = (0.25, 0.5, 0.75)
 LOW = 0.01
@@ -31,7 +31,7 @@ def look(image: Tensor, x: Tensor) -> dict[str, list[float]]:
 
 def both(run: Methods, text: str, x: Tensor) -> dict:
     data = problem(x, text)
-    anchor, full = run.fast(data), full_level(data.operator, tuple(data.y.shape[1:]))
+    anchor, full = run.fast(data), start_of(data)
 
     def draw(start: float, k: int = 0) -> Tensor:
         return run.proximal(data, anchor, STEPS, SAMPLER, start, k)

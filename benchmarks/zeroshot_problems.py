@@ -21,6 +21,7 @@ from veriscale.traversal.anchor import consistent_weight, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
+from veriscale.traversal.start import full_level
 from veriscale.traversal.zero_shot import SAMPLER, STEPS, fast_anchor
 
 SIDE, COUNT, NOISE = 128, 16, 0.05
@@ -48,6 +49,11 @@ def problem(x: Tensor, operator: str, noise_std: float = NOISE, seed: int = 0) -
     if noise_std == 0 and a.picture:
         y = (255 * y.clamp(0, 1)).round() / 255
     return DataTerm(a, y if support is None else y * support, noise)
+
+
+def start_of(data: DataTerm) -> float:
+    """Where a full draw starts."""
+    return full_level(data.operator, data.noise, tuple(data.y.shape[1:]))
 
 
 def psnr(image: Tensor, x: Tensor) -> np.ndarray:

@@ -15,20 +15,15 @@ from veriscale.metrics.bootstrap import paired_interval, ratio_interval
 from veriscale.physics.data_term import DataTerm
 from veriscale.traversal.posterior import Covariance, Proximal
 from veriscale.traversal.renoise import renoise
-from veriscale.traversal.start import full_level
 from veriscale.traversal.zero_shot import SAMPLER, STEPS
 from veriscale.workflows.opening import load_prior
-from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem
+from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem, start_of
 
 OPERATORS = TASKS | {"sensing": "sensing:ratio=0.5"}
 ORACLE_SIDE, ORACLE_PICTURES, ORACLE_DRAWS, ORACLE_SIGMA_MIN = 64, 16, 16, 0.002
 DRAWS = 4
 SKILL = "0.85..1.15"
 FEW, SMALL = 4, 64  # crops for `covariance`, whose gradients take long, and their side
-
-
-def start_of(data: DataTerm) -> float:
-    return full_level(data.operator, tuple(data.y.shape[1:]))
 
 
 def oracle(text: str) -> dict:
