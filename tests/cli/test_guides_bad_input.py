@@ -91,8 +91,15 @@ def test_nothing_but_nan(bad, tmp_path):
 
 def test_infinite_values(bad, tmp_path):
     samples = values(finer(2)[1], 0)
-    samples[0, 0, 0] = np.inf
-    assert "the guide T1 holds NaN or infinite values" in bad(f"t1={guide(tmp_path, samples)}")
+    samples[0, 0, 0], samples[1, 0, 0] = np.inf, np.nan  # which a guide may hold
+    assert "the guide T1 holds infinite values" in bad(f"t1={guide(tmp_path, samples)}")
+
+
+def test_the_scan_itself(bad, scan, tmp_path):
+    copy = tmp_path / "Doe_bad.nii.gz"
+    copy.write_bytes(scan.read_bytes())
+    for file in (scan, copy):
+        assert "The guide T1 is the scan itself, byte for byte; give another" in bad(f"t1={file}")
 
 
 def test_no_scan(bad, tmp_path):
@@ -154,7 +161,7 @@ def test_another_frame_of_reference_is_said(scan, veriscale, tmp_path):
 def test_the_file_of_guides_without_its_parent(bad, tmp_path):
     (tmp_path / "priors" / "grey.safetensors").unlink()
     said = bad(f"t1={guide(tmp_path)}")
-    assert "guides the prior 'grey', which has to be in a folder of VERISCALE_PRIORS" in said
+    assert "guides the prior 'grey', which has to lie beside it or in a folder of VERISCALE_PRIORS" in said
 
 
 def test_a_tool_takes_none(scan, tmp_path, tool):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from veriscale.errors import InputError
+from veriscale.guides.modalities import EDGES, LABELS
 from veriscale.latent.new_networks import AUTOENCODER_GROUPS, UNET_GROUPS
 from veriscale.stages.rates import WORDS, is_known, takes
 from veriscale.stages.recipe import GUIDES, LATENT, NETWORKS, DenoiserPhase, Phase, Recipe
@@ -147,6 +148,12 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
     names = [guides.target, *guides.modalities]
     demand(len(names) > 1, "guides.modalities is empty; name what guides")
     demand(len(set(names)) == len(names), f"guides.target and guides.modalities are {', '.join(names)}; name each once")
+    made = [name for name in names if name.casefold() in (EDGES, LABELS)]
+    demand(
+        not made,
+        f"guides.target and guides.modalities are {', '.join(names)}, and of what is called {' or '.join(made)} a "
+        "restoration takes edges or boundaries, which no recipe trains on; leave it out",
+    )
     demand(min(guides.width, guides.depth) > 0, "guides.width and guides.depth must be positive")
 
 

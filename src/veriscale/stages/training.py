@@ -122,6 +122,7 @@ def train(
             accelerator=accelerator,
             machine=_machine(accelerator),
             progress=progress or quiet,
+            tell=tell,
         )
     if document.latent is not None:
         return train_latent(
