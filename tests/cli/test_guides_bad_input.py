@@ -128,10 +128,10 @@ def test_several_files_of_a_folder_fit(bad, tmp_path):
     assert "2 files of the folder of the guide T1 fit the scan; name the file." in said
 
 
-def series(folder, patient="ID-4711", frame="1.2.3"):
+def series(folder, patient="ID-4711", frame="1.2.3", described="T2"):
     made = synthetic.slices(6, (12, 12))
     for each in made:
-        each.PatientID, each.FrameOfReferenceUID = patient, frame
+        each.PatientID, each.FrameOfReferenceUID, each.SeriesDescription = patient, frame, described
     return synthetic.write(folder, made)
 
 
@@ -153,7 +153,8 @@ def test_another_frame_of_reference_is_said(scan, veriscale, tmp_path):
     code, _, err = veriscale("restore", own, "--guide", f"t1={other}", *asked)
     assert code == 0, err
     assert "The guide T1 has another FrameOfReferenceUID than the scan" in err
-    code, _, err = veriscale("restore", own, "--guide", f"t1={own}", *asked, "--force")
+    same = series(tmp_path / "Doe_same", described="T1")
+    code, _, err = veriscale("restore", own, "--guide", f"t1={same}", *asked, "--force")
     assert code == 0, err
     assert "another FrameOfReferenceUID" not in err
 
