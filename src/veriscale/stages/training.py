@@ -42,7 +42,7 @@ from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import stage_sets
 from veriscale.stages.temperature import measure_temperature
 from veriscale.stages.trainer import Progress
-from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
+from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks, subject_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
@@ -59,6 +59,7 @@ def train(
     cpu: bool = False,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Path | None:
     """Train the prior a recipe describes; on a GPU where there is one, under `accelerate launch` on several.
 
@@ -78,6 +79,7 @@ def train(
         cpu: do not use a GPU.
         progress: told every 50 steps, and after every evaluation.
         tell: told in words what is being measured, or what is missing.
+        warn: told who is trained on and held out, and what was found that makes the prior doubtful.
 
     Raises:
         InputError: the recipe, its parent, its data or the state cannot be used, or the output exists.
@@ -101,6 +103,8 @@ def train(
     training, validation, table = stage_sets(document, Path(recipe), device)
     refuse_photographs_after_scans([p.card for p in before], [s.name for s in document.stage], training)
     check_sets(document, training, validation, [p.card for p in before])
+    for remark in subject_remarks(document, training, validation):
+        warn(remark)
     far = [remark for p in before for remark in distance_remarks(p.card, training)]
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
