@@ -40,7 +40,7 @@ from veriscale.stages.recipe import NETWORKS, Recipe
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import stage_sets
-from veriscale.stages.temperature import measure_temperature
+from veriscale.stages.temperature import SPREAD_SKILL, measure_spread_skill, spread_doubt, temperature_of
 from veriscale.stages.trainer import Progress
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks, subject_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
@@ -174,7 +174,10 @@ def train(
         save_prior(trained.networks, card, draft)
         prior = load_checkpoint(draft, device, choose_dtype(device))
     measure = _measured if document.measure == "all" else _scored
-    save_prior(trained.networks, measure(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
+    card = measure(prior, validation[-1], lambda line: tell(f"measuring {line}"))
+    if document.measure == "all" and not validation[-1].stored and (doubt := spread_doubt(card)):
+        warn(doubt)
+    save_prior(trained.networks, card, path, force)
     return path
 
 
@@ -246,7 +249,9 @@ def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str],
     prior = replace(prior, card=card)
     if not validation.stored:
         tell("the temperature")
-        card = msgspec.structs.replace(card, temperature=measure_temperature(prior, validation, SAMPLER, STEPS))
+        ratio = measure_spread_skill(prior, validation, SAMPLER, STEPS)
+        raw = {SPREAD_SKILL: round(ratio, 3)} if math.isfinite(ratio) else {}
+        card = msgspec.structs.replace(card, temperature=temperature_of(ratio), metrics=card.metrics | raw)
     return msgspec.structs.replace(
         card,
         dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),
