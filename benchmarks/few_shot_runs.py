@@ -28,6 +28,7 @@ DRAWS = (0, 1, 2)
 FACTORS = (0.3, 1.0, 3.0)
 """Of the usual rate of what is trained: the trials of every arm."""
 TUNED_ON, TUNED_COUNT, TUNED_DRAW = "acdc", 10, 0
+SCORER = Path(__file__).with_name("few_shot_scores.py")
 RECIPE = ROOT / "recipes" / "study" / "target.toml"
 
 
@@ -143,12 +144,13 @@ class Study:
         measure: Callable[[Prior, Slices, int], Numbers],
         load: Callable[[], Prior],
     ) -> dict[str, Numbers]:
-        """Numbers from their file, where it is of the same prior, patients and settings; it is written in one step."""
+        """Numbers from their file, where it is of the same prior, patients, scorer and settings; it is written in one step."""
         target = self.targets[on]
         files = getattr(target, part)
         of = {
             "prior": [card.tensors_sha256, card.deciding_sha256(target.scale)],
-            "patients": [file.stem for file in files],
+            "patients": {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
+            "scorer": hashlib.sha256(SCORER.read_bytes()).hexdigest(),
             "settings": [SIDE, SLICES, SAMPLES, SEED, target.scale],
         }
         path = self.folder / "scores" / f"{name}.json"
@@ -163,6 +165,11 @@ class Study:
         draft.write_text(json.dumps({"of": of, "numbers": numbers}, indent=1), encoding="utf-8")
         os.replace(draft, path)
         return numbers
+
+    def chance(self, count: int, on: str = TUNED_ON) -> str:
+        """What runs with so many patients differ by: draws of them, or seeds alone where that is the whole pool."""
+        pool = self.targets[on].pool or self.targets[TUNED_ON].pool
+        return "seeds" if count == sum(map(len, pool.values())) else "draws"
 
     def values(self, number: str, arm: str, count: int, on: str = TUNED_ON, trainable: str = DEFAULT) -> np.ndarray:
         """(draws, patients) of one number; a single draw where nothing is drawn.

@@ -12,6 +12,7 @@ from tests.toy_recipe import toy_networks, toy_phase
 
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.errors import InputError
+from veriscale.imaging.normalisation import levels_of
 from veriscale.physics.downsample import Downsample
 from veriscale.stages.recipe_file import read_recipe
 
@@ -129,16 +130,24 @@ def test_crops_of_hippocampi_are_apart_and_fit_the_recipe(benchmark, tmp_path):
     assert min(sizes) >= 24  # of a patch
 
 
-def test_slices_are_cut_from_the_middle_and_measured_there(benchmark, tmp_path, monkeypatch):
+def test_slices_are_cut_from_the_middle_of_a_whole_measurement(benchmark, tmp_path, monkeypatch):
+    """Levels and foreground are of the whole, which is brighter than its middle here."""
     scores = benchmark("few_shot_scores")
     monkeypatch.setattr(scores, "SIDE", 32)
-    file = scan(tmp_path / "one.npz", 0, (10, 41, 50))
+    file = scan(tmp_path / "one.npz", 0, (10, 41, 66))
+    image = np.load(file)["image"]
+    image[:, :, :8] *= 3
+    np.savez(file, image=image)
     found = scores.slices_of(file, 4)
-    image = np.load(file)["image"][[1, 3, 6, 8], 4:36, 9:41].astype(np.float32)
-    levels = found.measurement.levels
-    assert np.moveaxis(found.truth, 2, 0) == pytest.approx(levels.applied(image), abs=1e-5)
-    small = Downsample(4).forward(torch.from_numpy(image)[:, None])[:, 0].numpy()
-    assert np.moveaxis(found.measurement.values(), 2, 0) == pytest.approx(small, abs=0.01)
+    rows, columns = slice(4, 36), slice(17, 49)  # of 40 × 64, which are cut from 0 and 1 on
+    whole = torch.from_numpy(image[:, :40, 1:65].astype(np.float32))
+    small = Downsample(4).forward(whole[:, None])[:, 0].numpy()
+    levels = levels_of(small, "small")
+    assert found.measurement.levels.width == pytest.approx(levels.width, rel=1e-4)
+    assert levels.width > 1.5 * levels_of(small[:, 1:9, 4:12], "cut").width
+    kept = [1, 3, 6, 8]
+    assert np.moveaxis(found.truth, 2, 0) == pytest.approx(levels.applied(image[kept, rows, columns]), abs=1e-4)
+    assert np.moveaxis(found.measurement.values(), 2, 0) == pytest.approx(small[kept, 1:9, 4:12], abs=0.01)
     assert found.mask.shape == found.truth.shape
     assert 0 < found.mask.mean() <= 1
 
@@ -173,6 +182,7 @@ def test_a_study_ends_in_rows_and_is_not_done_twice(benchmark, study, trained):
     again = len(trained), sorted((path, path.stat().st_mtime_ns) for path in study.folder.rglob("*.json"))
     assert table() == first
     assert again == (len(trained), sorted((path, path.stat().st_mtime_ns) for path in study.folder.rglob("*.json")))
+    assert "over seeds from" in rows.comparison_rows(study, "acdc", (4,))[0].against
 
 
 def test_a_run_is_of_its_parent_and_its_patients(benchmark, study, trained):
@@ -240,6 +250,9 @@ def test_scores_of_another_prior_or_other_settings_are_made_again(benchmark, stu
     monkeypatch.setattr(runs, "SLICES", 2)
     study.baselines("acdc")
     assert len(made) == 6
+    scan(study.targets["acdc"].test[0], 99)  # another patient of the same name
+    study.baselines("acdc")
+    assert len(made) == 9
 
 
 def test_a_missing_parent_is_said(study, benchmark):
@@ -257,6 +270,13 @@ def test_wins_and_signs(benchmark):
     assert row.value == pytest.approx((a - b).mean())
     assert row.against["former"] == pytest.approx(a.mean())
     assert row.against["claim"] == 0.0
+    seeds = rows.difference("fewshot.x", "what", "psnr", "former", a, "latter", b, "seeds").against
+    assert {"over seeds from", "over seeds to"} < set(seeds)
+    assert not {"claim", "over draws from"} & set(seeds)
+
+
+def test_of_a_whole_pool_there_are_seeds(study):
+    assert [study.chance(count, on) for on in ("acdc", "elsewhere") for count in (2, 4)] == 2 * ["draws", "seeds"]
 
 
 def test_the_default_holds_where_the_best_is_no_more_than_chance(benchmark):
