@@ -74,7 +74,7 @@ def pair_rows(
     return [
         *(row("msp_dft", number) for number in ("psnr", "crps")),
         Row(f"fewshot.msp_dft.{on}.{name}.wins", told, won["psnr"], against={"CRPS": won["crps"]}),
-        *(row("uncertainty", number) for number in ("crps", "spread", "coverage")),
+        *(row("uncertainty", number) for number in ("spread", "coverage")),
     ]
 
 
@@ -138,11 +138,11 @@ def trainable_rows(study: Study) -> list[Row]:
     ]
     means = {mode: float(numbers["psnr"].mean()) for mode, numbers in found.items()}
     best, worst = (f(means, key=lambda mode: means[mode]) for f in (max, min))
-    _, high = t_interval((found[DEFAULT]["psnr"] - found[best]["psnr"]).mean(axis=0))
+    low, high = t_interval((found[DEFAULT]["psnr"] - found[best]["psnr"]).mean(axis=0))
     what = f"{about}: upper end, over patients, of the PSNR of the mean of draws of '{DEFAULT}' less that of the best"
     return [
         *rows,
-        Row("fewshot.trainable.default", what, high, "dB", bar=">= 0", against=means),
+        Row("fewshot.trainable.default", what, high, "dB", (low, high), ">= 0", means),
         Row(
             "fewshot.trainable.spread",
             f"{about}: PSNR of the mean of draws, '{best}' less '{worst}'",
@@ -151,6 +151,15 @@ def trainable_rows(study: Study) -> list[Row]:
             against=means,
         ),
     ]
+
+
+def rate_row(study: Study, arm: str, trainable: str) -> Row:
+    """Which of the trials an arm's rates are, and whether a wider grid might have found better ones."""
+    found, chosen = study.tried(arm, trainable), study.factor(arm, trainable)
+    edge = ", at an edge of what was tried: the arm may not be tuned" if chosen in (min(found), max(found)) else ""
+    key = f"fewshot.rates.{arm}_{trainable.replace('+', '_').replace(':', '_')}"
+    against = {f"CRPS at {factor:g}": crps for factor, crps in found.items()}
+    return Row(key, f"factor of the usual rates, {arm}, trainable = '{trainable}'{edge}", chosen, against=against)
 
 
 def _called(arm: str, count: int) -> str:

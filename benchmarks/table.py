@@ -159,7 +159,7 @@ ROWS = [
         f"fewshot.msp_dft.{on}.{end}"
         for on in (
             *(f"acdc.k{count}" for count in (5, 10, "10_total", 20, 0)),
-            *(f"sunnybrook.k{count}" for count in (5, 10, 20)),
+            *(f"sunnybrook.k{count}" for count in (5, 10, "10_total", 20)),
             "hippocampus.k10",
         )
         for end in ("psnr", "crps", "wins")
