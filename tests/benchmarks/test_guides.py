@@ -47,6 +47,7 @@ SMALL = {
         "STATIC": ("mean",),
         "SEEDS": (0, 1),
     },
+    "guide_shift": {"SINGLE": [(3, 0, 0), (0, 0, -2)]},
     "guides_scores": {"SAMPLES": 2},
     "guides_spoiling": {"SIDE": 16},
     "guides_term_rows": {"SUBJECTS": ("ms19",), "TAUS": ("constant", "falling"), "DRAWN": 3, "SAMPLES": 2},
@@ -243,6 +244,7 @@ def test_uses(toy):
     assert all(rows[id].value != 0 for id in through)
     flair = toy.study.guides(toy.guides_runs.Run(target="FLAIR"))
     assert read_guide_card(flair).arguments.modalities == ["T1", "T1C", "T2"]
+    assert rows["guides.through.ms19.FLAIR"].what.endswith(f"over unguided {read_guide_card(flair).parent!r}")
     assert all(row.value > 0 for row in toy.guides_use_rows.speed_rows(toy.study))
 
 
