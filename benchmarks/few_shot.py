@@ -160,9 +160,9 @@ NOTES = (
     f"{', '.join(f'{f:g}' for f in FACTORS)} times the usual one of both networks, the one with the least CRPS on the "
     f"validation hearts at k = {TUNED_COUNT}, draw 0, for each arm and each `trainable`, and kept for the other "
     f"targets. Scores: {SLICES} slices a patient, evenly along the depth, the middle {SIDE}² of the image or the whole "
-    f"slice where it is smaller, bicubic, no noise, in the foreground and levels of the whole "
-    f"measurement; {SAMPLES} draws of 8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval "
-    "is Student's over patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both lie on one "
+    f"slice where it is smaller, bicubic, no noise, in the foreground and levels of the whole measurement; {SAMPLES} "
+    "draws of 8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval is Student's over "
+    "patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both lie on one "
     "side of 0; over seeds alone nothing is claimed. Uncalibrated: no level ratio, no temperature. `seconds` is of "
     "the last part that was measured, with what was there already."
 )
