@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 import torch
@@ -33,8 +34,10 @@ from veriscale.workflows.peak_memory import peak_memory_mb
 from zeroshot_problems import NOISE, crops, perception, problem, psnr, start_of
 from zeroshot_problems import Methods as PixelMethods
 
-COUNT, DRAWS = 6, 4
+COUNT, DRAWS, TURNS = 4, 4, 3
 DIALS = (0.0, 0.25, 0.5, 0.75, 1.0)
+DIALLED = "sr", "blur"  # whose dial has bars
+SECONDS = 170.0  # of one item in the mean, on one core: many take few, and those of others a quarter of an hour
 FLOOR_SIDE = 128
 MEMORY_SIDE = 256
 OTHER = "latent-taef2"
@@ -54,72 +57,92 @@ def scores(image: Tensor, x: Tensor) -> dict[str, list[float]]:
     return {k: list(map(float, v)) for k, v in found.items()}
 
 
-def knobs_of_taef2() -> LatentPreset:
-    """As LATENT_DEFAULT, chosen in the same way for the prior over TAEF2's latents."""
+def chosen_knobs(prior: str) -> LatentPreset:
+    """What latent_tuning.py chose for both stages, "ours" or "taef2"."""
     few = ITERATIONS[0]
-    chosen = tuned(f"paper_{few}", "all", "psnr", "taef2") | tuned("dps", "all", "sliced", "taef2")
+    chosen = tuned(f"paper_{few}", "all", "psnr", prior) | tuned("dps", "all", "sliced", prior)
     return replace(LATENT_DEFAULT, iterations=few, **chosen | {"timestep": round(chosen["timestep"])})
 
 
+def check_default() -> None:
+    """Exit where what `restore` does by default is not what was chosen."""
+    if not (RESULTS / "latent_tuning.json").is_file():
+        raise SystemExit("docs/results/latent_tuning.json is not there; make it: python benchmarks/latent_tuning.py")
+    if (wanted := chosen_knobs("ours")) != LATENT_DEFAULT:
+        raise SystemExit(f"LATENT_DEFAULT of traversal/presets.py is not what was chosen; set it to {wanted}")
+
+
 def ours(
-    prior: LatentPrior, data: DataTerm, x: Tensor, dials: tuple[float, ...], knobs: LatentPreset = LATENT_DEFAULT
+    prior: LatentPrior,
+    data: DataTerm,
+    x: Tensor,
+    dials: tuple[float, ...],
+    knobs: LatentPreset = LATENT_DEFAULT,
+    path: str | None = None,
 ) -> dict:
-    """Both stages as `restore` runs them, picture by picture, and the seconds of the first and of a draw."""
+    """Both stages as `restore` runs them, picture by picture."""
     pictures: dict[float, list[Tensor]] = {f: [] for f in dials}
-    first = second = 0.0
     noise = GaussianNoise(NOISE)
     for i, y in enumerate(data.y):
         method = Latent(prior, data.operator, noise, tuple(y.shape), knobs=knobs, steps=knobs.steps)
-        begun = time.perf_counter()
         found_anchor = method.begin(y[None], 1, lambda i=i: NoiseField(0, str(i)), Work(True, 1))
-        anchored = time.perf_counter()
         full = 2 if len(dials) > 2 else len(dials) - 1
-        wanted = Walk(dials, method.path, full, method.sigma_max, one_by_one=True)
-        found, draws = walk(found_anchor, wanted, NoiseField(0, str(i)))
-        first, second = first + anchored - begun, second + (time.perf_counter() - anchored) / max(1, len(draws))
+        wanted = Walk(dials, path or method.path, full, method.sigma_max, one_by_one=True)
+        found, _ = walk(found_anchor, wanted, NoiseField(0, str(i)))
         for f in dials:
             pictures[f].append(found[f])
-    out: dict = {f"dial {f:g}": scores(torch.cat(images), x) for f, images in pictures.items()}
-    return out | {"seconds": [first / len(x), second / len(x)]}
+    return {f"dial {f:g}": scores(torch.cat(images), x) for f, images in pictures.items()}
 
 
 def others(run: Methods, task: str, data: DataTerm, x: Tensor) -> dict:
-    """Other methods on the same networks, each at its best for distortion and at its best for looks."""
+    """Other methods on the same networks, each at its best for distortion and on the main tasks for looks."""
     out: dict = {}
 
     def shown(zs: list[Tensor]) -> Tensor:
         return torch.stack([run.picture(data, z) for z in zs]).mean(0)
 
-    begun = time.perf_counter()
     draws = [run.dps(data, **tuned("dps", task, "psnr"))]
-    out["seconds"] = (time.perf_counter() - begun) / len(x)
     out["dps"] = scores(shown(draws), x)
     if task in MAIN:
         draws += [run.dps(data, **tuned("dps", task, "psnr"), draw=k) for k in range(1, DRAWS)]
         out[f"mean of {DRAWS} dps"] = scores(shown(draws), x)
     out["resample"] = scores(shown([run.resample(data, **tuned("resample", task, "psnr"))]), x)
-    for method in ("dps", "resample"):
+    for method in ("dps", "resample") if task in MAIN else ():
         z = getattr(run, method)(data, **tuned(method, task, "sliced"))
         out[f"{method} for looks"] = scores(shown([z]), x)
     return out
 
 
 def pixel(data: DataTerm, x: Tensor) -> dict:
-    """`photo` without its encoder, by its usual anchor and posterior; one by one, for the time."""
+    """`photo` without its encoder, by its usual anchor and posterior."""
     run = PixelMethods(load_prior("photo"))
-    anchors, draws = [], []
-    first = second = 0.0
-    for i in range(len(x)):
-        one = DataTerm(data.operator, data.y[i : i + 1], data.noise)
-        begun = time.perf_counter()
-        anchor = run.fast(one)
-        anchored = time.perf_counter()
-        level = start_of(one)
-        draws.append(run.proximal(one, anchor, zero_shot.STEPS, zero_shot.SAMPLER, level))
-        first, second = first + anchored - begun, second + time.perf_counter() - anchored
-        anchors.append(anchor)
-    found = {"dial 0": scores(torch.cat(anchors), x), "dial 1": scores(torch.cat(draws), x)}
-    return found | {"seconds": [first / len(x), second / len(x)]}
+    anchor = run.fast(data)
+    return {"dial 0": scores(anchor, x), "dial 1": scores(pixel_draw(run, data, anchor), x)}
+
+
+def pixel_draw(run: PixelMethods, data: DataTerm, anchor: Tensor) -> Tensor:
+    return run.proximal(data, anchor, zero_shot.STEPS, zero_shot.SAMPLER, start_of(data))
+
+
+def seconds(run: Methods, data: DataTerm, with_pixels: bool) -> dict[str, float]:
+    """Of one picture: each stage in turn, `TURNS` times, so that all meet the same load; medians."""
+    one = DataTerm(data.operator, data.y[:1], data.noise)
+    knobs = LATENT_DEFAULT
+    stages: dict[str, Callable[[], Tensor]] = {
+        "anchor": lambda: run.anchor(one, knobs.iterations, knobs.rate, knobs.timestep),
+        "dps": lambda: run.dps(one, knobs.zeta),
+    }
+    if with_pixels:
+        pixels = PixelMethods(load_prior("photo"))
+        anchor = pixels.fast(one)
+        stages |= {"photo anchor": lambda: pixels.fast(one), "photo draw": lambda: pixel_draw(pixels, one, anchor)}
+    taken: dict[str, list[float]] = {name: [] for name in stages}
+    for _ in range(TURNS):
+        for name, stage in stages.items():
+            begun = time.perf_counter()
+            stage()
+            taken[name].append(time.perf_counter() - begun)
+    return {name: median(each) for name, each in taken.items()}
 
 
 def floor(prior: LatentPrior, x: Tensor) -> dict:
@@ -184,6 +207,10 @@ def gain(a: list[float], b: list[float]) -> tuple[float, tuple[float, float]]:
     return bounds.estimate, (bounds.low, bounds.high)
 
 
+def cached_rows(entries: list[dict]) -> list[Row]:
+    return [Row(**{key: value for key, value in entry.items() if key != "holds"}) for entry in entries]
+
+
 def floor_rows(found: dict) -> list[Row]:
     rows = []
     for name, bar in (("latent", ">= 26"), (OTHER, None)):
@@ -196,9 +223,8 @@ def floor_rows(found: dict) -> list[Row]:
 
 
 def anchor_rows(task: str, found: dict) -> list[Row]:
-    us, them = found[f"{task} ours"], found[f"{task} others"]
-    anchor, rows = us["dial 0"], []
-    names = [n for n in them if n != "seconds"]
+    us, them, taken = found[f"{task} ours"], found[f"{task} others"], found[f"{task} seconds"]
+    anchor, rows, names = us["dial 0"], [], list(them)
     ceiling = mean(found[f"{task} floor"]["psnr"])
     levels = {n: mean(them[n]["psnr"]) for n in names} | {"autoencoder alone": ceiling}
     what = f"{task}: PSNR of the anchor over latents, {LATENT_DEFAULT.iterations} iterations"
@@ -211,51 +237,57 @@ def anchor_rows(task: str, found: dict) -> list[Row]:
         bar = ">= -0.2" if name.startswith("mean") else "> 0"
         key = f"latent.anchor.{task}.over_{name.replace(' ', '_')}"
         rows.append(Row(key, f"{task}: the anchor over {name}, PSNR", value, "dB", bounds, bar))
-    ratio = them["seconds"] / us["seconds"][0]
-    what = f"{task}: dps at {LONG} steps over the anchor, time"
-    rows.append(Row(f"latent.anchor.{task}.time", what, ratio, "x", bar=">= 5"))
+    what = f"{task}: dps at {LONG} steps over the anchor, time of one picture"
+    rows.append(Row(f"latent.anchor.{task}.time", what, taken["dps"] / taken["anchor"], "x", bar=">= 5"))
     return rows
 
 
-def dial_rows(task: str, us: dict) -> list[Row]:
-    rows, barred = [], task in ("sr", "blur")
+def dial_rows(task: str, path: str, us: dict, floor: dict) -> list[Row]:
+    rows, barred = [], task in DIALLED
     low, high = mean(us["dial 0"]["mse"]), mean(us["dial 1"]["mse"])
     for f in DIALS[1:-1]:
         share = (mean(us[f"dial {f:g}"]["mse"]) - low) / (high - low)
         bar = f"{f - 0.15:g}..{f + 0.15:g}" if barred else None
         rows.append(
-            Row(f"latent.dial.{task}.share_{f:g}", f"{task}: share of extra error at dial {f:g}", share, bar=bar)
+            Row(f"latent.dial.{path}.{task}.share_{f:g}", f"{task}, {path}: extra error at dial {f:g}", share, bar=bar)
         )
     for number in ("sliced", "energy"):
         value, bounds = gain(us["dial 0"][number], us["dial 1"][number])
         beside = {f"dial {f:g}": mean(us[f"dial {f:g}"][number]) for f in DIALS}
-        what = f"{task}: what dial 1 gains over dial 0 in {number} W2, lower end of its interval"
+        beside["autoencoder alone"] = mean(floor[number])
+        what = f"{task}, {path}: what dial 1 gains over dial 0 in {number} W2, lower end of its interval"
         bar = "> 0" if barred else None
-        rows.append(Row(f"latent.dial.{task}.{number}", what, bounds[0], "", bounds, bar, beside | {"mean": value}))
+        rows.append(
+            Row(f"latent.dial.{path}.{task}.{number}", what, bounds[0], "", bounds, bar, beside | {"mean": value})
+        )
     return rows
 
 
-def pixel_rows(task: str, us: dict, them: dict) -> list[Row]:
+def pixel_rows(task: str, us: dict, them: dict, floor: dict, taken: dict[str, float]) -> list[Row]:
     rows = []
     for f in ("0", "1"):
         for number, unit in (("psnr", "dB"), ("sliced", ""), ("energy", "")):
-            beside = {"photo": mean(them[f"dial {f}"][number])}
+            beside = {"photo": mean(them[f"dial {f}"][number]), "autoencoder alone": mean(floor[number])}
             what = f"{task}: {number} over latents, dial {f}"
             key = f"latent.pixel.{task}.{number}_{f}"
             rows.append(Row(key, what, mean(us[f"dial {f}"][number]), unit, against=beside))
-    for k, stage in enumerate(("anchor", "draw")):
-        beside = {"photo": them["seconds"][k]}
+    for stage, name in (("anchor", "anchor"), ("draw", "dps")):
+        beside = {"photo": taken[f"photo {stage}"]}
         what = f"{task}: seconds of one 128² {stage} over latents"
-        rows.append(Row(f"latent.pixel.{task}.seconds_{stage}", what, us["seconds"][k], "s", against=beside))
+        rows.append(Row(f"latent.pixel.{task}.seconds_{stage}", what, taken[name], "s", against=beside))
     return rows
 
 
-def taef2_rows(task: str, us: dict, them: dict) -> list[Row]:
+def taef2_rows(task: str, us: dict, them: dict, floor: dict, floor_of_taef2: dict) -> list[Row]:
     rows = []
-    for f in [k for k in them if k != "seconds"]:
+    for f in them:
         beside = {"ours": mean(us[f]["psnr"]), "sliced W2": mean(them[f]["sliced"])}
         beside["ours, sliced W2"] = mean(us[f]["sliced"])
-        what = f"{task}: PSNR over TAEF2's latents, by a network of the same size and steps, {f}"
+        beside |= {"TAEF2 alone": mean(floor_of_taef2["psnr"]), "our autoencoder alone": mean(floor["psnr"])}
+        what = (
+            f"{task}: PSNR over TAEF2's latents, {f}; the same network, steps and pixels a step, which are a quarter "
+            "as many latents as ours"
+        )
         key = f"latent.taef2.{task}.{f.replace(' ', '')}"
         rows.append(Row(key, what, mean(them[f]["psnr"]), "dB", against=beside))
     return rows
@@ -263,6 +295,7 @@ def taef2_rows(task: str, us: dict, them: dict) -> list[Row]:
 
 def main() -> None:
     begun = time.monotonic()
+    check_default()
     prior, other = latent_prior(), latent_prior(OTHER)
     run, x = Methods(prior), crops("bsd100", COUNT)
     held = crops("validation", 20)
@@ -273,13 +306,18 @@ def main() -> None:
             return floor(prior if what == "latent" else other, held)
         if task == "memory":
             return memory_of(what)
+        if task == "rows":
+            return [row.as_json() for row in (latent_closed.rows if what == "closed" else ddpm_rows)()]
         data = problem(x, TASKS[task])
         parts: dict[str, Callable[[], dict]] = {
-            "ours": lambda: ours(prior, data, x, DIALS),
+            "ours": lambda: ours(prior, data, x, DIALS if task in MAIN else (0.0, 1.0)),
+            "renoise": lambda: ours(prior, data, x, DIALS, path="renoise"),
+            "seconds": lambda: seconds(run, data, task in MAIN),
             "others": lambda: others(run, task, data, x),
             "pixel": lambda: pixel(data, x),
-            "taef2": lambda: ours(other, data, x, (0.0, 1.0) if task == "sr" else (0.0,), knobs_of_taef2()),
+            "taef2": lambda: ours(other, data, x, (0.0, 1.0) if task == "sr" else (0.0,), chosen_knobs("taef2")),
             "floor": lambda: floor(prior, x),
+            "floor of TAEF2": lambda: floor(other, x),
         }
         return parts[what]()
 
@@ -288,23 +326,29 @@ def main() -> None:
         "tuning": (RESULTS / "latent_tuning.json").read_text(),
     }
     items = [f"floor {name}" for name in ("latent", OTHER)] + [f"memory {name}" for name in ("latent", "photo")]
-    items += [f"{task} {what}" for task in TASKS for what in ("ours", "others", "floor")]
-    items += [f"{task} {what}" for task in MAIN for what in ("pixel", "taef2")]
-    found = dict(zip(items, measured("latent", settings, items, measure, 100.0), strict=True))
-    rows = [*latent_closed.rows(), *floor_rows(found)]
+    items += [f"{task} {what}" for task in TASKS for what in ("ours", "others", "floor", "seconds")]
+    items += [f"{task} {what}" for task in MAIN for what in ("pixel", "taef2", "floor of TAEF2")]
+    items += ["sr renoise", "rows closed", "rows ddpm"]
+    found = dict(zip(items, measured("latent", settings, items, measure, SECONDS), strict=True))
+    rows = [*cached_rows(found["rows closed"]), *floor_rows(found)]
     for task in TASKS:
-        rows += [*anchor_rows(task, found), *dial_rows(task, found[f"{task} ours"])]
+        rows += anchor_rows(task, found)
     for task in MAIN:
-        rows += pixel_rows(task, found[f"{task} ours"], found[f"{task} pixel"])
-        rows += taef2_rows(task, found[f"{task} ours"], found[f"{task} taef2"])
+        us, alone = found[f"{task} ours"], found[f"{task} floor"]
+        rows += dial_rows(task, "interpolate", us, alone)
+        rows += pixel_rows(task, us, found[f"{task} pixel"], alone, found[f"{task} seconds"])
+        rows += taef2_rows(task, us, found[f"{task} taef2"], alone, found[f"{task} floor of TAEF2"])
+    rows += dial_rows("sr", "renoise", found["sr renoise"], found["sr floor"])
     beside = {"photo": found["memory photo"]}
     what = f"memory of a {MEMORY_SIDE}² draw over latents, above that of a 64² one"
     rows.append(Row("latent.pixel.memory", what, found["memory latent"], "MB", against=beside))
-    rows += ddpm_rows()
+    rows += cached_rows(found["rows ddpm"])
     notes = (
         f"{COUNT} centre crops of 128² of BSD100, s = {NOISE}, RGB PSNR, unclipped. Ours has the same settings for all "
         "tasks; `dps` and `resample` have settings of their own for each task, for PSNR and for looks, all of "
-        f"latent_tuning.json (two validation crops), and {LONG} steps from pure noise. `photo` restores "
+        f"latent_tuning.json (two validation crops), and {LONG} steps from pure noise; `resample` fits at every tenth, "
+        "by as many iterations as were chosen, 90 at most. The dial is shown by both paths; that of a latent prior is "
+        "interpolate. Seconds are medians of stages in turn, of one picture. `photo` restores "
         "without its encoder, in bfloat16 where there is hardware for it; networks over latents are in float32."
     )
     write_results("latent", rows, notes, time.monotonic() - begun)

@@ -66,7 +66,7 @@ class Problem:
         support = operator.support(tuple(y.shape[1:]))
         seen = 1.0 if support is None else support
         data = DataTerm(operator, (y + NOISE * noise) * seen, GaussianNoise(NOISE))
-        coder = Autoencoder(encode, decode, 2, 4, 1, torch.device("cpu"), torch.float64)
+        coder = Autoencoder(encode, decode, 2, 4, torch.device("cpu"), torch.float64)
         grey = decode(torch.zeros(1, *LATENTS, dtype=torch.float64))
         basis = torch.eye(int(np.prod(LATENTS)), dtype=torch.float64).view(-1, *LATENTS)
         rows = (operator.forward(decode(basis) - grey) * seen).flatten(1)

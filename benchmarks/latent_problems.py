@@ -81,13 +81,13 @@ class Methods:
         noise = self._noise(data, "dps", draw)
         return dps(self.network.pullback, self.misfit(data), x, sigmas, zeta, noise, length=dps_length)
 
-    def resample(self, data: DataTerm, gamma: float, rate: float, draw: int = 0) -> Tensor:
+    def resample(self, data: DataTerm, gamma: float, rate: float, iterations: float, draw: int = 0) -> Tensor:
         x, sigmas = self._start(data, draw)
-        y = data.y
-        measured = y[0].numel() if (seen := data.operator.support(tuple(y.shape[1:]))) is None else float(seen.sum())
-        enough = torch.full((len(y),), measured * data.noise_std**2)
+        enough = torch.full((len(data.y),), data.measured * data.noise_std**2)
         noise = self._noise(data, "resample", draw)
-        return resample(self.network, self.misfit(data), x, sigmas, gamma, rate, noise, enough)
+        return resample(
+            self.network, self.misfit(data), x, sigmas, gamma, rate, noise, enough, iterations=round(iterations)
+        )
 
     def gauss_newton(self, data: DataTerm, anchor: Tensor, draw: int = 0) -> Tensor:
         return renoise(

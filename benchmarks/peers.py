@@ -77,8 +77,8 @@ def resample(
     rate: float,
     noise: Callable,
     enough: Tensor,
+    iterations: int,
     every: int = 10,
-    iterations: int = 10,
 ) -> Tensor:
     """The sampler of ReSample: steps of DDIM, and now and then latents that fit the measurement, resampled about.
 
@@ -91,8 +91,8 @@ def resample(
         rate: of Adam, which makes it fit.
         noise: step → unit noise.
         enough: (B,) squared norm of the residual at which latents fit: that of the noise.
-        every: steps from one to the next; of 100 steps and with 10 iterations as many gradients of the decoder as dps.
         iterations: of Adam at most.
+        every: steps from one to the next.
 
     Source: Song et al. 2024 (ReSample), algorithm 1 and eq. 15 to 17, in z_σ = z_t/√ᾱ.
     """

@@ -98,7 +98,7 @@ class Settings:
     negative_prompt: str | None = _setting("What it does not show, likewise.")
     guidance: float | None = _setting(
         "How much more of the --prompt than of the --negative-prompt; 1 is none. That of the preset by default, which "
-        "is 1 without a prompt."
+        "is 1 without either."
     )
     consistent: bool | None = _setting(
         "Move the result until what is left of the measurement is what its noise explains.",

@@ -1,4 +1,7 @@
-"""What the tables of latent priors are made with: the linear decoder, and another's sampler on it."""
+"""What the tables of latent priors are made with, on the linear decoder and on networks without training."""
+
+import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -30,3 +33,80 @@ def test_resample_ends_where_the_measurement_is_met(closed, benchmark):
     assert float(misfit.gradient(found)[0]) <= float(enough)
     free = resample(closed.denoise, misfit, start, sigmas, *settings, every=5, iterations=0)
     assert float(misfit.gradient(free)[0]) > 2 * float(enough)  # negative control
+
+
+@pytest.fixture
+def table(benchmark, models, monkeypatch):
+    """The script of the table on an untrained model, with three steps; a prior, and two small pictures."""
+    problems, script, peers = (benchmark(name) for name in ("latent_problems", "latent", "peers"))
+    chosen = {"paper_20": {"rate": 0.1, "timestep": 50.0}, "dps": {"zeta": 0.1}}
+    chosen["resample"] = {"gamma": 40.0, "rate": 0.1, "iterations": 2.0}
+    monkeypatch.setattr(script, "tuned", lambda method, *_: chosen[method])
+    monkeypatch.setattr(problems, "LONG", 3)
+    monkeypatch.setattr(script, "LATENT_DEFAULT", replace(script.LATENT_DEFAULT, iterations=2, steps=3))
+    prior = problems.load_prior(models / "ldm", "cpu", torch.float32)
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return script, problems, peers, prior, x
+
+
+@pytest.mark.parametrize("task", ["inpainting", "sensing", "sr"])
+def test_resample_stops_at_the_noise_of_all_channels(table, monkeypatch, task):
+    """Masks that are one for all colours among it."""
+    _, problems, _, prior, x = table
+    data = problems_of(x, problems.TASKS[task])
+    heard = []
+    monkeypatch.setattr(problems, "resample", lambda *given, iterations: heard.append((given[-1], iterations)))
+    problems.Methods(prior).resample(data, 40.0, 0.1, 30.0)
+    (enough, iterations) = heard[0]
+    exact = data.operator.forward(x) - data.y
+    seen = data.operator.support(tuple(data.y.shape[1:]))
+    power = (exact if seen is None else exact * seen).square().flatten(1).sum(1)
+    torch.testing.assert_close(enough, power, rtol=0.25, atol=0)
+    assert iterations == 30
+
+
+def problems_of(x, operator):
+    from zeroshot_problems import problem
+
+    return problem(x, operator)
+
+
+def test_every_row_of_the_table_can_be_made(table):
+    script, problems, _, prior, x = table
+    run, found = problems.Methods(prior), {}
+    dials = (0.0, 0.25, 0.5, 0.75, 1.0)
+    for task in ("sr", "hdr"):
+        data = problems_of(x, problems.TASKS[task])
+        found |= {
+            f"{task} ours": script.ours(prior, data, x, dials, knobs=script.LATENT_DEFAULT),
+            f"{task} others": script.others(run, task, data, x),
+            f"{task} seconds": script.seconds(run, data, False),
+            f"{task} floor": script.floor(prior, x),
+        }
+        rows = script.anchor_rows(task, found)
+        assert {"over_dps", "over_resample", "time"} <= {row.id.rpartition(".")[2] for row in rows}
+    alone, data = found["sr floor"], problems_of(x, problems.TASKS["sr"])
+    renoised = script.ours(prior, data, x, dials, knobs=script.LATENT_DEFAULT, path="renoise")
+    assert renoised["dial 0"] == found["sr ours"]["dial 0"]
+    assert renoised["dial 0.5"] != found["sr ours"]["dial 0.5"]
+    taken = found["sr seconds"] | {"photo anchor": 1.0, "photo draw": 2.0}
+    both = {f"dial {f}": found["sr ours"][f"dial {f}"] for f in (0, 1)}
+    rows = script.dial_rows("sr", "renoise", renoised, alone)
+    rows += script.pixel_rows("sr", both, both, alone, taken)
+    rows += script.taef2_rows("sr", both, both, alone, alone)
+    rows += script.floor_rows({"floor latent": alone, "floor latent-taef2": alone})
+    again = script.cached_rows(json.loads(json.dumps([row.as_json() for row in rows])))
+    assert [row.as_json() for row in again] == [row.as_json() for row in rows]
+    assert sum("autoencoder alone" in (row.against or {}) for row in rows) == 8
+
+
+def test_the_table_is_of_settings_that_were_chosen(table, monkeypatch, tmp_path):
+    script = table[0]
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    with pytest.raises(SystemExit, match=r"latent_tuning.json is not there; make it"):
+        script.check_default()
+    (tmp_path / "latent_tuning.json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"is not what was chosen; set it to LatentPreset\(iterations=20, .*"):
+        script.check_default()
+    monkeypatch.setattr(script, "LATENT_DEFAULT", replace(script.LATENT_DEFAULT, iterations=20))
+    script.check_default()

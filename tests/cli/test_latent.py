@@ -73,13 +73,14 @@ def test_every_operator_goes_through_the_decoder(models, small, operator, poster
 def test_a_prompt_changes_the_picture_and_the_seed_does(models, picture, small):
     prior = library.load_prior(models / "stable-diffusion", "cpu")
     asked = {"operator": HOLES[1], "noise": 0.05, "steps": 2, "preset": "quick"}
-    one, told, seeded, again = (
+    one, told, seeded, again, negative = (
         library.restore(picture, prior, **asked, **more).image.pixels
-        for more in ({}, {"prompt": "a cat", "guidance": 4}, {"seed": 1}, {"seed": 0})
+        for more in ({}, {"prompt": "a cat", "guidance": 4}, {"seed": 1}, {"seed": 0}, {"negative_prompt": "mat"})
     )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, told)
     assert not np.array_equal(one, seeded)
+    assert not np.array_equal(one, negative)
 
 
 def test_noise_belongs_to_latent_pixels(models, small, monkeypatch):
@@ -122,7 +123,7 @@ def certified(models, few, tmp_path, small):
     return model, tmp_path / "c.json", measured
 
 
-def test_a_certificate_binds_the_files_and_the_prompt(veriscale, refused, certified, tmp_path):
+def test_a_certificate_binds_the_files_and_the_prompt(veriscale, refused, certified, tmp_path, monkeypatch):
     model, certificate, measured = certified
     asked = (
         measured,
@@ -142,6 +143,13 @@ def test_a_certificate_binds_the_files_and_the_prompt(veriscale, refused, certif
     run = json.loads((tmp_path / "o" / "y_restored.run.json").read_text())
     assert (run["prompt"], run["guidance"]) == ("a cat", 1.5)
     assert "prompt" in refused("restore", *asked, "--prompt", "a mat", "--force")
+    found = (measured, "--certificate", certificate, "--dry-run", *HOLES, "--noise", "0.05", *CPU)
+    assert "which is not installed; name its folder with --prior." in refused("restore", *found)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model_index.json").write_text("{}")
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path))
+    code, _, err = veriscale("restore", *found)  # beside the priors, whatever it is called there
+    assert code == 0, err
     index = model / "model_index.json"
     index.write_text(index.read_text() + "\n")
     assert "prior" in refused("restore", *asked, "--force")
@@ -185,6 +193,21 @@ BAD = {
         "ldm",
         ("--sampler", "heun"),
         "The posterior 'dps' is a sampler of its own; leave out --sampler.",
+    ),
+    "a sampler with a variance": (
+        "ldm",
+        ("--posterior", "gauss-newton", "--sampler", "ancestral"),
+        "The sampler 'ancestral' needs v(sigma), which is not known of latent priors; choose --sampler heun.",
+    ),
+    "a negative prompt without guidance": (
+        "stable-diffusion",
+        ("--negative-prompt", "mat", "--guidance", "1"),
+        "--negative-prompt is not read at guidance 1; choose another --guidance, or leave it out.",
+    ),
+    "a prompt that is too long": (
+        "stable-diffusion",
+        ("--prompt", "a cat on a mat on a cat on a mat", "--dry-run"),
+        "has 20 tokens, and prior 'stable-diffusion' reads 8; shorten it.",
     ),
     "counts of photons": (
         "ldm",

@@ -25,9 +25,9 @@ SD = {
 def write(folder: Path, components: dict, weights: str = "diffusion_pytorch_model.safetensors") -> Path:
     folder.mkdir()
     (folder / "model_index.json").write_text(
-        json.dumps({k: ["diffusers", kind] for k, (kind, _) in components.items()})
+        json.dumps({k: ["diffusers", said[0]] if said else [None, None] for k, said in components.items()})
     )
-    for name, (_, config) in components.items():
+    for name, (_, config) in ((k, said) for k, said in components.items() if said):
         (folder / name).mkdir()
         (folder / name / ("scheduler_config.json" if name == "scheduler" else "config.json")).write_text(
             json.dumps(config)
@@ -42,6 +42,21 @@ def without(*names: str, **changed: object) -> dict:
 
 REFUSED = {
     "no vae": (without("vae"), "has no vae, and its network does not denoise pictures but latents of 4 channels"),
+    "no vae of an index that names one": (
+        {
+            **without("vae", "text_encoder", "tokenizer", unet=("UNet2DModel", {**UNET, "in_channels": 3})),
+            "vqvae": None,
+        },
+        "has no vae, and its network does not denoise pictures but latents of 3 channels",
+    ),
+    "channels of latents in a word": (
+        without(vae=("AutoencoderKL", {"latent_channels": "four"})),
+        "The configuration of the vae of .* says latent_channels 'four', and a whole number above 0 is wanted",
+    ),
+    "no channels of a network": (
+        without(unet=("UNet2DConditionModel", {**UNET, "in_channels": None})),
+        "The configuration of the unet of .* says in_channels None, and a whole number",
+    ),
     "another vae": (without(vae=("AutoencoderDC", {})), "The vae of .* is a AutoencoderDC, which is not supported"),
     "other latents": (
         without(vae=("AutoencoderKL", {"latent_channels": 16})),
@@ -78,6 +93,33 @@ def test_what_is_missing_or_unknown_is_named(tmp_path, name):
     with pytest.raises(InputError, match=sentence) as refused:
         assert read_pipeline(write(tmp_path / "model", components)).used
     assert "\n" not in str(refused.value)
+
+
+def test_a_latent_pipeline_without_its_vae_is_none_of_pictures(tmp_path):
+    network = without("vae", "text_encoder", "tokenizer", unet=("UNet2DModel", {**UNET, "in_channels": 3}))
+    index = write(tmp_path / "model", network) / "model_index.json"
+    assert read_pipeline(tmp_path / "model").used == ["unet", "scheduler"]
+    index.write_text(json.dumps({**json.loads(index.read_text()), "_class_name": "LDMPipeline"}))
+    with pytest.raises(InputError, match="has no vae, and its network does not denoise pictures but latents of 3"):
+        assert read_pipeline(tmp_path / "model").used
+
+
+def test_code_of_a_folder_is_refused(tmp_path):
+    index = write(tmp_path / "model", SD) / "model_index.json"
+    said = json.loads(index.read_text())
+    for library in ("my_module", ["a", "b"], None):
+        index.write_text(json.dumps({**said, "unet": [library, "UNet2DConditionModel"]}))
+        with pytest.raises(
+            InputError, match=r"The unet of .* is of .*, whose code is not run; supported are classes of"
+        ):
+            assert read_pipeline(tmp_path / "model").used
+
+
+def test_a_prediction_type_of_another_type_is_refused(tmp_path):
+    pytest.importorskip("diffusers", reason="diffusers, of the extra `latent`, is not installed")
+    folder = write(tmp_path / "model", without(scheduler=("DDIMScheduler", {"prediction_type": ["epsilon"]})))
+    with pytest.raises(InputError, match=r"predicts \['epsilon'\], which is not supported"):
+        assert read_pipeline(folder).schedule
 
 
 def test_a_whole_folder_is_read(tmp_path):

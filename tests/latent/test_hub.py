@@ -59,6 +59,46 @@ def test_a_model_of_the_store_is_loaded_by_name_and_revision(models, hub):
         prior_from_pipeline("hub:owner/small@v2", device="cpu", local_files_only=True)
 
 
+@pytest.fixture
+def stored(models, hub, monkeypatch):
+    """A model of the hub's store, fetched when there was a way there."""
+    import huggingface_hub
+
+    store = hub / "models--owner--small"
+    whole = store / "snapshots" / ("a" * 40)
+    shutil.copytree(models / "ldm", whole)
+
+    def unreachable(*_, **__):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(whole))
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
+    return whole
+
+
+def test_a_whole_model_of_the_store_needs_no_way_to_the_hub(stored):
+    assert hub_folder("hub:owner/small", used) == stored
+    with pytest.raises(InputError, match=r"cannot be had from the hub \(no route to host\)"):
+        hub_folder("hub:owner/small", used, variant="fp16")
+    next((stored / "unet").glob("*.safetensors")).unlink()
+    with pytest.raises(InputError, match=r"cannot be had from the hub \(no route to host\)"):
+        hub_folder("hub:owner/small", used)
+
+
+def test_weights_are_of_the_commit_of_the_configurations(stored, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **at: asked.append(at["revision"]) or str(stored)
+    )
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "list_repo_files", lambda self, name, revision: asked.append(revision) or []
+    )
+    hub_folder("hub:owner/small@main", used)
+    assert asked == ["main", "a" * 40, "a" * 40]
+
+
 def test_weights_of_one_variant_are_fetched(models, hub, monkeypatch):
     import huggingface_hub
 
@@ -80,5 +120,8 @@ def test_weights_of_one_variant_are_fetched(models, hub, monkeypatch):
     hub_folder("hub:owner/name@v1", used, variant="fp16")
     assert asked[0]["revision"] == "v1"
     assert {f for f in asked[1]["allow_patterns"] if f.endswith("safetensors")} == {f for f in there if "fp16" in f}
+    with pytest.raises(InputError, match=r"The .* of owner/name has no variant 'int8' on the hub; choose another"):
+        hub_folder("hub:owner/name", used, variant="int8")
+    del asked[2]
     hub_folder("hub:owner/name", used)
     assert {f for f in asked[3]["allow_patterns"] if f.endswith("safetensors")} == {f for f in there if "fp16" not in f}

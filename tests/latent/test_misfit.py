@@ -32,7 +32,7 @@ def encoder(x: Tensor) -> Tensor:
     return torch.nn.functional.conv2d(x - 0.5, FILTERS, stride=2) / GAINS.view(1, 4, 1, 1) ** 2
 
 
-LINEAR = Autoencoder(encoder, decoder, 2, 4, 1, torch.device("cpu"), torch.float64)
+LINEAR = Autoencoder(encoder, decoder, 2, 4, torch.device("cpu"), torch.float64)
 
 
 def denoise(z: Tensor, sigma: float) -> Tensor:
@@ -180,7 +180,7 @@ def test_draws_by_gauss_newton_are_of_the_posterior():
 
 
 def test_what_the_codebook_moves_by_counts_as_constant():
-    rounded = Autoencoder(encoder, decoder, 2, 4, 1, torch.device("cpu"), torch.float64, rounded=lambda z: z.round())
+    rounded = Autoencoder(encoder, decoder, 2, 4, torch.device("cpu"), torch.float64, rounded=lambda z: z.round())
     z, g = 2 * unit(1), torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     torch.testing.assert_close(rounded.decode(z), decoder(z.round()))
     for x, pull in (rounded.pullback(z), rounded.linearised(z)[::2]):

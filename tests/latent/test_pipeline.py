@@ -198,27 +198,53 @@ def test_files_that_change_are_noticed(models, tmp_path):
 
 
 def test_a_prompt_that_is_too_long_is_refused(models):
-    prior = load(models / "stable-diffusion").told(Prompt("a cat on a mat on a cat on a mat"))
-    with pytest.raises(InputError, match="has 20 tokens, and prior 'stable-diffusion' reads 8; shorten it"):
-        prior.denoise(noise(1, 4, 8, 8), 1.0)
+    prior, long = load(models / "stable-diffusion"), "a cat on a mat on a cat on a mat"
+    for prompt in (Prompt(long), Prompt("a cat", long)):
+        with pytest.raises(InputError, match="has 20 tokens, and prior 'stable-diffusion' reads 8; shorten it"):
+            prior.told(prompt)
+    prior.told(Prompt("a cat", "mat")).denoise(noise(1, 4, 8, 8), 1.0)
 
 
-def test_large_pictures_go_in_tiles_which_are_not_exact(models, monkeypatch):
-    prior = load(models / "stable-diffusion")
-    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    whole = prior.autoencoder.decode(prior.autoencoder.encode(x))
-    assert not prior.tiled(64, 64)
-    for module in ("autoencoder", "prior"):
-        monkeypatch.setattr(f"veriscale.latent.{module}.TILED", 48)
-    assert prior.tiled(64, 64)
-    tiled = prior.autoencoder.decode(prior.autoencoder.encode(x))
-    assert tiled.shape == whole.shape
-    assert 1e-6 < float((tiled - whole).abs().max()) < 1.0
+def test_large_pictures_go_whole(models, tmp_path):
+    """Whatever side an autoencoder was trained at, beyond which diffusers would cut it into tiles."""
+    sizes = []
+    for side in (8, 64):
+        autoencoder = load(
+            edited(models / "stable-diffusion", tmp_path / str(side), "vae", sample_size=side)
+        ).autoencoder
+        z = noise(1, 4, 16, 800)
+        sizes.append(autoencoder.decode(z))
+    assert torch.equal(*sizes)
 
 
-def test_what_does_not_fit_into_memory_says_which_setting_to_lower(models, monkeypatch):
+@pytest.mark.parametrize("name", ["stable-diffusion", "stable-diffusion-3", "ldm"])
+def test_what_the_network_keeps_for_a_gradient_is_known_in_advance(models, name):
+    prior, held = load(models / name), {}
+
+    def keep(t):
+        held[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    weights = {p.untyped_storage().data_ptr() for p in prior.backbone.module.parameters()}
+    x = noise(1, prior.backbone.channels, 32, 32).requires_grad_()
+    prior.denoise(x.detach(), 1.0)  # reads its prompt
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        prior.denoise(x, 1.0)
+    found = sum(size for place, size in held.items() if place not in weights) / 32**2
+    assert 0.5 * found < prior.backbone.graph < 2 * found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        MemoryError(),
+    ],
+)
+def test_what_does_not_fit_into_memory_says_which_setting_to_lower(models, monkeypatch, error):
     def full(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr("veriscale.latent.pipeline.autoencoder_of", full)
     with pytest.raises(InputError, match="does not fit into the memory of cpu; load it with another device"):

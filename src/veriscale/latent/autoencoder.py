@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-TILED = 1536
-"""Longest side in pixels that goes whole; above it diffusers' own tiles bound the memory, which are not exact."""
-
 Linear = Callable[[Tensor], Tensor]
 
 
@@ -23,7 +20,6 @@ class Autoencoder:
         decoder: the way back, differentiable.
         factor: f.
         channels: c.
-        colours: C.
         device, kind: of both.
         rounded: latents → those that the decoder makes pictures of: the nearest in a codebook, whose derivative is
             taken for 1; None where they are the same.
@@ -34,7 +30,6 @@ class Autoencoder:
     decoder: Callable[[Tensor], Tensor]
     factor: int
     channels: int
-    colours: int
     device: torch.device
     kind: torch.dtype
     rounded: Callable[[Tensor], Tensor] | None = None
@@ -92,7 +87,8 @@ class Autoencoder:
 def autoencoder_of(module: Any, device: torch.device) -> Autoencoder:
     """An AutoencoderKL or a VQModel of diffusers, loaded in float32, on its device.
 
-    It stays in float32 whatever its `force_upcast` says: its rounding would be an error of the measurement's fit.
+    It stays in float32 whatever its `force_upcast` says: its rounding would be an error of the measurement's fit. It
+    takes pictures whole: a gradient through it holds every tile, so that tiles would cost exactness and save nothing.
     """
     module = module.to(device).eval().requires_grad_(False)
     config = module.config
@@ -110,14 +106,12 @@ def autoencoder_of(module: Any, device: torch.device) -> Autoencoder:
     codebook = hasattr(module, "quantize")
 
     def encode(x: Tensor) -> Tensor:
-        module.use_tiling = max(x.shape[-2:]) > TILED
         out = module.encode(2 * x - 1)
         found = out.latents if codebook else out.latent_dist.mode()
         return (found - shift) * scale  # type: ignore[no-any-return]
 
     def decode(z: Tensor) -> Tensor:
         raw = z / scale + shift
-        module.use_tiling = factor * max(z.shape[-2:]) > TILED
         out = module.decode(raw, force_not_quantize=True) if codebook else module.decode(raw)
         return (out.sample + 1) / 2  # type: ignore[no-any-return]
 
@@ -132,7 +126,6 @@ def autoencoder_of(module: Any, device: torch.device) -> Autoencoder:
         decode,
         factor,
         config.latent_channels,
-        config.in_channels,
         device,
         torch.float32,
         rounded if codebook else None,

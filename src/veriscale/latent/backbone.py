@@ -15,6 +15,9 @@ BACKBONES = UNCONDITIONAL, WITH_TEXT, FLOW
 Condition = dict[str, Tensor]
 """What a network is told beside its input, by the names of its arguments."""
 
+# Tensors of its width that a block keeps for a gradient: of convolutions, of attention behind them, of a flow.
+HELD_BY_BLOCK, HELD_BY_ATTENTION, HELD_BY_FLOW = 10, 27, 14
+
 # Of a configuration: what the network would have to be told that nobody here says.
 _UNTOLD = {
     "class_embed_type": "a class",
@@ -58,6 +61,21 @@ class Backbone:
     def dtype(self) -> torch.dtype:
         """Of its weights."""
         found: torch.dtype = next(iter(self.module.parameters())).dtype
+        return found
+
+    @property
+    def graph(self) -> int:
+        """Bytes a pixel of latents that it keeps for a gradient, about."""
+        config, size = self.module.config, self.dtype.itemsize
+        if self.kind == FLOW:
+            width = config.num_attention_heads * config.attention_head_dim
+            return int(size * HELD_BY_FLOW * width * config.num_layers // config.patch_size**2)
+        widths, layers = config.block_out_channels, config.layers_per_block
+        each = [layers] * len(widths) if isinstance(layers, int) else layers
+        found: int = 0
+        for k, (width, count, kind) in enumerate(zip(widths, each, config.down_block_types, strict=True)):
+            held = HELD_BY_BLOCK + (HELD_BY_ATTENTION if "Attn" in kind else 0)
+            found += size * held * width * (2 * count + 1) // 4**k  # one more on the way up
         return found
 
     @property

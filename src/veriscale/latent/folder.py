@@ -58,6 +58,20 @@ class Folder:
                 return read_json(self.path / component / name)
         raise InputError(f"{self.path} has no configuration of its {component}; copy it again, whole.")
 
+    def number(self, component: str, key: str, default: int) -> int:
+        """A whole number above 0 of a component's configuration.
+
+        Raises:
+            InputError: it is something else.
+        """
+        found = self.config(component).get(key, default)
+        if type(found) is not int or found < 1:
+            raise InputError(
+                f"The configuration of the {component} of {self.path} says {key} {found!r}, and a whole number above 0 "
+                "is wanted; copy it again."
+            )
+        return found
+
     def variant_of(self, component: str) -> str | None:
         """The variant of a component's weights that is taken.
 

@@ -43,31 +43,55 @@ def hub_folder(
     package("diffusers")  # which brings the hub's own
     from huggingface_hub import HfApi, snapshot_download
 
-    at = {"revision": revision or said["revision"]}
+    model, at = said["id"], {"revision": revision or said["revision"]}
     try:
         index = [INDEX, *(f"*/*{suffix}" for suffix in SMALL_FILES)]
-        found = Path(snapshot_download(said["id"], **at, local_files_only=local_only, allow_patterns=index))
-        components = used(read_folder(found))
+        found = Path(snapshot_download(model, **at, local_files_only=local_only, allow_patterns=index))
+        folder = read_folder(found, variant)
+        components = used(folder)
         if local_only:
             return found
-        files = HfApi().list_repo_files(said["id"], **at)
+        if found.parent.name == "snapshots":  # a branch may go on between two downloads
+            at = {"revision": found.name}
+        try:
+            files = HfApi().list_repo_files(model, **at)
+        except Exception:  # as below: what was fetched once is used without a way there
+            if _is_whole(folder, components):
+                return found
+            raise
         weights = [f for f in files if f.endswith(".safetensors") and str(Path(f).parent) in components]
-        return Path(snapshot_download(said["id"], **at, allow_patterns=[*index, *_of_variant(weights, variant)]))
+        return Path(snapshot_download(model, **at, allow_patterns=[*index, *_of_variant(weights, variant, model)]))
     except InputError:
         raise
     except Exception as error:  # of the hub's library, of its HTTP client or of the network below it
         raise InputError(
-            f"The model {said['id']} cannot be had from the hub ({first_line(error)}); copy it to a folder "
-            "and give that."
+            f"The model {model} cannot be had from the hub ({first_line(error)}); copy it to a folder and give that."
         ) from error
 
 
-def _of_variant(files: list[str], variant: str | None) -> list[str]:
-    """Of each component the files of a variant where it has them, else those without one, else all."""
+def _is_whole(folder: Folder, components: list[str]) -> bool:
+    """Whether the weights of all components are there: a scheduler and tokenizers have none."""
+    try:
+        for component in components:
+            if component != "scheduler" and not component.startswith("tokenizer"):
+                folder.variant_of(component)
+    except InputError:
+        return False
+    return True
+
+
+def _of_variant(files: list[str], variant: str | None, model: str) -> list[str]:
+    """Of each component the files of a variant; by default those without one, else all.
+
+    Raises:
+        InputError: a component has no such variant.
+    """
     found = []
     for folder in {Path(f).parent for f in files}:
         own = [f for f in files if Path(f).parent == folder]
         marked = {f: Path(f).stem.partition(".")[2] for f in own}
         wanted = [f for f in own if marked[f].partition("-0")[0] == (variant or "")]
+        if variant and not wanted:
+            raise InputError(f"The {folder} of {model} has no variant {variant!r} on the hub; choose another.")
         found += wanted or own
     return found

@@ -107,14 +107,14 @@ class Latent:
         """Every position can be reached."""
 
     def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
-        """Bytes at the peak: pictures, and what the decoder keeps for a gradient."""
-        return pixels * (4 * channels * (pictures + 4) + self.prior.autoencoder.graph)
+        """Bytes at the peak: pictures, and what the decoder and, for `dps`, the network keep for a gradient."""
+        autoencoder = self.prior.autoencoder
+        graph = self.prior.backbone.graph // autoencoder.factor**2 if self.posterior == "dps" else 0
+        return pixels * (4 * channels * (pictures + 4) + autoencoder.graph + graph)
 
     def costs(self) -> tuple[str, str]:
         """Two phrases about the first stage and the memory."""
-        _, height, width = self.operator.truth_shape(self.shape)
-        tiled = " The autoencoder goes in tiles, which are not exact." if self.prior.tiled(height, width) else ""
-        whole = f" The whole picture is one problem, which holds its decoder's gradient.{tiled}"
+        whole = " The whole picture is one problem, which holds its decoder's gradient."
         return f"{self.first_evaluations} for the anchor, each with a gradient of the decoder", whole
 
     def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "LatentProblem":

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from veriscale.errors import InputError
+from veriscale.runtime.allocation import is_out_of_memory
 
 
 def package(name: str) -> Any:
@@ -48,12 +49,12 @@ def loading(path: Path, device: torch.device) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise InputError(
-            f"{path} does not fit into the memory of {device}; load it with another `--device`, or in Python with "
-            "dtype=torch.float16."
-        ) from error
     except Exception as error:  # whatever diffusers, transformers and safetensors say of files
+        if is_out_of_memory(error):
+            raise InputError(
+                f"{path} does not fit into the memory of {device}; load it with another `--device`, or in Python with "
+                "dtype=torch.float16."
+            ) from error
         raise InputError(f"{path} cannot be loaded: {first_line(error)}") from error
 
 

@@ -27,6 +27,10 @@ from veriscale.latent.text import Texts, text_components
 from veriscale.runtime.device import Device, choose_device, choose_dtype
 
 AUTOENCODERS = "AutoencoderKL", "VQModel", TAEF2
+CODERS = "vae", "vqvae"
+"""What pipelines call them."""
+LIBRARIES = "diffusers", "transformers", __package__
+"""Whose classes are loaded; in the last is TAEF2."""
 
 
 def prior_from_pipeline(
@@ -104,10 +108,12 @@ class Pipeline:
         Raises:
             InputError: it is missing or not supported, or its latents are not those of the network.
         """
-        name = next((n for n in ("vae", "vqvae") if n in self.folder.components), None)
-        channels = int(self.config.get("in_channels", 4))
+        name = next((n for n in CODERS if n in self.folder.components), None)
+        channels = self.folder.number(self.denoising, "in_channels", 4)
         if name is None:
-            if self.backbone == UNCONDITIONAL and channels in (1, 3):
+            index = self.folder.index
+            of_latents = index.get("_class_name") == "LDMPipeline" or any(n in index for n in CODERS)
+            if self.backbone == UNCONDITIONAL and channels in (1, 3) and not of_latents:
                 return None
             raise InputError(
                 f"{self.folder.path} has no vae, and its network does not denoise pictures but latents of {channels} "
@@ -119,7 +125,7 @@ class Pipeline:
                 f"The {name} of {self.folder.path} is a {kind}, which is not supported; supported: "
                 f"{', '.join(AUTOENCODERS)}."
             )
-        latents = int(self.folder.config(name).get("latent_channels", 4 if kind == AUTOENCODERS[0] else 3))
+        latents = self.folder.number(name, "latent_channels", 4 if kind == AUTOENCODERS[0] else 3)
         if latents != channels:
             raise InputError(
                 f"The {self.denoising} of {self.folder.path} takes {channels} channels, and its {name} makes latents "
@@ -142,8 +148,20 @@ class Pipeline:
 
     @property
     def used(self) -> list[str]:
-        """The components that are used."""
-        return [self.denoising, *([self.autoencoder] if self.autoencoder else []), "scheduler", *self.texts]
+        """The components that are used.
+
+        Raises:
+            InputError: one is missing, not supported, or of a library that is not known, such as code of the folder.
+        """
+        found = [self.denoising, *([self.autoencoder] if self.autoencoder else []), "scheduler", *self.texts]
+        for name in (n for n in found if n in self.folder.components):
+            library = self.folder.index[name][0]
+            if library not in LIBRARIES:
+                raise InputError(
+                    f"The {name} of {self.folder.path} is of {library!r}, whose code is not run; supported are classes "
+                    "of diffusers and transformers."
+                )
+        return found
 
     @property
     def networks(self) -> list[str]:
@@ -153,7 +171,7 @@ class Pipeline:
     @property
     def pictures(self) -> int:
         """Channels of the pictures."""
-        return int(self.folder.config(self.autoencoder or self.denoising).get("in_channels", 3))
+        return self.folder.number(self.autoencoder or self.denoising, "in_channels", 3)
 
     @cached_property
     def own_card(self) -> ModelCard | None:

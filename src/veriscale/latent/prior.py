@@ -8,7 +8,7 @@ from torch import Tensor
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import Denoiser
 from veriscale.errors import InputError
-from veriscale.latent.autoencoder import TILED, Autoencoder
+from veriscale.latent.autoencoder import Autoencoder
 from veriscale.latent.backbone import Backbone
 from veriscale.latent.folder import Folder
 from veriscale.latent.schedule import Schedule
@@ -94,9 +94,11 @@ class LatentPrior(Prior):
         """The same with a prompt.
 
         Raises:
-            InputError: it takes none.
+            InputError: it takes none, or not one as long.
         """
-        if self.texts is None and prompt != Prompt(guidance=prompt.guidance):
+        if self.texts is not None:
+            self.texts.check(prompt.text, prompt.negative)
+        elif prompt != Prompt(guidance=prompt.guidance):
             raise InputError(f"Prior {self.card.name!r} was trained without texts; leave out `--prompt`.")
         return replace(self, prompt=prompt)
 
@@ -143,7 +145,3 @@ class LatentPrior(Prior):
                 f"{max(height, width)}; restore parts with `--crop`."
             )
         return rows, columns
-
-    def tiled(self, height: int, width: int) -> bool:
-        """Whether its autoencoder goes in tiles, which are not exact."""
-        return self.autoencoder.rounded is None and max(height, width) > TILED

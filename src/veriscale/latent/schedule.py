@@ -95,7 +95,7 @@ def schedule_of(kind: str, config: dict[str, Any], where: str) -> Schedule:
         raise InputError(f"{where} has a {kind}, which is not supported; supported: {', '.join(SCHEDULERS)}.")
     flow = kind.startswith("FlowMatch")
     predicts = config.get("prediction_type", "epsilon")
-    if not flow and predicts not in PREDICTS:
+    if not flow and predicts not in list(PREDICTS):  # whatever type a file says it in
         known = ", ".join(PREDICTS)
         raise InputError(
             f"{where} predicts {predicts!r}, which is not supported; supported: {known}, and flow matching."

@@ -112,7 +112,6 @@ def autoencoder_of_taef2(module: Taef2, device: torch.device) -> Autoencoder:
         lambda z: module.decoder(z * std + mean),
         PIXELS_OF_TAEF2,
         CHANNELS,
-        3,
         device,
         torch.float32,
         graph=_GRAPH,

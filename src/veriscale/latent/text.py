@@ -55,7 +55,7 @@ class Texts:
     read: dict[tuple[str, str], tuple[Condition, Condition]] = field(default_factory=dict)
 
     def conditions(self, prompt: str, negative: str) -> tuple[Condition, Condition]:
-        """What the network is told of a prompt, and of the negative one."""
+        """What the network is told of a prompt, and of the negative one, none of which is too long."""
         if (prompt, negative) not in self.read:
             self.read[prompt, negative] = self._conditions(prompt, negative)
         return self.read[prompt, negative]
@@ -68,7 +68,6 @@ class Texts:
             quiet("diffusers") as pipelines,
         ):
             pipeline = self._pipeline(library, pipelines)
-            self._check(pipeline, prompt, negative)
         encode = partial(pipeline.encode_prompt, device=self.network.device, num_images_per_prompt=1)
         if self.network.kind == FLOW:
             told = encode(prompt, None, None, do_classifier_free_guidance=True, negative_prompt=negative)
@@ -81,10 +80,13 @@ class Texts:
         one, other = (self._brought(t) for t in told)
         return {"encoder_hidden_states": one}, {"encoder_hidden_states": other}
 
-    def _check(self, pipeline: Any, prompt: str, negative: str) -> None:
+    def check(self, prompt: str, negative: str) -> None:
         """Raise `InputError` for a text that no encoder would read to its end."""
-        long = self.folder.components.get("tokenizer_3")
-        tokenizer = pipeline.components["tokenizer_3" if long else "tokenizer"]
+        if (prompt, negative) in self.read:
+            return
+        long = "tokenizer_3" in self.folder.components
+        with loading(self.folder.path, self.network.device), quiet("transformers") as library:
+            tokenizer = self._tokenizer(library, "tokenizer_3" if long else "tokenizer")
         most = READ_BY_T5 if long else tokenizer.model_max_length
         for text in (prompt, negative):
             if (count := len(tokenizer(text).input_ids)) > most:
@@ -96,17 +98,24 @@ class Texts:
     def _brought(self, t: Tensor) -> Tensor:
         return t.to(self.network.device, self.network.dtype)
 
+    def _tokenizer(self, library: Any, name: str) -> Any:
+        return getattr(library, self.folder.components[name]).from_pretrained(
+            self.folder.path / name, local_files_only=True
+        )
+
     def _pipeline(self, library: Any, pipelines: Any) -> Any:
         """Of diffusers, with text encoders and tokenizers alone, which go when the prompt is read."""
         parts: dict[str, Any] = {}
         for name in text_components(self.folder):
-            load, path = getattr(library, self.folder.components[name]).from_pretrained, self.folder.path / name
             if name.startswith("tokenizer"):
-                parts[name] = load(path, local_files_only=True)
+                parts[name] = self._tokenizer(library, name)
             else:
-                variant = self.folder.variant_of(name)
-                network = load(
-                    path, local_files_only=True, use_safetensors=True, variant=variant, dtype=self.network.dtype
+                network = getattr(library, self.folder.components[name]).from_pretrained(
+                    self.folder.path / name,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    variant=self.folder.variant_of(name),
+                    dtype=self.network.dtype,
                 )
                 parts[name] = network.to(self.network.device).eval()
         kind = getattr(pipelines, PIPELINES[self.network.kind])

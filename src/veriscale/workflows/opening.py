@@ -7,14 +7,14 @@ import torch
 
 from veriscale.diffusion.card import Card
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
-from veriscale.diffusion.library import find_prior, folders, known_priors
+from veriscale.diffusion.library import find_prior, folders, known_models, known_priors
 from veriscale.diffusion.own_prior import MARK
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, closest, shown
 from veriscale.guides.guide_file import holds_guides, load_guides, read_guide_card
 from veriscale.latent.folder import model_folder
 from veriscale.latent.hub import is_hub
-from veriscale.latent.pipeline import prior_from_pipeline
+from veriscale.latent.pipeline import prior_from_pipeline, read_pipeline
 from veriscale.physics.operator import Operator
 from veriscale.runtime.device import Device, choose_device, choose_dtype
 from veriscale.settings import Settings, as_name, settled
@@ -201,7 +201,7 @@ def find_certificate(name: Certificate | str | os.PathLike[str], folder: Path = 
 
 
 def certified_prior(certificate: Certificate) -> str:
-    """The file of the prior that a certificate is for.
+    """The file of the prior that a certificate is for, or its folder.
 
     Raises:
         InputError: it is for a tool, or no such prior is installed.
@@ -210,16 +210,17 @@ def certified_prior(certificate: Certificate) -> str:
     if facts.guides:
         return _certified_guides(facts.guides[0])
     cards = {}
-    for path in known_priors().values():
+    latent = facts.mode == "latent"
+    for path in (known_models() if latent else known_priors()).values():
         try:
-            cards[str(path)] = read_card(path)
+            cards[str(path)] = read_pipeline(path).card if latent else read_card(path)
         except InputError:
             continue  # a broken file is not the one that is looked for
     fitting = [path for path, card in cards.items() if card.tensors_sha256 == facts.prior]
     if not fitting:
         raise InputError(
-            f"The certificate is for a prior with sha256 {facts.prior[:12]}…, which is not installed; name its file "
-            "with `--prior`."
+            f"The certificate is for a prior with sha256 {facts.prior[:12]}…, which is not installed; name its "
+            f"{'folder' if latent else 'file'} with `--prior`."
         )
     # One with another card will be refused, with the words for it.
     return next((path for path in fitting if _decides(cards[path], facts) == facts.card), fitting[0])

@@ -174,7 +174,8 @@ def by_latents(
     """The method of a latent prior, in the posterior that is asked for.
 
     Raises:
-        InputError: it does not go with the noise or the sampler, or the picture is too large for the prior.
+        InputError: it does not go with the noise or the sampler, the picture is too large for the prior, or a prompt
+            is too long for it or goes unread.
     """
     preset = find_latent_preset(v.preset)
     posterior = v.posterior or "dps"
@@ -187,8 +188,14 @@ def by_latents(
         raise InputError(f"Posterior 'gauss-newton' needs Gaussian noise, not {noise}; choose 'dps'.")
     if posterior == "dps" and v.sampler is not None:
         raise InputError("The posterior 'dps' is a sampler of its own; leave out `--sampler`.")
+    if posterior == "gauss-newton" and v.sampler is not None and sampler(v.sampler).needs_variance:
+        raise InputError(
+            f"The sampler {v.sampler!r} needs v(sigma), which is not known of latent priors; choose `--sampler` heun."
+        )
     prior.grid(*operator.truth_shape(shape)[-2:])
-    guidance = v.guidance if v.guidance is not None else preset.guidance if v.prompt else 1.0
+    guidance = v.guidance if v.guidance is not None else preset.guidance if v.prompt or v.negative_prompt else 1.0
+    if v.negative_prompt and guidance == 1:
+        raise InputError("`--negative-prompt` is not read at guidance 1; choose another `--guidance`, or leave it out.")
     told = prior.told(Prompt(v.prompt or "", v.negative_prompt or "", guidance))
     steps = v.steps or (preset.steps if posterior == "dps" else zero_shot.STEPS)
     return Latent(told, operator, noise, shape, posterior, preset, v.sampler or zero_shot.SAMPLER, steps, rounding)

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from veriscale.diffusion.card import Network
 from veriscale.errors import InputError
 from veriscale.imaging.canvas import IN_MEMORY
 from veriscale.latent.method import Latent
+from veriscale.runtime.allocation import is_out_of_memory
 from veriscale.workflows.restoring.plan import Plan
 
 _LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, on Linux
@@ -47,9 +46,7 @@ def enough_memory(plan: Plan) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On the CPU torch's allocator raises a plain RuntimeError.
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not known:
+        if not is_out_of_memory(error):
             raise
         raise InputError(f"There is not enough memory for {_size(plan)}; {_gentler(plan)}.") from error
 
