@@ -71,7 +71,7 @@ study: parents
 	$(BIN)/python benchmarks/few_shot.py
 	$(MAKE) results-table
 
-# Other contrasts as guides: about fifty small runs: hours.
+# Other contrasts as guides: about fifty small runs, with the unguided priors of folds; it tells the pace first: hours.
 guides: parents
 	$(BIN)/python benchmarks/guides.py
 	$(MAKE) results-table

@@ -9,6 +9,8 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +20,12 @@ from few_shot_rows import (
     baseline_rows,
     comparison_rows,
     pair_rows,
+    rate_row,
     scratch_rows,
     trainable_rows,
     zero_rows,
 )
-from few_shot_runs import DRAWS, FACTORS, TUNED_COUNT, TUNED_DRAW, TUNED_ON, Run, Study, trials
+from few_shot_runs import DRAWS, FACTORS, TUNED_COUNT, TUNED_DRAW, TUNED_ON, NotKeptError, Run, Study, trials
 from few_shot_scores import SAMPLES, SIDE, SLICES, scores, slices_of
 from pictures import DATA
 from results import ROOT, Row, write_results
@@ -67,13 +70,17 @@ PARTS = {
     "total": Part(
         _runs(("msp", "long"), (TUNED_COUNT,)),
         lambda study: [
-            *pair_rows(
-                study,
-                "acdc",
-                f"k{TUNED_COUNT}_total",
-                f"MSP-{TUNED_COUNT} less DFT-{TUNED_COUNT} at equal total steps",
-                ("msp", TUNED_COUNT),
-                ("long", TUNED_COUNT),
+            *(
+                row
+                for on in ("acdc", "sunnybrook")
+                for row in pair_rows(
+                    study,
+                    on,
+                    f"k{TUNED_COUNT}_total",
+                    f"MSP-{TUNED_COUNT} less DFT-{TUNED_COUNT} at equal total steps",
+                    ("msp", TUNED_COUNT),
+                    ("long", TUNED_COUNT),
+                )
             ),
             *zero_rows(study, "acdc", "long", (TUNED_COUNT,)),
         ],
@@ -104,6 +111,21 @@ def trained(parts: Sequence[str]) -> set[Run]:
     return (runs - best) | tried  # the best of the trials is no further run
 
 
+def rates(study: Study, parts: Sequence[str]) -> list[Row]:
+    """The rates of every arm of some parts."""
+    tuned = {(run.arm, run.trainable): None for name in parts for run in PARTS[name].runs}
+    return [rate_row(study, arm, trainable) for arm, trainable in tuned]
+
+
+def kept(study: Study) -> dict[str, list[Row]]:
+    """The rows of all parts whose scores are there already, whenever they were measured."""
+    found = {}
+    for name, part in PARTS.items():
+        with suppress(NotKeptError, SystemExit):
+            found[name] = part.rows(replace(study, fresh=False))
+    return found
+
+
 def pace(study: Study) -> float:
     """Seconds of a run and its scores, by a few steps from scratch."""
     target, phases = study.targets[TUNED_ON], read_recipe(study.recipe).stage[0].phases()
@@ -131,16 +153,19 @@ NOTES = (
     "count (k + 2: the rates are chosen and σ_d is measured on them), and a pool of 20 in five groups; 3 draws for "
     "k = 5 and 10, equally many of each group, the fewer part of the more; of all 20 three seeds. Sunnybrook: four "
     "patients of another scanner, who neither trained nor chose anything. Hippocampus: crops, the last 30 by number "
-    "for test and 4 before them for validation; whose they are is not published, and two may be one person's. "
+    "for test and the last 4 before them of at least 32 pixels a side for validation; whose they are is not published, "
+    "and two may be one person's. "
     "Parents: recipes/study; MSP from photographs by way of heads, DFT from photographs, at equal target steps; `long` "
     "for as many steps before the target as both. Target stage: recipes/study/target.toml, Adam; rates are "
     f"{', '.join(f'{f:g}' for f in FACTORS)} times the usual one of both networks, the one with the least CRPS on the "
     f"validation hearts at k = {TUNED_COUNT}, draw 0, for each arm and each `trainable`, and kept for the other "
     f"targets. Scores: {SLICES} slices a patient, evenly along the depth, the middle {SIDE}² of the image or the whole "
-    f"slice where it is smaller, bicubic, no noise, in the measurement's foreground and levels; {SAMPLES} draws of "
-    "8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval is Student's over "
-    "patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both lie on one "
-    "side of 0. Uncalibrated: no level ratio, no temperature."
+    "slice where it is smaller, bicubic, no noise, in the foreground and levels of the whole measurement; "
+    f"{SAMPLES} draws of 8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval is "
+    "Student's over patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both "
+    "lie on one side of 0; over seeds alone nothing is claimed. Uncalibrated: no level ratio, no temperature. "
+    "`seconds` is of "
+    "the last part that was measured, with what was there already."
 )
 
 
@@ -154,15 +179,14 @@ def main() -> None:
     study = Study(folder / "few_shot", asked.parents, targets(folder / "few_shot"), tell=tell)
     runs, seconds = len(trained(parts)), pace(study)
     print(f"few_shot: {runs} runs of {seconds:.0f} s, about {runs * seconds / 60:.0f} minutes, less what is there")
-    rows = []
     for name in parts:
-        made = PARTS[name].rows(study)
-        for row in made:
+        for row in PARTS[name].rows(study):
             print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.against}", flush=True)
-        rows += made
-    missing = [name for name in PARTS if name not in parts]
-    left = f" Not measured: {', '.join(missing)}." if missing else ""
-    write_results("few_shot", rows, NOTES + left, time.monotonic() - begun)
+        there = kept(study)  # a study that is cut off later, or goes on another day, loses none of them
+        missing = [other for other in PARTS if other not in there]
+        left = f" Not measured: {', '.join(missing)}." if missing else ""
+        rows = [row for part in there.values() for row in part] + rates(study, list(there))
+        write_results("few_shot", rows, NOTES + left, time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 
 from results import ROOT
 from veriscale.imaging.npz import KEY, read_npz
+from veriscale.metrics.perception import SMALLEST
 from veriscale.stages.batches import key
 from veriscale.stages.splits import select
 
@@ -80,7 +81,8 @@ def other_hearts(root: Path) -> Target:
 def hippocampi(root: Path, folder: Path) -> Target:
     """Crops of T1 around a hippocampus, a file each in `folder`, since a recipe names files; whose they are is unknown.
 
-    They are smaller than a patch of the recipe.
+    They are smaller than a patch of the recipe. Those for validation are large enough to measure σ_d on; smaller ones
+    between them and the others are left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -89,11 +91,14 @@ def hippocampi(root: Path, folder: Path) -> Target:
         if not path.exists():
             np.savez(path, **{KEY: values})
         files.append(path)
-    held, test = sum(HELD_OUT.values()), HELD_OUT["test"]
+    others, test = files[: -HELD_OUT["test"]], files[-HELD_OUT["test"] :]
+    large = [file for file in others if min(read_npz(file)[KEY].shape[1:]) >= SMALLEST]
+    validation = large[-HELD_OUT["validation"] :]
+    pool = others[: others.index(validation[0])]
     settings = (
         'task.operators=["downsample:factor=2"]',
         "task.weights=[1]",
         "stage.target.encoder.patch=12",
         "stage.target.denoiser.patch=24",
     )
-    return Target("hippocampus", 2, files[-test:], files[-held:-test], {"crops": files[:-held]}, settings)
+    return Target("hippocampus", 2, test, validation, {"crops": pool}, settings)

@@ -18,13 +18,19 @@ SAID = {
 }
 
 
-def difference(key: str, what: str, number: str, former: str, a: np.ndarray, latter: str, b: np.ndarray) -> Row:
-    """How much more of a number the former has, with the interval over patients; that over draws stands beside it."""
+def difference(
+    key: str, what: str, number: str, former: str, a: np.ndarray, latter: str, b: np.ndarray, chance: str = "draws"
+) -> Row:
+    """How much more of a number the former has, with the interval over patients; that over draws stands beside it.
+
+    Where the runs differ by their seeds alone, their interval is called that, and nothing is claimed by it.
+    """
     found, (said, unit) = compared(a, b), SAID[number]
     against = {former: float(a.mean()), latter: float(b.mean()), "wins": wins(number, a, b)}
     if found.draws is not None:
         low, high = found.draws
-        against |= {"over draws from": low, "over draws to": high, "claim": float(found.claimed)}
+        against |= {f"over {chance} from": low, f"over {chance} to": high}
+        against |= {"claim": float(found.claimed)} if chance == "draws" else {}
     return Row(f"{key}.{number}", f"{what}: {said}", found.mean, unit, found.patients, against=against)
 
 
@@ -60,14 +66,15 @@ def pair_rows(
     def row(family: str, number: str) -> Row:
         a, b = found[number]
         key = f"fewshot.{family}.{on}.{name}"
-        return difference(key, what, number, _called(*former), a, _called(*latter), b)
+        chance = study.chance(former[1], on)
+        return difference(key, what, number, _called(*former), a, _called(*latter), b, chance)
 
     won = {number: wins(number, *found[number]) for number in ("psnr", "crps")}
     told = f"{what}: share of patients in whom the former is better, draws averaged, PSNR of the mean of draws"
     return [
         *(row("msp_dft", number) for number in ("psnr", "crps")),
         Row(f"fewshot.msp_dft.{on}.{name}.wins", told, won["psnr"], against={"CRPS": won["crps"]}),
-        *(row("uncertainty", number) for number in ("crps", "spread", "coverage")),
+        *(row("uncertainty", number) for number in ("spread", "coverage")),
     ]
 
 
@@ -79,7 +86,8 @@ def zero_rows(study: Study, on: str, arm: str, counts: Sequence[int]) -> list[Ro
             a, b = (study.values(number, arm, n, on) for n in (count, 0))
             what = f"{on} ×{study.targets[on].scale}, {_called(arm, count)} less its unadapted parent"
             key = f"fewshot.zero.{on}.{arm}_k{count}"
-            rows.append(difference(key, what, number, _called(arm, count), a, "parent", b))
+            chance = study.chance(count, on)
+            rows.append(difference(key, what, number, _called(arm, count), a, "parent", b, chance))
     return rows
 
 
@@ -103,7 +111,8 @@ def scratch_rows(study: Study, counts: Sequence[int]) -> list[Row]:
             a, b = (study.values(number, arm, count) for arm in ("msp", "scratch"))
             what = f"{TUNED_ON} ×{study.targets[TUNED_ON].scale}, MSP-{count} less the same from scratch"
             key = f"fewshot.baselines.{TUNED_ON}.scratch_k{count}"
-            rows.append(difference(key, what, number, _called("msp", count), a, _called("scratch", count), b))
+            chance = study.chance(count)
+            rows.append(difference(key, what, number, _called("msp", count), a, _called("scratch", count), b, chance))
     return rows
 
 
@@ -129,11 +138,11 @@ def trainable_rows(study: Study) -> list[Row]:
     ]
     means = {mode: float(numbers["psnr"].mean()) for mode, numbers in found.items()}
     best, worst = (f(means, key=lambda mode: means[mode]) for f in (max, min))
-    _, high = t_interval((found[DEFAULT]["psnr"] - found[best]["psnr"]).mean(axis=0))
+    low, high = t_interval((found[DEFAULT]["psnr"] - found[best]["psnr"]).mean(axis=0))
     what = f"{about}: upper end, over patients, of the PSNR of the mean of draws of '{DEFAULT}' less that of the best"
     return [
         *rows,
-        Row("fewshot.trainable.default", what, high, "dB", bar=">= 0", against=means),
+        Row("fewshot.trainable.default", what, high, "dB", (low, high), ">= 0", means),
         Row(
             "fewshot.trainable.spread",
             f"{about}: PSNR of the mean of draws, '{best}' less '{worst}'",
@@ -142,6 +151,15 @@ def trainable_rows(study: Study) -> list[Row]:
             against=means,
         ),
     ]
+
+
+def rate_row(study: Study, arm: str, trainable: str) -> Row:
+    """Which of the trials an arm's rates are, and whether a wider grid might have found better ones."""
+    found, chosen = study.tried(arm, trainable), study.factor(arm, trainable)
+    edge = ", at an edge of what was tried: the arm may not be tuned" if chosen in (min(found), max(found)) else ""
+    key = f"fewshot.rates.{arm}_{trainable.replace('+', '_').replace(':', '_')}"
+    against = {f"CRPS at {factor:g}": crps for factor, crps in found.items()}
+    return Row(key, f"factor of the usual rates, {arm}, trainable = '{trainable}'{edge}", chosen, against=against)
 
 
 def _called(arm: str, count: int) -> str:

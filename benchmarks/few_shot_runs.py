@@ -28,6 +28,7 @@ DRAWS = (0, 1, 2)
 FACTORS = (0.3, 1.0, 3.0)
 """Of the usual rate of what is trained: the trials of every arm."""
 TUNED_ON, TUNED_COUNT, TUNED_DRAW = "acdc", 10, 0
+SCORER = Path(__file__).with_name("few_shot_scores.py")
 RECIPE = ROOT / "recipes" / "study" / "target.toml"
 
 
@@ -52,6 +53,10 @@ class Run:
     factor: float | None = None
 
 
+class NotKeptError(Exception):
+    """A run or a score is not there, and none is to be made."""
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """Runs with a place to lie in.
@@ -63,6 +68,7 @@ class Study:
         photo: by name or file, the prior of photographs.
         recipe: of a run.
         tell: told of every run before it is trained.
+        fresh: whether what is not there is made; else it is `NotKeptError`.
     """
 
     folder: Path
@@ -71,6 +77,7 @@ class Study:
     photo: str = "photo"
     recipe: Path = RECIPE
     tell: Callable[[str], None] = lambda line: None
+    fresh: bool = True
 
     def prior(self, run: Run) -> Path:
         """The file of a run, trained where it is not there, and taken up where it was left.
@@ -91,6 +98,7 @@ class Study:
         what = f"{run.target}_{run.arm}_k{run.count}_draw{run.draw}_{run.trainable.replace(':', '')}_{factor:g}"
         path = self.folder / "runs" / f"{what}_{digest}.safetensors"
         if not path.exists():
+            self._want_fresh(path)
             self.tell(f"training {what}")
             train(self.recipe, path, resume=True, overrides=[*settings, *begun])
         path.with_suffix(STATE).unlink(missing_ok=True)
@@ -118,11 +126,16 @@ class Study:
 
     def factor(self, arm: str, trainable: str) -> float:
         """Of the trials, the one with the least CRPS on the validation patients."""
-        found = {}
-        for trial in trials(arm, trainable):
-            numbers = self.scored(trial, TUNED_ON, "validation").values()
-            found[trial.factor] = float(np.mean([each["crps"] for each in numbers]))
+        found = self.tried(arm, trainable)
         return min(found, key=lambda factor: found[factor])
+
+    def tried(self, arm: str, trainable: str) -> dict[float, float]:
+        """Factor of each trial → CRPS on the validation patients."""
+        found = {}
+        for factor, trial in zip(FACTORS, trials(arm, trainable), strict=True):
+            numbers = self.scored(trial, TUNED_ON, "validation").values()
+            found[factor] = float(np.mean([each["crps"] for each in numbers]))
+        return found
 
     def scored(self, run: Run, on: str, part: str = "test") -> dict[str, Numbers]:
         """Patient → numbers of a run, on a target's `test` or `validation` patients."""
@@ -143,12 +156,13 @@ class Study:
         measure: Callable[[Prior, Slices, int], Numbers],
         load: Callable[[], Prior],
     ) -> dict[str, Numbers]:
-        """Numbers from their file, where it is of the same prior, patients and settings; it is written in one step."""
+        """Numbers from their file if it is of the same prior, patients, scorer and settings; written in one step."""
         target = self.targets[on]
         files = getattr(target, part)
         of = {
             "prior": [card.tensors_sha256, card.deciding_sha256(target.scale)],
-            "patients": [file.stem for file in files],
+            "patients": {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
+            "scorer": hashlib.sha256(SCORER.read_bytes()).hexdigest(),
             "settings": [SIDE, SLICES, SAMPLES, SEED, target.scale],
         }
         path = self.folder / "scores" / f"{name}.json"
@@ -156,6 +170,7 @@ class Study:
             there = json.loads(path.read_text(encoding="utf-8"))
             if there["of"] == of:
                 return dict(there["numbers"])
+        self._want_fresh(path)
         prior = load()
         numbers = {file.stem: measure(prior, slices_of(file, target.scale), target.scale) for file in files}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +178,15 @@ class Study:
         draft.write_text(json.dumps({"of": of, "numbers": numbers}, indent=1), encoding="utf-8")
         os.replace(draft, path)
         return numbers
+
+    def _want_fresh(self, path: Path) -> None:
+        if not self.fresh:
+            raise NotKeptError(path)
+
+    def chance(self, count: int, on: str = TUNED_ON) -> str:
+        """What runs with so many patients differ by: draws of them, or seeds alone where that is the whole pool."""
+        pool = self.targets[on].pool or self.targets[TUNED_ON].pool
+        return "seeds" if count == sum(map(len, pool.values())) else "draws"
 
     def values(self, number: str, arm: str, count: int, on: str = TUNED_ON, trainable: str = DEFAULT) -> np.ndarray:
         """(draws, patients) of one number; a single draw where nothing is drawn.

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,27 +51,30 @@ class Slices:
 
 
 def slices_of(file: Path, scale: int) -> Slices:
-    """Measure a patient: the middle of every slice, at most `SIDE` pixels a side, then `SLICES` along the depth.
+    """Measure a patient, and cut: the middle of every slice, at most `SIDE` pixels a side, of `SLICES` along the depth.
 
-    What is cut is the image's own middle, and spread evenly, whatever is to be seen there.
+    Levels and foreground are those of the whole measurement, as of a scan that a user restores. What is cut is the
+    image's own middle, and spread evenly, whatever is to be seen there.
     """
     whole = _volume(file)
-    rows, columns = (slice((n - side) // 2, (n + side) // 2) for n, side in _sides(whole, scale))
+    rows, columns = (slice(n % scale // 2, n % scale // 2 + n // scale * scale) for n in whole.shape[:2])
     truth = replace(whole, samples=np.ascontiguousarray(whole.samples[rows, columns]))
     small = measurement(truth, scale)
     mask = foreground_on(truth.grid, small)
     depth = truth.shape[2]
     kept = [(2 * i + 1) * depth // (2 * SLICES) for i in range(SLICES)]
+    low, high = (_middle(small.shape[:2], SIDE // scale, times) for times in (1, scale))
     return Slices(
-        small.levels.applied(truth.values()[..., kept]),
-        replace(small, samples=np.ascontiguousarray(small.samples[..., kept])),
-        mask[..., kept],
+        small.levels.applied(truth.values()[(*high, kept)]),
+        replace(small, samples=np.ascontiguousarray(small.samples[(*low, kept)])),
+        mask[(*high, kept)],
     )
 
 
-def _sides(whole: Volume, scale: int) -> list[tuple[int, int]]:
-    """Of rows and columns: how many there are, and how many are kept."""
-    return [(n, min(SIDE, n // scale * scale)) for n in whole.shape[:2]]
+def _middle(shape: Sequence[int], most: int, times: int) -> list[slice]:
+    """Of rows and columns of a measurement at most so many, in pixels that are so many times finer."""
+    kept = [((n - min(n, most)) // 2, min(n, most)) for n in shape]
+    return [slice(start * times, (start + n) * times) for start, n in kept]
 
 
 def _volume(file: Path) -> Volume:

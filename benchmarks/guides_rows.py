@@ -80,11 +80,12 @@ def clean_rows(study: Study) -> list[Row]:
         adapted = study.errors(study.adapted(), subject)
         rows += gain_rows(
             f"guides.clean.{subject}.over_adapted",
-            f"{what} over the unguided prior after as many steps on T2 alone",
+            f"{what} over the unguided prior, of its own size, after as many steps on T2 alone",
             None,
             all_guides,
             [blocks(adapted, NONE)] * len(all_guides),
             {"adapted": psnr(adapted, NONE)},
+            lowest=False,
         )
     return rows
 
@@ -128,8 +129,8 @@ def subset_rows(study: Study) -> list[Row]:
     for subject in SUBJECTS:
         of = {condition: columns(study, subject, condition) for condition in SUBSETS}
         steps = {
-            f"{'+'.join(small.given) or 'none'} and {(set(large.given) - set(small.given)).pop()}": gain(
-                of[large], of[small]
+            f"{'+'.join(small.given) or 'none'} and {(set(large.given) - set(small.given)).pop()}": min(
+                (gain([a], [b]) for a, b in zip(of[large], of[small], strict=True)), key=lambda found: found.estimate
             )
             for large in SUBSETS
             for small in SUBSETS
@@ -137,7 +138,7 @@ def subset_rows(study: Study) -> list[Row]:
         }
         least = min(steps, key=lambda step: steps[step].estimate)
         found, told = steps[least], {step: each.estimate for step, each in steps.items()}
-        what = f"{subject}: the least that one more clean guide brings, of {len(steps)} ways ({least})"
+        what = f"{subject}: the least that one more clean guide brings any seed, of {len(steps)} ways ({least})"
         interval = found.low, found.high
         rows.append(Row(f"guides.subsets.{subject}", what, found.estimate, "dB", interval, ">= -0.05", told))
         off = unguided_difference(study.guides(Run()), study.parent(), subject)
@@ -169,8 +170,11 @@ def localise_rows(study: Study) -> list[Row]:
                 value = by_kind[least]
                 what = f"{subject}, one guide spoilt in a region, {told}: {said}, of all kinds the worst ({least})"
                 interval, against = (value.low, value.high), {kind: of.estimate for kind, of in by_kind.items()}
+                for where in ("inside", "outside"):
+                    amount = _mean_ratio(each[least], f"{network}_amount_{where}", f"{network}_slices").estimate
+                    against[f"amount {where}"] = amount
                 id = f"guides.localise.{subject}.{end}{'' if network == 'mean' else '.denoiser'}"
-                rows.append(Row(id, what, value.estimate, "", interval, bar if network == "mean" else None, against))
+                rows.append(Row(id, what, value.estimate, "", interval, bar, against))
     return rows
 
 

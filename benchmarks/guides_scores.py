@@ -9,7 +9,7 @@ import torch
 from dice import overlaps, thresholds
 from guides_cases import SCALE, Case, Condition
 from veriscale.diffusion.prior import Prior, TrainedPrior
-from veriscale.guides.answers import denoiser_answer, encoder_answer
+from veriscale.guides.answers import Answer, denoiser_answer, encoder_answer
 from veriscale.guides.bound import block_sums
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.metrics.detection import area_under_roc
@@ -62,19 +62,22 @@ def likeness(prior: Prior, case: Case, conditions: Sequence[Condition]) -> Numbe
 def localisation(prior: GuidedPrior, case: Case, conditions: Sequence[Condition]) -> Numbers:
     """Of the guide that is spoilt: mean weight inside of the region, outside of it, inside where it is not spoilt, AUC.
 
-    By the encoder, where σ = ∞, and at the highest noise level that the denoiser is asked at.
+    With the mean amount of all guides inside of the region and outside of it. By the encoder, where σ = ∞, and at
+    the highest noise level that the denoiser is asked at.
     """
 
     def of(i: int, condition: Condition) -> dict[str, float]:
         m = prior.guide_card.arguments.modalities.index(case.spoilt_guide(i, condition))
         mask, inside, found = case.mask[..., i], case.inside(i), {}
-        weights, sound = (_weights(prior, case, i, c) for c in (condition, Condition(condition.given)))
-        for name, w in weights.items():
+        answers, sound = (_first(prior, case, i, c) for c in (condition, Condition(condition.given)))
+        for name, answer in answers.items():
+            w, amount = answer.weights.numpy(), answer.amount.numpy()
             within, beyond = mask & inside, mask & ~inside
             if not (within.any() and beyond.any()):
                 continue
             found |= {f"{name}_inside": w[m][within].mean(), f"{name}_outside": w[m][beyond].mean()}
-            found |= {f"{name}_sound": sound[name][m][within].mean(), f"{name}_slices": 1}
+            found |= {f"{name}_sound": sound[name].weights.numpy()[m][within].mean(), f"{name}_slices": 1}
+            found |= {f"{name}_amount_inside": amount[within].mean(), f"{name}_amount_outside": amount[beyond].mean()}
             found[f"{name}_auc"] = area_under_roc(-w[m][mask], inside[mask])
         return found
 
@@ -85,23 +88,21 @@ def bound_sums(prior: GuidedPrior, case: Case, conditions: Sequence[Condition]) 
     """Terms of the bound at σ = ∞ and lower noise levels, in the foreground where every guide counts.
 
     Conditions as `CONDITION @ k`, with k = 0 at σ = ∞; a slice's `BlockSums` for a number, and with them
-    `shuffled`, Σ w ℓ with weights of other places of the slice, and `identity`, the greatest error of the ambiguity's.
+    `shuffled`, Σ w ℓ with weights of other places of the slice, and `identity`, by how much Σ w ℓ − Σ ℓ(f̄)
+    misses the ambiguity, a place.
     """
     slices: dict[str, list[dict[str, Any]]] = {}
     for condition in conditions:
         for i in range(len(case.places)):
             for k, answer in enumerate(_answers(prior, case, i, condition)):
                 inside = answer.everywhere.numpy() & case.mask[..., i]
-                w = answer.weights.numpy()[:, inside].astype(np.float64)
-                w = w / np.maximum(w.sum(0), 1e-12)  # in float32 they sum to 1 but for 1e-7
-                f = answer.predictions.mean(1).numpy()[:, inside].astype(np.float64)
-                x = case.truth.samples[..., i][inside].astype(np.float64)
-                sums = block_sums(w, f, x, answer.estimate.mean(0).numpy()[inside])._asdict()
+                w, f = answer.weights.numpy()[:, inside], answer.predictions.mean(1).numpy()[:, inside]
+                x, d = case.truth.samples[..., i][inside], answer.estimate.mean(0).numpy()[inside]
+                sums = block_sums(w, f, x, d)
                 order = np.random.default_rng(case.places[i]).permutation(x.size)
-                mean, loss = (w * f).sum(0), np.square(f - x)
-                off = (w * loss).sum(0) - np.square(mean - x) - (w * np.square(f - mean)).sum(0)
-                controls = {"shuffled": (w[:, order] * loss).sum(), "identity": np.abs(off).max(initial=0.0)}
-                slices.setdefault(f"{condition.name} @ {k}", []).append(sums | controls)
+                off = abs(sums.product - sums.mean_risk - sums.ambiguity) / max(1, x.size)
+                controls = {"shuffled": block_sums(w[:, order], f, x, d).product, "identity": off}
+                slices.setdefault(f"{condition.name} @ {k}", []).append(sums._asdict() | controls)
     return _table(case, slices)
 
 
@@ -143,10 +144,10 @@ def _mean(prior: Prior, case: Case, i: int, condition: Condition) -> np.ndarray:
     return encode(prior, case.y(i), SCALE, 0.0, features=False).mean[0, 0].numpy()
 
 
-def _weights(prior: GuidedPrior, case: Case, i: int, condition: Condition) -> dict[str, np.ndarray]:
-    """(M, H, W) by the encoder and by the denoiser at its highest noise level."""
+def _first(prior: GuidedPrior, case: Case, i: int, condition: Condition) -> dict[str, Answer]:
+    """By the encoder and by the denoiser at its highest noise level."""
     found = _answers(prior, case, i, condition)
-    return {name: next(found).weights.numpy() for name in ("mean", "denoiser")}
+    return {name: next(found) for name in ("mean", "denoiser")}
 
 
 def _answers(prior: GuidedPrior, case: Case, i: int, condition: Condition) -> Any:

@@ -5,9 +5,10 @@ from typing import Any, get_args
 
 import numpy as np
 
+from guide_shift import GUIDES
 from guides_blocks import blocks, of_blocks
 from guides_cases import DRAWN, NONE, Condition
-from guides_runs import SOUND, SPOILT_AS_TRAINED, VALIDATION, Run, Study
+from guides_runs import FUSIONS, SOUND, SPOILT_AS_TRAINED, VALIDATION, Run, Study
 from guides_scores import SAMPLES, Numbers, bound_sums, draw_errors
 from results import Row
 from scans import SUBJECTS
@@ -17,10 +18,14 @@ from veriscale.metrics.bootstrap import Interval
 from veriscale.workflows.scans.bound_table import BLOCK
 from veriscale.workflows.scans.guided_slices import LEVELS
 
-RUNS = {"dynamic": Run(), "mean": Run("mean"), "predictions": Run(mix="predictions")}
-"""Of the bound: the study's, static fusion, and the mix that the theorem is about."""
 TAUS: tuple[Tau, ...] = get_args(Tau)
 DEFAULT: Tau = "constant"
+RUNS = {
+    **{fusion: Run(fusion) for fusion in FUSIONS},
+    "predictions": Run(mix="predictions"),
+    **{f"τ {tau}": Run(tau=tau) for tau in TAUS if tau != DEFAULT},
+}
+"""Of the bound, every ablation: the study's, static fusion, the mix that the theorem is about, other temperatures."""
 CRPS_BAR = {"ms19": "<= -0.1"}
 SPOILT = SPOILT_AS_TRAINED[2]  # a wrong slice, in a region
 ASKED = [SOUND, SPOILT]
@@ -45,12 +50,14 @@ def bound_rows(study: Study) -> list[Row]:
             rows.append(Row(id, what, max(share.values()), "", None, "< 0", share))
         every = [of[f"{c.name} @ {k}"] for of in numbers.values() for c in ASKED for k in range(len(WHERE))]
         off = max(max(of["identity"]) for of in every)
-        what = f"{subject}: largest error of the ambiguity's identity at any place, float64"
+        what = f"{subject}: largest error of the ambiguity's identity in a slice, a place, float64"
         rows.append(Row(f"guides.bound.{subject}.identity", what, off, "", None, "<= 1e-10"))
         true, shuffled = (bound(_block_sums(numbers["dynamic"], SOUND, 0, of)) for of in ("product", "shuffled"))
         what = f"{subject}, guides sound, σ = ∞: Σ Cov(w, ℓ) with weights of other places of the slice"
         told = {"with their own": true.covariance.estimate}
-        rows.append(_row(f"guides.bound.{subject}.shuffled", what, shuffled.covariance, told))
+        most = 0.1 * abs(true.covariance.estimate)
+        bar = f"{-most:.3g}..{most:.3g}"
+        rows.append(_row(f"guides.bound.{subject}.shuffled", what, shuffled.covariance, told, bar))
     return rows
 
 
@@ -69,19 +76,21 @@ def tau_rows(study: Study) -> list[Row]:
             for k, where in enumerate(WHERE[1:], start=1):
                 both = (_block_sums(losses[name], SOUND, k) for name in (tau, DEFAULT))
                 risks = [np.array([float(sums.risk) for sums in of]) for of in both]
-                what = f"{subject}, {where}: loss of the denoiser, τ {tau} over {DEFAULT}, less 1"
+                what = f"{subject}, {where}, one seed each: loss of the denoiser, τ {tau} over {DEFAULT}, less 1"
                 rows.append(_relative(f"guides.tau.{subject}.{tau}.loss_{k}", what, *risks))
             crps = [blocks(of, SOUND)["crps"] for of in (draws[tau], draws[DEFAULT])]
-            what = f"{subject}, dial 1, {SAMPLES} draws: fair CRPS, τ {tau} over {DEFAULT}, less 1"
+            what = f"{subject}, dial 1, {SAMPLES} draws, one seed each: fair CRPS, τ {tau} over {DEFAULT}, less 1"
             rows.append(_relative(f"guides.tau.{subject}.{tau}.crps", what, *crps))
         if subject == VALIDATION:
             means = {tau: float(blocks(draws[tau], SOUND)["crps"].sum()) for tau in TAUS}
             best = min(means, key=lambda tau: means[tau])
             crps = [blocks(draws[tau], SOUND)["crps"] for tau in (DEFAULT, best)]
-            what = f"{subject}: lower end of CRPS at dial 1, τ {DEFAULT} over the best ({best}), less 1"
+            what = f"{subject}, one seed each: CRPS at dial 1, τ {DEFAULT} over the best ({best}), less 1"
             shares = {tau: value / means[DEFAULT] for tau, value in means.items()}
-            low = of_blocks(crps, _less_one).low
-            rows.append(Row("guides.tau.default", what, low, "", None, "<= 0", shares))
+            found = of_blocks(crps, _less_one)
+            rows.append(_row("guides.tau.default", what, found, shares))
+            what = f"{what}: lower end of the interval, which knows slices and no training noise"
+            rows.append(Row("guides.tau.default.low", what, found.low, "", None, "<= 0"))
     return rows
 
 
@@ -89,8 +98,8 @@ def draw_rows(study: Study) -> list[Row]:
     """CRPS and spread–skill of draws with guides, and where their spread falls."""
     rows = []
     for subject in SUBJECTS:
-        numbers = _draws(study, Run(), subject, [NONE, SOUND, EMPTIED])
-        none, sound, emptied = (blocks(numbers, condition) for condition in (NONE, SOUND, EMPTIED))
+        numbers = _draws(study, Run(), subject, [NONE, SOUND, SPOILT, EMPTIED])
+        none, sound, one, emptied = (blocks(numbers, condition) for condition in (NONE, SOUND, SPOILT, EMPTIED))
         what = f"{subject}, dial 1, {SAMPLES} draws"
         said = f"{what}: fair CRPS with all guides over none, less 1"
         rows.append(_relative(f"guides.draws.{subject}.crps", said, sound["crps"], none["crps"], CRPS_BAR.get(subject)))
@@ -103,6 +112,7 @@ def draw_rows(study: Study) -> list[Row]:
         )
         for end, of, said, bar in (
             ("inform", sound, "std with all guides over none, less 1, where they are sound", "< 0"),
+            ("one_spoilt", one, "likewise in a region where one of three is of a wrong slice", None),
             ("spoilt", emptied, "likewise in a region where all are of a wrong slice", "-0.1..0.1"),
         ):
             rows.append(
@@ -112,17 +122,19 @@ def draw_rows(study: Study) -> list[Row]:
 
 
 def _rows_at(id: str, what: str, terms: dict[str, Bound]) -> list[Row]:
-    ours = terms["dynamic"]
-    told = {name: of.fused.estimate for name, of in terms.items() if name != "dynamic"}
-    rows = [_row(f"guides.bound.{id}.fused", f"{what}: E Σ w ℓ", ours.fused, told)]
-    rows.append(
-        _row(
-            f"guides.bound.{id}.covariance",
-            f"{what}: Σ Cov(w, ℓ)",
-            ours.covariance,
-            {name: of.covariance.estimate for name, of in terms.items() if name != "dynamic"},
-        )
-    )
+    """Of dynamic weights, beside those of every ablation; weights and losses of all alike."""
+    ours, rows = terms["dynamic"], []
+    for term, said in (("fused", "E Σ w ℓ"), ("covariance", "Σ Cov(w, ℓ)"), ("ambiguity", "E Σ w (f − f̄)²")):
+        others = {name: getattr(of, term).estimate for name, of in terms.items() if name != "dynamic"}
+        rows.append(_row(f"guides.bound.{id}.{term}", f"{what}: {said}", getattr(ours, term), others))
+    each = {
+        f"{name}, {said} {guide}": found.estimate
+        for name, of in terms.items()
+        for said, column in (("E[w]", of.weight), ("E[ℓ]", of.loss))
+        for guide, found in zip(GUIDES, column, strict=True)
+    }
+    value = ours.fused.estimate - ours.covariance.estimate
+    rows.append(Row(f"guides.bound.{id}.means", f"{what}: Σ E[w] E[ℓ]", value, "", None, None, each))
     rows.append(
         _row(
             f"guides.bound.{id}.gap",
@@ -153,8 +165,8 @@ def _block_sums(numbers: Numbers, condition: Condition, k: int, product: str = "
     return [BlockSums(*(sum(column) for column in zip(*each, strict=True))) for each in found.values()]
 
 
-def _row(id: str, what: str, found: Interval, told: dict[str, float]) -> Row:
-    return Row(id, what, found.estimate, "", (found.low, found.high), None, told)
+def _row(id: str, what: str, found: Interval, told: dict[str, float], bar: str | None = None) -> Row:
+    return Row(id, what, found.estimate, "", (found.low, found.high), bar, told)
 
 
 def _relative(id: str, what: str, a: np.ndarray, b: np.ndarray, bar: str | None = None) -> Row:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cache import measured
-from guide_shift import GUIDES, TARGET, rates, trials
+from guide_shift import GUIDES, SINGLE, TARGET, rates, trials
 from guides_blocks import blocks, gain_rows, psnr
 from guides_cases import NONE, SCALE, Condition, case
 from guides_rows import GAINS
@@ -20,6 +20,7 @@ from scan_inplane import AXIAL
 from scan_through import TEST, THICK, restored, thick, truth_of
 from scans import SUBJECTS, scan
 from veriscale.diffusion.library import known_priors
+from veriscale.guides.guide_file import read_guide_card
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.metrics.scan_distortion import data_range
 from veriscale.runtime.networks import ConditionalDenoiser, encode
@@ -30,7 +31,7 @@ SHIPPED = "mri-guided"
 THROUGH = ("T2", "FLAIR")
 BESIDE = Condition(("T1",))
 """The guide of thick slices."""
-SHIFTS = 6
+SHIFTS = 2  # along both axes
 SLABS = (0.1, 0.3, 0.5, 0.7, 0.9)
 _REPEATS = 15
 
@@ -54,12 +55,13 @@ def shift_rows(study: Study) -> list[Row]:
             guide, factor, about = item.split()
             return list(rates(trials(subject, guide, int(factor), SHIFTS, about=float(about))))
 
-        found = np.array(measured("guides_shift", {"subject": subject, "shifts": SHIFTS}, items, tried, 4.0))
+        found = np.array(measured("guides_shift", {"subject": subject, "shifts": SHIFTS}, items, tried, 16.0))
         right, wrong = found.mean(0).tolist()
         what = f"{subject}, guides on T2 ×2 and ×4, {len(items)} slabs of 40 slices"
-        said = f"{what}: shifts of 2 to 6 voxels that are found within 1 and said"
+        count = len(SINGLE) + SHIFTS
+        said = f"{what} and {count} shifts of each, of 2 to 6 voxels along one axis or two: found within 1 and said"
         rows.append(Row(f"guides.shift.{subject}.found", said, right, "", None, ">= 0.9"))
-        said = f"{what}: sound guides that are suspected"
+        said = f"{what}: sound guides that are suspected, of {len(items)}"
         rows.append(Row(f"guides.shift.{subject}.suspected", said, wrong, "", None, "<= 0.05"))
     return rows
 
@@ -97,7 +99,8 @@ def _through(guides: Path, target: str, id: str, bar: str) -> list[Row]:
 
     settings = {"prior": hash_of(guides), "target": target}
     [numbers] = measured("guides_through", settings, [TEST], work, 120.0)
-    what = f"{TEST} {target}, {THICK} mm to 1 mm, dial 0, a T1 of 1 mm beside it over none"
+    parent = read_guide_card(guides).parent
+    what = f"{TEST} {target}, {THICK} mm to 1 mm, dial 0, a T1 of 1 mm beside it over unguided {parent!r}"
     told = {"guided": psnr(numbers, BESIDE), "without": psnr(numbers, NONE)}
     return gain_rows(id, what, bar, [blocks(numbers, BESIDE)], [blocks(numbers, NONE)], told)
 

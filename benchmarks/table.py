@@ -159,7 +159,7 @@ ROWS = [
         f"fewshot.msp_dft.{on}.{end}"
         for on in (
             *(f"acdc.k{count}" for count in (5, 10, "10_total", 20, 0)),
-            *(f"sunnybrook.k{count}" for count in (5, 10, 20)),
+            *(f"sunnybrook.k{count}" for count in (5, 10, "10_total", 20)),
             "hippocampus.k10",
         )
         for end in ("psnr", "crps", "wins")
@@ -199,22 +199,21 @@ ROWS = [
         for subject in ("ms19", "gli00001")
         for row in (
             *(
-                f"clean.{subject}{over}{end}"
-                for over in ("", ".over_regression", ".over_adapted")
-                for end in ("", ".lowest")
+                f"clean.{subject}{over}"
+                for over in ("", ".lowest", ".over_regression", ".over_regression.lowest", ".over_adapted")
             ),
             *(f"static.{subject}{end}" for end in ("", ".lowest", ".unseen", ".clean")),
             *(f"wrong.{subject}{end}" for end in ("", ".all")),
             *(f"subsets.{subject}{end}" for end in ("", ".none")),
             *(f"localise.{subject}.{what}{end}" for what in ("outside", "sound", "auc") for end in ("", ".denoiser")),
-            *(f"draws.{subject}.{what}" for what in ("crps", "spread_skill", "inform", "spoilt")),
+            *(f"draws.{subject}.{what}" for what in ("crps", "spread_skill", "inform", "one_spoilt", "spoilt")),
             *(f"semantic.{subject}.{what}" for what in ("semantic", "dice")),
             *(
                 f"bound.{subject}.{how}.{what}"
                 for how in ("sound", "spoilt")
                 for what in (
                     "below_static",
-                    *(f"{k}.{term}" for k in range(4) for term in ("fused", "covariance", "gap")),
+                    *(f"{k}.{term}" for k in range(4) for term in ("fused", "means", "covariance", "ambiguity", "gap")),
                 )
             ),
             *(f"bound.{subject}.{control}" for control in ("shuffled", "identity")),
@@ -226,6 +225,7 @@ ROWS = [
     *(f"guides.generalise.{fusion}" for fusion in ("dynamic", "mean", "concat", "learned")),
     *(f"guides.generalise.dynamic_less_{fusion}" for fusion in ("mean", "concat", "learned")),
     "guides.tau.default",
+    "guides.tau.default.low",
     *(
         f"guides.tau.{subject}.{tau}.{what}"
         for subject in ("tcgadu7294", "ms19", "gli00001")

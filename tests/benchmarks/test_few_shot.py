@@ -12,6 +12,7 @@ from tests.toy_recipe import toy_networks, toy_phase
 
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.errors import InputError
+from veriscale.imaging.normalisation import levels_of
 from veriscale.physics.downsample import Downsample
 from veriscale.stages.recipe_file import read_recipe
 
@@ -125,20 +126,42 @@ def test_crops_of_hippocampi_are_apart_and_fit_the_recipe(benchmark, tmp_path):
     parts = [*pool, *target.validation, *target.test]
     assert parts == sorted(set(parts))
     assert (len(target.test), len(target.validation)) == (30, 4)
+    assert min(n for file in target.validation for n in np.load(file)["image"].shape[1:]) >= 32  # of `held_out_slices`
     sizes = [n for file in parts for n in np.load(file)["image"].shape[1:]]
     assert min(sizes) >= 24  # of a patch
 
 
-def test_slices_are_cut_from_the_middle_and_measured_there(benchmark, tmp_path, monkeypatch):
+def test_crops_that_nothing_can_be_measured_on_are_not_held_out(benchmark, tmp_path):
+    """The same on crops that stand for them."""
+    folder = tmp_path / "mri" / "domain"
+    folder.mkdir(parents=True)
+    small = (47, 49, 52)
+    crops = {f"crop_{k:03}": np.ones((2, 40, 31 if k in small else 33), np.float32) for k in range(86)}
+    np.savez(folder / "hippocampus_t1.npz", **crops)
+    target = benchmark("few_shot_patients").hippocampi(tmp_path, tmp_path / "crops")
+    assert [file.stem for file in target.validation] == ["crop051", "crop053", "crop054", "crop055"]
+    assert [file.stem for file in target.test] == [f"crop{k:03}" for k in range(56, 86)]
+    assert [file.stem for file in target.pool["crops"]] == [f"crop{k:03}" for k in range(51)]
+
+
+def test_slices_are_cut_from_the_middle_of_a_whole_measurement(benchmark, tmp_path, monkeypatch):
+    """Levels and foreground are of the whole, which is brighter than its middle here."""
     scores = benchmark("few_shot_scores")
     monkeypatch.setattr(scores, "SIDE", 32)
-    file = scan(tmp_path / "one.npz", 0, (10, 41, 50))
+    file = scan(tmp_path / "one.npz", 0, (10, 41, 66))
+    image = np.load(file)["image"]
+    image[:, :, :8] *= 3
+    np.savez(file, image=image)
     found = scores.slices_of(file, 4)
-    image = np.load(file)["image"][[1, 3, 6, 8], 4:36, 9:41].astype(np.float32)
-    levels = found.measurement.levels
-    assert np.moveaxis(found.truth, 2, 0) == pytest.approx(levels.applied(image), abs=1e-5)
-    small = Downsample(4).forward(torch.from_numpy(image)[:, None])[:, 0].numpy()
-    assert np.moveaxis(found.measurement.values(), 2, 0) == pytest.approx(small, abs=0.01)
+    rows, columns = slice(4, 36), slice(17, 49)  # of 40 × 64, which are cut from 0 and 1 on
+    whole = torch.from_numpy(image[:, :40, 1:65].astype(np.float32))
+    small = Downsample(4).forward(whole[:, None])[:, 0].numpy()
+    levels = levels_of(small, "small")
+    assert found.measurement.levels.width == pytest.approx(levels.width, rel=1e-4)
+    assert levels.width > 1.5 * levels_of(small[:, 1:9, 4:12], "cut").width
+    kept = [1, 3, 6, 8]
+    assert np.moveaxis(found.truth, 2, 0) == pytest.approx(levels.applied(image[kept, rows, columns]), abs=1e-4)
+    assert np.moveaxis(found.measurement.values(), 2, 0) == pytest.approx(small[kept, 1:9, 4:12], abs=0.01)
     assert found.mask.shape == found.truth.shape
     assert 0 < found.mask.mean() <= 1
 
@@ -173,6 +196,7 @@ def test_a_study_ends_in_rows_and_is_not_done_twice(benchmark, study, trained):
     again = len(trained), sorted((path, path.stat().st_mtime_ns) for path in study.folder.rglob("*.json"))
     assert table() == first
     assert again == (len(trained), sorted((path, path.stat().st_mtime_ns) for path in study.folder.rglob("*.json")))
+    assert "over seeds from" in rows.comparison_rows(study, "acdc", (4,))[0].against
 
 
 def test_a_run_is_of_its_parent_and_its_patients(benchmark, study, trained):
@@ -240,6 +264,9 @@ def test_scores_of_another_prior_or_other_settings_are_made_again(benchmark, stu
     monkeypatch.setattr(runs, "SLICES", 2)
     study.baselines("acdc")
     assert len(made) == 6
+    scan(study.targets["acdc"].test[0], 99)  # another patient of the same name
+    study.baselines("acdc")
+    assert len(made) == 9
 
 
 def test_a_missing_parent_is_said(study, benchmark):
@@ -257,6 +284,13 @@ def test_wins_and_signs(benchmark):
     assert row.value == pytest.approx((a - b).mean())
     assert row.against["former"] == pytest.approx(a.mean())
     assert row.against["claim"] == 0.0
+    seeds = rows.difference("fewshot.x", "what", "psnr", "former", a, "latter", b, "seeds").against
+    assert {"over seeds from", "over seeds to"} < set(seeds)
+    assert not {"claim", "over draws from"} & set(seeds)
+
+
+def test_of_a_whole_pool_there_are_seeds(study):
+    assert [study.chance(count, on) for on in ("acdc", "elsewhere") for count in (2, 4)] == 2 * ["draws", "seeds"]
 
 
 def test_the_default_holds_where_the_best_is_no_more_than_chance(benchmark):
@@ -272,6 +306,8 @@ def test_the_default_holds_where_the_best_is_no_more_than_chance(benchmark):
 
     assert made(0.1)["fewshot.trainable.default"].holds
     assert not made(1.0)["fewshot.trainable.default"].holds
+    low, high = made(0.1)["fewshot.trainable.default"].interval  # how much the row could not have seen
+    assert low < -0.1 < high == made(0.1)["fewshot.trainable.default"].value
     assert made(1.0)["fewshot.trainable.spread"].value == pytest.approx(1.0 + chance.mean())
 
 
@@ -293,3 +329,60 @@ def test_the_recipe_is_of_the_parents_sizes(benchmark):
         assert (parent.task, parent.encoder, parent.denoiser) == (target.task, target.encoder, target.denoiser)
     assert set(filter(None, runs.PARENTS.values())) == {"study-source", "study-domain", "study-long"}
     assert target.stage[0].trainable == runs.DEFAULT
+
+
+def test_the_rates_of_an_arm_are_a_row_that_tells_an_edge(benchmark):
+    rows = benchmark("few_shot_rows")
+
+    def row(**found):
+        tried = {0.3: 0.2, 1.0: 0.1, 3.0: 0.3} | {float(k[1:]): v for k, v in found.items()}
+        study = SimpleNamespace(tried=lambda arm, mode: tried, factor=lambda arm, mode: min(tried, key=tried.get))
+        return rows.rate_row(study, "msp", "norm+bias")
+
+    assert (row().id, row().value) == ("fewshot.rates.msp_norm_bias", 1.0)
+    assert row().against == {"CRPS at 0.3": 0.2, "CRPS at 1": 0.1, "CRPS at 3": 0.3}
+    assert "edge" not in row().what
+    assert row(f3=0.05).value == 3.0
+    assert "at an edge of what was tried: the arm may not be tuned" in row(f3=0.05).what
+
+
+def test_results_of_parts_are_kept_and_written_in_turn(benchmark, study, monkeypatch):
+    bench, rows = benchmark("few_shot"), benchmark("few_shot_rows")
+    runs = benchmark("few_shot_runs")
+    parts = {
+        "main": bench.Part([runs.Run("msp", 2), runs.Run("dft", 2)], lambda s: rows.comparison_rows(s, "acdc", (2,))),
+        "zero": bench.Part([runs.Run("msp", 2)], lambda s: rows.zero_rows(s, "acdc", "msp", (2,))),
+        "total": bench.Part([runs.Run("long", 2)], lambda s: rows.zero_rows(s, "acdc", "long", (2,))),
+    }
+    monkeypatch.setattr(bench, "PARTS", parts)
+    monkeypatch.setattr(bench, "targets", lambda folder: study.targets)
+    monkeypatch.setattr(bench, "Study", lambda *args, **given: study)
+    monkeypatch.setattr(bench, "pace", lambda study: 1.0)
+    written = []
+    monkeypatch.setattr(bench, "write_results", lambda name, rows, notes, seconds: written.append((rows, notes)))
+
+    def measure(*asked):
+        monkeypatch.setattr("sys.argv", ["few_shot.py", *asked])
+        bench.main()
+
+    with pytest.raises(SystemExit, match="no study-long"):
+        measure("main", "total")
+    assert len(written) == 1  # before that which cannot be measured
+    assert "Not measured: zero, total." in written[0][1]
+    measure("zero")
+    ids = [row.id for row in written[1][0]]
+    assert {"fewshot.msp_dft.acdc.k2.psnr", "fewshot.zero.acdc.msp_k2.psnr", "fewshot.rates.dft_all"} < set(ids)
+    assert len(set(ids)) == len(ids)
+    assert "Not measured: total." in written[1][1]
+
+
+def test_equal_total_steps_are_scored_on_both_sets_of_hearts(benchmark):
+    targets = {name: SimpleNamespace(scale=4) for name in ("acdc", "sunnybrook")}
+    values = {"msp": np.arange(12.0).reshape(3, 4), "long": np.ones((3, 4))}
+    fake = SimpleNamespace(
+        targets=targets,
+        values=lambda n, arm, count, on: values.get(arm, values["long"]),
+        chance=lambda count, on="acdc": "draws",
+    )
+    ids = {row.id for row in benchmark("few_shot").PARTS["total"].rows(fake)}
+    assert {f"fewshot.msp_dft.{on}.k10_total.crps" for on in targets} < ids

@@ -191,7 +191,7 @@ def test_the_estimate_counts_every_run_once(benchmark):
     study = benchmark("guides")
     assert len(study.trained(["static"])) == 4 * (3 + 1)
     assert study.trained(["static"]) == study.trained(["static", "wrong"])
-    assert len(study.trained(["clean"])) == 2 + 2 + 1
+    assert len(study.trained(["clean"])) == 2 + 2 + 2
     assert len(study.trained(["generalise"])) == 4 * 2 + 5 * 4 + 5
     assert 40 <= len(study.trained(list(study.PARTS))) <= 55
 
@@ -231,3 +231,15 @@ def test_sizes(benchmark, tmp_path):
     assert count(parts[:1]) <= 0.3e6
     assert count(parts[1:]) <= 0.45e6
     assert 2 * count(build_guides(network(recipe), recipe.guides)) <= 4e6
+
+
+def test_shifts_are_all_of_one_axis_and_others_for_every_trial(benchmark):
+    shift = benchmark("guide_shift")
+    first, second = shift.shifts(4, "ms19", "T1", 2, 0.1), shift.shifts(4, "ms19", "T1", 2, 0.3)
+    assert first[0] == (0, 0, 0)
+    for axis in range(3):
+        assert sorted(by[axis] for by in shift.SINGLE if by[axis]) == [-6, -5, -4, -3, -2, 2, 3, 4, 5, 6]
+    assert len(set(first)) >= 1 + 30
+    assert first[:31] == second[:31]
+    assert first[31:] != second[31:]
+    assert all(abs(n) in range(2, 7) for by in first[31:] for n in by[:2])

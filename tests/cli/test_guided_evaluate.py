@@ -20,11 +20,19 @@ def test_the_terms_of_the_bound_are_printed_and_written(truth, veriscale, tmp_pa
     code, out, err = veriscale("evaluate", truth, *guided, "--scale", 2, "--bound", "-o", tmp_path / "out")
     assert code == 0, err
     assert "prior grey, guided by T1" in out
-    for told in ("the mean, 1 blocks", "noise level", "E[w]", "E[ℓ]", "Σ Cov(w, ℓ)", "ambiguity", "R(D) − R(f̄)"):
+    for told in (
+        "the mean, 1 blocks",
+        "noise level 0.25 σ_d, 1 blocks",
+        "E[w]",
+        "E[ℓ]",
+        "Σ Cov(w, ℓ)",
+        "ambiguity",
+        "R(D) − R(f̄)",
+    ):
         assert told in out
     kept = json.loads((tmp_path / "out" / "evaluation.json").read_text())["bound"]
-    assert kept[0]["sigma"] is None
-    assert set(kept[0]) == {"sigma", "blocks", "weight", "loss", *TERMS}
+    assert kept[0]["level"] is None
+    assert set(kept[0]) == {"level", "blocks", "weight", "loss", *TERMS}
 
 
 def test_the_bound_needs_guides_and_no_certificate(truth, refused):

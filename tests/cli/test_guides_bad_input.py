@@ -91,8 +91,15 @@ def test_nothing_but_nan(bad, tmp_path):
 
 def test_infinite_values(bad, tmp_path):
     samples = values(finer(2)[1], 0)
-    samples[0, 0, 0] = np.inf
-    assert "the guide T1 holds NaN or infinite values" in bad(f"t1={guide(tmp_path, samples)}")
+    samples[0, 0, 0], samples[1, 0, 0] = np.inf, np.nan  # which a guide may hold
+    assert "the guide T1 holds infinite values" in bad(f"t1={guide(tmp_path, samples)}")
+
+
+def test_the_scan_itself(bad, scan, tmp_path):
+    copy = tmp_path / "Doe_bad.nii.gz"
+    copy.write_bytes(scan.read_bytes())
+    for file in (scan, copy):
+        assert "The guide T1 is the scan itself, byte for byte; give another" in bad(f"t1={file}")
 
 
 def test_no_scan(bad, tmp_path):
@@ -121,10 +128,10 @@ def test_several_files_of_a_folder_fit(bad, tmp_path):
     assert "2 files of the folder of the guide T1 fit the scan; name the file." in said
 
 
-def series(folder, patient="ID-4711", frame="1.2.3"):
+def series(folder, patient="ID-4711", frame="1.2.3", described="T2"):
     made = synthetic.slices(6, (12, 12))
     for each in made:
-        each.PatientID, each.FrameOfReferenceUID = patient, frame
+        each.PatientID, each.FrameOfReferenceUID, each.SeriesDescription = patient, frame, described
     return synthetic.write(folder, made)
 
 
@@ -146,7 +153,8 @@ def test_another_frame_of_reference_is_said(scan, veriscale, tmp_path):
     code, _, err = veriscale("restore", own, "--guide", f"t1={other}", *asked)
     assert code == 0, err
     assert "The guide T1 has another FrameOfReferenceUID than the scan" in err
-    code, _, err = veriscale("restore", own, "--guide", f"t1={own}", *asked, "--force")
+    same = series(tmp_path / "Doe_same", described="T1")
+    code, _, err = veriscale("restore", own, "--guide", f"t1={same}", *asked, "--force")
     assert code == 0, err
     assert "another FrameOfReferenceUID" not in err
 
@@ -154,7 +162,7 @@ def test_another_frame_of_reference_is_said(scan, veriscale, tmp_path):
 def test_the_file_of_guides_without_its_parent(bad, tmp_path):
     (tmp_path / "priors" / "grey.safetensors").unlink()
     said = bad(f"t1={guide(tmp_path)}")
-    assert "guides the prior 'grey', which has to be in a folder of VERISCALE_PRIORS" in said
+    assert "guides the prior 'grey', which has to lie beside it or in a folder of VERISCALE_PRIORS" in said
 
 
 def test_a_tool_takes_none(scan, tmp_path, tool):

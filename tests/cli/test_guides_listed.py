@@ -53,7 +53,7 @@ def test_guides_are_loaded_like_a_prior(installed):
 def test_guides_whose_parent_is_not_there_are_refused(installed, refused, skimage_data, tmp_path):
     (installed / "tiny.safetensors").unlink()
     said = refused("restore", skimage_data / "coffee.png", "--prior", "tiny-guided", "-o", tmp_path / "out.png")
-    assert "guides the prior 'tiny', which has to be in a folder of VERISCALE_PRIORS: No prior is called 'tiny'" in said
+    assert "guides the prior 'tiny', which has to lie beside it or in a folder of VERISCALE_PRIORS: no prior" in said
     write_tiny(installed / "tiny.safetensors", channels=1)
     said = refused("restore", skimage_data / "coffee.png", "--prior", "tiny-guided", "-o", tmp_path / "out.png")
     assert "bring that prior back" in said

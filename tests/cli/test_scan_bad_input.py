@@ -51,7 +51,7 @@ BAD = {
     "colours": (written(colours()), "RGB"),
     "complex": (written(VALUES.astype(np.complex64)), "complex"),
     "NaN": (written(where(VALUES, NAN)), "NaN or infinite"),
-    "infinite": (written(where(VALUES, np.inf)), "NaN or infinite"),
+    "infinite": (written(where(VALUES, np.inf)), "holds infinite values"),
     "constant": (written(np.full_like(VALUES, 7)), "7 everywhere"),
     "absurd slope": (written(VALUES, AFFINE, (112, "2f", 1e38, 0)), "which no scan has"),
     "four dimensions": (written(np.stack([VALUES, VALUES + 1], -1)), "--volume, 0 to 1"),

@@ -70,6 +70,17 @@ def test_calibrate_restore_and_mask(scans, veriscale, low, tmp_path):
     assert "Trusted, dial 0" in page
 
 
+def test_that_nothing_can_be_trusted_is_said_to_the_quiet_too(scans, veriscale, low, tmp_path):
+    asked = ("--certificate", scans / "cert.json", "--quiet", "-o", tmp_path / "out")
+    code, _, told = veriscale("restore", low, *asked)
+    assert code == 0
+    assert told == (
+        "veriscale: With n = 12 patients and B = 1 the smallest alpha is 0.077; alpha 0.05 needs n = 19. "
+        "Give an alpha of 0.077 or more.\n"
+    )
+    assert veriscale("restore", low, *asked, "--alpha", 0.3, "--force")[2] == ""
+
+
 def test_a_run_is_skipped_repeated_and_told_from_one_without(scans, veriscale, low, tmp_path):
     asked = ("--certificate", scans / "cert.json", "--alpha", 0.3)
     assert veriscale("restore", low, *asked, "-o", tmp_path / "a")[0] == 0
@@ -134,6 +145,19 @@ def test_calibrate_says_what_it_does_and_how_many_patients_it_takes(scans, veris
     assert "Patients: 3, with 4 scans in all, downsample:factor=2,kernel=bicubic in plane" in told
     assert "With n = 3 patients and B = 1 the smallest alpha is 0.25; alpha 0.05 needs n = 19." in told
     assert "Doe" not in told + (tmp_path / "c.json").read_text()
+
+
+def test_what_makes_a_certificate_doubtful_is_said_to_the_quiet_too(scans, veriscale, tmp_path):
+    for k in range(4):
+        write_scan(tmp_path / "groups" / "ab"[k // 2] / f"Doe{k % 2}" / "cine.nii.gz", 700 + k, (20, 18, 2))
+    for group in ([], ["--group"]):
+        asked = (*ASKED, *group, "--quiet", "--force", "-o", tmp_path / "c.json")
+        code, _, told = veriscale("calibrate", tmp_path / "groups", *asked)
+        assert code == 0, told
+        assert "2 of the 2 patients have sub-folders with scans of one name" in told
+        assert ("leave out --group" in told) == bool(group)
+        assert "With n = 2 patients and B = 1 the smallest alpha is 0.334; alpha 0.05 needs n = 19." in told
+        assert "Doe" not in told
 
 
 def test_one_that_cannot_be_read_is_left_out(scans, refused, veriscale, tmp_path):

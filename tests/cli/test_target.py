@@ -48,6 +48,8 @@ def test_one_command_for_a_folder(veriscale, parent, patients, tmp_path):
     code, out, err = veriscale("train", RECIPES / "target.toml", *given, *options)
     assert (code, out) == (0, f"{tmp_path / 'mine.safetensors'}\n"), err
     assert "stage.target.denoiser ended after" in err
+    assert "stage.target: 4 patients in 2 groups, 2 held out" in err
+    assert "counts as one patient" not in err
     card = read_card(tmp_path / "mine.safetensors")
     assert (card.training[0].files, card.validation[0].files) == (4, 2)
     assert card.lineage[0].name == "tiny-grey"
@@ -61,6 +63,30 @@ def test_one_command_for_a_folder(veriscale, parent, patients, tmp_path):
     code, _, err = veriscale("train", RECIPES / "target.toml", *given, *options, "--resume", "--force")
     assert (code, (tmp_path / "mine.splits.toml").read_bytes()) == (0, before), err
     assert read_card(tmp_path / "mine.safetensors") == card
+
+
+def test_groups_that_count_as_patients_are_said(veriscale, parent, tmp_path):
+    for number in range(6):
+        write(tmp_path / "mine" / "abc"[number // 2] / f"p{number % 2}" / "cine.nii.gz", (42, 50, 5), seed=number)
+    given = sets(f"stage.target.data={tmp_path / 'mine'}", "stage.target.licence=CC0", *TINY)
+    given += sets(f"stage.target.init_from={parent}", "stage.target.hold_out=1")
+    code, _, err = veriscale(
+        *("train", RECIPES / "target.toml", *given, "-o", tmp_path / "mine.safetensors", "--device", "cpu", "--quiet")
+    )
+    assert code == 0, err
+    assert "stage.target: 2 patients in 1 group, 1 held out" in err
+    assert "counts as one patient, like 2 more, and its sub-folders have scans of one name" in err
+
+
+def test_one_name_in_two_groups_is_refused(refused, parent, tmp_path):
+    for number in range(4):
+        write(tmp_path / "ab"[number // 2] / f"p{number % 2}" / "cine.nii.gz", (42, 50, 5), seed=number)
+    given = sets(f"stage.target.data={[str(tmp_path / g) for g in 'ab']}", "stage.target.licence=CC0", *TINY)
+    given += sets(f"stage.target.init_from={parent}", "stage.target.hold_out=1")
+    said = refused("train", RECIPES / "target.toml", *given, "-o", tmp_path / "out" / "mine.safetensors")
+    assert f"Folders {tmp_path / 'a'} and {tmp_path / 'b'} both have a subject 'p0'" in said
+    assert "call the folders of one person sub-p0 in both" in said
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_too_few_patients_are_said_in_a_sentence(refused, parent, patients, tmp_path):

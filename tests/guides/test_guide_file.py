@@ -10,7 +10,7 @@ from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.errors import InputError
 from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.card import GuideCard
-from veriscale.guides.guide_file import load_guides, read_guide_card
+from veriscale.guides.guide_file import load_guides, read_guide_card, read_parent_card
 from veriscale.guides.networks import build_guides
 
 CPU = torch.device("cpu")
@@ -35,13 +35,32 @@ def test_the_file_holds_its_own_tensors_and_finds_its_parent(guide_file, tiny):
 
 def test_a_parent_that_is_missing_or_another_is_named(guide_file, tiny_file, tmp_path, monkeypatch):
     monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match=r"guides the prior 'tiny', which has to be in a folder .* No prior is called"):
+    with pytest.raises(
+        InputError, match=r"guides the prior 'tiny', which has to lie beside it or in a .*: no prior is called"
+    ):
         load_guides(guide_file, CPU, torch.float32)
     (tmp_path / "others").mkdir()
     other = write_tiny(tmp_path / "others" / "tiny.safetensors", channels=1)
     monkeypatch.setenv("VERISCALE_PRIORS", str(other.parent))
     with pytest.raises(InputError, match=r"guides a prior 'tiny' of sha256 \w{12}, and .* is another, of \w{12}"):
         load_guides(guide_file, CPU, torch.float32)
+
+
+def test_the_parent_is_found_beside_the_guides_and_by_its_hash(guide_file, tiny_file, tmp_path, monkeypatch):
+    """Whatever else there is of its name, and whatever it is called."""
+    (tmp_path / "others").mkdir()
+    write_tiny(tmp_path / "others" / "tiny.safetensors", channels=1)
+    monkeypatch.setenv("VERISCALE_PRIORS", f"{tmp_path / 'others'}:{tiny_file.parent}")
+    expected = read_guide_card(guide_file).parent_sha256
+    assert load_guides(guide_file, CPU, torch.float32).card.tensors_sha256 == expected
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path / "others"))
+    renamed = tmp_path / "others" / "renamed.safetensors"
+    renamed.write_bytes(tiny_file.read_bytes())
+    assert load_guides(guide_file, CPU, torch.float32).card.tensors_sha256 == expected
+    renamed.unlink()
+    beside = tmp_path / "tiny.safetensors"
+    beside.write_bytes(tiny_file.read_bytes())
+    assert read_parent_card(read_guide_card(guide_file), guide_file).tensors_sha256 == expected
 
 
 def test_a_prior_is_no_guides_and_guides_are_no_prior(guide_file, tiny_file, tmp_path):

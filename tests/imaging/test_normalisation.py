@@ -113,7 +113,7 @@ def test_content_below_a_constant_counts():
         (np.full(50, 7, np.int16), "scan is 7 everywhere"),
         (np.full(50, -3.5), "scan is -3.5 everywhere"),
         (np.array([0, 1, np.nan]), "scan holds NaN or infinite values"),
-        (np.array([0, 1, np.inf]), "scan holds NaN or infinite values"),
+        (np.array([0, 1, np.inf]), "scan holds infinite values"),
         (np.r_[np.full(9999, 0.0), -1], "scan has no contrast: nearly all of its voxels are 0"),
         (np.array([-1.7e308, 1.7e308, 1e308]), "scan holds values of 1.7e+308, which no scan has"),
     ],

@@ -123,6 +123,8 @@ def test_a_recipe_of_guides_is_checked(recipe):
     for override, words in {
         "guides.modalities=[]": "guides.modalities is empty",
         'guides.modalities=["T1", "T2"]': "are T2, T1, T2; name each once",
+        'guides.modalities=["T1", "Labels"]': "of what is called Labels a restoration takes edges or boundaries, which",
+        'guides.modalities=["edges"]': "of what is called edges",
         "guides.fusion=static": "guides.fusion is 'static'; .*known: dynamic, mean, learned, concat",
         "guides.modalties=[]": "did you mean 'modalities'",
         "stage.toy.guides.optimiser=muon": "take 'adam'",
@@ -141,6 +143,23 @@ def test_a_recipe_of_guides_is_checked(recipe):
     recipe.write_text(RECIPE.partition("[guides]")[0] + RECIPE[RECIPE.index("[[stage]]") :])
     with pytest.raises(InputError, match=r"stage.toy.guides needs a \[guides\] table"):
         read_recipe(recipe)
+
+
+def test_training_says_where_a_parent_has_to_be(recipe, tmp_path):
+    """A file of guides that lies apart from its parent is of no use by itself."""
+    (tmp_path / "elsewhere").mkdir()
+    parent = (tmp_path / "priors" / "parent.safetensors").rename(tmp_path / "elsewhere" / "parent.safetensors")
+    quick = [f'stage.toy.init_from="{parent}"', "stage.toy.guides.steps=1"]
+    for folder, words in (
+        ("out", "'parent', which has to lie beside it or in a folder of VERISCALE_P"),
+        ("elsewhere", ""),
+    ):
+        said = []
+        (tmp_path / folder).mkdir(exist_ok=True)
+        train(recipe, tmp_path / folder / "guides.safetensors", cpu=True, overrides=quick, tell=said.append)
+        remarks = [line for line in said if "guides the prior" in line]
+        assert len(remarks) == bool(words)
+        assert all(words in line for line in remarks)
 
 
 def test_what_the_data_lack_is_named(recipe, tmp_path):

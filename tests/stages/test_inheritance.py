@@ -135,6 +135,10 @@ def test_what_cannot_be_a_parent_is_said_in_a_sentence(recipe, priors, tmp_path)
     assert "truncated or damaged" in refused(tmp_path / "cut.safetensors")
     other = without_predictor(tmp_path, normalisation="scan: percentiles 1 and 99, headroom 1")
     assert "were taken as 'scan: percentiles 1 and 99, headroom 1', and this version takes them as" in refused(other)
+    modes = load_checkpoint(priors / "rgb.safetensors", CPU, torch.float32).card.modes
+    quiet = [msgspec.structs.replace(mode, noise_std=[noise / 2 for noise in mode.noise_std]) for mode in modes]
+    known = refused(without_predictor(tmp_path, modes=quiet))
+    assert "task.noise reaches 0.05, and the parent 'plain' knows noise up to 0.025; a child has the" in known
 
 
 @pytest.mark.usefixtures("priors", "unmeasured")

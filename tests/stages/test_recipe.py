@@ -124,6 +124,7 @@ def test_stages_follow_one_another(recipe):
         ("seed=-1", r"seed is -1; take a whole number from 0"),
         ("seed=99999999999999999999", r"seed is 99999999999999999999; take"),
         ("task.noise=[0.2, 0.1]", "noise must be"),
+        ("task.noise=[0.0, 0.06]", "noise reaches 0.06, and a prior's card knows noise up to 0.05; take at most that"),
         ("task.channels=2", "channels is 2"),
         ('task.operators=["blur:std=3"]', "cannot be trained for"),
         (

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from veriscale.stages.subjects import group_of, subject_of
+from veriscale.stages.subjects import group_of, perhaps_groups, subject_of
 
 ROOT = Path("/data/set")
 
@@ -54,3 +54,16 @@ def test_a_series_goes_by_its_folder(folder, base, subject):
 )
 def test_a_group_is_what_lies_above_a_subject(subject, folder, group):
     assert group_of(subject, ROOT / folder) == ROOT / group
+
+
+@pytest.mark.parametrize(
+    "paths, doubtful",
+    [
+        (["DCM/p1/cine.nii.gz", "DCM/p2/cine.nii.gz", "P01/T1.nii.gz"], ["DCM"]),
+        (["DCM/p1/series", "DCM/p2/series"], ["DCM"]),
+        (["P01/a/T1.nii.gz", "P01/a/T2.nii.gz", "P02/a/T1.nii.gz"], []),  # one folder each
+        (["sub-01/ses-1/T1w.nii.gz", "sub-01/ses-2/T1w.nii.gz"], []),  # the name says whose
+    ],
+)
+def test_a_patient_that_may_be_a_group_is_noticed(paths, doubtful):
+    assert perhaps_groups((path.partition("/")[0], ROOT / path) for path in paths) == doubtful

@@ -88,7 +88,8 @@ def test_an_infeasible_level_trusts_nothing_and_says_what_would_do():
     few, enough = (example_certificate(maps=example_maps(n)) for n in (18, 19))
     assert few.threshold("0.05") == -np.inf
     assert few.infeasible("0.05") == (
-        "With n = 18 units and B = 1 the smallest alpha is 0.0527; alpha 0.05 needs n = 19."
+        "With n = 18 units and B = 1 the smallest alpha is 0.0527; alpha 0.05 needs n = 19. "
+        "Give an alpha of 0.0527 or more."
     )
     assert few.threshold("0.0527") > -np.inf
     assert enough.infeasible("0.05") is None

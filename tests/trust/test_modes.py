@@ -181,7 +181,7 @@ SETTINGS = [
 @pytest.mark.parametrize("mode, binary, options", SETTINGS)
 def test_the_sentence_names_the_alpha_and_the_n_that_would_do(mode, binary, options, bound):
     sentence = Guarantee(mode, 20, bound, binary=binary, **options).infeasible(Fraction("0.02"))
-    smallest, needed = re.search(r"smallest alpha is ([\d.]+); alpha 0\.02 needs n = (\d+)\.$", sentence).groups()
+    smallest, needed = re.search(r"smallest alpha is ([\d.]+); alpha 0\.02 needs n = (\d+)\.", sentence).groups()
 
     def allowed(alpha, n):
         known = {"declared": [alpha, Fraction(1, 3)]} if "declared" in options else {}
@@ -197,17 +197,20 @@ def test_the_sentence_names_the_alpha_and_the_n_that_would_do(mode, binary, opti
 
 def test_sentences():
     assert Guarantee("mean", 20, 1.0, binary=False).infeasible(Fraction("0.02")) == (
-        "With n = 20 units and B = 1 the smallest alpha is 0.0477; alpha 0.02 needs n = 49."
+        "With n = 20 units and B = 1 the smallest alpha is 0.0477; alpha 0.02 needs n = 49. "
+        "Give an alpha of 0.0477 or more."
     )
     assert Guarantee("pac", 20, 1.0, binary=True, leaked=2, delta=0.1).infeasible(Fraction("0.02")) == (
         "With n = 20 units, 2 of them possibly seen in training, B = 1 and delta = 0.1 the smallest alpha is 0.121; "
-        "alpha 0.02 needs n = 116."
+        "alpha 0.02 needs n = 116. Give an alpha of 0.121 or more."
     )
     assert (
         Guarantee("mean", 20, 1.0, binary=False)
         .infeasible(Fraction("0.000001"))
-        .endswith("needs more than 100000 units.")
+        .endswith("needs more than 100000 units. Give an alpha of 0.0477 or more.")
     )
+    shared = Guarantee("pac-uniform", 20, 1.0, binary=False, delta=0.1, declared=[Fraction("0.02"), Fraction("0.05")])
+    assert "Give" not in shared.infeasible(Fraction("0.02"))  # no other level may be asked for
 
 
 @pytest.mark.parametrize(

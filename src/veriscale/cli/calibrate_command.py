@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from veriscale.cli.console import meter, say
+from veriscale.cli.console import complain, meter, say
 from veriscale.cli.options import number, takes_settings
 
 
@@ -85,7 +85,7 @@ def calibrate(
     force
         Replace an existing certificate.
     quiet
-        No progress, no remarks.
+        No progress, no remarks; warnings are said all the same.
     """
     from veriscale.imaging.atomic import refuse_existing
     from veriscale.workflows.certifying.calibration import calibrate as make_certificate
@@ -114,12 +114,13 @@ def calibrate(
             force=force,
             progress=shown,
             tell=lambda line: say(line, quiet),
+            warn=complain,
             **given,
         )
     level = next(iter(certificate.binding.declared), certificate.usual_alpha)
     infeasible = certificate.infeasible(level)
     if infeasible:
-        say(infeasible, quiet)
+        complain(infeasible)
     else:
         share = float(certificate.shares(certificate.threshold(level)).mean())
         say(f"At alpha {level} about {share:.0%} of the {certificate.binding.n} units' pixels are trusted.", quiet)

@@ -185,7 +185,7 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
 def _print_bound(rows: list[dict[str, Any]]) -> None:
     print("\nBound on the risk of fused guides: E Σ wℓ = Σ E[w]E[ℓ] + Σ Cov(w, ℓ); 95 % over blocks of slices")
     for row in rows:
-        at = "the mean" if row["sigma"] is None else f"noise level {row['sigma']:.3g}"
+        at = "the mean" if row["level"] is None else f"noise level {row['level']:g} σ_d"
         print(f"  {at}, {row['blocks']} blocks")
         for name in row["weight"]:
             print(f"    {name:<10} E[w] {_ranged(row['weight'][name])}   E[ℓ] {_ranged(row['loss'][name])}")

@@ -1,7 +1,8 @@
 """What is said of the files of one command: of up to twenty at once, of more at the end and equal things once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from veriscale.cli.console import complain, say, summary
 from veriscale.workflows.remark import Remark
@@ -23,6 +24,7 @@ class Remarks:
         self.quiet, self.plans, self.of = quiet, plans, 1
         self.failed: list[Remark] = []
         self.heard: list[Remark] = []
+        self.warned: list[Remark] = []
 
     @property
     def many(self) -> bool:
@@ -36,6 +38,12 @@ class Remarks:
         elif not remark.plan:
             self.heard.append(remark)
 
+    def warn(self, facts: Mapping[str, Any]) -> None:
+        """Keep what of one result must be said aloud; unless quiet, that is among the remarks already."""
+        warning = facts.get("certificate", {}).get("warning")
+        if self.quiet and warning:
+            self.warned.append(Remark(warning))
+
     def fail(self, failure: Remark) -> None:
         """Why a file failed."""
         self.failed.append(failure)
@@ -46,6 +54,8 @@ class Remarks:
         """Say what is left to be said, the count of what was done before the failures; returns the exit code."""
         for alike in grouped(self.heard):
             say(_together(alike, _NAMED), self.quiet)
+        for alike in grouped(self.warned):
+            complain(f"{f'{len(alike)} files: ' if len(alike) > 1 else ''}{alike[0]}")
         if count is not None and self.of > 1:
             say(count, self.quiet)
         code = summary(len(self.failed), self.of, ":" if self.many else ".")

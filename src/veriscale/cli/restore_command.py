@@ -66,7 +66,7 @@ def restore(
     as_json
         Print what was done as JSON on stdout.
     quiet
-        No progress, no remarks.
+        No progress, no remarks; warnings are said all the same.
     repeat
         Take the settings of an earlier run's run.json; without inputs, its input too.
     max_pixels
@@ -125,6 +125,7 @@ def restore(
             jobs = ways.checked(batch, jobs)
             for facts in batch.run_all(jobs, lambda failure: remarks.fail(ways.named(failure)), tell):
                 done.append(facts)
+                remarks.warn(facts)
                 for picture in facts["outputs"][:1] if ways.writes else []:
                     ways.deliver(picture)
                 for file in facts["outputs"] if listed and not ways.writes else []:

@@ -40,7 +40,7 @@ def train(
     force
         Replace an existing prior's file; a folder never is.
     quiet
-        No progress.
+        No progress; who is trained on is said all the same, and what makes the prior doubtful.
     """
     from veriscale.errors import InputError
 
@@ -71,6 +71,7 @@ def train(
                 f"{phase}, loss {loss:.4f}" + ("" if held_out is None else f", held out {held_out:.4g}"), step, steps
             ),
             tell=lambda line: say(line, quiet),
+            warn=say,
         )
     if path is not None:
         print(path)

@@ -28,12 +28,13 @@ def block_sums(weights: Array, predictions: Array, truth: Array, estimate: Array
     """Sum over the places of a block at which every guide is valid; ℓ is the squared error.
 
     Args:
-        weights: (M, N) w_m, summing to 1 over M.
+        weights: (M, N) w_m, summing to 1 over M but for rounding, which is taken out.
         predictions: (M, N) f_m, of each guide alone.
         truth: (N,) x₀.
         estimate: (N,) D, what the guided prior says.
     """
     w, f, x, d = (np.asarray(each, np.float64) for each in (weights, predictions, truth, estimate))
+    w = w / w.sum(0)
     losses = (f - x) ** 2
     mean = (w * f).sum(0)
     return BlockSums(

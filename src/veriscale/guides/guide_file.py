@@ -1,6 +1,7 @@
 """The file of guides: their tensors and their card alone; the prior they guide is found by its name and hash."""
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import torch
 
 from veriscale.diffusion.card import FORMAT_VERSION, Card
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
-from veriscale.diffusion.library import find_prior
+from veriscale.diffusion.library import STATE, SUFFIX, folders, known_priors
 from veriscale.diffusion.sealed import (
     fill,
     has_card,
@@ -18,7 +19,7 @@ from veriscale.diffusion.sealed import (
     tensors_digest,
     write_sealed,
 )
-from veriscale.errors import InputError
+from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.guides.networks import Guides, build_guides
@@ -84,23 +85,33 @@ def read_parent_card(card: GuideCard, path: Path) -> Card:
         path: of their file, for errors.
 
     Raises:
-        InputError: the prior is not found, is damaged, or is another of that name.
+        InputError: the prior is neither beside them nor where priors lie, is damaged, or is another of that name.
     """
     return _parent(card, path)[1]
 
 
 def _parent(card: GuideCard, path: Path) -> tuple[Path, Card]:
-    try:
-        file = find_prior(card.parent)
-        parent = read_card(file)
-        found = parent.tensors_sha256
-    except InputError as error:
+    """The prior of the card's hash: of its name beside the guides or where priors lie, else of any name there."""
+    places = [path.absolute().parent, *folders()]
+    named = [folder / f"{card.parent}{SUFFIX}" for folder in places]
+    other = (f for folder in places for f in sorted(folder.glob(f"*{SUFFIX}")) if not f.name.endswith(STATE))
+    damaged, another = None, ""
+    for file in chain(filter(Path.is_file, named), other):
+        try:
+            parent = read_card(file)
+        except InputError as error:
+            damaged = damaged or (error if file in named else None)
+            continue
+        if parent.tensors_sha256 == card.parent_sha256:
+            return file, parent
+        if file in named and not another:
+            another = f"{file} is another, of {parent.tensors_sha256[:12]}"
+    if another:
         raise InputError(
-            f"{path} guides the prior {card.parent!r}, which has to be in a folder of VERISCALE_PRIORS: {error}"
-        ) from error
-    if found != card.parent_sha256:
-        raise InputError(
-            f"{path} guides a prior {card.parent!r} of sha256 {card.parent_sha256[:12]}, and {file} is another, of "
-            f"{found[:12]}; bring that prior back, or train the guides again."
+            f"{path} guides a prior {card.parent!r} of sha256 {card.parent_sha256[:12]}, and {another}; bring that "
+            "prior back, or train the guides again."
         )
-    return file, parent
+    why = damaged or f"no prior is called {card.parent!r}; {closest(card.parent, known_priors())}."
+    raise InputError(
+        f"{path} guides the prior {card.parent!r}, which has to lie beside it or in a folder of VERISCALE_PRIORS: {why}"
+    )

@@ -71,6 +71,11 @@ class GuidedPrior(TrainedPrior):
         raise InputError(f"No guide of {self.guide_card.name!r} is called {name!r}; {closest(name, known)}.")
 
     @property
+    def weighed(self) -> tuple[str, ...]:
+        """Those that are given, where they have weights: not where all count alike or lie side by side."""
+        return self.given if self.guide_card.arguments.fusion in ("dynamic", "learned") else ()
+
+    @property
     def binding_guides(self) -> tuple[str, ...]:
         """The hash of the guides' file and the modalities that are given; nothing without any."""
         return (self.guide_card.tensors_sha256, *sorted(self.given)) if self.given else ()

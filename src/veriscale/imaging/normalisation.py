@@ -62,7 +62,8 @@ def levels_of(values: NDArray[Any], name: str) -> Levels:
             background.
     """
     if not np.isfinite(values).all():
-        raise InputError(f"{name} holds NaN or infinite values; replace them by numbers first")
+        what = "NaN or infinite" if np.isnan(values).any() else "infinite"
+        raise InputError(f"{name} holds {what} values; replace them by numbers first")
     least, most = float(values.min()), float(values.max())
     if max(-least, most) > _LARGEST:
         raise InputError(f"{name} holds values of {max(-least, most):.2g}, which no scan has; correct its slope")

@@ -45,7 +45,7 @@ class Curves:
                 if points:
                     axes.plot(*zip(*points, strict=True), linewidth=1, label=COLUMNS[column].replace("_", " "))
             axes.legend()
-            axes.set(title=phase, xlabel="step", ylabel="loss", yscale="log")
+            axes.set(title=phase, xlabel="step", ylabel="loss or score", yscale="log")
         with replacing(path, force=True) as temporary:
             figure.savefig(temporary, format="png", dpi=100)
 

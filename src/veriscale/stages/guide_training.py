@@ -1,6 +1,7 @@
 """From a recipe with [guides] to their file: networks around a parent that stays as it is."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from accelerate import Accelerator
 from veriscale.diffusion.checkpoint import load_checkpoint
 from veriscale.errors import InputError
 from veriscale.guides.card import GuideCard
-from veriscale.guides.guide_file import save_guides
+from veriscale.guides.guide_file import read_parent_card, save_guides
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.guides.networks import build_guides
 from veriscale.metrics.scan_distortion import scan_psnr
@@ -47,6 +48,7 @@ def train_guides(
     accelerator: Accelerator,
     machine: str,
     progress: Progress,
+    tell: Callable[[str], None],
 ) -> Path:
     """Train the guides of a recipe and write their file.
 
@@ -61,6 +63,7 @@ def train_guides(
         accelerator: where and how to train.
         machine: for the card.
         progress: told as training goes on.
+        tell: told where the parent has to be for the file to be used, where it is not.
 
     Raises:
         InputError: a contrast is lacking, slices of one place differ in size, the recipe leaves out a scale of the
@@ -138,6 +141,10 @@ def train_guides(
         part.half().float().eval().requires_grad_(False)  # as they are stored
     guided = GuidedPrior(prior.card, prior.encoder, prior.denoiser, prior.predictor, guides=guides, guide_card=card)
     save_guides(guides, msgspec.structs.replace(card, metrics=_metrics(guided, held)), path, force)
+    try:
+        read_parent_card(card, path)
+    except InputError as error:
+        tell(str(error))
     return path
 
 

@@ -62,8 +62,8 @@ def read_parent(recipe: Recipe, path: Path) -> Parent | None:
         path: of the recipe, named in errors.
 
     Raises:
-        InputError: the parent is missing, damaged or somebody's own denoiser, or is of other sizes, channels or
-            normalisation; or it lacks a scale that nothing trains the encoder for.
+        InputError: the parent is missing, damaged or somebody's own denoiser, or is of other sizes, channels,
+            normalisation or noise; or it lacks a scale that nothing trains the encoder for.
     """
     stage = recipe.stage[0]
     return None if stage.init_from is None else _read(recipe, path, f"stage.{stage.name}", stage.init_from)
@@ -125,6 +125,12 @@ def _misfit(recipe: Recipe, card: Card) -> str | None:
             wanted, given = getattr(other, key), getattr(own, key)
             if wanted != given:
                 return f"{table}.{key} is {given} and that of {parent} {wanted}; a child has the sizes of its parent"
+    known = max((mode.noise_std[-1] for mode in card.modes if mode.scale), default=0.0)
+    if recipe.task.scales and recipe.task.noise[1] > known:
+        return (
+            f"task.noise reaches {recipe.task.noise[1]:g}, and {parent} knows noise up to {known:g}; a child has the "
+            "degradation of its parent, so take at most that"
+        )
     added = ", ".join(f"×{s}" for s in recipe.task.scales if s not in theirs.scales)
     if added and not stage.encoder.steps:
         return (

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from veriscale.errors import InputError
+from veriscale.guides.modalities import EDGES, LABELS
 from veriscale.latent.new_networks import AUTOENCODER_GROUPS, UNET_GROUPS
+from veriscale.stages.held_out import KNOTS
 from veriscale.stages.rates import WORDS, is_known, takes
 from veriscale.stages.recipe import GUIDES, LATENT, NETWORKS, DenoiserPhase, Phase, Recipe
 
@@ -36,7 +38,11 @@ def check(recipe: Recipe, path: Path) -> None:
     demand(len(set(scales)) == len(scales), "operators must be a list of different factors")
     demand(not task.weights or len(task.weights) == len(scales), "weights needs one number for each operator")
     demand(all(0 < w < math.inf for w in task.weights), "weights must be positive and finite")
-    demand(0 <= task.noise[0] <= task.noise[1] <= 1, "noise must be [low, high] within 0 and 1")
+    demand(0 <= task.noise[0] <= task.noise[1], "noise must be [low, high], 0 or more")
+    demand(
+        task.noise[1] <= KNOTS[-1],
+        f"task.noise reaches {task.noise[1]:g}, and a prior's card knows noise up to {KNOTS[-1]:g}; take at most that",
+    )
     demand(0 <= task.unconditional < 1, "unconditional must be at least 0 and below 1")
     widths, depths = recipe.denoiser.width, recipe.denoiser.depth
     demand(len(widths) == len(depths) > 0, "denoiser.width and denoiser.depth need one number for each level")
@@ -147,6 +153,12 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
     names = [guides.target, *guides.modalities]
     demand(len(names) > 1, "guides.modalities is empty; name what guides")
     demand(len(set(names)) == len(names), f"guides.target and guides.modalities are {', '.join(names)}; name each once")
+    made = [name for name in names if name.casefold() in (EDGES, LABELS)]
+    demand(
+        not made,
+        f"guides.target and guides.modalities are {', '.join(names)}, and of what is called {' or '.join(made)} a "
+        "restoration takes edges or boundaries, which no recipe trains on; leave it out",
+    )
     demand(min(guides.width, guides.depth) > 0, "guides.width and guides.depth must be positive")
 
 

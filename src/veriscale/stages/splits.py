@@ -11,7 +11,9 @@ import msgspec
 
 from veriscale.diffusion.card import KEPT_DIGITS
 from veriscale.errors import InputError, closest
+from veriscale.imaging.formats.registry import is_picture
 from veriscale.stages.files import Found, find, merged
+from veriscale.stages.subjects import is_named
 
 MANIFEST = "splits.toml"
 
@@ -29,13 +31,15 @@ def select(patterns: Sequence[str], root: Path, manifest: Path | None = None) ->
 
     Raises:
         InputError: as `files.find`, `read_splits`; no such folder or split in it, a subject that the folder does not
-            hold, or one with other files than the manifest's hash is of.
+            hold, or one with other files than the manifest's hash is of; or two folders have scans of subjects of one
+            name, and nothing says whether they are one person.
     """
-    sets = []
+    sets, plain = [], []
     for pattern in patterns:
         folder, split = _parted(pattern, root)
         if split is None:
-            sets.append(find(pattern, root))
+            plain.append(find(pattern, root))
+            sets.append(plain[-1])
             continue
         if manifest is None:
             raise InputError(f"Data {pattern!r} names a split, and no {MANIFEST} is beside the recipe; write one.")
@@ -47,6 +51,7 @@ def select(patterns: Sequence[str], root: Path, manifest: Path | None = None) ->
                 f"Data {pattern!r}: {manifest} has no split {split!r} of {folder!r}; {closest(split, splits[folder])}."
             )
         sets.append(_of_subjects(find(folder, root), splits[folder][split], folder, manifest))
+    _check_one_root(merged(plain))
     return merged(sets)
 
 
@@ -123,6 +128,19 @@ def subject_sha256(files: Iterable[Found]) -> str:
     for name, path in sorted((f.path.relative_to(f.base).as_posix(), f.path) for f in files):
         digest.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:KEPT_DIGITS]
+
+
+def _check_one_root(found: list[Found]) -> None:
+    roots: dict[str, Path] = {}
+    for f in found:
+        if is_picture(f.path) or is_named(f.subject):
+            continue
+        if (other := roots.setdefault(f.subject, f.base)) != f.base:
+            raise InputError(
+                f"Folders {other} and {f.base} both have a subject {f.subject!r}, and nothing says whether that is one "
+                f"person; call the folders of one person sub-{re.sub('[^0-9a-zA-Z+]', '', f.subject)} in both, or give "
+                "two people names of their own."
+            )
 
 
 def _parted(pattern: str, root: Path) -> tuple[str, str | None]:

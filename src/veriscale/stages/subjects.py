@@ -1,7 +1,8 @@
 """Whose scan a file is, and of which group: by its name and by the folders that it lies in."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 from veriscale.imaging.bids import SUFFIXES
 
@@ -32,6 +33,26 @@ def subject_of(stem: str, folder: Path, base: Path, series: bool = False) -> str
         return below[0]
     begins = stem.partition("_")[0]
     return folder.name if series or begins.upper() in _CONTRASTS else begins
+
+
+def is_named(subject: str) -> bool:
+    """Whether the files themselves say whose they are, by the `sub-XX` of BIDS."""
+    return _BIDS.fullmatch(subject) is not None
+
+
+def perhaps_groups(scans: Iterable[tuple[str, PurePath]]) -> list[str]:
+    """Subjects below whose folder other folders hold scans of one name, as a group of patients does, and visits do.
+
+    Args:
+        scans: whose each is, and where it lies; of a series its folder.
+
+    Source: ours, docs/methods.md#training.
+    """
+    found: dict[tuple[str, str], set[PurePath]] = {}
+    for subject, path in scans:
+        if not is_named(subject):
+            found.setdefault((subject, path.name), set()).add(path.parent)
+    return sorted({subject for (subject, _), folders in found.items() if len(folders) > 1})
 
 
 def group_of(subject: str, folder: Path) -> Path:

@@ -6,6 +6,7 @@ from operator import add
 
 import torch
 
+from veriscale.diffusion.card import Card
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.metrics.foreground import FLOOR
 from veriscale.metrics.uncertainty import spread_skill, spread_sums
@@ -15,16 +16,17 @@ from veriscale.stages.measurements import DIAL_CROP, calmed_draws, draws_of
 from veriscale.traversal.calm import find_calm
 
 DRAWS = 8
+SPREAD_SKILL = "validation crops, spread–skill of draws at dial 1, without the temperature"
 
 
-def measure_temperature(prior: TrainedPrior, validation: PictureSet, sampler: str, steps: int) -> float:
-    """What the std of draws at dial 1 is multiplied by for a spread–skill of 1: the inverse of that of held-out scans.
+def measure_spread_skill(prior: TrainedPrior, validation: PictureSet, sampler: str, steps: int) -> float:
+    """The spread–skill of draws at dial 1 of held-out scans, whose inverse is the temperature.
 
     Of draws as they are delivered, of measurements without noise, at all scales together, over the pixels whose dial 0
     lies above the floor of a foreground: no truth decides what counts.
 
     Returns:
-        1 where draws do not differ, or nothing is in the foreground.
+        0 where draws do not differ, ∞ where nothing errs, or nothing is in the foreground: see `temperature_of`.
 
     Source: ours, docs/methods.md#temperature; spread–skill by Fortin et al. 2014.
     """
@@ -38,5 +40,17 @@ def measure_temperature(prior: TrainedPrior, validation: PictureSet, sampler: st
         ]
         delivered = torch.stack([calmed_draws(prior, condition, draw, calm)[inside] for draw in draws])
         found.append(spread_sums(delivered.numpy(), x[inside].numpy()))
-    ratio = spread_skill(reduce(add, found))
+    return spread_skill(reduce(add, found))
+
+
+def temperature_of(ratio: float) -> float:
+    """What the std of draws is multiplied by for a spread–skill of 1; 1 where that is 0 or ∞, which no factor mends."""
     return 1 / ratio if 0 < ratio < math.inf else 1.0
+
+
+def spread_doubt(card: Card) -> str | None:
+    """Why the temperature on a measured card is 1 for want of another, or None."""
+    ratio = card.metrics.get(SPREAD_SKILL)
+    if ratio is None:
+        return "no draw of the held-out scans errs, or they have no foreground: .std has no temperature"
+    return "draws of the held-out scans do not differ: .std says nothing of errors" if ratio == 0 else None

@@ -40,9 +40,9 @@ from veriscale.stages.recipe import NETWORKS, Recipe
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import stage_sets
-from veriscale.stages.temperature import measure_temperature
+from veriscale.stages.temperature import SPREAD_SKILL, measure_spread_skill, spread_doubt, temperature_of
 from veriscale.stages.trainer import Progress
-from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
+from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks, subject_remarks
 from veriscale.traversal.renoise import SAMPLER, STEPS
 
 BAD = 0.1  # an error that is seen, by which the predictor is judged
@@ -59,6 +59,7 @@ def train(
     cpu: bool = False,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Path | None:
     """Train the prior a recipe describes; on a GPU where there is one, under `accelerate launch` on several.
 
@@ -78,6 +79,7 @@ def train(
         cpu: do not use a GPU.
         progress: told every 50 steps, and after every evaluation.
         tell: told in words what is being measured, or what is missing.
+        warn: told who is trained on and held out, and what was found that makes the prior doubtful.
 
     Raises:
         InputError: the recipe, its parent, its data or the state cannot be used, or the output exists.
@@ -101,6 +103,8 @@ def train(
     training, validation, table = stage_sets(document, Path(recipe), device)
     refuse_photographs_after_scans([p.card for p in before], [s.name for s in document.stage], training)
     check_sets(document, training, validation, [p.card for p in before])
+    for remark in subject_remarks(document, training, validation):
+        warn(remark)
     far = [remark for p in before for remark in distance_remarks(p.card, training)]
     for remark in [*spacing_remarks([*training, *validation]), *far]:
         tell(remark)
@@ -122,6 +126,7 @@ def train(
             accelerator=accelerator,
             machine=_machine(accelerator),
             progress=progress or quiet,
+            tell=tell,
         )
     if document.latent is not None:
         return train_latent(
@@ -170,7 +175,10 @@ def train(
         save_prior(trained.networks, card, draft)
         prior = load_checkpoint(draft, device, choose_dtype(device))
     measure = _measured if document.measure == "all" else _scored
-    save_prior(trained.networks, measure(prior, validation[-1], lambda line: tell(f"measuring {line}")), path, force)
+    card = measure(prior, validation[-1], lambda line: tell(f"measuring {line}"))
+    if document.measure == "all" and not validation[-1].stored and (doubt := spread_doubt(card)):
+        warn(doubt)
+    save_prior(trained.networks, card, path, force)
     return path
 
 
@@ -242,7 +250,9 @@ def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str],
     prior = replace(prior, card=card)
     if not validation.stored:
         tell("the temperature")
-        card = msgspec.structs.replace(card, temperature=measure_temperature(prior, validation, SAMPLER, STEPS))
+        ratio = measure_spread_skill(prior, validation, SAMPLER, STEPS)
+        raw = {SPREAD_SKILL: round(ratio, 3)} if math.isfinite(ratio) else {}
+        card = msgspec.structs.replace(card, temperature=temperature_of(ratio), metrics=card.metrics | raw)
     return msgspec.structs.replace(
         card,
         dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),

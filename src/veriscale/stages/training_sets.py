@@ -1,6 +1,7 @@
 """Whether the sets of a recipe can be used together: nobody held out is trained on, and patches fit into slices."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
@@ -8,6 +9,7 @@ from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.recipe import DenoiserPhase, GuidesPhase, Phase, Recipe
+from veriscale.stages.subjects import perhaps_groups
 
 FAR = 3.0
 """Spacings of one set that differ by more are said: a factor is then of other detail from scan to scan."""
@@ -52,6 +54,38 @@ def check_sets(
 def _truth(phase: Phase, scale: int) -> int:
     """The side of a patch in truth pixels."""
     return phase.patch if isinstance(phase, DenoiserPhase | GuidesPhase) else phase.patch * scale
+
+
+def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet]) -> list[str]:
+    """How many patients each stage has, of how many groups, and a line where a patient looks like a group of them."""
+    lines = []
+    for stage, seen, held in zip(recipe.stage, training, validation, strict=True):
+        if seen.stored:
+            continue
+        known, apart = set(seen.subjects), len(set(held.subjects))
+        groups = len({seen.groups.get(subject, "") for subject in known})
+        lines.append(
+            f"stage.{stage.name}: {_count(len(known), 'patient')} in {_count(groups, 'group')}, {apart} held out"
+        )
+        places = [(s, PurePosixPath(v)) for pictures in (seen, held) for s, v in _volumes(pictures)]
+        if doubtful := perhaps_groups(places):
+            lines.append(
+                f"stage.{stage.name}: {doubtful[0]!r} counts as one patient{_more(len(doubtful))}, and its sub-folders "
+                "have scans of one name; if each of them is a patient, call them sub-01, sub-02 and so on"
+            )
+    return lines
+
+
+def _volumes(pictures: PictureSet) -> set[tuple[str, str]]:
+    return set(zip(pictures.subjects, pictures.volumes, strict=True))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _more(number: int) -> str:
+    return "" if number == 1 else f", like {number - 1} more"
 
 
 def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:

@@ -90,7 +90,9 @@ class Guarantee:
         facts += [f"delta = {self.delta:g}"] if self.mode != "mean" else []
         facts += [f"{len(set(self.declared))} declared alphas"] if self._shared else []
         listed = ", ".join(facts[:-1]) + f" and {facts[-1]}"
-        return f"With {listed} the smallest alpha is {smallest:g}; alpha {float(alpha):g} needs {needed}."
+        free = not self._shared and smallest <= self.bound
+        remedy = f" Give an alpha of {smallest:g} or more." if free else ""
+        return f"With {listed} the smallest alpha is {smallest:g}; alpha {float(alpha):g} needs {needed}.{remedy}"
 
     @property
     def _shared(self) -> bool:

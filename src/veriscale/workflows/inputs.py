@@ -9,6 +9,7 @@ from pathlib import Path
 
 from veriscale.errors import InputError
 from veriscale.imaging.formats.registry import EXTENSIONS, format_beginning, is_picture, unread
+from veriscale.imaging.npz import EXTENSION as ARCHIVE
 from veriscale.imaging.scan_name import EXTENSIONS as SCANS
 from veriscale.imaging.scan_name import is_scan, split_scan_name
 from veriscale.workflows.earlier_results import made_beside, measured_of_others
@@ -64,7 +65,9 @@ def collect(
         elif given.is_dir():
             several = True
             if not (pictures := _of_folder(given, output, say, scans)):
-                raise InputError(f"Folder {given} holds no image; known: {', '.join(EXTENSIONS)}.")
+                raise InputError(
+                    f"Folder {given} holds no image; known: {_known_kinds(scans)}.{_archives(given, scans)}"
+                )
             found |= pictures
         elif given.exists():
             found[given] = Path()
@@ -121,7 +124,7 @@ def _of_pattern(pattern: Path, output: Path | None, say: Say, scans: bool) -> di
         found[f] = f.parent.relative_to(base) if recursive else Path()
     if not found:
         raise InputError(
-            f"What matches {pattern} is no picture, or a result of an earlier run; known: {', '.join(EXTENSIONS)}."
+            f"What matches {pattern} is no picture, or a result of an earlier run; known: {_known_kinds(scans)}."
         )
     return found
 
@@ -135,6 +138,16 @@ def _pictures(files: Iterable[Path], output: Path | None, given: Path, say: Say,
         these = "1 file is" if left.total() == 1 else f"{left.total()} files are"
         say(f"{these} left out: {', '.join(f'{n} {kind}' for kind, n in sorted(left.items()))}.")
     return [f for f, kind in kinds.items() if kind is None]
+
+
+def _known_kinds(scans: bool) -> str:
+    return ", ".join((*EXTENSIONS, *SCANS)) + " and DICOM series" if scans else ", ".join(EXTENSIONS)
+
+
+def _archives(folder: Path, scans: bool) -> str:
+    """What is to be done with a folder of NPZ archives."""
+    there = scans and any(f.suffix.lower() == ARCHIVE for f in folder.rglob("*"))
+    return f" {ARCHIVE} archives serve for training alone; write NIfTI files of them." if there else ""
 
 
 def _known(file: Path, scans: bool) -> bool:

@@ -104,7 +104,12 @@ def test_what_cannot_be_calibrated_on(tiny, tmp_path, output):
     with pytest.raises(InputError, match="does not exist"):
         calibrate(tmp_path / "nowhere", output, prior=tiny)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(
+        InputError, match=r"holds no image; known: \.png.*\.jpc.*, \.nii\.gz, \.nii and DICOM series\.$"
+    ):
+        calibrate(tmp_path / "empty", output, prior=tiny)
+    np.savez(tmp_path / "empty" / "heart.npz", image=np.zeros((2, 8, 8)))
+    with pytest.raises(InputError, match=r"DICOM series\. \.npz archives serve for training alone; write NIfTI files"):
         calibrate(tmp_path / "empty", output, prior=tiny)
 
 

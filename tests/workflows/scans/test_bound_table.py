@@ -1,5 +1,7 @@
 """`evaluate --bound`: the terms over a scan's slices are those of all its places, and they add up."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.workflows.scans.guided import finer, install, save, values, write_subject
@@ -21,8 +23,16 @@ def truth(tmp_path, tiny_file, monkeypatch):
     return save(tmp_path / "scans" / "Doe_T2.nii.gz", values(shape, 0), matrix)
 
 
+def two_scans(truth):
+    """The truth and another, with guides of its own in the same folder."""
+    write_subject(truth.parent, "Roe", seed=10)
+    matrix, shape = finer(2)
+    return truth, save(truth.parent / "Roe_T2.nii.gz", values(shape, 10), matrix)
+
+
 def rows(truth, modalities=("T1", "FLAIR"), **asked):
-    guides = {name: "auto" if name == "edges" else truth.parent for name in modalities}
+    folder = (truth if isinstance(truth, Path) else truth[0]).parent
+    guides = {name: "auto" if name == "edges" else folder for name in modalities}
     asked = {"scale": 2, "device": "cpu", **asked}
     return library.evaluate(truth, "grey-guided", guides=guides, bound=True, **asked).bound
 
@@ -36,10 +46,10 @@ def estimate(row, *keys):
 @pytest.mark.parametrize("asked", [{}, {"scale": None, "operator": "slice:fwhm=8,step=8,axis=2"}], ids=str)
 def test_the_terms_add_up_at_every_noise_level(truth, asked):
     found = rows(truth, **asked)
-    assert [row["sigma"] is None for row in found] == ([True] if not asked else []) + [False] * 3
+    assert [row["level"] for row in found] == ([None] if not asked else []) + [4, 1, 0.25]
     for row in found:
         each = [(estimate(row, "weight", m), estimate(row, "loss", m)) for m in ("T1", "FLAIR")]
-        assert sum(w for w, _ in each) == pytest.approx(1, abs=1e-5)
+        assert sum(w for w, _ in each) == pytest.approx(1, abs=1e-12)
         fused = estimate(row, "fused")
         assert fused == pytest.approx(sum(w * loss for w, loss in each) + estimate(row, "covariance"), abs=1e-6)
         assert estimate(row, "mean_risk") == pytest.approx(fused - estimate(row, "ambiguity"), abs=1e-6)
@@ -92,3 +102,39 @@ def test_the_gap_is_that_of_the_estimator(truth):
 def test_without_guides_there_is_no_bound(truth):
     with pytest.raises(InputError, match="bound is on the risk of fused guides, and none is given"):
         library.evaluate(truth, "grey-guided", bound=True, device="cpu")
+
+
+@pytest.mark.parametrize("left", ["T1", "FLAIR"])
+def test_a_scan_that_lacks_a_guide_is_scored_and_left_out_of_the_bound(truth, left):
+    pair, said = two_scans(truth), []
+    alone = rows(truth)
+    (truth.parent / f"Roe_{'FLAIR' if left == 'T1' else 'T1'}.nii.gz").unlink()
+    guides = dict.fromkeys(("T1", "FLAIR"), truth.parent)
+    asked = {"guides": guides, "bound": True, "scale": 2, "device": "cpu", "say": said.append}
+    found = library.evaluate(pair, "grey-guided", **asked)
+    assert (found.pictures, found.failed) == (2, [])
+    assert found.bound == alone
+    assert "the scan (2 of 2): It is left out of the bound, which is of scans with all guides that are given." in said
+
+
+def test_every_level_is_one_table_of_all_scans_with_noise_too(truth):
+    """Though σ is that of each scan: the noise is in units of its own levels."""
+    found = rows(truth, noise="0.03"), rows(two_scans(truth), noise="0.03")
+    assert [(row["level"], row["blocks"]) for row in found[0]] == [(at, 1) for at in (None, 4, 1, 0.25)]
+    assert [(row["level"], row["blocks"]) for row in found[1]] == [(at, 2) for at in (None, 4, 1, 0.25)]
+    assert all(row["gap"][1] is not None for row in found[1])
+
+
+def test_scores_are_kept_where_there_is_no_bound(truth):
+    """Guides whose fields of view have no part in common."""
+    said, (matrix, shape) = [], finer(2)
+    for name, end in (("T1", 13), ("FLAIR", -13)):
+        moved = matrix.copy()
+        moved[0, 3] += end
+        save(truth.parent / f"Doe_{name}.nii.gz", values(shape, 3), moved)
+    guides = dict.fromkeys(("T1", "FLAIR"), truth.parent)
+    asked = {"guides": guides, "bound": True, "scale": 2, "device": "cpu", "say": said.append}
+    found = library.evaluate(truth, "grey-guided", **asked)
+    assert found.bound is None
+    assert len(found.scores) == 2
+    assert any("There is no bound" in line and "a part in common" in line for line in said)

@@ -1,8 +1,11 @@
 """Which file of a folder guides a scan."""
 
+from pathlib import Path
+
 import pytest
 
 from veriscale.errors import InputError
+from veriscale.workflows.scans.asked_guides import AskedGuides
 from veriscale.workflows.scans.guide_files import find_guide
 
 
@@ -71,3 +74,22 @@ def test_one_beside_the_scan_comes_first_and_several_others_are_named(put, tmp_p
     assert found(tmp_path, put("a/Doe_T2", "a/Doe_T1", "b/Doe_T1"), "T1") == "a/Doe_T1"
     with pytest.raises(InputError, match=r"2 files of the folder of the guide FLAIR fit the scan; name the file"):
         find_guide(tmp_path, put("a/Doe_T2", "a/b/Doe_FLAIR", "a/c/Doe_FLAIR"), "FLAIR")
+
+
+def test_a_restored_scan_is_none(put, tmp_path):
+    scan = put("sub-01_T2w", "sub-01_desc-restored_T1w", "sub-01_res-iso1mm_desc-vol0restoreddraw1_T1w")
+    assert found(tmp_path, scan, "T1") is None
+    put("raw/sub-01_T1w")
+    assert found(tmp_path, scan, "T1") == "raw/sub-01_T1w"
+    assert found(tmp_path, put("sub-02_T2w", "sub-02_space-T2w_desc-preproc_T1w"), "T1").endswith("preproc_T1w")
+
+
+def test_a_folder_is_looked_through_once_for_all_scans(put, tmp_path, monkeypatch):
+    put(*(f"{name}_{contrast}" for name in ("Doe", "Roe", "Poe") for contrast in ("T1", "T2")))
+    walked, rglob = [], Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda folder, pattern: walked.append(folder) or rglob(folder, pattern))
+    asked = AskedGuides({"T1": tmp_path}, known=["T1", "FLAIR"])
+    assert {file.name for file in asked.guiding(tmp_path.iterdir())} == {
+        f"{n}_T1.nii.gz" for n in ("Doe", "Roe", "Poe")
+    }
+    assert walked == [tmp_path]

@@ -112,3 +112,16 @@ def test_maps_of_weights_are_turned_as_the_planes_are(place):
         assert (flair[:, :12] > 0).all()
         assert ((amount > 0) & (amount < 1)).all()
     assert restore(place / "Doe_T2.nii.gz", "grey-guided", scale=2).weights == ()
+
+
+@pytest.mark.parametrize("fusion", ["mean", "concat"])
+def test_guides_that_are_fused_without_weights_have_none(place, fusion):
+    install(place / "priors", fusion=fusion)
+    said = []
+    run = restore_scan_with(place, said, {"T1": "Doe_T1.nii.gz", "FLAIR": "Doe_FLAIR.nii.gz"})
+    for level in run["guide_findings"]["levels"]:
+        assert (level["amount"], level["weights"], level["shares"]) == (1, {}, {})
+    assert not [line for line in said if "almost no weight" in line]
+    page = (place / "out" / "Doe_T2_restored_report.html").read_text()
+    assert "amount 1.00, no weights" in page
+    assert re.findall(r'<th scope="col">(.*?)</th>', page) == ["amount of all"]

@@ -66,3 +66,12 @@ def test_through_the_plane_too(scans):
 def test_photographs_take_none(scans, skimage_data):
     with pytest.raises(InputError, match="guide is of scans, and this is a photograph"):
         library.evaluate(skimage_data / "brick.png", "grey-guided", guides={"T1": scans}, scale=2, device="cpu")
+
+
+def test_a_truth_does_not_guide_itself(scans, tmp_path):
+    truth = scans / "Doe" / "ses_T2.nii.gz"
+    apart = tmp_path / "apart" / "ses_T1.nii.gz"
+    apart.parent.mkdir()
+    apart.write_bytes(truth.read_bytes())
+    with pytest.raises(InputError, match="guide T1 is the scan itself"):
+        library.evaluate(truth, "grey-guided", guides={"T1": apart}, scale=2, device="cpu")

@@ -66,6 +66,7 @@ def calibrate(
     force: bool = False,
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
 ) -> Certificate:
     """Make a certificate: how far results can be trusted on photographs, or on scans, like those of a folder.
@@ -92,13 +93,14 @@ def calibrate(
         force: replace an existing certificate.
         progress: told after every evaluation of a network or run of a tool.
         tell: told in words what is left out and what fails.
+        warn: told where patients look like groups of them.
         asked: settings as of `restore`, of the restorations that are certified, at one dial position; `samples` are
             draws for the score `variance`, or runs of the tool `command`, 8 by default.
 
     Raises:
         InputError: an argument, a photograph or a scan cannot be used, or the tool failed on every photograph.
     """
-    check_functions(progress=progress, tell=tell)
+    check_functions(progress=progress, tell=tell, warn=warn)
     asked_for = as_settings(asked)
     command = asked_for.command
     if command is not None and prior is not None:
@@ -180,6 +182,7 @@ def calibrate(
             force=force,
             progress=progress,
             tell=tell,
+            warn=warn,
         )
     measuring = Measuring(a, model, channels, seed=asked_for.seed or 0)
     if size is not None and measuring.fitting(size) != size:

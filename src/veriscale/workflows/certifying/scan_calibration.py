@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, spoken
 from veriscale.physics.composition import Composition
 from veriscale.physics.slice_profile import SliceProfile
+from veriscale.stages.subjects import perhaps_groups
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate, Unit
 from veriscale.trust.facts import PriorFacts
 from veriscale.workflows.certifying.calibration_log import UnitRecord
 from veriscale.workflows.certifying.calibration_run import Promise, Units, certify_units
 from veriscale.workflows.certifying.certified_settings import SCANS
-from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, record_of, truths_of
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, record_of, truths_of, whose
 from veriscale.workflows.inputs import Item
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.reading import read_scan
@@ -33,6 +34,7 @@ def certify_scans(
     force: bool,
     progress: Tell,
     tell: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Certificate:
     """Measure, restore and compare every scan, and write the certificate, which does not tell whose they are.
 
@@ -47,6 +49,7 @@ def certify_scans(
         force: replace an existing certificate.
         progress: told after every slice.
         tell: told in words what is left out.
+        warn: told where patients look like groups of them.
 
     Raises:
         InputError: as `certify`, or a setting does not go with scans.
@@ -61,6 +64,15 @@ def certify_scans(
         f"{measuring.operator} in plane, noise {measuring.noise}, score {restorer.score}, loss {promise.loss.name}"
         f"{'' if measuring.guides is None else ', guided by ' + ', '.join(measuring.guides.sources)}."
     )
+
+    if doubtful := perhaps_groups((whose(item, grouped), item.path) for item in items):
+        leave = ", and leave out `--group`" if grouped else ""
+        warn(
+            spoken(
+                f"{len(doubtful)} of the {len(patients)} patients have sub-folders with scans of one name; if each "
+                f"such folder is a patient, call them sub-01, sub-02 and so on{leave}, so that each counts."
+            )
+        )
 
     def first() -> tuple[Unit, PriorFacts]:
         work = measuring.prepared(restorer, read_scan(scans[0].path))

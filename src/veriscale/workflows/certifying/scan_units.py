@@ -176,7 +176,7 @@ def truths_of(
             raise InputError(
                 f"{label} lies in no sub-folder, and `--group` makes each of them a patient; move it into one."
             )
-        subject = item.folder.parts[0] if grouped else _subject(item)
+        subject = whose(item, grouped)
         try:
             scan = read_scan(item.path)
             work = measuring.prepared(restorer, scan)
@@ -224,7 +224,10 @@ def unguiding(items: Sequence[Item], guides: AskedGuides | None, say: Callable[[
     return [item for item in items if item.path in kept]
 
 
-def _subject(item: Item) -> str:
+def whose(item: Item, grouped: bool) -> str:
+    """Whose a scan is: by its sub-folder where that has a say, else by `subject_of`."""
+    if grouped:
+        return item.folder.parts[0]
     series = item.path.is_dir()
     folder = item.path if series else item.path.parent
     base = item.path.parents[len(item.folder.parts)]

@@ -15,7 +15,7 @@ from veriscale.imaging.volume import Volume
 from veriscale.settings import as_name
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
-from veriscale.workflows.scans.guide_files import find_guide
+from veriscale.workflows.scans.guide_files import find_guide, scans_in
 from veriscale.workflows.scans.guide_scans import Guide
 from veriscale.workflows.scans.reading import Scan, holds_series, read_scan
 
@@ -56,6 +56,11 @@ class AskedGuides:
                 notes.append(f"No guide {modality} is found for it in the folder that was given: it goes without.")
                 continue
             guide = _read(found, modality) if isinstance(found, Path) else Scan(found, found.content(), None)
+            if guide.sha256 == scan.sha256:
+                raise InputError(
+                    f"The guide {modality} is the scan itself, byte for byte; give another scan of the same place, or "
+                    "leave it out."
+                )
             notes += self._same_patient(scan, guide, modality)
             notes += [f"Of the guide {modality}: {note}" for note in guide.notes]
             guides.append(Guide(modality, guide.volume, guide.sha256))
@@ -65,7 +70,10 @@ class AskedGuides:
         """Which of several scans guide another of them, or would: those that are found in the folders, resolved."""
         folders = {source for source in self.sources.values() if isinstance(source, Path) and source.is_dir()}
         given = list(scans)
-        found = {find_guide(folder, scan, name) for folder in folders for scan in given for name in self.known}
+        files = {folder: scans_in(folder) for folder in folders}
+        found = {
+            find_guide(folder, scan, name, files[folder]) for folder in files for scan in given for name in self.known
+        }
         return {file.resolve() for file in found if file is not None} & {scan.resolve() for scan in given}
 
     def _same_patient(self, scan: Scan, guide: Scan, modality: str) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from veriscale.errors import InputError
 from veriscale.guides.bound import BlockSums, block_sums, bound
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.imaging.volume import Volume
@@ -21,11 +20,11 @@ BLOCK = 10  # neighbouring slices, which are alike: the unit of resampling
 
 @dataclass
 class BoundTable:
-    """Sums of blocks by noise level, and the terms that follow from them; σ is infinite of the mean.
+    """Sums of blocks by noise level over σ_d, and the terms that follow from them; it is infinite of the mean.
 
     Attributes:
-        modalities: of the guides that are given.
-        blocks: σ → the sums of every block of every scan.
+        modalities: of the guides that are given, the same of every scan.
+        blocks: `Asked.level` → the sums of every block of every scan.
     """
 
     modalities: list[str] = field(default_factory=list)
@@ -35,7 +34,7 @@ class BoundTable:
         """Ask of all slices of a scan, over the foreground of the truth where every guide is valid.
 
         Args:
-            work: of its measurement, with guides.
+            work: of its measurement, with all the guides that are asked for.
             truth: on the result's grid, in the levels of the measurement.
         """
         prior = work.prior
@@ -49,25 +48,19 @@ class BoundTable:
         for asked in answers(work, truth, across, np.flatnonzero(mask.any((1, 2))).tolist()):
             sums = _sums(asked, mask[asked.place], which)
             if sums.places:
-                found.setdefault((asked.sigma, asked.place // BLOCK), []).append(sums)
-        for (sigma, _), each in found.items():
-            self.blocks.setdefault(sigma, []).append(BlockSums(*(sum(column) for column in zip(*each, strict=True))))
+                found.setdefault((asked.level, asked.place // BLOCK), []).append(sums)
+        for (level, _), each in found.items():
+            self.blocks.setdefault(level, []).append(BlockSums(*(sum(column) for column in zip(*each, strict=True))))
 
     def rows(self) -> list[dict[str, Any]]:
         """For each noise level, the terms with their 95 % intervals as [estimate, low, high], for JSON.
 
-        Raises:
-            InputError: there is no place at all.
+        `level` is σ over σ_d, and None of the mean.
         """
-        if not self.blocks:
-            raise InputError(
-                "`--bound` is over places in the foreground at which every guide is known, and there are none; give "
-                "guides whose fields of view have a part in common."
-            )
         rows = []
-        for sigma, blocks in self.blocks.items():
+        for level, blocks in self.blocks.items():
             terms = bound(blocks)
-            row: dict[str, Any] = {"sigma": None if math.isinf(sigma) else sigma, "blocks": len(blocks)}
+            row: dict[str, Any] = {"level": None if math.isinf(level) else level, "blocks": len(blocks)}
             for name in ("weight", "loss"):
                 each = zip(self.modalities, getattr(terms, name), strict=True)
                 row[name] = {modality: _told(value) for modality, value in each}

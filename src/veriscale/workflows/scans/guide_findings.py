@@ -27,8 +27,8 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
     """For run.json; empty without guides.
 
     Of a few pictures of the result, over its foreground: at each noise level, the largest first, the mean amount and
-    the mean weight of each guide where it is valid; σ is None for the mean, where it is infinite. Of each guide the
-    shift in voxels of the result, to the right, front and head, that would fit better.
+    the mean weight of each guide where it is valid, of those that are `weighed`; σ is None for the mean, where it is
+    infinite. Of each guide the shift in voxels of the result, to the right, front and head, that would fit better.
 
     Args:
         work: that the scan was restored by.
@@ -47,9 +47,9 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
     rows = []
     for sigma, total in sums.items():
         amount, places, *each = total.tolist()
-        weights = {name: each[3 * m] / max(1, each[3 * m + 2]) for m, name in enumerate(names) if name in prior.given}
+        weights = {name: each[3 * m] / max(1, each[3 * m + 2]) for m, name in enumerate(names) if name in prior.weighed}
         shares = {
-            name: each[3 * m + 1] / max(1, each[3 * m + 2]) for m, name in enumerate(names) if name in prior.given
+            name: each[3 * m + 1] / max(1, each[3 * m + 2]) for m, name in enumerate(names) if name in prior.weighed
         }
         rows.append(
             {
@@ -95,7 +95,7 @@ def finding_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     for level in found.get("levels", []):
         at = "the mean" if level["sigma"] is None else f"noise level {level['sigma']:.3g}"
         told = ", ".join(f"{name} {weight:.2f}" for name, weight in level["weights"].items())
-        rows.append((f"guides at {at}", f"amount {level['amount']:.2f}, of it {told}"))
+        rows.append((f"guides at {at}", f"amount {level['amount']:.2f}, {f'of it {told}' if told else 'no weights'}"))
     return rows
 
 

@@ -28,6 +28,7 @@ class Asked(NamedTuple):
     """One answer, over the pixels (H, W) of a window."""
 
     place: int  # of the picture, along the axis it lies across
+    level: float  # of `LEVELS`; infinite of the mean
     sigma: float  # infinite of the mean
     window: Window
     picture: Array  # (H, W), without noise
@@ -61,11 +62,11 @@ def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, pl
             coarse = tuple(slice(w.start // scale, w.stop // scale) for w in window)
             y = _tensor(np.moveaxis(work.volume.samples, axis, 0)[k][coarse], channels)
             answer, condition = encoder_answer(near, y, scale, noise_std)
-            yield Asked(k, math.inf, window, picture, answer)
+            yield Asked(k, math.inf, math.inf, window, picture, answer)
         noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(k))
-        for sigma in levels(mode, noise_std):
+        for level, sigma in zip(LEVELS, levels(mode, noise_std), strict=True):
             answer = denoiser_answer(near, x + sigma * noise, sigma, condition, scale, noise_std)
-            yield Asked(k, sigma, window, picture, answer)
+            yield Asked(k, level, sigma, window, picture, answer)
 
 
 def levels(mode: Mode, noise_std: float) -> list[float]:

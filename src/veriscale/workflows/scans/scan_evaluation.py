@@ -97,7 +97,7 @@ def evaluate_scans(
         guides: which guides their measurements are restored with.
         bound: whether the terms of the bound on fused guides are found; there must be guides.
         progress: told after every part of a scan.
-        say: told what is to be said of a scan's guides.
+        say: told what is to be said of a scan's guides, and of the bound.
         tell: told at the end which of several cannot be scored, by their numbers; the only one that is raises instead.
 
     Raises:
@@ -117,7 +117,10 @@ def evaluate_scans(
             job = _job(scan, restorer, a, model, guides)
             for note in job.scan.notes:
                 say(f"{label}: {note}")
-            found, sums, run = _scored(number, scan, job, terms, _labelled(progress, label))
+            whole = guides is not None and len(job.guides) == len(guides.sources)
+            if terms is not None and not whole:
+                say(f"{label}: It is left out of the bound, which is of scans with all guides that are given.")
+            found, sums, run = _scored(number, scan, job, terms if whole else None, _labelled(progress, label))
             scores += found
             for temperature, of in sums.items():
                 names = {"scan": number, "sha256": scan.sha256}
@@ -131,6 +134,11 @@ def evaluate_scans(
         tell(sentence)
     if not scores:
         raise InputError(f"None of the {len(paths)} scans could be scored.")
+    if terms is not None and not terms.blocks:
+        say(
+            "There is no bound: it is over places in the foreground at which every guide is known, and there are none; "
+            "give guides whose fields of view have a part in common."
+        )
     facts = {
         "prior": prior.card.name,
         **{k: v for k, v in prior.facts.items() if k != "name"},
@@ -140,7 +148,7 @@ def evaluate_scans(
         **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if settings.samples else []))},
     }
     tables = draws.pop(1.0, None), next(iter(draws.values()), None)
-    return Evaluation(scores, facts, failed, *tables, None if terms is None else terms.rows())
+    return Evaluation(scores, facts, failed, *tables, terms.rows() if terms is not None and terms.blocks else None)
 
 
 def _measuring(
@@ -193,7 +201,7 @@ def _scored(
         result = job.restore(work, tell, keep)
         scores = _compared(number, scan, result)
         seed = job.restorer.settings.seed or 0
-        if terms is not None and job.guides:
+        if terms is not None:
             terms.add(work, replace(result.image, samples=_truth_seen(scan.volume, result)))
         sums = tempered(result.run, partial(_drawn, scan.volume, result, seed)) if result.samples else {}
     return scores, sums, result.run

@@ -33,7 +33,7 @@ def weight_maps(work: PreparedSlices | PreparedThrough, image: Volume) -> list[L
     found = []
     for asked in answers(work, image, across, [image.shape[across] // 2]):
         weights = dict(zip(prior.guide_card.arguments.modalities, asked.answer.weights.numpy(), strict=True))
-        maps = {name: weights[name] for name in prior.given} | {AMOUNT: asked.answer.amount.numpy()}
+        maps = {name: weights[name] for name in prior.weighed} | {AMOUNT: asked.answer.amount.numpy()}
         level = "the mean" if math.isinf(asked.sigma) else f"noise level {asked.sigma:.3g}"
         width, height = (n * s for n, s in zip(asked.picture.shape, spacing, strict=True))
         found.append(LevelMaps(level, {name: m.T[::-1, ::-1] for name, m in maps.items()}, height / width))
