@@ -61,12 +61,12 @@ class Autoencoder:
     def linearised(self, z: Tensor) -> tuple[Tensor, Linear, Linear]:
         """The picture, u -> (dx/dz)u, and g -> (dx/dz)ᵀg."""
         x, pull = self.pullback(z)
-        items = [(self._smooth(at), at) for at in self._brought(z).chunk(len(z))]
+        items = [(self._smooth(at), at) for at in self._brought(z).contiguous().chunk(len(z))]
 
         def push(u: Tensor) -> Tensor:
             # Of the ways to attend only this one has a derivative forwards, and norms behind it of single items alone.
             with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-                pairs = zip(items, self._brought(u).chunk(len(u)), strict=True)
+                pairs = zip(items, self._brought(u).contiguous().chunk(len(u)), strict=True)
                 pushed = [torch.func.jvp(smooth, (at,), (v,))[1] for (smooth, at), v in pairs]
             return torch.cat(pushed).to(z)
 
