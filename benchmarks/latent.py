@@ -110,6 +110,11 @@ def others(run: Methods, task: str, data: DataTerm, x: Tensor) -> dict:
     for method in ("dps", "resample") if task in MAIN else ():
         z = getattr(run, method)(data, **tuned(method, task, "sliced"))
         out[f"{method} for looks"] = scores(shown([z]), x)
+    if task == "sr":
+        knobs = LATENT_DEFAULT
+        out["gauss-newton for looks"] = scores(
+            shown([run.gauss_newton(data, run.anchor(data, knobs.iterations, knobs.rate, knobs.timestep))]), x
+        )
     return out
 
 
@@ -305,7 +310,7 @@ def main() -> None:
         if task == "floor":
             return floor(prior if what == "latent" else other, held)
         if task == "memory":
-            return memory_of(what)
+            return memory_of(str(built(what)) if what == "latent" else what)
         if task == "rows":
             return [row.as_json() for row in (latent_closed.rows if what == "closed" else ddpm_rows)()]
         data = problem(x, TASKS[task])

@@ -34,11 +34,11 @@ MAIN = "sr", "inpainting", "blur"  # on which the anchor has bars
 GAUSS_NEWTON = POSTERIORS[1]
 LONG = 100  # steps of others' samplers, and of ours by dps
 BUILD = Path(os.environ.get("VERISCALE_BUILD") or ROOT / "build")
-RECIPES = {"latent-taef2": "recipes/latent_taef2.toml", "ddpm": "recipes/ddpm.toml"}
+RECIPES = {"latent": "recipes/latent.toml", "latent-taef2": "recipes/latent_taef2.toml", "ddpm": "recipes/ddpm.toml"}
 
 
 def built(name: str) -> Path:
-    """The folder of a model that is not shipped."""
+    """The folder of a model."""
     found = BUILD / name
     if not found.is_dir():
         raise SystemExit(f"{found} is not there; make it: veriscale train {RECIPES[name]} --resume -o {found}")
@@ -47,7 +47,7 @@ def built(name: str) -> Path:
 
 def latent_prior(name: str = "latent") -> LatentPrior:
     """Ours, or the one over the latents of another's autoencoder."""
-    found = load_prior(built(name) if name in RECIPES else name, dtype=torch.float32)
+    found = load_prior(built(name), dtype=torch.float32)
     if not isinstance(found, LatentPrior):
         raise SystemExit(f"prior {name} is not over latents")
     return found

@@ -65,6 +65,14 @@ def test_resample_stops_at_the_noise_of_all_channels(table, monkeypatch, task):
     assert iterations == 30
 
 
+def test_a_model_that_is_not_built_says_how(benchmark, monkeypatch, tmp_path):
+    problems = benchmark("latent_problems")
+    monkeypatch.setattr(problems, "BUILD", tmp_path)
+    for name, recipe in problems.RECIPES.items():
+        with pytest.raises(SystemExit, match=rf"is not there; make it: veriscale train {recipe} --resume -o"):
+            problems.latent_prior(name)
+
+
 def problems_of(x, operator):
     from zeroshot_problems import problem
 
@@ -83,6 +91,7 @@ def test_every_row_of_the_table_can_be_made(table):
             f"{task} seconds": script.seconds(run, data, False),
             f"{task} floor": script.floor(prior, x),
         }
+        assert ("gauss-newton for looks" in found[f"{task} others"]) == (task == "sr")
         rows = script.anchor_rows(task, found)
         assert {"over_dps", "over_resample", "time"} <= {row.id.rpartition(".")[2] for row in rows}
     alone, data = found["sr floor"], problems_of(x, problems.TASKS["sr"])
@@ -110,3 +119,28 @@ def test_the_table_is_of_settings_that_were_chosen(table, monkeypatch, tmp_path)
         script.check_default()
     monkeypatch.setattr(script, "LATENT_DEFAULT", replace(script.LATENT_DEFAULT, iterations=20))
     script.check_default()
+
+
+@pytest.mark.parametrize(("name", "methods"), [("latent", 4), ("latent-taef2", 2)])
+def test_every_method_can_be_tuned(benchmark, table, monkeypatch, name, methods):
+    tuning, (_, problems, _, prior, x) = benchmark("latent_tuning"), table
+    starts = {"paper_2": {"rate": 0.1, "timestep": 50.0}, "dps": {"zeta": 0.1}}
+    starts["resample"] = {"gamma": 40.0, "rate": 0.1, "iterations": 2.0}
+    for setting, value in {
+        "ITERATIONS": (2,),
+        "STARTS": starts,
+        "FACTORS": {method: dict.fromkeys(start, 2.0) for method, start in starts.items()},
+        "LIMITS": dict.fromkeys(("rate", "timestep", "zeta", "gamma", "iterations"), (0.0, 0.0)),  # no step is taken
+        "TASKS": {"sr": problems.TASKS["sr"]},
+        "MAIN": ("sr",),
+        "latent_prior": lambda _: prior,
+        "crops": lambda *_: x[:1],
+        "measured": lambda name, key, items, measure, seconds: [measure(item) for item in items],
+    }.items():
+        monkeypatch.setattr(tuning, setting, value)
+    rows = tuning.tuned_rows(name)
+    scores = [row for row in rows if row.id.endswith(".score")]
+    assert len({row.id.split(".")[3] for row in rows}) == methods
+    assert all(row.against == {"inside": 0.0} for row in scores if "gauss-newton" not in row.id)
+    chosen = {row.id.rpartition(".")[2]: row.value for row in rows if ".dps." in row.id}
+    assert chosen["zeta"] == 0.1

@@ -128,7 +128,7 @@ def test_ldm_goes_through_its_codebook(models, pipeline):
 def test_the_decoder_has_derivatives_both_ways(models, name):
     """Attention, norms and a codebook among what they go through."""
     autoencoder = load(models / name).autoencoder
-    z, u = (noise(1, autoencoder.channels, 8, 6, seed=k) for k in (1, 2))
+    z, u = (noise(2, autoencoder.channels, 8, 6, seed=k) for k in (1, 2))
     x, push, pull = autoencoder.linearised(z)
     g = noise(*x.shape, seed=3)
     forward, back = float((push(u) * g).sum()), float((u * pull(g)).sum())

@@ -61,14 +61,14 @@ class Autoencoder:
     def linearised(self, z: Tensor) -> tuple[Tensor, Linear, Linear]:
         """The picture, u -> (dx/dz)u, and g -> (dx/dz)ᵀg."""
         x, pull = self.pullback(z)
-        at = self._brought(z)
-        smooth = self._smooth(at)
+        items = [(self._smooth(at), at) for at in self._brought(z).contiguous().chunk(len(z))]
 
         def push(u: Tensor) -> Tensor:
-            # Of the ways to attend only this one has a derivative forwards.
+            # Of the ways to attend only this one has a derivative forwards, and norms behind it of single items alone.
             with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-                pushed: Tensor = torch.func.jvp(smooth, (at,), (self._brought(u),))[1]
-            return pushed.to(z)
+                pairs = zip(items, self._brought(u).contiguous().chunk(len(u)), strict=True)
+                pushed = [torch.func.jvp(smooth, (at,), (v,))[1] for (smooth, at), v in pairs]
+            return torch.cat(pushed).to(z)
 
         return x, push, pull
 

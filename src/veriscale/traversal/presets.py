@@ -77,6 +77,8 @@ def _coco(iterations: int, weight: float, zeta: float = 0.1, rate: float = 2.0, 
 LATENT_DEFAULT = LatentPreset(100, None, False, 0.1, 50, 0.1, 100, 1.5)
 """Ours, and not tuned yet."""
 
+# Source: the authors' public scripts beside LMAP-RPS (arXiv 2605.28711), for latent diffusion on FFHQ and for Stable
+# Diffusion 1.5 on COCO.
 LATENT_PRESETS = {
     "lmap-rps-ffhq-sr4": _latents(60, 0.25, 0.08),
     "lmap-rps-ffhq-inpainting": _latents(120, 0.3, 0.05),
@@ -91,6 +93,7 @@ LATENT_PRESETS = {
     "lmap-rps-coco-nonlinear-blur": _coco(500, 0.002, plain=True),
 }
 
+# Source: those beside MAP-RPS, of the same paper.
 PRESETS = {
     "map-rps-sr4": _pixels(300, 0.25, 1.0),
     "map-rps-inpainting": _pixels(400, 0.7, 1.0),
