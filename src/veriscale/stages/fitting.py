@@ -164,7 +164,7 @@ def fit_networks(
             run=run,
             start=begin,
             progress=progress,
-            evaluate=evaluate if stage.evaluate else None,
+            evaluate=evaluate,
             every=every,
             patience=stage.patience,
         )

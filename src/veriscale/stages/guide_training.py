@@ -117,9 +117,7 @@ def train_guides(
             run=run,
             start=start,
             progress=progress,
-            evaluate=held_out_loss(loss, partial(make, unseen, f"evaluation.{GUIDES}"), phase.batch)
-            if stage.evaluate
-            else None,
+            evaluate=held_out_loss(loss, partial(make, unseen, f"evaluation.{GUIDES}"), phase.batch),
             every=stage.evaluate,
         )
     accelerator.wait_for_everyone()

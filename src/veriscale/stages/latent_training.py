@@ -166,9 +166,7 @@ def train_latent(
             run=run,
             start=begin,
             progress=progress,
-            evaluate=held_out_loss(loss, partial(make, unseen, f"evaluation.{network}"), phase.batch)
-            if stage.evaluate
-            else None,
+            evaluate=held_out_loss(loss, partial(make, unseen, f"evaluation.{network}"), phase.batch),
             every=stage.evaluate,
         )
     accelerator.wait_for_everyone()

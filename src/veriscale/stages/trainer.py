@@ -72,8 +72,8 @@ def fit(
     run: Run,
     start: int,
     progress: Progress,
-    evaluate: Callable[[], float] | None = None,
-    every: int = 1,
+    evaluate: Callable[[], float],
+    every: int,
     patience: int = 0,
 ) -> None:
     """Minimise `loss` over the steps of a phase, and leave the averaged weights, merged, in the networks.
@@ -95,7 +95,7 @@ def fit(
         progress: told every 50 steps, and after every evaluation.
         evaluate: called with the averaged weights in the networks, in every process; must leave them, and every
             random state, as they are.
-        every: steps from one evaluation to the next.
+        every: steps from one evaluation to the next; 0: there is none.
         patience: so many evaluations without a lower value end the phase; 0: none does.
 
     Raises:
@@ -129,7 +129,7 @@ def fit(
             save_state(run.state, modules, optimizer, average, facts, best)
             run.curves.flush()
 
-    def evaluated(evaluate: Callable[[], float], step: int) -> float:
+    def evaluated(step: int) -> float:
         with average.in_place(), accelerator.autocast():
             value = evaluate()
         if best is not None:
@@ -137,8 +137,8 @@ def fit(
             best.hear(step, value)
         return value
 
-    if best is not None and evaluate is not None and not start:
-        run.curves.add(name, 0, run.seconds, None, evaluated(evaluate, 0))
+    if best is not None and not start:
+        run.curves.add(name, 0, run.seconds, None, evaluated(0))
     made = start
     for step in range(start, phase.steps):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -154,8 +154,8 @@ def fit(
         run.seconds, ticked = run.seconds + min(time.monotonic() - ticked, LONGEST_STEP), time.monotonic()
         found: float | None = None
         made = step + 1
-        if evaluate is not None and (made % every == 0 or (best is not None and made == phase.steps)):
-            found = held_out = evaluated(evaluate, made)
+        if every and (made % every == 0 or (best is not None and made == phase.steps)):
+            found = held_out = evaluated(made)
             ticked = time.monotonic()  # no training either
         if found is not None or made % 50 == 0:
             loss_now = float(torch.stack(recent).mean())  # the one wait for the device
