@@ -12,6 +12,7 @@ from torch import Tensor
 
 import veriscale
 from cache import measured
+from climb import Best, Climb
 from pictures import DATA, centre
 from results import Row, write_results
 from strangers import NAMES, SIGMAS, STRIDES, kadkhodaie, stranger
@@ -23,13 +24,13 @@ from veriscale.imaging.read import read_photo
 from veriscale.metrics.bootstrap import paired_interval
 from veriscale.physics.data_term import DataTerm
 from veriscale.traversal.splitting import STEPS
-from zeroshot_fair import climb
 from zeroshot_problems import TASKS, Methods, problem, psnr
 
 COUNT, SIDE = 12, 128
 TUNING, TUNING_SIDE = 4, 64
 NOISES = (0.02, 0.0)
 SAMPLER = ({"step": 0.1, "inject": 0.3, "last": 0.01}, {"step": 3, "inject": 3, "last": 2})
+LIMITS = {"step": (1e-3, 1.0), "inject": (1e-3, 1.0)}  # beyond 1 a step overshoots
 MOST = 300
 PUBLISHED = {"step": 0.01, "inject": 0.01, "last": 0.01}  # defaults of the authors' code
 FEW, LONG = 3, 1500
@@ -82,19 +83,20 @@ def compared(prior: OwnPrior, text: str, noise: float, x: Tensor, small: Tensor)
     data, tuning = problem(x, text, noise), problem(small, text, noise)
     run = Methods(prior)
 
-    def best(method: Callable[[DataTerm, dict], Tensor], first: dict, factors: dict) -> tuple[dict, bool]:
-        return climb(lambda s: float(psnr(method(tuning, s), small).mean()), first, factors)
+    def best(method: Callable[[DataTerm, dict], Tensor], first: dict, factors: dict) -> Best:
+        climb = Climb(lambda s: {"psnr": float(psnr(method(tuning, s), small).mean())}, factors, LIMITS)
+        return climb.best("psnr", [first])
 
-    flat, flat_inside = best(lambda d, s: run.total_variation(d, **s), {"weight": 0.001}, {"weight": 2})
-    theirs, inside = best(lambda d, s: authors(prior, d, **s)[0], *SAMPLER)
-    sampled, evaluations = authors(prior, data, **theirs)
+    flat = best(lambda d, s: run.total_variation(d, **s), {"weight": 0.001}, {"weight": 2})
+    theirs = best(lambda d, s: authors(prior, d, **s)[0], *SAMPLER)
+    sampled, evaluations = authors(prior, data, **theirs.settings)
     return {
         "fast": psnr(run.fast(data), x).tolist(),
-        "total variation": psnr(run.total_variation(data, **flat), x).tolist(),
+        "total variation": psnr(run.total_variation(data, **flat.settings), x).tolist(),
         "authors": psnr(sampled, x).tolist(),
         "evaluations": evaluations,
-        "settings": theirs,
-        "inside": [flat_inside, inside],
+        "settings": theirs.settings,
+        "inside": [flat.inside, theirs.inside],
     }
 
 

@@ -28,11 +28,10 @@ from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.traversal import zero_shot
 from veriscale.traversal.method import Work
 from veriscale.traversal.presets import LATENT_DEFAULT, LatentPreset
-from veriscale.traversal.start import full_level
 from veriscale.traversal.walk import Walk, walk
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.peak_memory import peak_memory_mb
-from zeroshot_problems import NOISE, crops, perception, problem, psnr
+from zeroshot_problems import NOISE, crops, perception, problem, psnr, start_of
 from zeroshot_problems import Methods as PixelMethods
 
 COUNT, DRAWS, TURNS = 4, 4, 3
@@ -127,8 +126,7 @@ def pixel(data: DataTerm, x: Tensor) -> dict:
 
 
 def pixel_draw(run: PixelMethods, data: DataTerm, anchor: Tensor) -> Tensor:
-    level = full_level(data.operator, tuple(data.y.shape[1:]))
-    return run.proximal(data, anchor, zero_shot.STEPS, zero_shot.SAMPLER, level)
+    return run.proximal(data, anchor, zero_shot.STEPS, zero_shot.SAMPLER, start_of(data))
 
 
 def seconds(run: Methods, data: DataTerm, with_pixels: bool) -> dict[str, float]:

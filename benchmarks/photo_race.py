@@ -1,14 +1,15 @@
 """photo.race.*: Muon against Adam, batches of 16 against 32, noise levels: by validation at equal CPU seconds.
 
-About 40 CPU minutes. Every run has the same items and the same seed; of each optimiser the rate is chosen first, by
-pilots. CPU seconds are those of all threads of this process (`OMP_WAIT_POLICY=passive` keeps waiting out of them),
-without validation.
+About 45 CPU minutes. Every run has the same items and the same seed; of each optimiser the rate is chosen first, by
+pilots, by factors of 2 until no step gains. CPU seconds are those of all threads of this process
+(`OMP_WAIT_POLICY=passive` keeps waiting out of them), without validation.
 """
 
 import copy
 import math
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cache import measured
+from climb import Climb
 from results import Row, write_results
 from veriscale.diffusion.prior import Prior, build
 from veriscale.metrics.distortion import psnr_luma
@@ -34,7 +36,7 @@ from veriscale.workflows.opening import load_prior
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "photo.toml"
 PILOT, RACE = 30.0, {"encoder": 180.0, "denoiser": 240.0}  # CPU seconds
-RATES = {"muon": (1e-3, 2e-3, 4e-3), "adam": (8e-4, 1.6e-3, 3.2e-3)}
+RATES = {"muon": 4e-3, "adam": 1.6e-3}  # where pilots begin
 BATCHES = {"encoder": (16,), "denoiser": (16, 32)}
 FREE = 120.0  # CPU seconds, for each density
 WARM_UP = 30  # steps: these runs are short
@@ -44,6 +46,8 @@ HELD = range(5)  # validation batches of 16
 DENSITIES = ((-0.3, 1.6), (-1.3, 1.4), (-1.6, 1.1))  # of ln(sigma / sigma_data), unconditional
 LEVELS = (15, 25, 50, 128)  # of 255
 CROP = 96
+SAID_OF = {"x2": "luma PSNR, ×2", "x4": "luma PSNR, ×4", "sigma25": "RGB PSNR, unconditional denoising, sigma 25"}
+SHARES = {"conditional": 0.0, "unconditional": 1.0}  # of the denoiser's held-out items
 SAID = "unconditional denoising of 96² validation crops, RGB PSNR"
 
 
@@ -101,12 +105,16 @@ class Race:
             if network == "free" and isinstance(loss, DenoiserLoss):
                 return self.denoised(loss)
             if isinstance(loss, EncoderLoss):
-                return {f"x{scale}": self._psnr(loss, scale) for scale in (2, 4)}
-            found = {}
-            for name, share in (("conditional", 0.0), ("unconditional", 1.0)):
-                values = [float(loss(self.batch(network, step, range(16), share))) for step in HELD]
-                found[name] = float(np.mean(values))
-            return found
+                return {f"x{scale}": self._psnr(loss, scale) for scale in (2, 4)} | self._losses(loss, network, ("",))
+            found = self._losses(loss, network, SHARES)
+            return found | {"sigma25": self.denoised(loss)["sigma25"]}
+
+    def _losses(self, loss: EncoderLoss | DenoiserLoss, network: str, kinds: Iterable[str]) -> dict[str, float]:
+        found = {}
+        for kind in kinds:
+            values = [float(loss(self.batch(network, step, range(16), SHARES.get(kind, 0.0)))) for step in HELD]
+            found[f"{kind} loss".strip()] = float(np.mean(values))
+        return found
 
     def _psnr(self, loss: EncoderLoss, scale: int) -> float:
         x, condition = held_out(loss.encoder, self.validation, scale, 0.0)
@@ -145,10 +153,10 @@ def run(
     return found
 
 
-def score(found: dict[str, list[float]]) -> float:
-    """Higher is better: the mean PSNR, or minus the mean loss, at the end."""
-    values = [v[-1] for k, v in found.items() if k not in ("steps", "seconds")]
-    return float(np.mean(values)) * (1 if "x4" in found else -1)
+def score(found: dict[str, list[float]], look: int = -1) -> float:
+    """Higher is better: the mean PSNR of the encoder, or minus the mean loss of the denoiser, at the end."""
+    psnr = [found[k][look] for k in ("x2", "x4") if k in found]
+    return float(np.mean(psnr or [-found[f"{kind} loss"][look] for kind in SHARES]))
 
 
 def phase_of(network: str, optimiser: str, lr: float, batch: int) -> Phase:
@@ -159,33 +167,40 @@ def phase_of(network: str, optimiser: str, lr: float, batch: int) -> Phase:
 def network_rows(race: Race, network: str) -> list[Row]:
     """Pilots of the rates, then the race."""
     rows = []
-    key = {"prior": race.prior.card.tensors_sha256, "network": network, "looks": LOOKS}
+    key = {"network": network, "looks": LOOKS}
+    if network == "denoiser":  # it learns beside the shipped encoder
+        key["prior"] = race.prior.card.tensors_sha256
 
-    def runs(optimiser: str, rates: tuple[float, ...], batch: int, seconds: float) -> list[dict[str, list[float]]]:
+    def one(optimiser: str, rate: float, batch: int, seconds: float) -> dict[str, list[float]]:
         def measure(rate: str) -> dict[str, list[float]]:
             return run(race, network, phase_of(network, optimiser, float(rate), batch), seconds, race.loss(network))
 
         settings = {**key, "optimiser": optimiser, "batch": batch, "seconds": seconds}
-        return measured("photo_race", settings, map(str, rates), measure, seconds)
+        return measured("photo_race", settings, [f"{rate:g}"], measure, seconds)[0]
 
-    for optimiser, rates in RATES.items():
-        scores = [score(f) for f in runs(optimiser, rates, 16, PILOT)]
-        best = rates[int(np.argmax(scores))]
-        against = {f"{r:g}": s if network == "encoder" else -s for r, s in zip(rates, scores, strict=True)}
+    for optimiser, first in RATES.items():
+        pilot = lambda s, optimiser=optimiser: {"score": score(one(optimiser, s["rate"], 16, PILOT))}  # noqa: E731
+        climb = Climb(pilot, {"rate": 2.0}, least=0.0)
+        best = climb.best("score", [{"rate": first}]).settings["rate"]
+        sign = 1 if network == "encoder" else -1
+        tried = {at["rate"]: sign * scores["score"] for at, scores in climb.known.values()}
+        against = {f"{rate:g}": tried[rate] for rate in sorted(tried)}
         what = f"rate of {optimiser} for the {network}, the best of pilots of {PILOT:g} CPU seconds"
         rows.append(Row(f"photo.race.{network}_{optimiser}_rate", what, best, "", against=against))
         for batch in BATCHES[network]:
-            found = runs(optimiser, (best,), batch, RACE[network])[0]
+            rate = best
+            while score(found := one(optimiser, rate, batch, RACE[network])) < score(found, 0):
+                rate /= 2  # a pilot is too short to see it diverge
             name = f"photo.race.{network}_{optimiser}_batch{batch}"
-            with_ = f"{optimiser}, batch {batch}, after {found['seconds'][-1]:.0f} CPU seconds"
+            with_ = f"{optimiser}, batch {batch}, rate {rate:g}, after {found['seconds'][-1]:.0f} CPU seconds"
             rows.append(Row(f"{name}_steps", f"steps, {network}, {with_}", found["steps"][-1]))
             for what, values in found.items():
                 if what in ("steps", "seconds"):
                     continue
                 early = {f"{s:.0f} s": v for s, v in zip(found["seconds"], values, strict=True)}
-                unit = "dB" if network == "encoder" else ""
-                said = f"validation {'luma PSNR' if unit else 'loss'}, {what}, {network}, {with_}"
-                rows.append(Row(f"{name}_{what}", said, values[-1], unit, against=early))
+                unit = "" if what.endswith("loss") else "dB"
+                said = f"validation, {what if not unit else SAID_OF[what]}, {network}, {with_}"
+                rows.append(Row(f"{name}_{what.replace(' ', '_')}", said, values[-1], unit, against=early))
     return rows
 
 
@@ -227,8 +242,9 @@ def main() -> None:
         "recipes/photo.toml, bf16. Encoder from zero; denoiser from zero on the frozen encoder of the shipped prior. "
         "The cosine spans the CPU seconds of a run; the moving average is what is judged. PSNR on 160² centre crops "
         f"without noise; the loss on {len(HELD)} batches of 16, the same for all. What Muon leaves to Adam learns at "
-        "8e-4. Rates are chosen with batch 16. Density: of ln(σ/σ_d), by Adam at 2e-4 from the shipped denoiser, every "
-        "item unconditional; sigma in units of 1/255."
+        "8e-4. Rates are chosen with batch 16, and halved where a run ends worse than it was after its first third. "
+        "Density: of ln(σ/σ_d), by Adam at 2e-4 from the shipped denoiser, every item unconditional; sigma in units of "
+        "1/255."
     )
     write_results("photo_race", rows, notes, time.monotonic() - begun)
 

@@ -115,12 +115,12 @@ def write_results(name: str, rows: Sequence[Row], notes: str, seconds: float, fo
 
 
 def commit() -> str:
-    """The short commit, with "-dirty" where src/ differs from it."""
+    """The short commit, with "-dirty" where src/ or a benchmark differs from it."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "src")
+    changed = git("status", "--porcelain", "--", "src", "benchmarks")
     return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
 
 

@@ -1,6 +1,6 @@
 """The tables of what is measured, made from docs/results/*.json: `make results-table`.
 
-README has headlines and what falls short, but for the code's own shape; docs/results.md has everything.
+README has headlines, and every number that falls short, but for the code's own shape; docs/results.md has everything.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 from results import RESULTS, ROOT
 
+LAST = r"[._](0\.)?[^._]*$"  # of an id, behind which is what its family has in common
 START, END = "<!-- results -->", "<!-- /results -->"
 HEADLINES = [
     "photo.psnr.set5_x4_dial0",
@@ -35,6 +36,7 @@ PARTS = {
     "house": "The code itself, before and after its restructuring",
     "": "Laws, oracles and time",
 }
+TASKS = "sr", "inpainting", "blur"
 ROWS = [
     "photo.psnr.set5_x4_dial0",
     "photo.psnr.set14_x4_dial0",
@@ -47,17 +49,31 @@ ROWS = [
     "photo.dial.share_renoise_0.5",
     "photo.dial.g",
     "photo.dial.spread_skill",
+    *(f"photo.dial.{kind}_1" for kind in ("flat", "textured")),
+    *(f"photo.flat.x{s}_{kind}_{end}" for s in (4, 2) for kind in ("flat", "textured") for end in ("dial1", "between")),
+    *(f"photo.psnr.{name}_x4_ensemble" for name in ("set5", "set14", "bsd100")),
+    *(f"photo.race.encoder_{name}_batch16_{end}" for name in ("muon", "adam") for end in ("x4", "loss")),
+    *(
+        f"photo.race.denoiser_{name}_batch16_{end}"
+        for name in ("muon", "adam")
+        for end in ("unconditional_loss", "sigma25")
+    ),
     "photo.perception.sliced_0",
     "photo.perception.sliced_1",
     "photo.perception.energy_0",
     "photo.perception.energy_1",
     "zeroshot.anchor.sr",
     "zeroshot.anchor.sr.over_total_variation",
+    "zeroshot.anchor.sr.over_mean_of_8_dps",
     "zeroshot.anchor.inpainting",
     "zeroshot.anchor.inpainting.over_total_variation",
-    "zeroshot.anchor.inpainting.over_paper_grey",
+    "zeroshot.anchor.inpainting.over_mean_of_8_dps",
+    "zeroshot.fair.sr.over_paper",
+    "zeroshot.fair.inpainting.over_paper",
+    "zeroshot.fair.blur.over_paper",
     "zeroshot.anchor.blur",
     "zeroshot.anchor.blur.over_total_variation",
+    "zeroshot.anchor.blur.over_mean_of_8_dps",
     "zeroshot.anchor.sr.encoder_gap",
     "zeroshot.time.dps100",
     "zeroshot.time.dps1000",
@@ -66,14 +82,35 @@ ROWS = [
     "zeroshot.draws.sr.sliced",
     "zeroshot.draws.inpainting.sliced",
     "zeroshot.draws.blur.sliced",
-    "zeroshot.draws.sr.against_dps",
-    "zeroshot.draws.sr.against_diffpir",
-    "zeroshot.draws.inpainting.against_diffpir",
-    "zeroshot.draws.blur.against_dps",
-    "zeroshot.dial.sr.interpolate_0.5",
-    "zeroshot.dial.inpainting.interpolate_0.5",
-    "zeroshot.dial.blur.interpolate_0.5",
-    "zeroshot.dial.blur.renoise_0.75",
+    *(
+        f"zeroshot.draws.{task}.against_{peer}_{goal}"
+        for task in TASKS
+        for peer in ("dps", "diffpir")
+        for goal in ("psnr", "sliced")
+    ),
+    *(
+        f"zeroshot.dial.{task}.{path}_{f}"
+        for task in TASKS
+        for path in ("interpolate", "renoise")
+        for f in (0.01, 0.25, 0.5, 0.75)
+    ),
+    *(f"zeroshot.path.{task}.{key}_{f}" for task in TASKS for key in ("sliced", "energy") for f in (0.25, 0.5, 0.75)),
+    *(
+        f"zeroshot.noise.{task}.{end}"
+        for task in (*TASKS, "sensing", "fourier")
+        for end in (
+            *(f"{s:g}" for s in (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)),
+            "rise",
+            "usual",
+            "flips_0",
+            "flips_0.05",
+        )
+    ),
+    *(
+        f"zeroshot.spread.{task}.{end}"
+        for task in (*TASKS, "sensing")
+        for end in ("oracle", "g", "skill", "g.noiseless", "skill.noiseless", "sliced", "energy")
+    ),
     "zeroshot.input.jpeg.quality=10.0.gain",
     "zeroshot.input.jpeg.quality=40.0.gain",
     "zeroshot.input.jpeg.quality=80.0.sharper",
@@ -293,10 +330,19 @@ def table(keys: Sequence[str]) -> str:
 
 
 def short() -> str:
-    """The headlines, and what falls short of what users get."""
+    """The headlines, and what falls short of what users get: a line for rows of one family with one bar."""
     found = measured()
-    missed = [k for k in ROWS if not found.get(k, {}).get("holds", True) and not k.startswith("house.")]
-    return table([key for key in ROWS if key in HEADLINES or key in missed])
+    missed: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for key in ROWS:
+        row = found.get(key, {})
+        if not row.get("holds", True) and not key.startswith("house."):
+            missed.setdefault((re.sub(LAST, "", key), row["bar"]), []).append(row)
+    lines = []
+    for (_, bar), (first, *others) in missed.items():
+        line = f"- {first['what']}: {first['value']:.4g} {first['unit']}".rstrip() + f"; wanted {bar}"
+        like = ", ".join(f"{row['value']:.4g}" for row in others)
+        lines.append(f"{line} (and like it {like})" if like else line)
+    return table([key for key in ROWS if key in HEADLINES]) + "\n\nWhat falls short:\n\n" + "\n".join(lines)
 
 
 def whole() -> str:

@@ -9,12 +9,12 @@ from torch import Tensor
 from cache import measured
 from results import Row, write_results
 from veriscale.metrics.bootstrap import paired_interval
-from veriscale.traversal.dial import best_path, weight
+from veriscale.traversal.dial import best_path, sigma_0, weight
 from veriscale.traversal.pilot import pilot
-from veriscale.traversal.start import full_level
+from veriscale.traversal.start import pilot_starts
 from veriscale.traversal.zero_shot import SAMPLER, STEPS
 from veriscale.workflows.opening import load_prior
-from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem
+from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem, single, start_of
 
 DIALS = (0.25, 0.5, 0.75)
 LOW = 0.01
@@ -31,7 +31,7 @@ def look(image: Tensor, x: Tensor) -> dict[str, list[float]]:
 
 def both(run: Methods, text: str, x: Tensor) -> dict:
     data = problem(x, text)
-    anchor, full = run.fast(data), full_level(data.operator, tuple(data.y.shape[1:]))
+    anchor, full = run.fast(data), start_of(data)
 
     def draw(start: float, k: int = 0) -> Tensor:
         return run.proximal(data, anchor, STEPS, SAMPLER, start, k)
@@ -42,9 +42,13 @@ def both(run: Methods, text: str, x: Tensor) -> dict:
         "renoise": ends[0] + [look(draw(share * full), x) for share in STARTS[full < 1]] + ends[1],
         "interpolate": ends[0] + [look(anchor + w * (draws[0] - anchor), x) for w in WEIGHTS] + ends[1],
     }
-    dials = [pilot(anchor[i], [d[i] for d in draws], lambda s: anchor, (), full) for i in range(len(x))]
+    starts = pilot_starts(data.operator, full)
+    parts = {s: draw(s) for s in starts}
+    dials = [pilot(anchor[i], [d[i] for d in draws], lambda s, i=i: parts[s][i], starts, full) for i in range(len(x))]
     w = torch.tensor([weight(d, LOW) for d in dials], dtype=x.dtype).view(-1, 1, 1, 1)
-    return paths | {"low": look(anchor + w * (draws[0] - anchor), x), "default": best_path(data.operator)}
+    near = [single(run, data, anchor, i, sigma_0(d, LOW)) for i, d in enumerate(dials)]
+    lows = {"interpolate": look(anchor + w * (draws[0] - anchor), x), "renoise": look(torch.cat(near), x)}
+    return paths | {"low": lows, "default": best_path(run.mode, data.operator)}
 
 
 def at(points: list[dict], f: float, key: str) -> np.ndarray:
@@ -77,11 +81,11 @@ def main() -> None:
                 }
                 what = f"{task}: {key} W2 at share {f:g}, at most by how much {of['default']}, the default, is better"
                 rows.append(Row(f"zeroshot.path.{task}.{key}_{f:g}", what, top, bar=">= 0", against=levels))
-        anchor, low, full = (np.mean(p["mse"]) for p in (of["renoise"][0], of["low"], of["renoise"][-1]))
-        share = float((low - anchor) / (full - anchor))
-        rows.append(
-            Row(f"zeroshot.dial.{task}.low", f"{task}: share at dial {LOW:g}, interpolate", share, bar="0..0.05")
-        )
+        for path, low in of["low"].items():
+            anchor, at_low, full = (np.mean(p["mse"]) for p in (of["renoise"][0], low, of["renoise"][-1]))
+            share = float((at_low - anchor) / (full - anchor))
+            key = f"zeroshot.dial.{task}.{path}_{LOW:g}"
+            rows.append(Row(key, f"{task}: share of extra error at dial {LOW:g}, {path}", share, bar="0..0.05"))
     notes = (
         f"16 centre crops of 128² of BSD100, s = {NOISE}. The W2 of a path where its mean MSE is a share of the way "
         "from dial 0 to 1, by straight lines between five starts and seven weights. The value is the end of the paired "

@@ -21,7 +21,8 @@ from veriscale.traversal.anchor import consistent_weight, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
-from veriscale.traversal.zero_shot import fast_anchor
+from veriscale.traversal.start import full_level
+from veriscale.traversal.zero_shot import SAMPLER, STEPS, fast_anchor
 
 SIDE, COUNT, NOISE = 128, 16, 0.05
 TASKS = {
@@ -48,6 +49,11 @@ def problem(x: Tensor, operator: str, noise_std: float = NOISE, seed: int = 0) -
     if noise_std == 0 and a.picture:
         y = (255 * y.clamp(0, 1)).round() / 255
     return DataTerm(a, y if support is None else y * support, noise)
+
+
+def start_of(data: DataTerm) -> float:
+    """Where a full draw starts."""
+    return full_level(data.operator, data.noise, tuple(data.y.shape[1:]))
 
 
 def psnr(image: Tensor, x: Tensor) -> np.ndarray:
@@ -88,11 +94,11 @@ class Methods:
         return dps(self.network.pullback, data, x, karras(start, self.mode.sigma_min, steps), zeta, noise)
 
     def diffpir(
-        self, data: DataTerm, anchor: Tensor, steps: int, scale: float, zeta: float, start: float, draw: int = 0
+        self, data: DataTerm, anchor: Tensor, steps: int, scale: float, fresh: float, start: float, draw: int = 0
     ) -> Tensor:
         x = renoised(anchor, start, self.fields(len(anchor), draw))
         noise = self._noise(len(anchor), "diffpir", draw, tuple(anchor.shape[1:]))
-        return diffpir(self.network, data, x, karras(start, self.mode.sigma_min, steps), scale, zeta, noise)
+        return diffpir(self.network, data, x, karras(start, self.mode.sigma_min, steps), scale, fresh, noise)
 
     def proximal(
         self, data: DataTerm, anchor: Tensor, steps: int, sampler: str, sigma_0: float, draw: int = 0
@@ -113,3 +119,13 @@ class Methods:
 
     def _noise(self, count: int, stage: str, draw: int, shape: tuple[int, ...]):
         return functools.partial(unit_noise, self.fields(count, draw), stage, shape=shape)
+
+
+def one(data: DataTerm, i: int) -> DataTerm:
+    """The measurement of one picture of a batch."""
+    return DataTerm(data.operator, data.y[i : i + 1], data.noise)
+
+
+def single(run: Methods, data: DataTerm, anchor: Tensor, i: int, start: float) -> Tensor:
+    """A draw of one picture of a batch, from its own start."""
+    return run.proximal(one(data, i), anchor[i : i + 1], STEPS, SAMPLER, start)

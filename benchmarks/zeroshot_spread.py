@@ -15,19 +15,15 @@ from veriscale.metrics.bootstrap import paired_interval, ratio_interval
 from veriscale.physics.data_term import DataTerm
 from veriscale.traversal.posterior import Covariance, Proximal
 from veriscale.traversal.renoise import renoise
-from veriscale.traversal.start import full_level
 from veriscale.traversal.zero_shot import SAMPLER, STEPS
 from veriscale.workflows.opening import load_prior
-from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem
+from zeroshot_problems import NOISE, TASKS, Methods, crops, perception, problem, start_of
 
 OPERATORS = TASKS | {"sensing": "sensing:ratio=0.5"}
 ORACLE_SIDE, ORACLE_PICTURES, ORACLE_DRAWS, ORACLE_SIGMA_MIN = 64, 16, 16, 0.002
 DRAWS = 4
+SKILL = "0.85..1.15"
 FEW, SMALL = 4, 64  # crops for `covariance`, whose gradients take long, and their side
-
-
-def start_of(data: DataTerm) -> float:
-    return full_level(data.operator, tuple(data.y.shape[1:]))
 
 
 def oracle(text: str) -> dict:
@@ -64,8 +60,8 @@ def of_draws(x: Tensor, anchor: Tensor, draws: list[Tensor]) -> dict:
     }
 
 
-def photographs(run: Methods, text: str, x: Tensor) -> dict:
-    data = problem(x, text)
+def photographs(run: Methods, text: str, x: Tensor, noise: float = NOISE) -> dict:
+    data = problem(x, text, noise)
     anchor, start = run.fast(data), start_of(data)
     draws = [run.proximal(data, anchor, STEPS, SAMPLER, start, k) for k in range(DRAWS)]
     return of_draws(x, anchor, draws)
@@ -107,17 +103,18 @@ def main() -> None:
             return oracle(OPERATORS[task])
         if kind == "covariance":
             return covariance(run, OPERATORS[task], x[:FEW, :, middle, middle])
-        return photographs(run, OPERATORS[task], x)
+        return photographs(run, OPERATORS[task], x, 0.0 if kind == "noiseless" else NOISE)
 
-    items = [f"{kind} {task}" for kind in ("oracle", "photographs", "covariance") for task in OPERATORS]
+    kinds = "oracle", "photographs", "noiseless", "covariance"
+    items = [f"{kind} {task}" for kind in kinds for task in OPERATORS]
     settings = {"prior": prior_file.card.tensors_sha256, "stage 2": [SAMPLER, STEPS]}
     found = dict(zip(items, measured("zeroshot_spread", settings, items, measure, 120.0), strict=True))
     rows = [row for task in OPERATORS for row in rows_of(task, found)]
     notes = (
-        f"Draws by `proximal` from where restore starts them, {STEPS} steps of {SAMPLER}, s = "
-        f"{NOISE}. Oracle: {ORACLE_SIDE}², {ORACLE_PICTURES} pictures, {ORACLE_DRAWS} draws each, from the exact mean. "
-        f"Photographs: 16 centre crops of 128² of BSD100, {DRAWS} draws each, from `fast`. `covariance` and, beside "
-        f"it, `proximal`: the middle {SMALL}² of {FEW} of the crops, 2 draws."
+        f"Draws by `proximal` from where restore starts them, {STEPS} steps of {SAMPLER}, s = {NOISE} unless 0 "
+        f"is said, and then in 8 bits. Oracle: {ORACLE_SIDE}², {ORACLE_PICTURES} pictures, {ORACLE_DRAWS} draws each, "
+        f"from the exact mean. Photographs: 16 centre crops of 128² of BSD100, {DRAWS} draws each, from `fast`. "
+        f"`covariance` and, beside it, `proximal`: the middle {SMALL}² of {FEW} of the crops, 2 draws."
     )
     write_results("zeroshot_spread", rows, notes, time.monotonic() - begun)
 
@@ -132,7 +129,6 @@ def rows_of(task: str, found: dict) -> list[Row]:
     start = {"start": found[f"oracle {task}"]["start"]}
     margin = 1.96 * shares.std(ddof=1) / len(shares) ** 0.5
     ends = tuple(float(max(0.0, shares.mean() + m) ** 0.5) for m in (-margin, margin))
-    g = ratio_interval(np.array(of["draws"]), np.array(of["anchor"]))
     rows = [
         Row(
             f"{key}.oracle",
@@ -143,9 +139,14 @@ def rows_of(task: str, found: dict) -> list[Row]:
             "0.9..1.1",
             start,
         ),
-        Row(f"{key}.g", f"{task}: MSE(1)/MSE(0)", g.estimate, "", (g.low, g.high), "1.75..2.25"),
-        Row(f"{key}.skill", f"{task}: spread–skill of {DRAWS} draws", spread_skill(of, DRAWS), bar="0.85..1.15"),
     ]
+    for end, s, drawn in (("", NOISE, of), (".noiseless", 0.0, found[f"noiseless {task}"])):
+        g = ratio_interval(np.array(drawn["draws"]), np.array(drawn["anchor"]))
+        what, interval = f"{task}, s = {s:g}", (g.low, g.high)
+        rows += [
+            Row(f"{key}.g{end}", f"{what}: MSE(1)/MSE(0)", g.estimate, "", interval, "1.75..2.25"),
+            Row(f"{key}.skill{end}", f"{what}: spread–skill of {DRAWS} draws", spread_skill(drawn, DRAWS), bar=SKILL),
+        ]
     for number, name in enumerate(("sliced", "energy")):
         anchor, draw = (np.array(of["looks"][k][number]) for k in ("anchor", "draw"))
         gain = paired_interval(anchor, draw)

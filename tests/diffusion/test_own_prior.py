@@ -354,6 +354,8 @@ def full_card(prior):
     [
         ("mode trust", -1, "trust is -1, and a number above 0"),
         ("mode high", 0, "high is 0, and a number above 0"),
+        ("mode relaxation", 0, "relaxation is 0, and a number above 0, 1 at most"),
+        ("mode mask_relaxation", 5, "mask_relaxation is 5, and a number above 0, 1 at most"),
         ("mode mask_low", -0.1, "mask_low is -0.1, and a number from 0 on"),
         ("mode trust", "high", "Expected `float`, got `str`"),
         ("mode sigma_data", [0.2, 0.3], "one sigma_data"),

@@ -95,6 +95,15 @@ def test_training_and_sampling_have_one_mean(tiny):
     assert weight * error == pytest.approx(expected, rel=1e-4)
 
 
+def test_cards_from_before_relaxation_keep_their_hash(tiny):
+    """Certificates hold it, so it is stated here as it was; another relaxation is another card, where it is used."""
+    card = tiny.card
+    assert [card.deciding_sha256(s)[:12] for s in (0, 4)] == ["b8dade358e48", "6d12b55a301d"]
+    for name in ("relaxation", "mask_relaxation"):
+        relaxed = msgspec.structs.replace(card, modes=[msgspec.structs.replace(card.modes[0], **{name: 0.5})])
+        assert relaxed.deciding_sha256(0) != card.deciding_sha256(0)
+
+
 def test_the_mean_decides_pictures_of_the_unconditional_mode_alone(tiny):
     card = tiny.card
     scans = about(tiny, LOW).card

@@ -106,3 +106,5 @@ def test_a_start_that_was_asked_for_is_checked():
     for wrong in (-0.1, 0.75, 1e9, float("nan"), float("inf")):
         with pytest.raises(InputError, match="outside"):
             check_sigma_0(wrong, 0.74)
+    with pytest.raises(InputError, match=r"\[0, 0.276\]"):  # not 0.277, which is above it
+        check_sigma_0(0.277, 0.27699)

@@ -9,11 +9,13 @@ from tests.traversal.problem import coloured_of, posteriors_of
 from veriscale.diffusion.samplers import sample
 from veriscale.diffusion.schedule import karras
 from veriscale.physics.inpaint import Inpaint
+from veriscale.physics.measurement_noise import GaussianNoise, PoissonNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.start import THICK, WIDE, full_level, gap, pilot_starts
 
 SIDE, STEPS, DRAWS = 32, 20, 24
+QUIET = GaussianNoise(0.0)
 
 
 def std_ratio(text: str, start: float | None = None) -> float:
@@ -21,7 +23,7 @@ def std_ratio(text: str, start: float | None = None) -> float:
     prior = coloured_of(SIDE)
     operator = parse_operator(text)
     data, mean, variance = posteriors_of(prior, operator)
-    start = start or full_level(operator, tuple(data.y.shape[1:]))
+    start = start or full_level(operator, data.noise, tuple(data.y.shape[1:]))
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(DRAWS, *mean.shape[1:], generator=generator, dtype=torch.float64)
     posterior = Proximal(prior.denoise, data, 1 / 16)
@@ -59,12 +61,20 @@ def test_the_gap_is_the_distance_to_what_is_seen():
 
 def test_starts_rise_with_what_is_left_open():
     shape = (3, 64, 64)
-    starts = [full_level(Inpaint(keep=k), shape) for k in (0.9, 0.5, 0.2, 0.05)]
-    starts += [full_level(Inpaint(box=b), shape) for b in (16, 32)]
+    starts = [full_level(Inpaint(keep=k), QUIET, shape) for k in (0.9, 0.5, 0.2, 0.05)]
+    starts += [full_level(Inpaint(box=b), QUIET, shape) for b in (16, 32)]
     assert starts == sorted(starts)
     assert starts[-1] < WIDE
-    assert full_level(parse_operator("downsample:factor=4"), (3, 16, 16)) == THICK
-    assert full_level(Inpaint(keep=0.5), shape, "dps") == THICK
+    assert full_level(parse_operator("downsample:factor=4"), QUIET, (3, 16, 16)) == THICK
+    assert full_level(Inpaint(keep=0.5), QUIET, shape, "dps") == THICK
+
+
+def test_coefficients_start_lower_where_there_is_little_noise():
+    operator, shape = parse_operator("sensing:ratio=0.5"), (3, 64, 64)
+    quiet, calm, noisy, loud = (full_level(operator, GaussianNoise(s), shape) for s in (0.0, 0.01, 0.05, 0.2))
+    assert quiet == pytest.approx(noisy / 2)
+    assert calm == pytest.approx(0.6 * noisy)
+    assert loud == noisy == full_level(operator, PoissonNoise(100), shape)
 
 
 def test_pilots_start_below_a_full_draw():

@@ -60,9 +60,10 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         level_ratio: the denoiser is told level_ratio · sigma where the noise is sigma; below 1 it leaves more detail.
         high: of mode 0: the level at which the anchor `fast` begins, for operators that mix pixels.
         low: the level at which it ends for those with less noise than that.
+        relaxation: of mode 0: what its splitting steps are multiplied by; below 1 they are strictly contractive.
         trust: of mode 0: by what the noise of a measurement is multiplied in it, since a prior that is applied again
             and again draws towards its mode.
-        mask_high, mask_trust: the same for masks, of pixels and of coefficients.
+        mask_high, mask_relaxation, mask_trust: the same for masks, of pixels and of coefficients.
         mask_low: the level at which it ends for masks with less noise than that.
         path, mask_path: of mode 0: the dial's path that looks better, for masks of pixels and for all others.
         sigma: levels at which `variance` was measured, increasing.
@@ -77,9 +78,11 @@ class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level_ratio: float = 1.0
     high: float = 0.9
     low: float = 0.0
+    relaxation: float = 1.0
     trust: float = 1.0
     mask_high: float = 0.35
     mask_low: float = 0.01
+    mask_relaxation: float = 1.0
     mask_trust: float = 1.0
     path: str = "interpolate"
     mask_path: str = "interpolate"
@@ -283,7 +286,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def deciding_sha256(self, scale: int) -> str:
         """Of all on it that decides pictures of a scale beside the tensors, 0 for the unconditional mode."""
         dial, calm = [t for t in self.dial if t.scale == scale], [c for c in self.calm if c.scale == scale]
-        decides = [self.network, self.mode(scale), dial, calm]
+        mode = msgspec.to_builtins(self.mode(scale))
+        for name in ("relaxation", "mask_relaxation"):  # as with the mean below
+            if mode[name] == 1:
+                del mode[name]
+        decides = [self.network, mode, dial, calm]
         if scale == 0 and self.mean != MEAN:  # hashes from before cards had a mean stay what they were
             decides.append(self.mean)
         return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()

@@ -63,6 +63,9 @@ def _of_mode(mode: Mode) -> str | None:
     for name, value in (("sigma_data", mode.sigma_data[0]), *((k, getattr(mode, k)) for k in above)):
         if not 0 < value < math.inf:
             return f"{name} is {value:g}, and a number above 0 is wanted"
+    for name in ("relaxation", "mask_relaxation"):
+        if not 0 < getattr(mode, name) <= 1:
+            return f"{name} is {getattr(mode, name):g}, and a number above 0, 1 at most, is wanted"
     for name in ("low", "mask_low"):
         if not 0 <= getattr(mode, name) < math.inf:
             return f"{name} is {getattr(mode, name):g}, and a number from 0 on is wanted"

@@ -1,4 +1,4 @@
-"""Where the anchor `fast` begins and ends and how far it trusts the measurement, for the card: on held-out pictures."""
+"""How the anchor `fast` goes: its first and last level, relaxation and trust, for the card: on held-out pictures."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,24 +19,39 @@ SIDE = 96  # of the crops: dozens of anchors are made of each
 HIGH = 0.35  # of operators that mix pixels, while their trust is chosen
 MIXING = "downsample:factor=4,kernel=box", "blur:kernel=anisotropic,std=20x1,angle=45"
 MASKS = "inpaint:keep=0.5", "sensing:ratio=0.5", "inpaint:keep=0.2"
+RELAXATIONS = 1.0, 0.8, 0.5
 RULES: tuple[tuple[Sequence[str], dict[str, Sequence[float]]], ...] = (
-    (MIXING, {"trust": (1.0, 0.85, 0.7, 0.6, 0.5), "high": (0.25, 0.35, 0.5, 0.7), "low": (0.0, 0.01, 0.03)}),
+    (
+        MIXING,
+        {
+            "relaxation": RELAXATIONS,
+            "trust": (1.0, 0.85, 0.7, 0.6, 0.5),
+            "high": (0.25, 0.35, 0.5, 0.7),
+            "low": (0.0, 0.01, 0.03),
+        },
+    ),
     (
         MASKS,
-        {"mask_trust": (1.0, 0.85, 0.7), "mask_high": (0.25, 0.35, 0.5), "mask_low": (0.006, 0.01, 0.015, 0.03, 0.06)},
+        {
+            "mask_relaxation": RELAXATIONS,
+            "mask_trust": (1.0, 0.85, 0.7),
+            "mask_high": (0.25, 0.35, 0.5),
+            "mask_low": (0.006, 0.01, 0.015, 0.03, 0.06),
+        },
     ),
 )
-NOISES = (0.0, 0.05)
+NOISES = (0.0, 0.01, 0.05)
 
 
 def measure_anchor_rule(prior: Prior, x: Tensor, stored: bool = True) -> Mode:
-    """Mode 0 with `high` and `trust`, and the same of masks, by the best mean PSNR on pictures x, (N, C, H, W).
+    """Mode 0 with `relaxation`, `trust`, `high` and `low`, and those of masks, by the mean PSNR on x, (N, C, H, W).
 
     Their measurements are `stored` in 8 bits, or not, as those of scans.
 
     Of operators that mix pixels and of masks apart, over `NOISES`, one number after the other. The denoiser of an exact
     Gaussian prior wants trust 1. A learned one is a mean, and used as the proximal map of a log-prior, step after step,
-    it pulls to the mode: the anchor is too smooth, and its residual above the noise.
+    it pulls to the mode: the anchor is too smooth, and its residual above the noise. Nor is it a proximal map, so that
+    the splitting's gap may grow from level to level; relaxed, it closes.
 
     Source: ours, docs/methods.md#fast.
     """

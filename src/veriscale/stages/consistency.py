@@ -30,7 +30,7 @@ ZERO_SHOT = (
     "sensing:ratio=0.5",
 )
 FACTOR = 4  # of downsampling among them, and where the anchor's rules are chosen: crops have to suit it
-NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
+NOISES = (0.0, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2)
 FEWEST = 8  # pictures: of fewer the interval would be too wide to say anything
 
 

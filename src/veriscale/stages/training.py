@@ -241,7 +241,7 @@ def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str],
     tell("v(sigma)")
     card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
     prior = replace(prior, card=card)
-    tell("where the anchor 'fast' begins, and its trust")
+    tell("where the anchor 'fast' begins, its relaxation and trust")
     mode = measure_anchor_rule(prior, crops(validation, SIDE), validation.stored)
     card = msgspec.structs.replace(card, modes=[mode, *card.modes[1:]])
     prior = replace(prior, card=card)

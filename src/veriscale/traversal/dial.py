@@ -48,7 +48,8 @@ def check_sigma_0(value: float, widest: float) -> float:
         InputError: it is negative, above a full draw's, or no number.
     """
     if not 0 <= value <= widest:
-        raise InputError(f"`--sigma0` {value:g} is outside [0, {widest:.3g}], from the anchor to a full draw here.")
+        end = math.floor(1000 * widest) / 1000  # one that is taken when it is typed
+        raise InputError(f"`--sigma0` {value:g} is outside [0, {end:g}], from the anchor to a full draw here.")
     return value
 
 

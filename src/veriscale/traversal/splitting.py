@@ -14,6 +14,7 @@ from veriscale.physics.slice_profile import SliceProfile
 from veriscale.traversal.start import gap
 
 STEPS = 16  # evaluations of the denoiser
+APART, NEAR = 4.0, 1.2  # the first level over the last one, at least
 MASKED = 1.5  # the last level of a mask, in units of its noise
 # Holes are wide from a mean gap of so many pixels on; there a learned denoiser that starts higher drifts.
 WIDE_GAP, WIDE_HIGH = 2.0, 0.2
@@ -65,6 +66,9 @@ def splitting(noise_std: float, norm: float, masked: bool, rule: Rule | None = N
     l = c·trust·s/√‖A‖. Where that is below `rule.low` the levels end there, since below it a learned denoiser leaves
     holes as they are, and what the data still say is said by a last step with σ² = low² − l².
 
+    The first level is at least 4 times the last one, of a learned prior under operators that mix pixels 1.2 times: with
+    so much noise it would begin above `rule.high`, from where a learned denoiser drifts.
+
     Args:
         noise_std: s of the measurement.
         norm: ‖A‖.
@@ -74,10 +78,11 @@ def splitting(noise_std: float, norm: float, masked: bool, rule: Rule | None = N
 
     Source: ours, docs/methods.md#fast; after the shift parameters of Wachspress 1962 for alternating directions.
     """
+    exact = rule is None
     rule = rule or (EXACT_MASKED if masked else EXACT)
     aim = (MASKED if masked else 1.0) * rule.trust * noise_std / math.sqrt(norm)
     low = max(aim, rule.low)
-    high = max(rule.high, 4 * low)  # a very noisy measurement: the prior alone decides, and a short way is enough
+    high = max(rule.high, (APART if masked or exact else NEAR) * low)
     levels, last = geometric(high, low, steps)[:-1].tolist(), math.sqrt(low**2 - aim**2)
     return Splitting(levels, rule.trust, last, rule.relaxation)
 
@@ -111,7 +116,9 @@ def splitting_for(data: DataTerm, shape: Shape, mode: Mode | None = None, blind:
 
 def rule_of(mode: Mode, masked: bool) -> Rule:
     """What a card says of one kind of operator."""
-    return Rule(mode.mask_high, mode.mask_low, mode.mask_trust) if masked else Rule(mode.high, mode.low, mode.trust)
+    if masked:
+        return Rule(mode.mask_high, mode.mask_low, mode.mask_trust, mode.mask_relaxation)
+    return Rule(mode.high, mode.low, mode.trust, mode.relaxation)
 
 
 def splitting_evaluations(operator: Operator, noise: Noise, shape: Shape) -> int:

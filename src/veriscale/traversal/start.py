@@ -9,21 +9,23 @@ from scipy.ndimage import distance_transform_edt
 
 from veriscale.physics.downsample import Downsample
 from veriscale.physics.masked import Masked
+from veriscale.physics.measurement_noise import GaussianNoise, Noise
 from veriscale.physics.operator import Operator, Shape
 from veriscale.physics.slice_profile import SliceProfile
 
 THICK = 2.0  # for thick pixels
 WIDE = 4.0  # for blurs and all others, which leave wide modes open
 PIXELS, COEFFICIENTS, POWER = 0.27, 0.19, 4 / 3  # for masks, over the mean gap in pixels
+CALM, NOISY = 0.5, 0.05  # of coefficients without noise, over a full start; the noise from which it is one
 PILOTS = (1 / 20, 1 / 8, 1 / 4, 1 / 2)  # of a full start: where pilot draws start on the path `renoise`
 PILOTS_MASKED = (1 / 8, 1 / 4, 1 / 2, 3 / 4)
 
 
-def full_level(operator: Operator, shape: Shape, posterior: str = "proximal") -> float:
+def full_level(operator: Operator, noise: Noise, shape: Shape, posterior: str = "proximal") -> float:
     """The noise level at which a full draw starts.
 
     Args:
-        operator: of the measurement.
+        operator, noise: of the measurement.
         shape: of the measurement, without the batch.
         posterior: by name; `dps` starts at one level for all.
 
@@ -33,8 +35,13 @@ def full_level(operator: Operator, shape: Shape, posterior: str = "proximal") ->
         return THICK
     if not isinstance(operator, Masked):
         return WIDE
-    of_masks: float = (PIXELS if operator.picture else COEFFICIENTS) * gap(operator, shape) ** POWER
+    of_masks: float = (PIXELS if operator.picture else COEFFICIENTS * loud(noise)) * gap(operator, shape) ** POWER
     return min(WIDE, of_masks)
+
+
+def loud(noise: Noise) -> float:
+    """From `CALM` without noise to 1: what coefficients leave open goes with their noise, all pixels alike."""
+    return min(1.0, CALM + (1 - CALM) * noise.std / NOISY) if isinstance(noise, GaussianNoise) else 1.0
 
 
 def pilot_starts(operator: Operator, full: float) -> tuple[float, ...]:

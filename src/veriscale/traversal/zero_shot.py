@@ -82,7 +82,7 @@ class ZeroShot:
     @cached_property
     def sigma_max(self) -> float:
         """The noise level at which a full draw starts."""
-        return min(full_level(self.operator, self.shape, self.posterior), self.prior.mode(0).sigma_max)
+        return min(full_level(self.operator, self.noise, self.shape, self.posterior), self.prior.mode(0).sigma_max)
 
     @property
     def first_evaluations(self) -> int:
@@ -214,7 +214,7 @@ class ZeroShotProblem:
     def _mean(self, fast: Tensor, field: NoiseField) -> Tensor:
         """Of draws, one after the other."""
         method = self.method
-        start = min(full_level(method.operator, method.shape, "dps"), self.mode.sigma_max)
+        start = min(full_level(method.operator, method.noise, method.shape, "dps"), self.mode.sigma_max)
         total = torch.zeros_like(fast)
         for k in range(MEAN_OF):
             x = fast + start * unit_noise([(field, k)], "anchor", method.knobs.steps, fast.shape[1:])

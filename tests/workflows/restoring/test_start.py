@@ -47,7 +47,8 @@ def test_a_start_out_of_range_says_how_far_it_goes(tiny, picture, start):
     [
         ({"dial": 0.5}, "sigma0 and dial both say how far to go"),
         ({"samples": 4}, "sigma0 is for one picture"),
-        ({"ensemble": True}, "a dial position above 0 is asked for"),
+        ({"path": "interpolate"}, "sigma0 is where path renoise begins"),
+        ({"ensemble": True}, "sigma0 is above 0"),
     ],
 )
 def test_what_it_does_not_go_with(tiny, picture, settings, words):

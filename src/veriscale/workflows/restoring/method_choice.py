@@ -108,7 +108,7 @@ def check_ensemble(scale: int | None, why: str, dials: tuple[float, ...], v: Set
     """Raise `InputError` where a mean over flips and rotations is not what comes of the plan."""
     reason = "draws are asked for" if v.samples else None if scale else f"the prior is used without it, {why}"
     if dials != (0,):
-        reason = "a dial position above 0 is asked for"
+        reason = "`--sigma0` is above 0" if v.sigma0 else "a dial position above 0 is asked for"
     if reason:
         raise InputError(f"`--ensemble` is a mean of what the prior's encoder makes, and {reason}; leave it out.")
 
@@ -117,6 +117,10 @@ def check_start(start: float, v: Settings, method: Method, score: Score | None) 
     """Raise `InputError` for a start of the second stage that is none, or goes with nothing else that is asked."""
     if v.dial is not None:
         raise InputError("`--sigma0` and `--dial` both say how far to go; give one of them.")
+    if v.path == "interpolate":
+        raise InputError(
+            "`--sigma0` is where path renoise begins, and interpolate begins nowhere; leave one of them out."
+        )
     if v.samples or score is not None:
         raise InputError(
             "`--sigma0` is for one picture; draws for a spread and masks are of `--dial`, so leave it out."

@@ -216,7 +216,7 @@ def make_plan(
         why=why,
         consistent=bool(v.consistent),
         dials=dials,
-        path=v.path or method.path,
+        path=v.path or (method.path if v.sigma0 is None else "renoise"),
         samples=v.samples or 0,
         seed=v.seed or 0,
         shape=truth,

@@ -367,7 +367,7 @@ class PreparedByPrior:
 
 
 def _far(plan: Plan) -> str:
-    if plan.sigma0 is not None:
+    if plan.sigma0:
         return f"a draw from noise level {plan.sigma0:g} on"
     return f"dial {', '.join(f'{f:g}' for f in plan.dials)}"
 
