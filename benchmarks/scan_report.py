@@ -22,6 +22,7 @@ from veriscale.imaging.geometry import finer
 from veriscale.imaging.nifti.read import read_volume
 from veriscale.imaging.normalisation import Levels
 from veriscale.imaging.volume import Volume
+from veriscale.workflows.restoring.prior_restorer import VERSIONS
 from veriscale.workflows.scans.scan_report import scan_report_html
 from veriscale.workflows.scans.scan_restoration import ScanRestoration
 
@@ -69,6 +70,7 @@ RUN = {
     "device": "cpu",
     "dtype": "bfloat16",
     "seconds": {"volume": 0.0},
+    "versions": dict(VERSIONS),
 }
 
 
