@@ -55,7 +55,7 @@ BENCHMARKS := oracles physics_laws oracle_anchor oracle_posterior cli_help photo
 	zeroshot_memory door_denoiser door_operator door_foreign restore_scaling restore_speed restore_determinism \
 	net_speed trust_loo trust_violation trust_mapie trust_speed trust_drift trust_tuning trust_useful trust_real \
 	trust_blackbox trust_shipped input_kinds scan_inplane scan_through scan_world scan_dicom scan_report scan_head \
-	stages
+	stages mri_draws mri_stages
 
 bench: $(VENV)/dev
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
@@ -96,7 +96,7 @@ house: $(VENV)/dev
 # Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the certificates, the
 # numbers, the pictures.
 PRIORS := src/veriscale/priors
-priors: $(PRIORS)/photo.safetensors
+priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors
 	$(MAKE) bench
 	$(BIN)/python benchmarks/picture.py
 	$(BIN)/python benchmarks/mask_picture.py
@@ -113,6 +113,16 @@ build/photo-long.safetensors: recipes/photo_long.toml
 build/photo-%.safetensors: | $(VENV)/dev
 	mkdir -p build
 	$(BIN)/veriscale train recipes/photo_$*.toml --resume -o $@ --force
+
+# Its first stage alone is kept for benchmarks/mri_stages.py, and the whole goes on from the state of that.
+$(PRIORS)/mri.safetensors: recipes/mri.toml build/mri-source.safetensors | $(VENV)/dev
+	cp -n build/mri-source.training.safetensors build/mri.training.safetensors
+	$(BIN)/veriscale train $< --resume -o build/mri.safetensors --force
+	cp build/mri.safetensors $@
+
+build/mri-source.safetensors: recipes/mri_source.toml | $(VENV)/dev
+	mkdir -p build
+	$(BIN)/veriscale train $< --resume -o $@ --force
 
 results-table: $(VENV)/dev
 	$(BIN)/python benchmarks/table.py

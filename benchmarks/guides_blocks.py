@@ -1,49 +1,18 @@
 """Comparisons over a subject's slices with intervals over blocks of 10, of one run or of several seeds together."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from guides_cases import Condition
 from guides_scores import Numbers
 from results import Row
-from veriscale.metrics.bootstrap import Interval, statistic_interval
-from veriscale.workflows.scans.bound_table import BLOCK
-
-Columns = dict[str, np.ndarray]
+from slice_blocks import Columns, block_sums, gain
 
 
 def blocks(numbers: Numbers, *conditions: Condition) -> Columns:
     """Sums over the slices of each block of everything that is said of some conditions, those added up."""
-    which = np.array(numbers["places"]) // BLOCK
-    names = numbers[conditions[0].name]
-    return {
-        name: np.array(
-            [
-                sum(np.array(numbers[c.name][name], np.float64)[which == block].sum() for c in conditions)
-                for block in np.unique(which)
-            ]
-        )
-        for name in names
-    }
-
-
-def of_blocks(columns: Sequence[np.ndarray], statistic: Callable[..., Any]) -> Interval:
-    """A 95 % bootstrap interval of a function of sums over blocks."""
-    return statistic_interval(list(columns), statistic)
-
-
-def gain(better: Sequence[Columns], worse: Sequence[Columns], error: str = "error") -> Interval:
-    """By how many dB the former err less than the latter, on average over pairs, in the same blocks."""
-
-    def decibels(*sums: Any) -> Any:
-        half = len(sums) // 2
-        pairs = zip(sums[half:], sums[:half], strict=True)
-        return sum(10 * np.log10(of_worse / of_better) for of_worse, of_better in pairs) / half
-
-    return of_blocks([each[error] for each in (*better, *worse)], decibels)
+    places, names = numbers["places"], numbers[conditions[0].name]
+    return {name: sum(block_sums(places, numbers[c.name][name]) for c in conditions) for name in names}
 
 
 def psnr(numbers: Numbers, *conditions: Condition) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dice import dice
-from guides_blocks import Columns, blocks, gain, gain_rows, of_blocks, psnr
+from guides_blocks import blocks, gain_rows, psnr
 from guides_cases import NONE, SCALE, Condition, case
 from guides_runs import (
     ALL_WRONG,
@@ -27,6 +27,7 @@ from guides_spoiling import UNSEEN
 from paired_t import t_interval
 from results import Row
 from scans import SUBJECTS
+from slice_blocks import Columns, gain, of_blocks
 from veriscale.metrics.bootstrap import Interval
 from veriscale.runtime.networks import encode
 from veriscale.workflows.opening import load_prior

@@ -6,12 +6,13 @@ from typing import Any, get_args
 import numpy as np
 
 from guide_shift import GUIDES
-from guides_blocks import blocks, of_blocks
+from guides_blocks import blocks
 from guides_cases import DRAWN, NONE, Condition
 from guides_runs import FUSIONS, SOUND, SPOILT_AS_TRAINED, VALIDATION, Run, Study
 from guides_scores import SAMPLES, Numbers, bound_sums, draw_errors
 from results import Row
 from scans import SUBJECTS
+from slice_blocks import of_blocks
 from veriscale.guides.arguments import Tau
 from veriscale.guides.bound import BlockSums, Bound, bound
 from veriscale.metrics.bootstrap import Interval

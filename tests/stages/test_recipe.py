@@ -30,6 +30,14 @@ def test_the_shipped_recipe_is_valid():
     assert recipe.stage[0].data == ["natural/train/[!0-9]*", "natural/more/*"]
 
 
+@pytest.mark.parametrize("first, whole", [("mri_source.toml", "mri.toml"), ("study/source.toml", "study/domain.toml")])
+def test_what_goes_on_from_another_recipe_begins_as_it_does(first, whole):
+    alone, grown = (read_recipe(RECIPES / name) for name in (first, whole))
+    assert alone.stage == grown.stage[:1]
+    for kept in ("task", "encoder", "denoiser", "predictor", "seed", "precision"):
+        assert getattr(alone, kept) == getattr(grown, kept)
+
+
 def test_a_predictor_is_a_choice(recipe):
     without = recipe.read_text().partition("[stage.predictor]")[0]
     without = without.replace("[predictor]\nwidth = 32\ndepth = 1\n", "")
