@@ -70,6 +70,18 @@ def test_calibrate_restore_and_mask(scans, veriscale, low, tmp_path):
     assert "Trusted, dial 0" in page
 
 
+def test_it_is_shown(scans, veriscale, tmp_path):
+    code, out, told = veriscale("priors", scans / "cert.json")
+    assert (code, told) == (0, "")
+    assert "With n = 12 patients and B = 1 the smallest alpha is 0.077; alpha 0.05 needs n = 19." in out
+    declared = ("--mode", "pac-uniform", "--delta", 0.3, "--alphas", "0.6,0.7", "--quiet", "-o", tmp_path / "c.json")
+    assert veriscale("calibrate", scans / "patients", *ASKED, *declared)[0] == 0
+    code, out, told = veriscale("priors", tmp_path / "c.json")
+    assert (code, told) == (0, "")
+    assert [line.partition(" about ")[0] for line in out.splitlines()[-2:]] == ["  at alpha 0.6", "  at alpha 0.7"]
+    assert out.count("of the foreground's voxels are trusted") == 2
+
+
 def test_that_nothing_can_be_trusted_is_said_to_the_quiet_too(scans, veriscale, low, tmp_path):
     asked = ("--certificate", scans / "cert.json", "--quiet", "-o", tmp_path / "out")
     code, _, told = veriscale("restore", low, *asked)
