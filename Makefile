@@ -115,8 +115,8 @@ build/photo-%.safetensors: | $(VENV)/dev
 	$(BIN)/veriscale train recipes/photo_$*.toml --resume -o $@ --force
 
 # Its first stage alone is kept for benchmarks/mri_stages.py, and the whole goes on from the state of that.
-$(PRIORS)/mri.safetensors: recipes/mri.toml build/mri-source.safetensors | $(VENV)/dev
-	cp -n build/mri-source.training.safetensors build/mri.training.safetensors
+$(PRIORS)/mri.safetensors: recipes/mri.toml recipes/splits.toml build/mri-source.safetensors | $(VENV)/dev
+	test -e build/mri.training.safetensors || cp build/mri-source.training.safetensors build/mri.training.safetensors
 	$(BIN)/veriscale train $< --resume -o build/mri.safetensors --force
 	cp build/mri.safetensors $@
 

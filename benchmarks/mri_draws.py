@@ -5,7 +5,7 @@
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,16 +14,18 @@ import numpy as np
 from cache import measured
 from results import Row, write_results
 from scan_inplane import AXIAL, measurement
-from scans import CONTRASTS, SUBJECTS, brain, scan
-from slice_blocks import block_sums, of_blocks
+from scans import CONTRASTS, SUBJECTS, scan
+from slice_blocks import of_blocks
 from veriscale.diffusion.prior import Prior
 from veriscale.imaging.volume import Volume
 from veriscale.metrics.bootstrap import Interval
 from veriscale.metrics.draw_scores import LEVELS, draw_sums
+from veriscale.metrics.foreground import foreground_on
 from veriscale.metrics.scan_distortion import data_range
 from veriscale.settings import Settings, settled
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.bound_table import BLOCK
 from veriscale.workflows.scans.in_plane import prepare_slices
 
 SCALE, SAMPLES, SEED = 4, 8, 0
@@ -31,7 +33,7 @@ EVERY = 8  # of so many neighbouring slices one is looked at
 INNER = (0.25, 0.5, 0.75)
 PATHS = ("renoise", "interpolate")
 COVERAGE = 0.8
-FEWEST = 100  # voxels of brain in a slice
+FEWEST = 100  # voxels of foreground in a slice
 ITEMS = [f"{subject}/{contrast}" for subject in SUBJECTS for contrast in CONTRASTS]
 
 Sums = dict[str, list[float]]
@@ -44,8 +46,8 @@ class Looked(NamedTuple):
         places: of the slices in the volume.
         measurement: (x, y, N), with the levels of the whole volume.
         truth: (X, Y, N), in these levels.
-        inside: (X, Y, N) bool, the brain.
-        unit: the 99.9th percentile of the truth in the brain, in these levels.
+        inside: (X, Y, N) bool, the foreground of the measurement.
+        unit: the 99.9th percentile of the truth in it, in these levels.
     """
 
     places: list[int]
@@ -56,23 +58,24 @@ class Looked(NamedTuple):
 
 
 def looked_at(item: str, every: int, slices: int | None = None) -> Looked:
-    """One of so many slices of "ms19/T1" that hold brain, or so many of these in the middle."""
+    """One of so many slices of "ms19/T1" that hold foreground, or so many of these in the middle."""
     subject, contrast = item.split("/")
-    truth, mask = scan(subject, contrast), brain(subject)
+    truth = scan(subject, contrast)
     height, width = (n // SCALE * SCALE for n in truth.shape[:AXIAL])
-    truth, mask = replace(truth, samples=np.ascontiguousarray(truth.samples[:height, :width])), mask[:height, :width]
+    truth = replace(truth, samples=np.ascontiguousarray(truth.samples[:height, :width]))
+    small = measurement(truth, SCALE)
+    mask = foreground_on(truth.grid, small)
     places = [k for k in range(0, truth.shape[AXIAL], every) if mask[..., k].sum() >= FEWEST]
     if slices is not None:
         first = max(0, (len(places) - slices) // 2)
         places = places[first : first + slices]
-    small = measurement(truth, SCALE)
     some = replace(small, samples=np.ascontiguousarray(small.samples[..., places]))
     unit = data_range(truth.values(), mask) / small.levels.width
     return Looked(places, some, small.levels.applied(truth.values())[..., places], mask[..., places], unit)
 
 
 def measure(item: str, prior: Prior, slices: int | None) -> Sums:
-    """Sums over the brain of every slice that is looked at, in units of the volume's range, and its place."""
+    """Sums over the foreground of every slice that is looked at, in units of the volume's range, and its place."""
     places, some, truth, inside, unit = looked_at(item, EVERY, slices)
     x = truth / unit
     found: Sums = {"place": [float(k) for k in places], "voxels": inside.sum((0, 1)).astype(float).tolist()}
@@ -100,6 +103,23 @@ def measure(item: str, prior: Prior, slices: int | None) -> Sums:
     return found
 
 
+def joined(found: Sequence[Sums], name: str, subjects: Sequence[str] = SUBJECTS) -> np.ndarray:
+    """One sum for each block of slices of each subject, all contrasts together: they show the same place.
+
+    Args:
+        found: of `ITEMS`.
+        name: of the sums.
+        subjects: that count.
+    """
+    blocks: dict[tuple[str, int], float] = {}
+    for item, of in zip(ITEMS, found, strict=True):
+        subject = item.split("/")[0]
+        for place, value in zip(of["place"], of[name], strict=True):
+            unit = subject, int(place) // BLOCK
+            blocks[unit] = blocks.get(unit, 0.0) + value
+    return np.array([value for (subject, _), value in sorted(blocks.items()) if subject in subjects])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int)
@@ -110,10 +130,7 @@ def main() -> None:
     found = measured("mri_draws", settings, ITEMS, lambda item: measure(item, prior, asked.slices), 60.0)
 
     def bounded(statistic: Callable[..., Any], *names: str, subjects: tuple[str, ...] = SUBJECTS) -> Interval:
-        kept = [of for item, of in zip(ITEMS, found, strict=True) if item.split("/")[0] in subjects]
-        places = [list(map(int, of["place"])) for of in kept]
-        volumes = [[block_sums(at, of[name]) for at, of in zip(places, kept, strict=True)] for name in names]
-        return of_blocks([np.concatenate(each) for each in volumes], statistic)
+        return of_blocks([joined(found, name, subjects) for name in names], statistic)
 
     def row(id: str, what: str, of: Interval, bar: str | None) -> Row:
         return Row(f"mri.draws.{id}", f"Axial ×{SCALE}, {what}", of.estimate, "", (of.low, of.high), bar)
@@ -157,9 +174,10 @@ def main() -> None:
         print("A part of the table is no result: nothing is written.")
         return
     notes = (
-        f"One of {EVERY} axial slices of all contrasts of {' and '.join(SUBJECTS)}, in the brain, each volume in units "
-        "of its 99.9th percentile there; truth cropped at its ends to a multiple of the scale, measured by bicubic, "
-        f"not rounded. {SAMPLES} draws at dial 1. Intervals are bootstraps over blocks of 10 slices of a volume."
+        f"One of {EVERY} axial slices of all contrasts of {' and '.join(SUBJECTS)}, in the foreground of the "
+        "measurement, each volume in units of its 99.9th percentile there; truth cropped at its ends to a multiple of "
+        f"the scale, measured by bicubic, not rounded. {SAMPLES} draws at dial 1. Intervals are bootstraps over "
+        f"blocks of {BLOCK} neighbouring slices of a subject, all its contrasts together."
     )
     write_results("mri_draws", rows, notes, time.monotonic() - begun)
 

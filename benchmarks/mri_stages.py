@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from cache import FOLDER, measured
-from mri_draws import ITEMS, SAMPLES, SCALE, SEED, looked_at
+from mri_draws import ITEMS, SAMPLES, SCALE, SEED, joined, looked_at
 from results import ROOT, Row, write_results
 from scans import DATA
-from slice_blocks import block_sums, of_blocks
+from slice_blocks import of_blocks
 from veriscale.diffusion.card import Budget, Card, Mode
 from veriscale.diffusion.checkpoint import read_card, save_prior
 from veriscale.diffusion.library import find_prior
@@ -42,6 +42,7 @@ from veriscale.stages.stage_sets import stage_sets
 from veriscale.stages.training import train
 from veriscale.workflows.opening import load_prior
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+from veriscale.workflows.scans.bound_table import BLOCK
 from veriscale.workflows.scans.in_plane import prepare_slices
 
 RECIPE = ROOT / "recipes" / "mri.toml"
@@ -54,7 +55,7 @@ KEPT = {"again": "with σ_data measured again", "kept": "with the σ_data of sou
 WORDS = {**STAGES, **KEPT}
 NUMBERS = {
     "psnr": (
-        f"PSNR in the brain, axial ×{SCALE}, dial 0",
+        f"PSNR in the foreground, axial ×{SCALE}, dial 0",
         "dB",
         ("square", "voxels"),
         lambda square, voxels: -10 * np.log10(square / voxels),
@@ -117,7 +118,7 @@ def denoisers(recipe: Recipe, steps: int, folder: Path) -> dict[str, Path]:
 
 
 def measure(item: str, prior: TrainedPrior, sigma_data: dict[int, float], slices: int | None) -> dict[str, list[float]]:
-    """Sums over the brain of the slices of "ms19/T1", and the places of these."""
+    """Sums over the foreground of the slices of "ms19/T1", and the places of these."""
     of = looked_at(item, EVERY, slices)
     asked = Settings(scale=SCALE, dial="0", samples=SAMPLES, seed=SEED)
     restored = prepare_slices(PriorRestorer(prior, settled(asked)), of.measurement).restore(lambda what, done, n: None)
@@ -137,7 +138,7 @@ def measure(item: str, prior: TrainedPrior, sigma_data: dict[int, float], slices
 def losses(
     prior: TrainedPrior, y: np.ndarray, x: np.ndarray, inside: np.ndarray, sigma_data: dict[int, float], seed: int
 ) -> dict[str, float]:
-    """Σ weighted squared errors over the brain, mean over `LEVELS`; sides are cut to the denoiser's stride."""
+    """Σ weighted squared errors over the foreground, mean over `LEVELS`; sides are cut to the denoiser's stride."""
     height, width = (n // prior.stride * prior.stride for n in x.shape)
     truth, mask = torch.from_numpy(x[:height, :width])[None, None], inside[:height, :width]
     small = torch.from_numpy(np.ascontiguousarray(y[: height // SCALE, : width // SCALE]))[None, None]
@@ -194,8 +195,7 @@ def main() -> None:
         found[name] = measured(f"mri_stages_{name}", settings, ITEMS, measuring, 15.0)
 
     def columns(name: str, *keys: str) -> list[np.ndarray]:
-        volumes = [[block_sums(list(map(int, of["place"])), of[key]) for of in found[name]] for key in keys]
-        return [np.concatenate(each) for each in volumes]
+        return [joined(found[name], key) for key in keys]
 
     rows = []
     for name, what in WORDS.items():
@@ -218,12 +218,13 @@ def main() -> None:
         return
     notes = (
         f"One of {EVERY} axial slices of four contrasts of two test subjects, ×{SCALE}, measured by bicubic, not "
-        "rounded; in the brain, in units of each volume's 99.9th percentile there. All priors with statistics "
-        "measured on the held-out scans and no other numbers of a card (no level ratio, no calm), so that they differ "
-        "in their weights alone. "
+        "rounded; in the foreground of the measurement, in units of each volume's 99.9th percentile there. All priors "
+        "with statistics measured on the held-out scans and no other numbers of a card (no level ratio, no calm), so "
+        "that they differ in their weights alone. "
         "Losses: mean over σ of a third, one and three times the σ_data of mri, weighted as in training by that. "
         f"σ_data: {STEPS} steps of the denoiser of `domain` from that of `source`, with the encoder of mri, the same "
-        "batches. Intervals are bootstraps over blocks of 10 slices of a volume."
+        f"batches. Intervals are bootstraps over blocks of {BLOCK} neighbouring slices of a subject, all its contrasts "
+        "together."
     )
     write_results("mri_stages", rows, notes, time.monotonic() - begun)
 
