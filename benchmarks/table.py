@@ -231,6 +231,8 @@ ROWS = [
     ),
     "fewshot.trainable.default",
     "fewshot.trainable.spread",
+    *(f"fewshot.rates.{arm}_all" for arm in ("msp", "dft", "long", "scratch")),
+    *(f"fewshot.rates.msp_{mode}" for mode in ("decoder", "norm_bias", "lora_8")),
     *(
         f"guides.{row}"
         for subject in ("ms19", "gli00001")
