@@ -3,6 +3,7 @@
 import importlib.util
 import json
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
@@ -12,7 +13,11 @@ from tests.imaging.dicom.test_objects import placed
 from tests.workflows.certifying.scans import write_patients, write_scan
 from tests.workflows.photographs import write_crops
 
+import veriscale as library
 from veriscale.cli.main import run
+from veriscale.diffusion.card import Data
+from veriscale.diffusion.checkpoint import save_prior
+from veriscale.diffusion.prior import Networks
 from veriscale.imaging.dicom.series import read_series
 
 ASKED = ("--prior", "grey", "--device", "cpu", "--scale", 2)
@@ -68,6 +73,18 @@ def test_calibrate_restore_and_mask(scans, veriscale, low, tmp_path):
     assert "at most 30 % of a patient&#39;s foreground is both trusted" in page
     assert 'id="samples-trusted"' in page
     assert "Trusted, dial 0" in page
+
+
+def test_it_is_shown(scans, veriscale, tmp_path):
+    code, out, told = veriscale("priors", scans / "cert.json")
+    assert (code, told) == (0, "")
+    assert "With n = 12 patients and B = 1 the smallest alpha is 0.077; alpha 0.05 needs n = 19." in out
+    declared = ("--mode", "pac-uniform", "--delta", 0.3, "--alphas", "0.6,0.7", "--quiet", "-o", tmp_path / "c.json")
+    assert veriscale("calibrate", scans / "patients", *ASKED, *declared)[0] == 0
+    code, out, told = veriscale("priors", tmp_path / "c.json")
+    assert (code, told) == (0, "")
+    assert [line.partition(" about ")[0] for line in out.splitlines()[-2:]] == ["  at alpha 0.6", "  at alpha 0.7"]
+    assert out.count("of the foreground's voxels are trusted") == 2
 
 
 def test_that_nothing_can_be_trusted_is_said_to_the_quiet_too(scans, veriscale, low, tmp_path):
@@ -145,6 +162,16 @@ def test_calibrate_says_what_it_does_and_how_many_patients_it_takes(scans, veris
     assert "Patients: 3, with 4 scans in all, downsample:factor=2,kernel=bicubic in plane" in told
     assert "With n = 3 patients and B = 1 the smallest alpha is 0.25; alpha 0.05 needs n = 19." in told
     assert "Doe" not in told + (tmp_path / "c.json").read_text()
+
+
+def test_what_a_licence_forbids_is_said(scans, veriscale, tmp_path):
+    few, prior = write_patients(tmp_path / "few", 1), library.load_prior(scans / "priors" / "grey.safetensors", "cpu")
+    card = msgspec.structs.replace(prior.card, training=[Data("scans", 1, "1" * 64, "CC BY-NC 4.0")])
+    save_prior(Networks(prior.encoder, prior.denoiser, prior.predictor), card, tmp_path / "heart.safetensors")
+    asked = ("--prior", tmp_path / "heart.safetensors", "--scale", 2, "-o", tmp_path / "c.json")
+    code, _, told = veriscale("calibrate", few, *asked)
+    assert code == 0, told
+    assert told.count("prior grey is for non-commercial use alone: it comes from data under CC BY-NC 4.0.") == 1
 
 
 def test_what_makes_a_certificate_doubtful_is_said_to_the_quiet_too(scans, veriscale, tmp_path):

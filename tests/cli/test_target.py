@@ -1,5 +1,6 @@
 """A prior for a user's own scans by one command, and the recipe of the heart."""
 
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.conftest import write_tiny
 from tests.stages.scans import blobs, write
 
+import veriscale as library
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.stages.recipe import NETWORKS
 from veriscale.stages.splits import read_splits, split_table
@@ -101,7 +103,7 @@ def test_too_few_patients_are_said_in_a_sentence(refused, parent, patients, tmp_
         assert not list((tmp_path / "out").glob("*"))
 
 
-def test_the_hearts_recipe_trains(veriscale, parent, tmp_path, monkeypatch):
+def test_the_hearts_recipe_trains_and_the_others_certify(veriscale, parent, tmp_path, monkeypatch, capfd):
     """On archives in five groups that stand for it."""
     folder = tmp_path / "data" / "mri" / "cardiac" / "acdc"
     folder.mkdir(parents=True)
@@ -123,3 +125,9 @@ def test_the_hearts_recipe_trains(veriscale, parent, tmp_path, monkeypatch):
     counts = np.bincount([int(s[-3:]) % 5 for s in splits["train"]])
     assert counts.tolist() == [2] * 5
     assert read_card(tmp_path / "cardiac.safetensors").non_commercial
+
+    certify = runpy.run_path(str(RECIPES / "cardiac_certificate.py"))["certify"]
+    certify(tmp_path / "cardiac.safetensors", tmp_path / "certificate.json")
+    held = library.read_certificate(tmp_path / "certificate.json")
+    assert (held.binding.n, held.binding.unit.kind, held.dial) == (len(splits["rest"]), "patient", 0)
+    assert f"{held.infeasible('0.15')}\n" in capfd.readouterr().out  # five patients are one too few

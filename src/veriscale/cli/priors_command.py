@@ -260,13 +260,14 @@ def _show_certificate(name: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(facts, indent=2))
         return 0
-    level = held.usual_alpha
     print(f"{name}  (sha256 {held.sha256[:12]})")
     promise = {"promise" if k == "mode" else k: v for k, v in facts["binding"].items() if k != "restoration"}
     for key, value in {**facts["binding"]["restoration"], **promise, **facts["information"]}.items():
         print(f"  {key:<14} {value if isinstance(value, str) else json.dumps(value)}")
-    shares = held.shares(held.threshold(level))
-    print(f"  at alpha {level} about {shares.mean():.0%} of the calibration's pixels are trusted")
+    counted = "foreground's voxels" if held.of_scans else "calibration's pixels"
+    for level in held.binding.declared or [held.usual_alpha]:  # where levels were declared, no other may be asked for
+        share = held.shares(held.threshold(level)).mean()
+        print(f"  {held.infeasible(level) or f'at alpha {level} about {share:.0%} of the {counted} are trusted'}")
     return 0
 
 

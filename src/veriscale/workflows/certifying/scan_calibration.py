@@ -57,6 +57,8 @@ def certify_scans(
     _check(measuring, promise)
     scans, left_out = truths_of(items, grouped, measuring, restorer, skip_bad)
     patients = by_patient(scans)
+    for line in restorer.remarks:
+        tell(line)
     for why in left_out.values():
         tell(f"Left out: {why}")
     tell(
