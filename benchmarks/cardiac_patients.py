@@ -1,21 +1,13 @@
-"""The hearts that the prior `cardiac` is judged by, and those that it is certified with."""
+"""The hearts that the prior `cardiac` is judged by."""
 
-import os
-import tomllib
 from pathlib import Path
 
 import nibabel
 import numpy as np
-import torch
 
 from few_shot_patients import hearts, other_hearts
-from pictures import DATA
-from results import ROOT
 from veriscale.imaging.npz import KEY, read_npz
-from veriscale.stages.recipe_file import read_recipe
-from veriscale.stages.stage_sets import stage_sets
 
-RECIPE = ROOT / "recipes" / "cardiac.toml"
 SCALE = 4
 
 
@@ -29,22 +21,14 @@ def judged(root: Path) -> dict[str, Path]:
     }
 
 
-def spared(root: Path) -> list[Path]:
-    """Those of the pool whom the recipe did not draw."""
-    os.environ.setdefault("VERISCALE_DATA", str(DATA.parent))
-    (drawn,) = tomllib.loads(stage_sets(read_recipe(RECIPE), RECIPE, torch.device("cpu")).table).values()
-    return sorted(file for members in hearts(root).pool.values() for file in members if file.stem in drawn["rest"])
-
-
 def as_scan(archive: Path, folder: Path, slices: int | None = None) -> Path:
     """A patient's archive as a NIfTI file, which commands read; voxels of 1 mm, since nobody knows their size.
 
     Args:
         archive: of `KEY`.
-        folder: made where it is not there.
+        folder: in which it is written.
         slices: so many in the middle; all by default.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     values = np.moveaxis(read_npz(archive)[KEY], 0, 2)
     path = folder / f"{archive.stem}.nii"
     kept = values[..., middle(values.shape[2], slices)]

@@ -1,4 +1,4 @@
-"""stages.cost.*: minutes and memory of a prior from ten patients, by the command on two cores.
+"""stages.cost.*: minutes and memory of the tutorial's prior from ten patients, by the command on two cores.
 
 A few steps tell first what all would take, which is hours at most; `--small` does no more than that, and writes no
 results. The run lies in benchmarks/.cache with what it took so far, so that one that was cut off goes on.
@@ -24,10 +24,11 @@ from veriscale.diffusion.library import STATE, find_prior
 from veriscale.stages.recipe_file import read_recipe
 
 RECIPE = ROOT / "recipes" / "target.toml"
-PATIENTS, CORES = 10, 2
+PATIENTS, HELD_OUT, CORES = 10, 2, 2
 SETTINGS = (
     'stage.target.data=["mri/cardiac/acdc@pool"]',
-    f"stage.target.subjects={PATIENTS}",
+    f"stage.target.subjects={PATIENTS - HELD_OUT}",
+    f"stage.target.hold_out={HELD_OUT}",
     'stage.target.licence="CC BY-NC-SA 4.0 (ACDC, Bernard et al., IEEE TMI 2018)"',
 )
 PROBE = 100  # the steps' share that tells the pace is one of so many
@@ -100,7 +101,7 @@ def pace() -> float:
 def rows_of(seconds: float, memory: float, card: Card) -> list[Row]:
     """What a run took, whose card tells its steps."""
     steps = {f"steps of {phase.network}": float(phase.steps) for phase in card.budget.phases}
-    what = f"recipes/target.toml on {PATIENTS} patients and two that it holds out, {CORES} cores"
+    what = f"recipes/target.toml on {PATIENTS} patients, {HELD_OUT} of whom it holds out, {CORES} cores"
     minutes = steps | {"minutes of steps alone": card.budget.seconds / 60}
     return [
         Row(
@@ -144,11 +145,11 @@ def main() -> None:
 
 
 NOTES = (
-    f"`veriscale train recipes/target.toml` to its end, on {PATIENTS} patients of mri/cardiac/acdc@pool and two who "
-    f"are held out, from the prior mri; the process has {CORES} of the machine's cores, as many threads and no "
-    "accelerator. A network's steps end where its held-out score has stopped falling. Start, evaluations and what is "
-    "measured at the end are in the minutes. Of a run that was cut off the time until it last saved its state counts. "
-    "Memory is the largest resident set."
+    "`veriscale train recipes/target.toml` to its end, as in docs/tutorial-scarce-data.md, from the prior mri, on "
+    f"{PATIENTS} patients of mri/cardiac/acdc@pool, {HELD_OUT} of them held out. The process has {CORES} of the "
+    "machine's cores, as many threads and no accelerator. A network's steps end where its held-out score has stopped "
+    "falling. Start, evaluations and what is measured at the end are in the minutes. Of a run that was cut off the "
+    "time until it last saved its state counts. Memory is the largest resident set."
 )
 
 

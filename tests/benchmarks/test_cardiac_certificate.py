@@ -1,6 +1,5 @@
 """The certificate of the prior `cardiac`: patients of known losses, and the whole way on small scans."""
 
-import hashlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from tests.benchmarks.test_cardiac import archive, by_id
 from tests.conftest import write_tiny
 
-from veriscale.diffusion.card import KEPT_DIGITS
 from veriscale.trust.conformal import Calibration
 from veriscale.trust.staircase import from_losses
+from veriscale.workflows.certifying.calibration import calibrate
 from veriscale.workflows.opening import load_prior
 
 
@@ -64,33 +63,35 @@ def test_a_mask_that_promises_too_much_falls_short(bench, benchmark):
     assert not nothing["cardiac.certificate.loo.trusted"].holds
 
 
-def test_patients_whom_the_prior_has_seen_are_refused(bench, tmp_path):
-    file = archive(tmp_path / "patient1.npz", 1)
-    digits = hashlib.sha256(file.read_bytes()).hexdigest()[:KEPT_DIGITS]
-    prior = SimpleNamespace(card=SimpleNamespace(name="cardiac"), seen=[SimpleNamespace(each=[digits])])
-    with pytest.raises(SystemExit, match="was trained on patient1, whom"):
-        bench.calibrated([file], prior, tmp_path / "kept", None)
-
-
-def test_a_certificate_is_made_once_and_used_on_others(bench, benchmark, tmp_path, monkeypatch):
+def test_a_certificate_is_tried_on_others_once(bench, benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark("cache"), "FOLDER", tmp_path / "cache")
-    monkeypatch.setattr(bench, "FOLDER", tmp_path / "cache")
-    files = [archive(tmp_path / f"patient{k}.npz", k) for k in range(13)]
+    (tmp_path / "calibration").mkdir()
+    files = [archive(tmp_path / f"patient{k:02}.npz", k) for k in range(13)]
+    for file in files[:10]:
+        bench.as_scan(file, tmp_path / "calibration")
     prior = load_prior(write_tiny(tmp_path / "cardiac.safetensors", 1))
-    monkeypatch.setattr(bench, "spared", lambda root: files[:10])
+    made = calibrate(tmp_path / "calibration", tmp_path / "made.json", prior=prior, scale=4)
+    monkeypatch.setattr(bench, "find_certificate", {"cardiac_x4_dial-0_area": made}.__getitem__)
     monkeypatch.setattr(bench, "hearts", lambda root: SimpleNamespace(test=files[10:]))
     monkeypatch.setattr(bench, "load_prior", lambda name: prior)
-    written, made = [], []
+    written, asked = [], []
     monkeypatch.setattr(bench, "write_results", lambda name, rows, notes, seconds: written.append(rows))
-    calibrate = bench.calibrate
-    monkeypatch.setattr(bench, "calibrate", lambda *args, **given: made.append(1) or calibrate(*args, **given))
+    evaluate = bench.evaluate_certificate
+    monkeypatch.setattr(bench, "evaluate_certificate", lambda *a, **k: asked.append(a[0].name) or evaluate(*a, **k))
     monkeypatch.setattr("sys.argv", ["cardiac_certificate.py", "--small"])
     bench.main()
     assert not written
     monkeypatch.setattr("sys.argv", ["cardiac_certificate.py"])
     bench.main()
     bench.main()
-    assert len(made) == 2  # of a slice each, and of all
+    assert asked == 2 * ["patient10.nii", "patient11.nii", "patient12.nii"]  # of a slice each, and of all
     first, again = written
     assert first == again
-    assert by_id(first)["cardiac.certificate.loo.loss"].holds  # whatever the prior is worth
+    found = by_id(first)
+    assert found["cardiac.certificate.loo.loss"].holds  # whatever the prior is worth
+    (tmp_path / "test").mkdir()
+    for file in files[10:]:
+        bench.as_scan(file, tmp_path / "test")
+    (whole,) = evaluate(tmp_path / "test", made, prior, alphas="0.15").rows()
+    assert found["cardiac.certificate.test.loss"].value == pytest.approx(whole.risk)
+    assert found["cardiac.certificate.test.trusted"].value == pytest.approx(100 * whole.trusted)
