@@ -49,6 +49,25 @@ class Slices:
         """Of (X, Y, N), in the foreground, in dB."""
         return scan_psnr(image, self.truth, data_range(self.truth, self.mask), self.mask)
 
+    def at(self, places: Sequence[int]) -> "Slices":
+        """Some of them, with the levels that they have."""
+        some = replace(self.measurement, samples=np.ascontiguousarray(self.measurement.samples[..., places]))
+        return Slices(self.truth[..., places], some, self.mask[..., places])
+
+
+def whole_of(file: Path, scale: int) -> Slices:
+    """Measure a patient, all slices, in the part of the plane that `fitting` leaves."""
+    volume = _volume(file)
+    truth = replace(volume, samples=np.ascontiguousarray(volume.samples[fitting(volume.shape, scale)]))
+    small = measurement(truth, scale)
+    return Slices(small.levels.applied(truth.values()), small, foreground_on(truth.grid, small))
+
+
+def fitting(shape: Sequence[int], scale: int) -> tuple[slice, slice]:
+    """Rows and columns without those at the edges that a scale leaves over."""
+    rows, columns = (slice(n % scale // 2, n % scale // 2 + n // scale * scale) for n in shape[:2])
+    return rows, columns
+
 
 def slices_of(file: Path, scale: int) -> Slices:
     """Measure a patient, and cut: the middle of every slice, at most `SIDE` pixels a side, of `SLICES` along the depth.
@@ -56,19 +75,11 @@ def slices_of(file: Path, scale: int) -> Slices:
     Levels and foreground are those of the whole measurement, as of a scan that a user restores. What is cut is the
     image's own middle, and spread evenly, whatever is to be seen there.
     """
-    whole = _volume(file)
-    rows, columns = (slice(n % scale // 2, n % scale // 2 + n // scale * scale) for n in whole.shape[:2])
-    truth = replace(whole, samples=np.ascontiguousarray(whole.samples[rows, columns]))
-    small = measurement(truth, scale)
-    mask = foreground_on(truth.grid, small)
-    depth = truth.shape[2]
-    kept = [(2 * i + 1) * depth // (2 * SLICES) for i in range(SLICES)]
+    whole = whole_of(file, scale)
+    small, depth = whole.measurement, whole.truth.shape[2]
     low, high = (_middle(small.shape[:2], SIDE // scale, times) for times in (1, scale))
-    return Slices(
-        small.levels.applied(truth.values()[(*high, kept)]),
-        replace(small, samples=np.ascontiguousarray(small.samples[(*low, kept)])),
-        mask[(*high, kept)],
-    )
+    cut = Slices(whole.truth[tuple(high)], replace(small, samples=small.samples[tuple(low)]), whole.mask[tuple(high)])
+    return cut.at([(2 * i + 1) * depth // (2 * SLICES) for i in range(SLICES)])
 
 
 def _middle(shape: Sequence[int], most: int, times: int) -> list[slice]:
@@ -92,7 +103,7 @@ def _volume(file: Path) -> Volume:
 
 def scores(prior: Prior, slices: Slices, scale: int) -> Numbers:
     """Every number of a prior: dial 0, the mean of the draws, and what the draws say of their error."""
-    restored = _restored(prior, slices.measurement, scale, SAMPLES)
+    restored = restoration(prior, slices.measurement, scale, SAMPLES)
     draws = [draw.samples for draw in restored.samples]
     numbers = draw_sums(draws, slices.truth, SEED, slices.mask).numbers()
     return numbers | {
@@ -107,10 +118,11 @@ def baseline_scores(photo: Prior, slices: Slices, scale: int) -> Numbers:
     """PSNR of enlargements, and of the prior of photographs at dial 0, grey being the mean of its three channels."""
     levels = slices.measurement.levels
     enlarged = {name: levels.applied(image) for name, image in baselines(slices.measurement, scale).items()}
-    restored = _restored(photo, slices.measurement, scale, None).image.samples
+    restored = restoration(photo, slices.measurement, scale, None).image.samples
     return {name: slices.psnr(image) for name, image in {**enlarged, "photo": restored}.items()}
 
 
-def _restored(prior: Prior, y: Volume, scale: int, samples: int | None) -> ScanRestoration:
+def restoration(prior: Prior, y: Volume, scale: int, samples: int | None) -> ScanRestoration:
+    """A measurement at dial 0, with draws where they are asked for."""
     restorer = PriorRestorer(prior, settled(Settings(scale=scale, dial="0", samples=samples, seed=SEED)))
     return prepare_slices(restorer, y).restore(lambda what, done, of: None)

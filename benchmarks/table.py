@@ -31,6 +31,7 @@ PARTS = {
     "latent": "Models over latents",
     "scan": "Scans",
     "fewshot": "A prior from few patients",
+    "cardiac": "Hearts, by a prior from ten patients",
     "guides": "Other contrasts as guides",
     "input": "Picture files, in and out",
     "house": "The code itself, before and after its restructuring",
@@ -231,6 +232,24 @@ ROWS = [
     ),
     "fewshot.trainable.default",
     "fewshot.trainable.spread",
+    *(f"fewshot.rates.{arm}_all" for arm in ("msp", "dft", "long", "scratch")),
+    *(f"fewshot.rates.msp_{mode}" for mode in ("decoder", "norm_bias", "lora_8")),
+    *(
+        f"cardiac.psnr.{end}"
+        for end in (
+            *("over_bicubic", "over_bicubic.lowest", "over_mri", "over_mri.lowest", "over_photo"),
+            *(f"sunnybrook.over_{other}" for other in ("bicubic", "mri", "photo")),
+        )
+    ),
+    *(
+        f"cardiac.spread.{on}{what}"
+        for on in ("", "sunnybrook.")
+        for what in ("raw", "coverage_80", "tempered", "coverage_80_tempered")
+    ),
+    *(f"cardiac.ventricle.{what}" for what in ("error", "bias", "covered_50", "covered_80", "covered_90")),
+    *(f"cardiac.certificate.{on}.{what}" for on in ("loo", "test") for what in ("loss", "trusted")),
+    "cardiac.certificate.patients",
+    *(f"stages.cost.{what}" for what in ("minutes", "memory")),
     *(
         f"guides.{row}"
         for subject in ("ms19", "gli00001")

@@ -386,3 +386,10 @@ def test_equal_total_steps_are_scored_on_both_sets_of_hearts(benchmark):
     )
     ids = {row.id for row in benchmark("few_shot").PARTS["total"].rows(fake)}
     assert {f"fewshot.msp_dft.{on}.k10_total.crps" for on in targets} < ids
+
+
+def test_the_rates_of_every_arm_are_on_the_page(benchmark):
+    bench = benchmark("few_shot")
+    fake = SimpleNamespace(tried=lambda arm, mode: {0.3: 0.2, 1.0: 0.1, 3.0: 0.3}, factor=lambda arm, mode: 1.0)
+    found = {row.id for row in bench.rates(fake, list(bench.PARTS))}
+    assert found == {row for row in benchmark("table").ROWS if row.startswith("fewshot.rates.")}
