@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from veriscale.errors import InputError
@@ -23,7 +23,11 @@ def save_state(
     facts: dict[str, Any],
     best: Best | None = None,
 ) -> None:
-    """Write networks, moving average, optimiser, the best weights if they are kept and facts (step, …) atomically."""
+    """Write networks, moving average, optimiser, the best weights if they are kept and facts (step, …) atomically.
+
+    Raises:
+        InputError: it cannot be written; what was there stays.
+    """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
@@ -35,7 +39,7 @@ def save_state(
         tensors |= {f"optimizer.{i}.{k}": v for k, v in entry.items()}
     contiguous = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     with replacing(path, force=True) as temporary:
-        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        temporary.write_bytes(save(contiguous, {"facts": json.dumps(facts)}))  # save_file has errors of its own
 
 
 def read_facts(path: Path) -> dict[str, Any]:
