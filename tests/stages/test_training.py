@@ -401,7 +401,9 @@ def test_two_processes_train_a_low_rank_as_one_does(recipe, tmp_path, patience, 
 @pytest.mark.usefixtures("unmeasured")
 def test_a_rank_too_large_is_said_before_any_step(recipe, tmp_path):
     phases: list[str] = []
-    with pytest.raises(InputError, match=r"Rank 65 .* larger than any convolution of the encoder's phase"):
+    with pytest.raises(
+        InputError, match=r"stage\.toy\.trainable: Rank 65 .* larger than any convolution of the encoder's phase"
+    ):
         train(
             recipe,
             tmp_path / "toy.safetensors",
