@@ -67,6 +67,15 @@ def test_each_way_of_training_has_a_rate_of_its_own(recipe):
     assert (given.rate("encoder"), given.rate("denoiser")) == (5e-4, 1e-2)
 
 
+def test_a_key_can_be_taken_out(recipe):
+    recipe.write_text(recipe.read_text().replace('licence = "CC0"', 'licence = "CC0"\ninit_from = "photo"'))
+    assert read_recipe(recipe).stage[0].init_from == "photo"
+    assert read_recipe(recipe, ["stage.toy.init_from="]).stage[0].init_from is None
+    assert read_recipe(recipe, ["stage.toy.init_from=", "stage.toy.subjects="]).stage[0].subjects is None  # not there
+    with pytest.raises(InputError, match=r"stage\.toy\.licence is missing"):
+        read_recipe(recipe, ["stage.toy.licence="])
+
+
 SECOND = """
 [[stage]]
 name = "again"
@@ -143,6 +152,10 @@ def test_stages_follow_one_another(recipe):
         ("denoiser.depth=[1]", "one number for each level"),
         ("task.unconditional=lots", "unconditional"),
         ("seed.deep=3", "not a table"),
+        ("stage.toy.name=''", "a stage is called ''"),
+        ("stage.toy.name=' '", "a stage is called ' '"),
+        ("stage.toy.name='a.b'", r"a stage is called 'a\.b', by which its keys cannot be set; take a name without"),
+        ("stage.toy.name='a=b'", "a stage is called 'a=b'"),
         ("stage.ema=0.5", "name the stage"),
         ("stage=[]", "no .*stage"),
         ("stage.toy.predictor.patch=0", "predictor.patch must be positive"),

@@ -105,8 +105,8 @@ def test_an_archive_of_scans_trains_the_same_prior(scans, tmp_path, monkeypatch)
 
 def refused(recipe: Path, tmp_path: Path, *overrides: str) -> str:
     with pytest.raises(InputError) as error:
-        train(recipe, tmp_path / "out" / "scans.safetensors", cpu=True, overrides=overrides)
-    assert not list((tmp_path / "out").iterdir())
+        train(recipe, tmp_path / "out" / "deeper" / "scans.safetensors", cpu=True, overrides=overrides)
+    assert not (tmp_path / "out").exists()
     return str(error.value)
 
 
@@ -121,6 +121,13 @@ def test_sets_that_cannot_be_used_are_refused_before_any_work(scans, tmp_path):
     assert "subject 'one' of 'set' stands in 'train' and in 'validation'" in refused(scans, tmp_path)
     scans.write_text(RECIPE.replace('validation = ["set@validation"]\n', ""))
     assert "stage.toy.validation is empty; name held-out" in _no_output(scans)
+
+
+def test_bad_data_leave_a_folder_that_was_there(scans, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="no split 'trian'"):
+        train(scans, tmp_path / "out" / "a" / "x.safetensors", cpu=True, overrides=["stage.toy.data=set@trian"])
+    assert not list((tmp_path / "out").iterdir())
 
 
 def _no_output(recipe: Path, *overrides: str) -> str:

@@ -83,3 +83,20 @@ def test_an_archive_cannot_be_packed_of_what_is_drawn_later(scans, tmp_path):
     with pytest.raises(InputError, match=r"stage\.toy\.hold_out draws who is held out as training begins"):
         pack_data(scans, tmp_path / "data.zip", FOUR)
     assert not (tmp_path / "data.zip").exists()
+
+
+def test_data_that_are_not_there_are_named_by_their_key(scans):
+    held = ["stage.toy.data=set", "stage.toy.validation=nobody"]
+    for overrides, key in ((["stage.toy.data=nobody"], "data"), (held, "validation")):
+        with pytest.raises(InputError, match=rf"^stage\.toy\.{key}: Data 'nobody' matches no picture or scan under"):
+            sets_of(scans, *overrides)
+
+
+def test_a_manifest_that_is_empty_is_said_to_be(scans):
+    for text, words in (
+        ("", r"splits\.toml has no splits at all; write those of 'set'"),
+        ("[set]\n", r"splits\.toml has no split of 'set'; write 'train'"),
+    ):
+        scans.with_name(MANIFEST).write_text(text)
+        with pytest.raises(InputError, match=words):
+            sets_of(scans)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tests.stages.conftest import RECIPE
 
 import veriscale.stages.trainer as trainer
-from veriscale.diffusion.checkpoint import load_checkpoint, read_card
+from veriscale.diffusion.checkpoint import load_checkpoint, read_card, save_prior
 from veriscale.diffusion.error_predictor import THRESHOLDS
 from veriscale.diffusion.prior import build
 from veriscale.diffusion.sealed import tensors_digest
@@ -400,7 +401,9 @@ def test_two_processes_train_a_low_rank_as_one_does(recipe, tmp_path, patience, 
 @pytest.mark.usefixtures("unmeasured")
 def test_a_rank_too_large_is_said_before_any_step(recipe, tmp_path):
     phases: list[str] = []
-    with pytest.raises(InputError, match=r"Rank 65 .* larger than any convolution of the encoder's phase"):
+    with pytest.raises(
+        InputError, match=r"stage\.toy\.trainable: Rank 65 .* larger than any convolution of the encoder's phase"
+    ):
         train(
             recipe,
             tmp_path / "toy.safetensors",
@@ -467,6 +470,41 @@ def test_a_half_written_state_is_named(recipe, tmp_path, whole):
         with pytest.raises(InputError, match=r"state .*toy\.training\.safetensors cannot be read: .*; delete it"):
             train(recipe, path, cpu=True, resume=True)
         assert len(state_of(path).read_bytes()) == length
+
+
+@pytest.fixture
+def small_files():
+    """No file may be larger than 20 kB from now on, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_state_that_finds_no_room_is_said_and_the_one_before_survives(recipe, tmp_path, small_files):
+    short = [f"stage.toy.{n}.steps=2" for n in NETWORKS]
+    path = tmp_path / "toy.safetensors"
+    train(recipe, path, cpu=True, overrides=short)
+    path.unlink()
+    before = {f.name: f.read_bytes() for f in tmp_path.iterdir()}
+    recipe.write_text(recipe.read_text() + LOW)
+    before[recipe.name] = recipe.read_bytes()
+    small_files()
+    with pytest.raises(InputError, match=r"cannot write .*toy\.training\.safetensors: the file is larger than allowed"):
+        train(recipe, path, cpu=True, resume=True, overrides=[*short, "stage.low.encoder.steps=2"])
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir()} == before
+
+
+def test_a_prior_that_finds_no_room_is_said_and_the_one_before_survives(recipe, networks, tiny, tmp_path, small_files):
+    path = tmp_path / "toy.safetensors"
+    save_prior(networks, tiny.card, path)
+    before = path.read_bytes()
+    assert path.stat().st_mode == recipe.stat().st_mode  # whoever else may read the folder may read priors
+    small_files()
+    with pytest.raises(InputError, match=r"cannot write .*toy\.safetensors: the file is larger than allowed here"):
+        save_prior(networks, tiny.card, path, force=True)
+    assert path.read_bytes() == before
+    assert {f.name for f in tmp_path.iterdir()} == {recipe.name, path.name}
 
 
 @pytest.mark.usefixtures("unmeasured")

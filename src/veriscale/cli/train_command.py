@@ -34,7 +34,8 @@ def train(
         Only write the recipe's pictures to this archive; train on it elsewhere with --set stage.NAME.data=FILE.zip
         --set stage.NAME.validation=FILE.zip.
     overrides
-        key=value, as in seed=1 or stage.photo.encoder.lr=1e-3; may be given several times.
+        key=value, as in seed=1 or stage.photo.encoder.lr=1e-3; may be given several times;
+        key= takes a key out of the recipe.
     device
         auto or cpu.
     force

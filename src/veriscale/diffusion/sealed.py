@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 from veriscale.errors import InputError
@@ -36,7 +36,7 @@ def write_sealed(tensors: Tensors, card: msgspec.Struct, key: str, path: Path, f
     text = msgspec.json.encode(card).decode()
     metadata = {key: text, f"{key}_sha256": hashlib.sha256(text.encode()).hexdigest()}
     with replacing(path, force) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        temporary.write_bytes(save(tensors, metadata))  # save_file has errors of its own, even where a disk is full
 
 
 def has_card(path: Path, key: str) -> bool:

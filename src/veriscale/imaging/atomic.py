@@ -4,8 +4,9 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from veriscale.errors import InputError
@@ -103,13 +104,27 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise InputError(f"{path} exists already; add `--force` (force=True) to replace it, or choose another name")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents.
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and its parents; returns those that were not there, the innermost first.
 
     Raises:
         InputError: a file is in the way, or it is not allowed.
     """
+    made = list(takewhile(lambda each: not each.exists(), (folder, *folder.parents)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The output folder cannot be made: {error.strerror}; choose another.") from error
+    return made
+
+
+@contextmanager
+def unmade_on_failure(folders: Iterable[Path]) -> Iterator[None]:
+    """Remove folders of `make_folder` if the block fails; where something lies in one, it stays."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
+        raise

@@ -50,6 +50,7 @@ class PictureSet:
         spacings: of volumes, in the plane, in millimetres, where that is known.
         affines: of volumes, voxels to millimetres, where that is known.
         groups: of scans, to which group each subject belongs; names that are compared and told nobody.
+        patients: of DICOM series, the PatientID of each subject; compared and told nobody, too.
     """
 
     images: list[Tensor]
@@ -63,6 +64,7 @@ class PictureSet:
     spacings: dict[str, tuple[float, float]] = field(default_factory=dict)
     affines: dict[str, Affine] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
+    patients: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def stored(self) -> bool:
@@ -220,11 +222,13 @@ def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device:
     spacings: dict[str, tuple[float, float]] = {}
     affines: dict[str, Affine] = {}
     groups: dict[str, str] = {}
+    patients: dict[str, set[str]] = {}
     for name, (file, found) in whole.items():
         for cut in read_slices(file, name):
             volume = f"{name}#{cut.key}" if cut.key else name
             subject = cut.key or found.subject
             groups.setdefault(subject, cut.group or found.group)
+            patients.setdefault(subject, set()).update(cut.patients)
             for k, pixels in cut.pixels.items():
                 images.append(torch.from_numpy(pixels)[None].to(device))
                 names.append(f"{volume}#{k}")
@@ -238,7 +242,17 @@ def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device:
         raise InputError(f"Data {facts.pattern} hold no slice in which there is anything; check what they are.")
     facts = facts_of(facts.pattern, facts.licence, hashes, spacings.values())
     return PictureSet(
-        images, names, facts, subjects, volumes, SCAN, hashes, spacings=spacings, affines=affines, groups=groups
+        images,
+        names,
+        facts,
+        subjects,
+        volumes,
+        SCAN,
+        hashes,
+        spacings=spacings,
+        affines=affines,
+        groups=groups,
+        patients=patients,
     )
 
 

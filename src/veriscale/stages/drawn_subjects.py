@@ -62,9 +62,11 @@ def set_aside(
     known, beside = set(pictures.subjects), wanted or 1
     if count + beside > len(known):
         others = f"{where}.subjects {wanted}" if wanted else "some have to be left to train on"
+        most = f"ask for at most {len(known)} in all" if wanted else f"hold out at most {len(known) - 1}"
+        do = "add subjects" if len(known) < 2 else f"{most}, or add subjects"
         raise InputError(
-            f"{where}.hold_out is {count} and {others}, and the data {pattern} hold {len(known)} subjects; ask for at "
-            f"most {len(known)} in all, or add subjects."
+            f"{where}.hold_out is {count} and {others}, and the data {pattern} hold {len(known)} "
+            f"subject{'' if len(known) == 1 else 's'}; {do}."
         )
     aside = _in_turn(pictures, seed, "held out")[:count]
     rest, held = _of(pictures, known.difference(aside)), _of(pictures, aside)

@@ -12,6 +12,7 @@ from torch import nn
 
 from veriscale.diffusion.card import MEAN, Budget, Card, Mode, Network
 from veriscale.diffusion.prior import Networks, TrainedPrior, build
+from veriscale.errors import InputError
 from veriscale.stages.batches import Batch, Batches, key
 from veriscale.stages.curves import Curves
 from veriscale.stages.data import PictureSet
@@ -21,7 +22,7 @@ from veriscale.stages.inheritance import Parent, inherit, untrained
 from veriscale.stages.intensity import mean_of
 from veriscale.stages.losses import DenoiserLoss, EncoderLoss, PredictorLoss
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
-from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe, Task
+from veriscale.stages.recipe import DenoiserPhase, Phase, Recipe, Stage, Task
 from veriscale.stages.score import SHARE, Score, crps_of_draws, error_at_dial_0
 from veriscale.stages.state import load_modules, read_facts
 from veriscale.stages.trainable import count, restrict
@@ -115,7 +116,7 @@ def fit_networks(
     phases = [(at, n, phase) for at, stage in enumerate(recipe.stage) for n, phase in stage.phases().items()]
     if taken_up:  # states were once without it
         run.facts.setdefault("measured_for", _hashes(training[phases[first][0]], validation[phases[first][0]]))
-    parameters = {names[k]: count(networks, n, recipe.stage[at].trainable) for k, (at, n, _) in enumerate(phases)}
+    parameters = {names[k]: _count(networks, n, recipe.stage[at]) for k, (at, n, _) in enumerate(phases)}
     for k, (at, part_name, phase) in enumerate(phases):
         begin = start if k == first else 0
         if k < first or begin == phase.steps:
@@ -180,6 +181,14 @@ def fit_networks(
     return Trained(
         network, networks, modes, run.facts.get("mean", MEAN), run.seconds, parameters, run.facts.get("stopped", {})
     )
+
+
+def _count(networks: Networks, network: str, stage: Stage) -> int:
+    """How many numbers a phase trains."""
+    try:
+        return count(networks, network, stage.trainable)
+    except InputError as error:
+        raise InputError(f"stage.{stage.name}.trainable: {error}") from error
 
 
 def _problem(

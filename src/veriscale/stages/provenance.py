@@ -106,13 +106,13 @@ def refuse_changes(
         if now.get(key) == before:
             continue
         constant = key == f"{last}.steps" and now.get(f"{last}.schedule") == "constant"
-        if constant and step < min(before, now[key]):
+        if constant and isinstance(before, int) and step < min(before, now[key]):
             continue
         how = f"{key} was {_said(before)} and is {_said(now.get(key))}"
         if key.endswith((".data", ".validation")):
             how = f"the pictures of {key} are others"
         elif key == "init_from":
-            was = "none" if before is None else f"one of sha256 {before[:12]}"
+            was = "none" if before is None else f"one of sha256 {str(before)[:12]}"
             found = "none" if parent is None else f"{parent.card.name!r} of sha256 {parent.card.tensors_sha256[:12]}"
             how = f"the parent (init_from) was {was} and is {found}"
         elif key == "inherited":

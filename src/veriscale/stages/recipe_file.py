@@ -53,6 +53,9 @@ def _assign(document: dict[str, Any], override: str) -> None:
             raise InputError(f"`--set` {key}: {part!r} is a value, not a table.")
     if isinstance(place, list):
         raise InputError(f"`--set` {key}: name the stage, as in stage.NAME.{last}=VALUE.")
+    if not text:
+        place.pop(last, None)
+        return
     place[last] = [value] if last in ("data", "validation") and isinstance(value, str) else value
 
 

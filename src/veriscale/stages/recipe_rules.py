@@ -59,6 +59,11 @@ def check(recipe: Recipe, path: Path) -> None:
     names = [stage.name for stage in recipe.stage]
     demand(bool(names), "it has no [[stage]]")
     demand(len(set(names)) == len(names), f"stages need names of their own, and these are {', '.join(names)}")
+    for name in names:
+        demand(
+            bool(name.strip()) and not set(name) & set(".="),
+            f"a stage is called {name!r}, by which its keys cannot be set; take a name without . and =, such as target",
+        )
     first = recipe.stage[0]
     ready = set(NETWORKS) if first.init_from is not None else set()  # a parent has trained them
     for stage in recipe.stage:

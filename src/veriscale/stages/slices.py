@@ -1,6 +1,6 @@
 """Scans as what a prior of pictures learns from: slices in 8 bits, normalised volume by volume, the empty left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError, about
-from veriscale.imaging.dicom.origin import volume_of_series
+from veriscale.imaging.dicom.origin import identifiers, volume_of_series
 from veriscale.imaging.dicom.series import read_series
 from veriscale.imaging.formats.guard import AboveLimit
 from veriscale.imaging.geometry import Affine
@@ -37,6 +37,7 @@ class Slices:
         spacing: in the plane, in millimetres; None where it is not known.
         group: of its subject, where an archive tells it; empty else.
         affine: (4, 4) of the volume, voxels to millimetres; None where it is not known.
+        patients: the PatientID of a DICOM series; empty else.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Slices:
     spacing: tuple[float, float] | None
     group: str = ""
     affine: Affine | None = None
+    patients: Set[str] = frozenset()
 
 
 def read_slices(path: Path, name: str) -> Iterator[Slices]:
@@ -86,7 +88,8 @@ def _of_volume(volume: Volume) -> Slices:
     isotropic = max(volume.spacing) - min(volume.spacing) <= _SAME * max(volume.spacing)
     axis = _AXIAL if isotropic else volume.slice_axis
     first, second = (s for k, s in enumerate(volume.spacing) if k != axis)
-    return Slices("", _kept(np.moveaxis(volume.samples, axis, 0)), (first, second), affine=volume.affine)
+    kept = _kept(np.moveaxis(volume.samples, axis, 0))
+    return Slices("", kept, (first, second), affine=volume.affine, patients=identifiers(volume, "PatientID"))
 
 
 def _kept(samples: NDArray[Any]) -> dict[int, NDArray[np.uint8]]:

@@ -44,8 +44,12 @@ def select(patterns: Sequence[str], root: Path, manifest: Path | None = None) ->
         if manifest is None:
             raise InputError(f"Data {pattern!r} names a split, and no {MANIFEST} is beside the recipe; write one.")
         splits = read_splits(manifest)
+        if not splits:
+            raise InputError(f"Data {pattern!r}: {manifest} has no splits at all; write those of {folder!r}.")
         if folder not in splits:
             raise InputError(f"Data {pattern!r}: {manifest} has no splits of {folder!r}; {closest(folder, splits)}.")
+        if not splits[folder]:
+            raise InputError(f"Data {pattern!r}: {manifest} has no split of {folder!r}; write {split!r}.")
         if split not in splits[folder]:
             raise InputError(
                 f"Data {pattern!r}: {manifest} has no split {split!r} of {folder!r}; {closest(split, splits[folder])}."

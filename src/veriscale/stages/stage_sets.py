@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 import torch
 
+from veriscale.errors import InputError
 from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
 from veriscale.stages.recipe import Recipe
@@ -36,7 +37,7 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
         device: where the tensors go.
 
     Raises:
-        InputError: as `load`, `drawn` and `set_aside`.
+        InputError: as `load`, with the key that named the data, `drawn` and `set_aside`.
     """
     root = data_root(path)
 
@@ -44,17 +45,23 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
         return load(patterns, root, recipe.task.channels, device, licence, part, path.with_name(MANIFEST))
 
+    def named(key: str, patterns: list[str], licence: str, part: str) -> PictureSet:
+        try:
+            return pictures(tuple(patterns), licence, part)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from error
+
     training, validation = [], []
     folders: list[str] = []
     there: set[str] = set()
     for stage in recipe.stage:
         where = f"stage.{stage.name}"
-        whole = rest = pictures(tuple(stage.data), stage.licence, "training")
+        whole = rest = named(f"{where}.data", stage.data, stage.licence, "training")
         if stage.hold_out:
             rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
             held = replace(held, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
         else:
-            held = pictures(tuple(stage.validation), MEASURED_ON, "validation")
+            held = named(f"{where}.validation", stage.validation, MEASURED_ON, "validation")
         training.append(drawn(rest, stage.subjects, recipe.seed, f"{where}.subjects"))
         validation.append(held)
         if (stage.hold_out or stage.subjects) and not whole.stored:

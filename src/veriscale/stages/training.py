@@ -18,7 +18,7 @@ from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.library import STATE
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, spoken
-from veriscale.imaging.atomic import make_folder, refuse_existing, replacing
+from veriscale.imaging.atomic import make_folder, refuse_existing, replacing, unmade_on_failure
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.metrics.scan_distortion import scan_psnr
@@ -94,15 +94,16 @@ def train(
         refuse_existing(path, force)
     if path.exists() and any(path.samefile(p.path) for p in before):
         raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
-    make_folder(path.parent)
+    made = make_folder(path.parent)
     with replacing(path.with_suffix(".training.probe"), force=True):
         pass  # a folder that cannot be written to is known now, and not after the first minutes
     path.with_suffix(".training.probe").unlink(missing_ok=True)
     accelerator = _accelerator(cpu, document.precision)
     device = accelerator.device
-    training, validation, table = stage_sets(document, Path(recipe), device)
-    refuse_photographs_after_scans([p.card for p in before], [s.name for s in document.stage], training)
-    check_sets(document, training, validation, [p.card for p in before])
+    with unmade_on_failure(made):
+        training, validation, table = stage_sets(document, Path(recipe), device)
+        refuse_photographs_after_scans([p.card for p in before], [s.name for s in document.stage], training)
+        check_sets(document, training, validation, [p.card for p in before])
     for remark in subject_remarks(document, training, validation):
         warn(remark)
     far = [remark for p in before for remark in distance_remarks(p.card, training)]

@@ -24,10 +24,11 @@ def check_sets(
     """Check the sets of all stages before any work, those of one against those of all and of the parents' lines.
 
     Raises:
-        InputError: a subject, or a file by its content, is in a stage's training set and in one's validation set, or a
-            file in the latter that a parent or an ancestor of it was trained on; a stage is trained on photographs
-            and held out are scans, or the other way round; or a picture, of the held-out ones too where they are
-            evaluated on, is smaller than a patch, a photograph than a patch and what surrounds it.
+        InputError: a subject, a patient by the PatientID of DICOM series, or a file by its content, is in a stage's
+            training set and in one's validation set, or a file in the latter that a parent or an ancestor of it was
+            trained on; a stage is trained on photographs and held out are scans, or the other way round; or a picture,
+            of the held-out ones too where they are evaluated on, is smaller than a patch, a photograph than a patch and
+            what surrounds it.
     """
     for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
         for other, held in zip(recipe.stage, validation, strict=True):
@@ -110,6 +111,13 @@ def distance_remarks(parent: Card, training: Sequence[PictureSet]) -> list[str]:
     ]
 
 
+def _one_patient(seen: PictureSet, held: PictureSet) -> tuple[str, str] | None:
+    """The first subjects of both sets whose DICOM headers have a PatientID in common."""
+    whose = {known: subject for subject in set(seen.subjects) for known in seen.patients.get(subject, ())}
+    both = [(whose[p], subject) for subject in set(held.subjects) for p in held.patients.get(subject, ()) if p in whose]
+    return min(both, default=None)
+
+
 def _check_unseen(parent: Card, held: PictureSet, validation: str) -> None:
     known = {digits for data in parent.seen for digits in data.each}
     for name, own in held.hashes.items():
@@ -127,6 +135,12 @@ def _check_apart(seen: PictureSet, held: PictureSet, data: str, validation: str)
         raise InputError(
             f"Subject {min(both)!r} is in {data} and in {validation}, and who is held out must not be trained on; "
             "leave it out of one of them."
+        )
+    if one := _one_patient(seen, held):
+        raise InputError(
+            f"Subject {one[0]!r} of {data} and {one[1]!r} of {validation} are one patient, by the PatientID of both, "
+            "and who is held out must not be trained on; put all series of a patient into one folder, or leave out "
+            "one of the two; if they are two patients, give each a PatientID of their own."
         )
     known = {own: name for name, own in seen.hashes.items()}
     for name, own in held.hashes.items():

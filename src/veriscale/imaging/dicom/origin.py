@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from veriscale.imaging.dicom.attribute import value
 from veriscale.imaging.dicom.series import Series
 from veriscale.imaging.geometry import checked_affine
 from veriscale.imaging.orientation import Orientation, orientation_of
@@ -32,6 +33,13 @@ class SeriesOrigin:
     def step(self) -> float:
         """Between neighbours of the stored values, in the scanner's units."""
         return self.series.source_step
+
+
+def identifiers(volume: Volume, keyword: str) -> set[str]:
+    """What the headers of a volume's series say; nothing of another kind of scan."""
+    if not isinstance(volume.origin, SeriesOrigin):
+        return set()
+    return {str(told) for header in volume.origin.series.datasets if (told := value(header, keyword)) is not None}
 
 
 def volume_of_series(series: Series) -> Volume:

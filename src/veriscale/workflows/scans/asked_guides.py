@@ -8,8 +8,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, nameless, shown
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.guides.modalities import EDGES, edges_of
-from veriscale.imaging.dicom.attribute import value
-from veriscale.imaging.dicom.origin import SeriesOrigin
+from veriscale.imaging.dicom.origin import identifiers
 from veriscale.imaging.nifti.read import SeveralVolumes
 from veriscale.imaging.volume import Volume
 from veriscale.settings import as_name
@@ -77,13 +76,13 @@ class AskedGuides:
         return {file.resolve() for file in found if file is not None} & {scan.resolve() for scan in given}
 
     def _same_patient(self, scan: Scan, guide: Scan, modality: str) -> list[str]:
-        own, theirs = (_identifiers(each.volume, "PatientID") for each in (scan, guide))
+        own, theirs = (identifiers(each.volume, "PatientID") for each in (scan, guide))
         if own and theirs and own != theirs and not self.another_patient:
             raise InputError(
                 f"The guide {modality} is of another patient than the scan, by the PatientID of both; take one of the "
                 "same patient, or say `--another-patient` if it is."
             )
-        own, theirs = (_identifiers(each.volume, "FrameOfReferenceUID") for each in (scan, guide))
+        own, theirs = (identifiers(each.volume, "FrameOfReferenceUID") for each in (scan, guide))
         if own and theirs and not own & theirs:
             return [
                 f"The guide {modality} has another FrameOfReferenceUID than the scan: nobody says that they lie in one "
@@ -207,13 +206,6 @@ def _read(path: Path, modality: str) -> Scan:
         raise InputError(f"{what}, and a guide is one; write it to a file of its own.") from None
     except InputError as error:
         raise InputError(nameless(error, path, f"the guide {modality}")) from None
-
-
-def _identifiers(volume: Volume, keyword: str) -> set[str]:
-    """What a series' headers say; nothing of another kind of scan."""
-    if not isinstance(volume.origin, SeriesOrigin):
-        return set()
-    return {str(told) for header in volume.origin.series.datasets if (told := value(header, keyword)) is not None}
 
 
 def _twice(name: str) -> InputError:
