@@ -122,12 +122,12 @@ build/photo-%.safetensors: | $(VENV)/dev
 # Its first stage alone is kept for benchmarks/mri_stages.py, and the whole goes on from the state of that.
 $(PRIORS)/mri.safetensors: recipes/mri.toml recipes/splits.toml build/mri-source.safetensors | $(VENV)/dev
 	test -e build/mri.training.safetensors || cp build/mri-source.training.safetensors build/mri.training.safetensors
-	$(BIN)/veriscale train $< --resume -o build/mri.safetensors --force
+	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/mri.safetensors --force
 	cp build/mri.safetensors $@
 
 build/mri-source.safetensors: recipes/mri_source.toml | $(VENV)/dev
 	mkdir -p build
-	$(BIN)/veriscale train $< --resume -o $@ --force
+	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o $@ --force
 
 # Its certificate is of the patients of the pool whom it was not trained on.
 $(PRIORS)/cardiac.safetensors: recipes/cardiac.toml $(PRIORS)/mri.safetensors | $(VENV)/dev

@@ -72,10 +72,12 @@ CASES = {
     "through": Case((1, 1, THICK), THROUGH),
 }
 
+BY = "--prior", "photo"
+
 
 def restore(path: Path, out: Path, case: Case, half: int | None = None) -> tuple[float, float]:
     """Run the command in a process of its own, to its end or until it has kept so many parts; gigabytes, seconds."""
-    command = [sys.executable, "-m", "veriscale", "restore", path, *case.asked, "-o", out, "--quiet"]
+    command = [sys.executable, "-m", "veriscale", "restore", path, *case.asked, *BY, "-o", out, "--quiet"]
     begun = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
     kept = out / f".{path.name.split('.')[0]}_restored.unfinished" / "0"

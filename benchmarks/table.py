@@ -19,8 +19,8 @@ HEADLINES = [
     "photo.dial.g",
     "zeroshot.anchor.inpainting",
     "trust.useful.area_005.predictor.mean",
-    "scan.inplane.x4.gain",
-    "scan.through.FLAIR.over_cubic",
+    "mri.inplane.x4.gain",
+    "mri.through.FLAIR.over_cubic",
     "scan.world.blob.through_4_to_1",
 ]
 PARTS = {
@@ -29,7 +29,9 @@ PARTS = {
     "trust": "What can be trusted",
     "door": "A denoiser or an operator of one's own",
     "latent": "Models over latents",
-    "scan": "Scans",
+    "mri": "Scans, by the prior for them",
+    "scan": "Scans, by the prior for photographs, and their files",
+    "stages": "Stages of training",
     "fewshot": "A prior from few patients",
     "cardiac": "Hearts, by a prior from ten patients",
     "guides": "Other contrasts as guides",
@@ -38,6 +40,7 @@ PARTS = {
     "": "Laws, oracles and time",
 }
 TASKS = "sr", "inpainting", "blur"
+NETWORKS = "encoder", "denoiser", "predictor"
 ROWS = [
     "photo.psnr.set5_x4_dial0",
     "photo.psnr.set14_x4_dial0",
@@ -166,7 +169,7 @@ ROWS = [
     "door.operator.functions.restoration",
     "door.operator.functions.time",
     *(f"scan.through.{c}.over_{other}" for c in ("FLAIR", "T2") for other in ("cubic", "tikhonov")),
-    *(f"scan.flicker.{c}.dial_{f}" for c in ("FLAIR", "T2") for f in (0, 1)),
+    *(f"scan.flicker.{c}.{what}" for c in ("FLAIR", "T2") for what in ("dial_0", "dial_1", "energy")),
     *(f"scan.world.roundtrip.{kind}" for kind in ("synthetic", "nifti_odd", "dicom")),
     *(f"scan.world.blob.in_plane_{how}" for how in ("x2", "x3", "x4", "2_to_1.3")),
     *(f"scan.world.blob.through_{how}" for how in ("4_to_1", "3_to_1", "5_to_1.3")),
@@ -193,6 +196,45 @@ ROWS = [
         for contrast in ("T1", "T1C", "T2", "FLAIR")
         for end in ("", ".ssim")
     ),
+    *(f"mri.inplane.x{scale}.gain{end}" for scale in (2, 4) for end in ("", "_all")),
+    *(
+        f"mri.inplane.x{scale}.over_photo{end}"
+        for scale in (2, 4)
+        for end in ("", *(f".{subject}{end}" for subject in ("ms19", "gli00001") for end in ("", ".lowest")))
+    ),
+    *(
+        f"mri.inplane.{subject}.{contrast}.x{scale}{end}"
+        for scale in (2, 4)
+        for subject in ("ms19", "gli00001")
+        for contrast in ("T1", "T1C", "T2", "FLAIR")
+        for end in ("", ".ssim")
+    ),
+    *(f"mri.through.{c}.over_{other}" for c in ("FLAIR", "T2") for other in ("cubic", "tikhonov", "photo")),
+    *(f"mri.flicker.{c}.{what}" for c in ("FLAIR", "T2") for what in ("dial_0", "dial_1", "energy")),
+    *(f"mri.draws.share_{path}_{f}" for path in ("interpolate", "renoise") for f in (0.25, 0.5, 0.75)),
+    *(
+        f"mri.draws.{start}{what}"
+        for start in ("", "ms19.", "gli00001.")
+        for what in ("g", "spread_skill", "coverage_80", "crps")
+    ),
+    *(
+        f"mri.stages.{what}.{number}"
+        for what in (
+            *("folded", "source", "domain", "source.worth", "domain.worth"),
+            *("sigma_data.again", "sigma_data.kept", "sigma_data.cost"),
+        )
+        for number in ("psnr", "crps", "loss", "loss_free")
+    ),
+    *(f"stages.lora.merged.{network}" for network in NETWORKS),
+    *(
+        f"stages.lora.{what}.{trainable}.{network}"
+        for network in NETWORKS
+        for trainable in ("all", "decoder", "norm_bias", "lora_8")
+        for what in ("parameters", "time")
+    ),
+    *(f"stages.resume.{what}" for what in ("tensors", "card")),
+    *(f"stages.processes.{trainable}" for trainable in ("all", "decoder", "norm_bias", "lora")),
+    "stages.scratch.cards",
     *(
         f"fewshot.msp_dft.{on}.{end}"
         for on in (

@@ -1,10 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.write import write_photo
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def test_evaluate_goes_on_past_a_bad_file(veriscale, skimage_data, tmp_path):
@@ -114,21 +117,41 @@ def test_priors_shows_the_lineage_and_every_licence(veriscale, tiny, tmp_path, m
     assert "  pictures   photograph; the unconditional mode is about 0.213" in out
 
 
-def test_the_shipped_prior_is_whole_small_and_measured_for_the_defaults(veriscale):
+@pytest.mark.parametrize("name, scales", [("photo", [2, 3, 4]), ("mri", [2, 4])])
+def test_a_shipped_prior_is_whole_small_and_measured_for_the_defaults(name, scales):
     from veriscale.diffusion.checkpoint import read_card
     from veriscale.diffusion.library import find_prior
     from veriscale.traversal.renoise import SAMPLER, STEPS
 
-    path = find_prior("photo")
+    path = find_prior(name)
     card = read_card(path)
     with safe_open(path, "np") as file:
         sizes = {k: file.get_tensor(k).nbytes for k in file.keys()}  # noqa: SIM118  # not a mapping
     assert sum(n for k, n in sizes.items() if not k.startswith("predictor.")) <= 10e6
     assert path.stat().st_size <= 11e6  # with the head for masks
-    assert card.network.scales == [2, 3, 4]
+    assert card.network.scales == scales
+    assert card.network.predictor is not None
     for scale in card.network.scales:
         assert any((t.scale, t.sampler, t.steps) == (scale, SAMPLER, STEPS) for t in card.dial)
     assert all(m.variance for m in card.modes)
+
+
+def test_the_shipped_prior_of_scans_has_seen_no_scan_that_judges_it():
+    from veriscale.diffusion.checkpoint import read_card
+    from veriscale.diffusion.library import find_prior
+    from veriscale.imaging.normalisation import SCAN
+    from veriscale.stages.splits import read_splits
+
+    card, photo = (read_card(find_prior(name)) for name in ("mri", "photo"))
+    assert card.normalisation == SCAN
+    assert (card.lineage[0].name, card.lineage[0].sha256) == ("photo", photo.tensors_sha256)
+    assert find_prior("mri").stat().st_size <= find_prior("photo").stat().st_size
+    assert card.non_commercial == []
+    splits = read_splits(RECIPES / "splits.toml")
+    trained = {s for folder in ("mri/multicontrast", "mri/domain/brain_ms") for s in splits[folder]["train"]}
+    assert len(trained) == 8
+    assert not trained & {"ms19", "gli00001", "tcgadu7294", "msl04", "msl12"}
+    assert card.training[-1].pattern == "mri/domain/brain_ms@train mri/multicontrast@train"
 
 
 def test_degrade_of_a_folder(veriscale, skimage_data, tmp_path):

@@ -7,6 +7,7 @@ import sys
 import nibabel
 import numpy as np
 import pytest
+from tests.conftest import write_tiny
 from tests.imaging.dicom.synthetic import slices, write
 
 from veriscale.cli.main import run
@@ -35,6 +36,24 @@ def test_one_scan_beside_itself(scans, restore, capsys):
     assert nibabel.load(scans / "Doe_Jane_restored.nii.gz").shape == (24, 28, 5)
     assert "Doe_Jane_restored.nii.gz" in out
     assert "Doe" not in told  # what may be kept as a log
+
+
+def test_scans_and_photographs_have_priors_of_their_own(scans, restore, tmp_path, monkeypatch, skimage_data, capsys):
+    (tmp_path / "priors").mkdir()
+    for name, channels in (("photo", 3), ("mri", 1)):
+        write_tiny(tmp_path / "priors" / f"{name}.safetensors", channels=channels)
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path / "priors"))
+    coffee = skimage_data / "coffee.png"
+    crop = ("--crop", "0,0,16,16")
+    for given, prior in (((scans,), "mri"), ((coffee, *crop), "photo")):
+        assert run(["restore", *map(str, given), "--scale", "2", "-o", str(tmp_path / "out"), "--dry-run"]) == 0
+        assert f"prior {prior} used" in capsys.readouterr().err
+    mixed = ["restore", str(scans), str(coffee), "--scale", "2", "-o", str(tmp_path / "mixed")]
+    assert run(mixed) == 2
+    told = capsys.readouterr().err
+    assert "photographs and scans, which have priors of their own, photo and mri; restore them in turn, or" in told
+    assert not (tmp_path / "mixed").exists()
+    assert restore(scans, coffee, "--scale", 2, "-o", tmp_path / "mixed") == 0
 
 
 def test_a_folder_of_scans_and_a_named_file(scans, restore, tmp_path, capsys):

@@ -66,6 +66,15 @@ def test_one_command_for_a_folder(veriscale, parent, patients, tmp_path):
     assert (code, (tmp_path / "mine.splits.toml").read_bytes()) == (0, before), err
     assert read_card(tmp_path / "mine.safetensors") == card
 
+    # What is refused leaves the table alone, and what nobody was drawn for leaves none.
+    code, _, err = veriscale("train", RECIPES / "target.toml", *given, *sets("seed=5"), *options, "--resume", "--force")
+    assert (code, (tmp_path / "mine.splits.toml").read_bytes()) == (2, before), err
+    named = sets(f"stage.target.data={patients / 'a'}", f"stage.target.validation={patients / 'b'}")
+    code, _, err = veriscale(
+        "train", RECIPES / "target.toml", *given, *named, *sets("stage.target.hold_out=0"), *options, "--force"
+    )
+    assert (code, (tmp_path / "mine.splits.toml").exists()) == (0, False), err
+
 
 def test_groups_that_count_as_patients_are_said(veriscale, parent, tmp_path):
     for number in range(6):

@@ -102,6 +102,22 @@ def test_a_prior_comes_out_with_a_whole_card(recipe, tmp_path, skimage_data):
         train(recipe, path, cpu=True, force=True, resume=True, overrides=["seed=4"])
 
 
+def test_a_run_that_was_cut_off_is_not_begun_anew_unasked(recipe, tmp_path):
+    state = tmp_path / "toy.training.safetensors"
+    state.write_bytes(b"hours of work")
+    with pytest.raises(InputError, match=r"holds an earlier run; resume goes on with it, and force begins anew"):
+        train(recipe, tmp_path / "toy.safetensors", cpu=True)
+    assert [*tmp_path.glob("toy.training*")] == [state]
+    assert state.read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize("name", ["mine", "v1.2"])
+def test_a_prior_has_a_name_by_which_it_is_found(recipe, tmp_path, name):
+    with pytest.raises(InputError, match=r"found by a file NAME\.safetensors, and .* is no such name; call it so"):
+        train(recipe, tmp_path / "new" / name, cpu=True)
+    assert not (tmp_path / "new").exists()
+
+
 PARTS = ("encoder.", "denoiser.", "predictor.")
 
 

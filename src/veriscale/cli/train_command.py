@@ -39,7 +39,7 @@ def train(
     device
         auto or cpu.
     force
-        Replace an existing prior's file; a folder never is.
+        Replace an existing prior's file, and without --resume the state of an earlier run; a folder never is.
     quiet
         No progress; who is trained on is said all the same, and what makes the prior doubtful.
     """

@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
-from veriscale.diffusion.library import STATE
+from veriscale.diffusion.library import STATE, SUFFIX
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import make_folder, refuse_existing, replacing, unmade_on_failure
@@ -74,7 +74,7 @@ def train(
         recipe: a TOML file.
         output: the prior's file; NAME.safetensors in the current folder by default, with `latent` the folder NAME.
         resume: take up an earlier run of the same recipe.
-        force: replace an existing prior.
+        force: replace an existing prior, and begin anew where an earlier run left a state.
         overrides: `key=value` pairs for the recipe.
         cpu: do not use a GPU.
         progress: told every 50 steps, and after every evaluation.
@@ -90,8 +90,13 @@ def train(
     path = Path(output or (document.name if document.latent else f"{document.name}.safetensors"))
     if document.latent:
         refuse_there(path)
+    elif path.suffix != SUFFIX:
+        raise InputError(f"A prior is found by a file NAME{SUFFIX}, and {path} is no such name; call it so.")
     else:
         refuse_existing(path, force)
+    state = path.with_suffix(STATE)
+    if state.exists() and not (resume or force):
+        raise InputError(f"{state} holds an earlier run; `--resume` goes on with it, and `--force` begins anew.")
     if path.exists() and any(path.samefile(p.path) for p in before):
         raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
     made = make_folder(path.parent)
@@ -108,14 +113,10 @@ def train(
         warn(remark)
     far = [remark for p in before for remark in distance_remarks(p.card, training)]
     for remark in [*spacing_remarks([*training, *validation]), *far]:
-        tell(remark)
-    if table and accelerator.is_main_process:
-        with replacing(path.with_suffix(SPLITS), force=True) as temporary:
-            temporary.write_text(table, encoding="utf-8")
-    state = path.with_suffix(STATE)
+        warn(remark)
     quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
     if parent is not None and document.guides is not None:
-        return train_guides(
+        guides = train_guides(
             document,
             parent,
             training[0],
@@ -129,6 +130,9 @@ def train(
             progress=progress or quiet,
             tell=tell,
         )
+        if accelerator.is_main_process:
+            _tell_drawn(path, table)
+        return guides
     if document.latent is not None:
         return train_latent(
             document,
@@ -180,7 +184,18 @@ def train(
     if document.measure == "all" and not validation[-1].stored and (doubt := spread_doubt(card)):
         warn(doubt)
     save_prior(trained.networks, card, path, force)
+    _tell_drawn(path, table)
     return path
+
+
+def _tell_drawn(path: Path, table: str) -> None:
+    """Write who was drawn for the prior, and leave no table of another run where nobody was."""
+    file = path.with_suffix(SPLITS)
+    if not table:
+        file.unlink(missing_ok=True)
+        return
+    with replacing(file, force=True) as temporary:
+        temporary.write_text(table, encoding="utf-8")
 
 
 def pack_data(

@@ -82,7 +82,13 @@ def open_batch(
         raise InputError("`--dicom-out` is a folder for what is derived of one series, and there are several inputs.")
     if settings.score_files is not None and len({j.path.stem for j in jobs}) < len(jobs):
         raise InputError("Two inputs have one name, so that `--score-files` cannot tell them apart; rename one.")
-    default = SCANS if all(takes_scan(job.path) for job in jobs) else PHOTOGRAPHS
+    kinds = {takes_scan(job.path) for job in jobs}
+    if len(kinds) > 1 and (settings.prior, prior, settings.command, held) == (None, None, None, None):
+        raise InputError(
+            f"There are photographs and scans, which have priors of their own, {PHOTOGRAPHS} and {SCANS}; restore them "
+            "in turn, or name a `--prior`."
+        )
+    default = SCANS if kinds == {True} else PHOTOGRAPHS
     restorer = opened(settings, held, prior, device, beside if given.operator is None else Path(), default)
     asked = asked_of(restorer, guides or {}, another_patient)
     if asked is not None and len(jobs) > 1:

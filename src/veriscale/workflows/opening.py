@@ -26,7 +26,7 @@ from veriscale.workflows.factory import is_factory, made_by, own_operator, runs_
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
-PHOTOGRAPHS, SCANS = "photo", "photo"
+PHOTOGRAPHS, SCANS = "photo", "mri"
 """The priors that are taken where none is asked for."""
 
 

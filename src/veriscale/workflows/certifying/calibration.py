@@ -78,7 +78,7 @@ def calibrate(
     Args:
         directory: photographs or scans of the kind that will be restored, none of them trained on.
         output: the certificate's file.
-        prior: name, path or a loaded prior; `photo` by default, where no command is given.
+        prior: name, path or a loaded prior; by default `photo`, of scans `mri`, where no command is given.
         score: as in "variance:smooth=2"; the prior's predictor where it has one, else the variance of its draws, and
             for a tool the gradient of its result.
         loss, tau, tile: as `trust.losses.registry.make_loss`.

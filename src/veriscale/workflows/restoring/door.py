@@ -140,7 +140,7 @@ def restore(
     Args:
         image: a file, an array, a tensor, a picture of Pillow's or a `Photo`, as of `as_photo`; or a scan: a `Volume`,
             a NIfTI file or a folder of a DICOM series. How thick its slices are a file may say, a `Volume` does not.
-        prior: name, path or a loaded prior; that of the certificate by default, else `photo`.
+        prior: name, path or a loaded prior; that of the certificate by default, else `photo`, of scans `mri`.
         certificate: of `calibrate`, its file or its name: it gives the settings that are left open, and the mask.
         score: your own map (H, W), where the certificate's score is "files".
         guides: of a scan, other modalities that help it, where the prior is a file of guides: by name a file, a folder

@@ -82,7 +82,7 @@ def evaluate(
 
     Args:
         pictures: files, or folders of them: photographs, or NIfTI files and folders of a DICOM series.
-        prior: name, path or a loaded prior; `photo` by default.
+        prior: name, path or a loaded prior; by default `photo`, of scans `mri`.
         index: of scans in files of several volumes, which one is taken, counted from 0.
         guides: of scans, as of `restore`: by name a folder in which there is one for each, or "auto" for edges. They
             are not degraded, and those that lie among the scans are not scored.

@@ -18,6 +18,7 @@ from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.moments import moments
+from veriscale.imaging.normalisation import SCAN
 from veriscale.imaging.photo import Photo
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import ROUNDING, Noise, parse_noise
@@ -214,6 +215,8 @@ class PreparedByPrior:
             f"{_far(plan)}."
         )
         notes = [*self.restorer.prior.notes, *plan.operator.notes]
+        if card.normalisation == SCAN:
+            notes.append(f"{card.name} was trained on scans, and this is a photograph")
         if other := contradiction(self.path, plan.operator):
             notes.append(other)
         # Of a certified picture the mask's warning says it.
