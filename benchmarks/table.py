@@ -188,22 +188,15 @@ ROWS = [
     "scan.report.size",
     "scan.report.size.dials3",
     "scan.report.first_paint",
-    *(f"scan.inplane.x{scale}.gain{end}" for scale in (2, 4) for end in ("", "_all")),
-    *(
-        f"scan.inplane.{subject}.{contrast}.x{scale}{end}"
-        for scale in (2, 4)
-        for subject in ("ms19", "gli00001")
-        for contrast in ("T1", "T1C", "T2", "FLAIR")
-        for end in ("", ".ssim")
-    ),
-    *(f"mri.inplane.x{scale}.gain{end}" for scale in (2, 4) for end in ("", "_all")),
+    *(f"{by}.inplane.x{scale}.gain{end}" for by in ("scan", "mri") for scale in (2, 4) for end in ("", "_all")),
     *(
         f"mri.inplane.x{scale}.over_photo{end}"
         for scale in (2, 4)
         for end in ("", *(f".{subject}{end}" for subject in ("ms19", "gli00001") for end in ("", ".lowest")))
     ),
     *(
-        f"mri.inplane.{subject}.{contrast}.x{scale}{end}"
+        f"{by}.inplane.{subject}.{contrast}.x{scale}{end}"
+        for by in ("scan", "mri")
         for scale in (2, 4)
         for subject in ("ms19", "gli00001")
         for contrast in ("T1", "T1C", "T2", "FLAIR")
