@@ -94,6 +94,11 @@ class DataTerm:
         half_inverse = torch.where(norm > 0, 0.5 / norm, 0)
         return norm, gradient * half_inverse.view(-1, *[1] * (x.ndim - 1))
 
+    def variance_at(self, x: Tensor) -> Tensor | float:
+        """s²W⁻¹, the variance of each measured value, held at A(x): (B, C, …), or one number for all."""
+        weight = self._weight(self.operator.forward(x))
+        return self.noise_std**2 if weight is None else self.noise_std**2 / weight
+
     def consistency(self, x: Tensor, stored: bool = False) -> Tensor:
         """‖W^½(A(x) − y′)‖²/(n s²) of each item, (B,), n the number of measured values: about 1 at the truth.
 

@@ -32,6 +32,7 @@ from veriscale.traversal.presets import DEFAULT, Preset
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
 from veriscale.traversal.splitting import splitting_evaluations, splitting_for
 from veriscale.traversal.start import PILOTS, full_level, pilot_starts
+from veriscale.traversal.thick_slices import ThickSlices
 
 # Of the posterior `proximal`, chosen on validation photographs: docs/results/zeroshot_tuning.json.
 SAMPLER, STEPS = "dpm-solver++", 20
@@ -73,6 +74,11 @@ class ZeroShot:
     def how(self) -> str:
         """A phrase that says how the prior is used."""
         return f"unconditionally (zero-shot, anchor {self.anchor})"
+
+    @property
+    def thick(self) -> SliceProfile | None:
+        """What made the slices of a volume thick; None of pictures."""
+        return self.operator if isinstance(self.operator, SliceProfile) and len(self.shape) == 4 else None
 
     @property
     def path(self) -> str:
@@ -134,8 +140,8 @@ class ZeroShotProblem:
         self.mode = method.prior.mode(0)
         self.network = UnconditionalDenoiser(method.prior, work.tile)
         self.denoiser: PlacedDenoiser = self.network
-        if isinstance(method.operator, SliceProfile) and len(method.shape) == 4:
-            self.denoiser = TwoWayDenoiser(self.network, method.operator.axis)
+        if method.thick is not None:
+            self.denoiser = TwoWayDenoiser(self.network, method.thick.axis)
         self.evaluations = Evaluations(work, method.first_evaluations)
         self._denoise = self.evaluations.counted(self.denoiser)
         self._pullback = self.evaluations.counted(self.network.pullback)
@@ -163,7 +169,8 @@ class ZeroShotProblem:
         if method.posterior == "covariance":
             posterior: Callable[[Tensor, float], Tensor] = Covariance(self._pullback, data)
         else:
-            posterior = Proximal(self._denoise, data, mode.sigma_data[0] ** 2)
+            kind = Proximal if method.thick is None else ThickSlices
+            posterior = kind(self._denoise, data, mode.sigma_data[0] ** 2)
         return renoise(
             self.anchor,
             posterior,
