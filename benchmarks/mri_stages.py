@@ -7,7 +7,7 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from veriscale.stages.held_out import measure_modes
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import Parent, inherit
 from veriscale.stages.intensity import mean_of
-from veriscale.stages.recipe import Recipe
+from veriscale.stages.recipe import Recipe, Stage
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.stage_sets import stage_sets
 from veriscale.stages.training import train
@@ -50,7 +50,7 @@ SOURCE = ROOT / "build" / "mri-source.safetensors"
 STEPS = 300
 EVERY = 30  # of so many neighbouring slices one is looked at
 LEVELS = (1 / 3, 1.0, 3.0)  # of σ over the σ_data of mri
-STAGES = {"folded": "photo folded to grey", "source": "after source", "domain": "after domain"}
+STAGES = {"folded": "photo folded to grey", "source": "after source", "domain": "after all stages of heads"}
 KEPT = {"again": "with σ_data measured again", "kept": "with the σ_data of source"}
 WORDS = {**STAGES, **KEPT}
 NUMBERS = {
@@ -96,20 +96,18 @@ def keeping(modes: list[Mode]) -> Iterator[None]:
         fitting.measure_modes = before
 
 
-def denoisers(recipe: Recipe, steps: int, folder: Path) -> dict[str, Path]:
+def denoisers(domain: Stage, scales: Iterable[int], steps: int, folder: Path) -> dict[str, Path]:
     """The denoiser after so many steps of `domain`, from that of `source` with the encoder of `mri`, both ways."""
     head = RECIPE.read_text(encoding="utf-8").partition("[[stage]]")[0]
-    last = recipe.stage[-1]
     text = (
         f'measure = "modes"\n{head}[[stage]]\nname = "domain"\ninit_from = "{find_prior("mri")}"\n'
-        f"data = {last.data}\nvalidation = {last.validation}\nlicence = {last.licence!r}\n"
+        f"data = {domain.data}\nvalidation = {domain.validation}\nlicence = {domain.licence!r}\n"
         f'[stage.denoiser]\nsteps = {steps}\noptimiser = "muon"\ninit_from = "{SOURCE}"\n'
     )
     file = folder / f"domain_{steps}.toml"
     file.write_text(text, encoding="utf-8")
     shutil.copy(RECIPE.with_name("splits.toml"), folder)
-    scales = (0, *recipe.task.scales)
-    with keeping([mode for mode in read_card(SOURCE).modes if mode.scale in scales]):
+    with keeping([mode for mode in read_card(SOURCE).modes if mode.scale in (0, *scales)]):
         kept = train(file, folder / f"kept_{steps}.safetensors", cpu=True, resume=True, force=True)
     again = train(file, folder / f"again_{steps}.safetensors", cpu=True, resume=True, force=True)
     if kept is None or again is None:
@@ -168,8 +166,8 @@ def main() -> None:
     if not SOURCE.exists():
         raise SystemExit(f"{SOURCE} is not there; `make {SOURCE.relative_to(ROOT)}` trains it")
     recipe = read_recipe(RECIPE)
-    last = msgspec.structs.replace(recipe, stage=recipe.stage[-1:])
-    sets = stage_sets(last, RECIPE, torch.device("cpu"))
+    domain = next(stage for stage in recipe.stage if stage.name == "domain")
+    sets = stage_sets(msgspec.structs.replace(recipe, stage=[domain]), RECIPE, torch.device("cpu"))
     training, validation = sets.training[0], held_out_slices(sets.validation[0], 32)
     folder = FOLDER / f"mri_stages-{read_card(find_prior('mri')).tensors_sha256[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +176,7 @@ def main() -> None:
         name: on_scans(parent, recipe, training, validation, folder / f"{name}.safetensors")
         for name, parent in (("folded", find_prior("photo")), ("source", SOURCE), ("domain", find_prior("mri")))
     }
-    files |= denoisers(recipe, 3 if small else STEPS, folder)
+    files |= denoisers(domain, recipe.task.scales, 3 if small else STEPS, folder)
     priors = {name: load_prior(file) for name, file in files.items()}
     card = priors["domain"].card
     sigma_data = {0: card.mode(0).sigma_data[0], SCALE: card.mode(SCALE).sigma_data_at(0.0)}
