@@ -1,5 +1,6 @@
 """The sets of a recipe's stages: what each trains on and is measured on, named or drawn by the seed."""
 
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,8 +29,8 @@ class StageSets(NamedTuple):
 def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     """Load and draw the sets of all stages.
 
-    The table has the splits `train`, `validation` and `rest`, who is neither, of the folders that subjects were drawn
-    from; not of archives, whose parts no split names.
+    The table has the splits `train`, `validation` and `rest`, who is neither, by the PatientID of DICOM series too, of
+    the folders that subjects were drawn from; not of archives, whose parts no split names.
 
     Args:
         recipe: checked.
@@ -53,7 +54,7 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
 
     training, validation = [], []
     folders: list[str] = []
-    there: set[str] = set()
+    parted: list[PictureSet] = []
     for stage in recipe.stage:
         where = f"stage.{stage.name}"
         whole = rest = named(f"{where}.data", stage.data, stage.licence, "training")
@@ -66,7 +67,14 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
         validation.append(held)
         if (stage.hold_out or stage.subjects) and not whole.stored:
             folders += [pattern for pattern in stage.data if not pattern.endswith(".zip")]
-            there.update(whole.subjects)
-    train, kept = ({s for each in sets for s in each.subjects} for sets in (training, validation))
-    splits = {"train": train, "validation": kept, "rest": there - train - kept}
+            parted.append(whole)
+    train, kept, there = ({s for each in sets for s in each.subjects} for sets in (training, validation, parted))
+    known = _patients([*training, *validation], train | kept)
+    neither = {s for s in there - train - kept if not known & _patients(parted, {s})}
+    splits = {"train": train, "validation": kept, "rest": neither}
     return StageSets(training, validation, drawn_table(folders, root, splits))
+
+
+def _patients(sets: Iterable[PictureSet], subjects: Set[str]) -> set[str]:
+    """The PatientIDs of some subjects."""
+    return {p for each in sets for subject in subjects for p in each.patients.get(subject, ())}
