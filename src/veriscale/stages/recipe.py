@@ -92,7 +92,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
-            by `--pack`: photographs or scans.
+            by `--pack`, which knows what is each stage's: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
         hold_out: in the place of `validation`, how many of the data's subjects are held out, drawn by the recipe's
             seed; of scans.

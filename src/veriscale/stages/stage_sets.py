@@ -10,6 +10,7 @@ import msgspec
 import torch
 
 from veriscale.errors import InputError
+from veriscale.stages.archive import packed_part
 from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
 from veriscale.stages.recipe import Recipe
@@ -46,23 +47,23 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
         return load(patterns, root, recipe.task.channels, device, licence, part, path.with_name(MANIFEST))
 
-    def named(key: str, patterns: list[str], licence: str, part: str) -> PictureSet:
+    def named(stage: str, key: str, patterns: list[str], licence: str, part: str) -> PictureSet:
         try:
-            return pictures(tuple(patterns), licence, part)
+            return pictures(tuple(patterns), licence, packed_part(patterns, root, stage, part))
         except InputError as error:
-            raise InputError(f"{key}: {error}") from error
+            raise InputError(f"stage.{stage}.{key}: {error}") from error
 
     training, validation = [], []
     folders: list[str] = []
     parted: list[PictureSet] = []
     for stage in recipe.stage:
         where = f"stage.{stage.name}"
-        whole = rest = named(f"{where}.data", stage.data, stage.licence, "training")
+        whole = rest = named(stage.name, "data", stage.data, stage.licence, "training")
         if stage.hold_out:
             rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
             held = replace(held, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
         else:
-            held = named(f"{where}.validation", stage.validation, MEASURED_ON, "validation")
+            held = named(stage.name, "validation", stage.validation, MEASURED_ON, "validation")
         training.append(drawn(rest, stage.subjects, recipe.seed, f"{where}.subjects"))
         validation.append(held)
         if (stage.hold_out or stage.subjects) and not whole.stored:

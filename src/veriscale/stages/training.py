@@ -25,8 +25,9 @@ from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
+from veriscale.stages.archive import pack, part_of
 from veriscale.stages.consistency import FACTOR, measure_consistency
-from veriscale.stages.data import PictureSet, data_root, pack
+from veriscale.stages.data import PictureSet, data_root
 from veriscale.stages.fitting import Trained, fit_networks
 from veriscale.stages.guide_training import train_guides
 from veriscale.stages.held_out import crops, held_out
@@ -206,22 +207,27 @@ def pack_data(
 ) -> int:
     """Write all pictures of a recipe as one archive that `train` reads; returns their number.
 
+    Where stages have other data, each has its own in the archive.
+
     Raises:
-        InputError: the recipe or its data cannot be read, its stages differ in them, or the archive exists.
+        InputError: the recipe or its data cannot be read, a stage draws who is held out, or the archive exists.
     """
-    stage, *others = read_recipe(recipe, overrides).stage
-    for other in others:
-        if (other.data, other.validation) != (stage.data, stage.validation):
+    stages = read_recipe(recipe, overrides).stage
+    for stage in stages:
+        if stage.hold_out:
             raise InputError(
-                f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
+                f"stage.{stage.name}.hold_out draws who is held out as training begins, and an archive is packed in "
+                f"parts; name stage.{stage.name}.validation."
             )
-    if stage.hold_out:
-        raise InputError(
-            f"stage.{stage.name}.hold_out draws who is held out as training begins, and an archive is packed in parts; "
-            f"name stage.{stage.name}.validation."
-        )
-    splits = Path(recipe).with_name(MANIFEST)
-    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force, splits)
+    first, *others = ({"training": stage.data, "validation": stage.validation} for stage in stages)
+    sets = first
+    if any(other != first for other in others):
+        sets = {
+            part_of(stage.name, part): patterns
+            for stage, own in zip(stages, (first, *others), strict=True)
+            for part, patterns in own.items()
+        }
+    return pack(sets, data_root(Path(recipe)), Path(archive), force, Path(recipe).with_name(MANIFEST))
 
 
 def _scored(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
