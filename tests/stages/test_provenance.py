@@ -48,6 +48,7 @@ def test_what_was_not_yet_used_is_free(recipe, then, now):
         ([ADAM], [ADAM, "stage.toy.trainable=decoder"], 1, 30, r"stage\.toy\.trainable was not set and is decoder"),
         ([ADAM, "stage.toy.trainable=decoder"], [ADAM], 1, 30, r"stage\.toy\.trainable was decoder and is not set"),
         ([], ["stage.toy.subjects=1"], 1, 30, r"stage\.toy\.subjects was not set and is 1"),
+        ([], ["stage.toy.planes=all"], 1, 30, r"stage\.toy\.planes was not set and is all"),
         (
             ["stage.toy.evaluate=9", "stage.toy.patience=2"],
             ["stage.toy.evaluate=9"],

@@ -120,12 +120,13 @@ def test_an_archive_of_photographs_and_then_scans_trains_the_same_prior(scans, t
     for name in ("chelsea", "coffee", "astronaut"):
         (tmp_path / "data" / f"{name}.png").write_bytes((skimage_data / f"{name}.png").read_bytes())
     phases = "".join(toy_phase(network, 6, patch) for network, patch in (("encoder", 8), ("denoiser", 32)))
-    networks, stage, rest = RECIPE.partition("[[stage]]")
-    scans.write_text(networks + SOURCE + phases + stage + rest.replace("steps = 30", "steps = 6"))
-    assert pack_data(scans, tmp_path / "data.zip") == 8
+    networks, stage, rest = RECIPE.replace("steps = 30", "steps = 6").partition("[[stage]]")
+    longer = stage + rest.partition("[stage.encoder]")[0].replace('"toy"', '"longer"') + toy_phase("denoiser", 3, 32)
+    scans.write_text(networks + SOURCE + phases + stage + rest + longer)
+    assert pack_data(scans, tmp_path / "data.zip") == 8  # each file once
     files = train(scans, tmp_path / "files.safetensors", cpu=True)
     (tmp_path / "data").rename(tmp_path / "gone")
-    keys = [f"stage.{stage}.{key}" for stage in ("source", "toy") for key in ("data", "validation")]
+    keys = [f"stage.{stage}.{key}" for stage in ("source", "toy", "longer") for key in ("data", "validation")]
     sets = [f"{key}={tmp_path / 'data.zip'}" for key in keys]
     packed = train(scans, tmp_path / "packed.safetensors", cpu=True, overrides=sets)
     for suffix in (".safetensors", STATE):
@@ -140,7 +141,7 @@ def test_an_archive_of_photographs_and_then_scans_trains_the_same_prior(scans, t
     assert [count for count, *_ in one] == [2, 3, 2]
     renamed = scans.with_name("other.toml")
     renamed.write_text(scans.read_text().replace('"source"', '"other"'))
-    with pytest.raises(InputError, match=r"^stage\.other\.data: .*data\.zip holds no training pictures"):
+    with pytest.raises(InputError, match=r"data\.zip holds nothing of a stage 'other'; .*known: source, toy, longer\."):
         train(renamed, tmp_path / "x.safetensors", cpu=True, overrides=[s.replace("source", "other") for s in sets])
 
 

@@ -62,6 +62,25 @@ def test_across_which_axis_a_volume_is_cut(tmp_path, spacing, dim_info, axis):
     assert {p.shape for p in cut.pixels.values()} == {tuple(n for k, n in enumerate((34, 36, 38)) if k != axis)}
 
 
+def test_an_isotropic_volume_in_all_planes(tmp_path):
+    for name, spacing in (("even", 1.0), ("thick", 5.0)):
+        image = nibabel.Nifti1Image(blobs((34, 36, 38)), np.diag([1, 1, spacing, 1]))
+        image.to_filename(tmp_path / f"{name}.nii")
+    axial, coronal, sagittal = cuts = list(read_slices(tmp_path / "even.nii", "a", "all"))
+    assert [cut.plane for cut in cuts] == ["", "coronal", "sagittal"]
+    (alone,) = read_slices(tmp_path / "even.nii", "a")
+    assert axial.pixels.keys() == alone.pixels.keys()
+    for k, pixels in coronal.pixels.items():  # (X, Z) at Y = k
+        for j in axial.pixels.keys() & set(range(38)):
+            assert np.array_equal(pixels[:, j], axial.pixels[j][:, k])
+    assert {p.shape for p in sagittal.pixels.values()} == {(36, 38)}
+    (thick,) = read_slices(tmp_path / "thick.nii", "a", "all")
+    assert thick.plane == ""
+    found = load(["*.nii"], tmp_path, 1, torch.device("cpu"), "CC0", "", planes="all")
+    assert set(found.volumes) == {"even.nii", "even.nii#coronal", "even.nii#sagittal", "thick.nii"}
+    assert set(found.subjects) == {"even", "thick"}
+
+
 def test_an_archive_of_arrays(tmp_path):
     stack = np.moveaxis(blobs((34, 36, 6)), 2, 0)
     np.savez(tmp_path / "patient001.npz", image=stack, label=np.zeros(3))
@@ -115,7 +134,7 @@ def test_an_archive_reads_as_the_scans_it_was_made_of(tmp_path):
     write_series(tmp_path / "series" / "t1", slices())
     np.savez(tmp_path / "set" / "patient_1.npz", image=np.moveaxis(blobs((34, 36, 6)), 2, 0))
     patterns = ["set/one", "set/*.npz", "series"]  # `one` is told by no name of a file
-    pack({"training": patterns, "validation": ["set/held"]}, tmp_path, tmp_path / "data.zip")
+    pack({"toy": {"training": patterns, "validation": ["set/held"]}}, tmp_path, tmp_path / "data.zip")
     files, packed = loaded(tmp_path, *patterns), loaded(tmp_path, "data.zip")
     assert (packed.names, packed.subjects, packed.volumes) == (files.names, files.subjects, files.volumes)
     assert (packed.facts.sha256, packed.facts.spacing) == (files.facts.sha256, files.facts.spacing)

@@ -98,6 +98,18 @@ def test_stages_of_one_folder_hold_out_the_same(scans):
     assert first.names == again.names
 
 
+def test_all_planes_are_trained_on_and_axial_ones_held_out(scans, tmp_path):
+    for path in (tmp_path / "data" / "set").rglob("*.nii.gz"):
+        write(path, spacing=(1, 1, 1), shape=(34, 36, 34))
+    every = sets_of(scans, *FOUR, "stage.toy.planes=all")
+    axial = sets_of(scans, *FOUR)
+    assert every.training[0].facts.sha256 == axial.training[0].facts.sha256
+    assert set(every.training[0].names) > set(axial.training[0].names)
+    assert any("#coronal#" in name for name in every.training[0].names)
+    assert every.validation[0].names == axial.validation[0].names
+    assert every.table == axial.table
+
+
 def test_an_archive_cannot_be_packed_of_what_is_drawn_later(scans, tmp_path):
     with pytest.raises(InputError, match=r"stage\.toy\.hold_out draws who is held out as training begins"):
         pack_data(scans, tmp_path / "data.zip", FOUR)

@@ -84,7 +84,7 @@ def test_a_patient_of_two_series_is_not_held_out_from_herself(series):
 
 
 def test_a_packed_patient_is_known_too(series):
-    pack({"training": ["series/first"], "validation": ["series/again"]}, series, series / "data.zip")
+    pack({"toy": {"training": ["series/first"], "validation": ["series/again"]}}, series, series / "data.zip")
     with pytest.raises(InputError, match="are one patient, by the PatientID of both"):
         check(series, ["data.zip"], ["data.zip"])
 
@@ -141,7 +141,7 @@ def loaded_from(root, pattern):
 
 
 def test_sets_of_an_archive_too(root):
-    pack({"training": ["set/one"], "validation": ["set"]}, root, root / "data.zip")
+    pack({"toy": {"training": ["set/one"], "validation": ["set"]}}, root, root / "data.zip")
     with pytest.raises(InputError, match="Subject 'one' is in"):
         check(root, ["data.zip"], ["data.zip"])
 
@@ -196,7 +196,7 @@ def test_spacings_far_apart_are_said(root):
 
 def test_spacings_of_each_set_of_one_archive_are_said(root):
     write(root / "set" / "one" / "fine.nii.gz", spacing=(0.3, 0.3, 5))
-    pack({"training": ["set"], "validation": ["set/held"]}, root, root / "data.zip")
+    pack({"toy": {"training": ["set"], "validation": ["set/held"]}}, root, root / "data.zip")
     sets = [load(["data.zip"], root, 1, torch.device("cpu"), "", part) for part in ("training", "validation")]
     assert [remark.partition(";")[0] for remark in spacing_remarks(sets)] == [
         "data.zip: spacings in the plane from 0.3 to 1 mm"

@@ -8,24 +8,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from veriscale.errors import InputError
+from veriscale.errors import InputError, closest
 from veriscale.imaging.atomic import replacing
 from veriscale.imaging.formats.registry import is_picture
 from veriscale.stages.files import Found, names_of
 from veriscale.stages.splits import select
 
+_STAGES = "stages.json"  # of an archive of several sets: whose is which
 # Of an archive of scans: the folders above them, which told it, are not in it.
 _SUBJECTS = "subjects.json"
 _GROUPS = "groups.json"
 
 
 def pack(
-    sets: Mapping[str, Sequence[str]], root: Path, path: Path, force: bool = False, splits: Path | None = None
+    stages: Mapping[str, Mapping[str, Sequence[str]]],
+    root: Path,
+    path: Path,
+    force: bool = False,
+    splits: Path | None = None,
 ) -> int:
-    """Write the files of some sets, byte for byte, as one archive that `members` reads; returns their number.
+    """Write the files of all stages, byte for byte, as one archive that `members` reads; returns their number.
+
+    Sets of the same patterns are written once. An archive of one set serves any stage.
 
     Args:
-        sets: by their part, "training" or "validation", or that of one stage by `part_of`, patterns of `splits.select`.
+        stages: by name, of "training" and "validation" the patterns of `splits.select`.
         root: where relative patterns begin.
         path: of the archive.
         force: replace one that is there.
@@ -34,47 +41,54 @@ def pack(
     Raises:
         InputError: as `select`, or the archive exists or cannot be written.
     """
+    sets: dict[tuple[str, tuple[str, ...]], str] = {}
+    places: dict[str, dict[str, str]] = {}
+    for stage, own in stages.items():
+        for part, patterns in own.items():
+            before = sum(other == part for other, _ in sets)
+            place = sets.setdefault((part, tuple(patterns)), f"{part}-{before + 1}" if before else part)
+            places.setdefault(stage, {})[part] = place
     count = 0
-    told: dict[str, dict[str, dict[str, str]]] = {_SUBJECTS: {}, _GROUPS: {}}
+    told: dict[str, dict[str, dict[str, str]]] = {_STAGES: {}, _SUBJECTS: {}, _GROUPS: {}}
+    if len(sets) > len({part for part, _ in sets}):
+        told[_STAGES] = places
     numbers: dict[str, str] = {}  # of groups, whose own names are folders of this machine
     with replacing(path, force=force) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for part, patterns in sets.items():
-            with members(patterns, root, part, splits) as files:
+        for (_, patterns), place in sets.items():
+            with members(patterns, root, place, splits) as files:
                 for name, found in files.items():
-                    archive.writestr(zipfile.ZipInfo(f"{part}/{name}"), found.path.read_bytes())
+                    archive.writestr(zipfile.ZipInfo(f"{place}/{name}"), found.path.read_bytes())
                     count += 1
                     if not is_picture(found.path):
-                        told[_SUBJECTS].setdefault(part, {})[name] = found.subject
+                        told[_SUBJECTS].setdefault(place, {})[name] = found.subject
                         number = numbers.setdefault(found.group, str(len(numbers)))
-                        told[_GROUPS].setdefault(part, {})[name] = number
-        for table, parts in told.items():
-            if parts:
-                archive.writestr(zipfile.ZipInfo(table), json.dumps(parts))
+                        told[_GROUPS].setdefault(place, {})[name] = number
+        for table, content in told.items():
+            if content:
+                archive.writestr(zipfile.ZipInfo(table), json.dumps(content))
     return count
 
 
-def part_of(stage: str, part: str) -> str:
-    """What the part of one stage is called in an archive of several sets."""
-    return f"stage/{stage}/{part}"
-
-
 def packed_part(patterns: Sequence[str], root: Path, stage: str, part: str) -> str:
-    """Where a stage's part lies in an archive: under its own name, or, in an archive of one set, that of all stages.
+    """The folder of an archive in which a stage's part lies; of one of one set, and of no archive, the part itself.
 
     Args:
-        patterns: of the stage; what is no archive has no such places.
+        patterns: of the stage.
         root: where relative patterns begin.
         stage: its name.
         part: "training" or "validation".
 
     Raises:
-        InputError: the archive cannot be read.
+        InputError: the archive cannot be read, or is of several sets and knows no such stage.
     """
     if not _is_archive(patterns):
         return part
-    own = part_of(stage, part)
     with _opened(patterns[0], root) as archive:
-        return own if any(name.startswith(f"{own}/") for name in archive.namelist()) else part
+        places = json.loads(archive.read(_STAGES)) if _STAGES in archive.namelist() else {stage: {}}
+        own = places.get(stage, {}).get(part, part)
+    if stage not in places:
+        raise InputError(f"Archive {patterns[0]} holds nothing of a stage {stage!r}; {closest(stage, places)}.")
+    return str(own)
 
 
 @contextmanager

@@ -80,6 +80,7 @@ def load(
     licence: str,
     part: str,
     splits: Path | None = None,
+    planes: str = "axial",
 ) -> PictureSet:
     """Read a set of pictures into memory.
 
@@ -89,8 +90,9 @@ def load(
         channels: 1 or 3; of scans 1.
         device: where the tensors go.
         licence: for the card.
-        part: of `archive.packed_part`, what an archive is taken of.
+        part: of `archive.packed_part`, which files of an archive are taken.
         splits: the manifest of `folder@split`.
+        planes: of isotropic volumes, axial or all.
 
     Raises:
         InputError: nothing is found, photographs and scans are found, or a file cannot be read.
@@ -113,7 +115,7 @@ def load(
             )
         if channels != 1:
             raise InputError(f"Data {pattern} are scans, which are grey, and task.channels is {channels}; set it to 1.")
-        return _cut(files, facts, hashes, device)
+        return _cut(files, facts, hashes, device, planes)
 
 
 def facts_of(
@@ -141,7 +143,9 @@ def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:
     return torch.from_numpy(quantised(samples)).permute(2, 0, 1).contiguous().to(device)
 
 
-def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device: torch.device) -> PictureSet:
+def _cut(
+    members: dict[str, Found], facts: Data, hashes: dict[str, str], device: torch.device, planes: str
+) -> PictureSet:
     """The slices of all volumes that hold something."""
     whole = {}
     for name, found in members.items():
@@ -154,8 +158,8 @@ def _cut(members: dict[str, Found], facts: Data, hashes: dict[str, str], device:
     groups: dict[str, str] = {}
     patients: dict[str, set[str]] = {}
     for name, (file, found) in whole.items():
-        for cut in read_slices(file, name):
-            volume = f"{name}#{cut.key}" if cut.key else name
+        for cut in read_slices(file, name, planes):
+            volume = "#".join(part for part in (name, cut.key, cut.plane) if part)
             subject = cut.key or found.subject
             groups.setdefault(subject, cut.group or found.group)
             patients.setdefault(subject, set()).update(cut.patients)

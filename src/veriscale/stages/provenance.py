@@ -55,6 +55,8 @@ def provenance(
                 facts[f"stage.{stage.name}.clip"] = stage.clip
                 if stage.subjects is not None:
                     facts[f"stage.{stage.name}.subjects"] = stage.subjects
+                if stage.planes != "axial":
+                    facts[f"stage.{stage.name}.planes"] = stage.planes
                 if stage.hold_out:
                     facts[f"stage.{stage.name}.hold_out"] = stage.hold_out
                 if stage.patience:  # the held-out pictures decide what is kept

@@ -92,7 +92,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         data: globs under the data root, a folder, `folder@split` of splits.toml beside the recipe, or an archive made
-            by `--pack`, which knows what is each stage's: photographs or scans.
+            by `--pack`: photographs or scans.
         validation: held-out files, on which everything in the card is measured.
         hold_out: in the place of `validation`, how many of the data's subjects are held out, drawn by the recipe's
             seed; of scans.
@@ -100,6 +100,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         subjects: how many of the data's subjects are trained on, drawn by the recipe's seed, by turns of their groups;
             all that are not held out by default. Of photographs each is its own.
         init_from: of the first stage, the prior whose weights it begins with, by name or file.
+        planes: into which isotropic volumes are cut: axial, or all, for what is restored through the plane; held out
+            are axial ones.
         encoder, denoiser, predictor: how each is trained; a network that is left out is taken as it is.
         guides: how guides are trained; then nothing else is.
         autoencoder, unet: how the networks of [latent] are trained; their patches are in truth pixels.
@@ -115,6 +117,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation: list[str] = []
     licence: str = ""
     subjects: int | None = None
+    planes: Literal["axial", "all"] = "axial"
     init_from: str | None = None
     encoder: Phase = Phase()
     denoiser: DenoiserPhase = DenoiserPhase()

@@ -23,6 +23,7 @@ from veriscale.metrics.foreground import FLOOR
 LEAST = 0.05
 """Of a slice's pixels, the share that has to lie above `FLOOR`; else it holds nothing to learn from."""
 
+_PLANES = "sagittal", "coronal", ""  # across the axes of a canonical volume; axial ones need no name
 _AXIAL = 2
 _SAME = 1e-2  # relative: spacings of an isotropic volume, which headers round
 
@@ -38,6 +39,7 @@ class Slices:
         group: of its subject, where an archive tells it; empty else.
         affine: (4, 4) of the volume, voxels to millimetres; None where it is not known.
         patients: the PatientID of a DICOM series; empty else.
+        plane: sagittal or coronal, of an isotropic volume; empty else.
     """
 
     key: str
@@ -46,17 +48,20 @@ class Slices:
     group: str = ""
     affine: Affine | None = None
     patients: Set[str] = frozenset()
+    plane: str = ""
 
 
-def read_slices(path: Path, name: str) -> Iterator[Slices]:
+def read_slices(path: Path, name: str, planes: str = "axial") -> Iterator[Slices]:
     """Cut a NIfTI file, the folder of a DICOM series, or each volume of an archive of arrays.
 
     Each volume is normalised by itself, as in use. It is cut from slice to slice; an isotropic one, whose slices nobody
-    chose, into axial ones.
+    chose, into axial ones, or into those of all three
+    planes.
 
     Args:
         path: of the file or folder.
         name: what an error names.
+        planes: of isotropic volumes: axial or all.
 
     Raises:
         InputError: as the readers of such files, and `normalisation.levels_of`.
@@ -65,14 +70,14 @@ def read_slices(path: Path, name: str) -> Iterator[Slices]:
     """
     try:
         if path.is_dir():
-            yield _of_volume(volume_of_series(read_series(path)))
+            yield from _of_volume(volume_of_series(read_series(path)), planes)
         elif path.suffix.lower() == EXTENSION:
             volumes, group = read_npz(path), read_group(path)
             for key, values in volumes.items():
                 samples = levels_of(values, f"{name}, {key!r},").applied(values)
                 yield Slices("" if key == KEY else key, _kept(samples), None, group)
         else:
-            yield _of_volume(read_volume(path))
+            yield from _of_volume(read_volume(path), planes)
     except SeveralVolumes as error:
         what = str(error).rpartition(";")[0]
         raise InputError(
@@ -84,12 +89,13 @@ def read_slices(path: Path, name: str) -> Iterator[Slices]:
         raise InputError(about(error, name)) from error
 
 
-def _of_volume(volume: Volume) -> Slices:
+def _of_volume(volume: Volume, planes: str) -> Iterator[Slices]:
     isotropic = max(volume.spacing) - min(volume.spacing) <= _SAME * max(volume.spacing)
-    axis = _AXIAL if isotropic else volume.slice_axis
-    first, second = (s for k, s in enumerate(volume.spacing) if k != axis)
-    kept = _kept(np.moveaxis(volume.samples, axis, 0))
-    return Slices("", kept, (first, second), affine=volume.affine, patients=identifiers(volume, "PatientID"))
+    patients = identifiers(volume, "PatientID")
+    for axis in (2, 1, 0) if isotropic and planes == "all" else (_AXIAL if isotropic else volume.slice_axis,):
+        first, second = (s for k, s in enumerate(volume.spacing) if k != axis)
+        kept, plane = _kept(np.moveaxis(volume.samples, axis, 0)), _PLANES[axis] if isotropic else ""
+        yield Slices("", kept, (first, second), affine=volume.affine, patients=patients, plane=plane)
 
 
 def _kept(samples: NDArray[Any]) -> dict[int, NDArray[np.uint8]]:

@@ -44,12 +44,13 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     root = data_root(path)
 
     @cache
-    def pictures(patterns: tuple[str, ...], licence: str, part: str) -> PictureSet:
-        return load(patterns, root, recipe.task.channels, device, licence, part, path.with_name(MANIFEST))
+    def pictures(patterns: tuple[str, ...], licence: str, part: str, planes: str) -> PictureSet:
+        splits = path.with_name(MANIFEST)
+        return load(patterns, root, recipe.task.channels, device, licence, part, splits, planes)
 
-    def named(stage: str, key: str, patterns: list[str], licence: str, part: str) -> PictureSet:
+    def named(stage: str, key: str, patterns: list[str], licence: str, part: str, planes: str = "axial") -> PictureSet:
         try:
-            return pictures(tuple(patterns), licence, packed_part(patterns, root, stage, part))
+            return pictures(tuple(patterns), licence, packed_part(patterns, root, stage, part), planes)
         except InputError as error:
             raise InputError(f"stage.{stage}.{key}: {error}") from error
 
@@ -58,9 +59,11 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     parted: list[PictureSet] = []
     for stage in recipe.stage:
         where = f"stage.{stage.name}"
-        whole = rest = named(stage.name, "data", stage.data, stage.licence, "training")
+        data = stage.name, "data", stage.data, stage.licence, "training"
+        whole = rest = named(*data, stage.planes)
         if stage.hold_out:
-            rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
+            rest, _ = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
+            _, held = set_aside(named(*data), stage.hold_out, stage.subjects, recipe.seed, where)
             held = replace(held, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
         else:
             held = named(stage.name, "validation", stage.validation, MEASURED_ON, "validation")

@@ -25,7 +25,7 @@ from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
-from veriscale.stages.archive import pack, part_of
+from veriscale.stages.archive import pack
 from veriscale.stages.consistency import FACTOR, measure_consistency
 from veriscale.stages.data import PictureSet, data_root
 from veriscale.stages.fitting import Trained, fit_networks
@@ -207,8 +207,6 @@ def pack_data(
 ) -> int:
     """Write all pictures of a recipe as one archive that `train` reads; returns their number.
 
-    Where stages have other data, each has its own in the archive.
-
     Raises:
         InputError: the recipe or its data cannot be read, a stage draws who is held out, or the archive exists.
     """
@@ -219,14 +217,7 @@ def pack_data(
                 f"stage.{stage.name}.hold_out draws who is held out as training begins, and an archive is packed in "
                 f"parts; name stage.{stage.name}.validation."
             )
-    first, *others = ({"training": stage.data, "validation": stage.validation} for stage in stages)
-    sets = first
-    if any(other != first for other in others):
-        sets = {
-            part_of(stage.name, part): patterns
-            for stage, own in zip(stages, (first, *others), strict=True)
-            for part, patterns in own.items()
-        }
+    sets = {stage.name: {"training": stage.data, "validation": stage.validation} for stage in stages}
     return pack(sets, data_root(Path(recipe)), Path(archive), force, Path(recipe).with_name(MANIFEST))
 
 
