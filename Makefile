@@ -125,13 +125,13 @@ $(PRIORS)/mri.safetensors: recipes/mri.toml recipes/splits.toml build/mri-source
 	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/mri.safetensors --force
 	cp build/mri.safetensors $@
 
-build/mri-source.safetensors: recipes/mri_source.toml | $(VENV)/dev
+build/mri-source.safetensors: recipes/mri_source.toml $(PRIORS)/photo.safetensors | $(VENV)/dev
 	mkdir -p build
 	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o $@ --force
 
 # Its certificate is of the patients of the pool whom it was not trained on.
 $(PRIORS)/cardiac.safetensors: recipes/cardiac.toml $(PRIORS)/mri.safetensors | $(VENV)/dev
-	$(BIN)/veriscale train $< --resume -o build/cardiac.safetensors --force
+	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/cardiac.safetensors --force
 	cp build/cardiac.safetensors $@
 	$(BIN)/python recipes/cardiac_certificate.py build/cardiac.safetensors $(PRIORS)/cardiac_x4_dial-0_area.json
 

@@ -104,8 +104,10 @@ def test_a_tool_that_fails_or_hangs_is_one_sentence(refused, cat, tmp_path, resi
     calibrate(tmp_path / "few", tmp_path / "slow.json", command=resizer, scale=4, score="gradient")
     (tmp_path / "busy").touch()
     options = ("--command", resizer, "--certificate", "slow.json", "--timeout", 0.5, "--quiet")
-    assert "The tool failed: The tool did not finish within 0.5 s" in refused("restore", cat, *options)
+    for output in ((), ("-o", tmp_path / "new" / "deeper")):
+        assert "The tool failed: The tool did not finish within 0.5 s" in refused("restore", cat, *options, *output)
     assert not list(tmp_path.glob("cat_x4*"))
+    assert not (tmp_path / "new").exists()
 
 
 TELLTALE = (

@@ -109,6 +109,16 @@ def test_a_run_is_skipped_repeated_and_told_from_one_without(scans, veriscale, l
     assert veriscale("restore", low, *ASKED, "-o", tmp_path / "a", "--skip-existing")[0] == 2
 
 
+def test_a_run_of_python_is_repeated_with_its_certificate(scans, veriscale, low, tmp_path, monkeypatch):
+    monkeypatch.chdir(scans)
+    library.restore(low, certificate="cert.json", alpha=0.3, device="cpu").save(tmp_path / "a", "low_restored")
+    monkeypatch.chdir(tmp_path)
+    code, _, told = veriscale("restore", low, "--from", "a/low_restored.run.json", "-o", tmp_path / "b")
+    assert code == 0, told
+    for name in ("low_restored.nii.gz", "low_restored_trusted.nii.gz"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 def test_masks_of_bids_scans_have_names_of_their_own(scans, veriscale, tmp_path):
     folder = tmp_path / "data" / "sub-Doe" / "anat"
     for seed, name in enumerate(("T1w", "T2w")):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from veriscale.errors import InputError
-from veriscale.imaging.atomic import appearing, replacing
+from veriscale.imaging.atomic import appearing, check_writable, replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -108,6 +108,17 @@ def test_folder_without_rights(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot be written to"), replacing(tmp_path / "a"):
         pytest.fail("the work must not begin")
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="no folder in which nobody, not even root, may make a file")
+def test_a_folder_that_nobody_may_write_to_is_named_before_the_work():
+    with pytest.raises(InputError, match=r"^cannot write into /sys: the (folder|disk) .*; choose another"):
+        check_writable(Path("/sys"))
+
+
+def test_a_folder_that_can_be_written_to_is_left_as_it_was(tmp_path):
+    check_writable(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_failures_about_other_files_are_not_the_disks(tmp_path):

@@ -12,7 +12,8 @@ from tests.imaging.dicom.synthetic import write as write_series
 from tests.stages.scans import blobs, write
 
 from veriscale.errors import InputError
-from veriscale.stages.data import PictureSet, load, pack
+from veriscale.stages.archive import pack
+from veriscale.stages.data import PictureSet, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
 
 CPU = torch.device("cpu")
@@ -78,7 +79,7 @@ def test_all_are_the_set_itself(root):
 
 
 def test_an_archive_draws_the_same(root):
-    pack(["set"], ["set/a_*"], root, root / "data.zip")
+    pack({"toy": {"training": ["set"], "validation": ["set/a_*"]}}, root, root / "data.zip")
     files, packed = (drawn(loaded(root, pattern), 2, 5, KEY) for pattern in ("set", "data.zip"))
     assert files.names == packed.names
     assert files.facts.sha256 == packed.facts.sha256
@@ -143,7 +144,7 @@ def test_without_groups_they_are_not_even(groups):
 
 def test_what_groups_are_called_and_where_they_lie_decides_nothing(groups):
     expected = [drawn(loaded(groups, "folders"), 6, seed, KEY).names for seed in range(3)]
-    pack(["folders"], ["folders/RV"], groups, groups / "data.zip")
+    pack({"toy": {"training": ["folders"], "validation": ["folders/RV"]}}, groups, groups / "data.zip")
     packed = loaded(groups, "data.zip")
     assert not any("folders" in group for group in packed.groups.values())  # paths are told nobody
     assert [[f"folders/{n}" for n in drawn(packed, 6, seed, KEY).names] for seed in range(3)] == [

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.stages.scans import RECIPE, write, write_set
+from tests.toy_recipe import toy_phase
 
 from veriscale.diffusion.checkpoint import load_checkpoint, read_card
+from veriscale.diffusion.library import STATE
 from veriscale.errors import InputError
 from veriscale.physics.registry import parse_operator
 from veriscale.stages import (
@@ -101,6 +104,45 @@ def test_an_archive_of_scans_trains_the_same_prior(scans, tmp_path, monkeypatch)
         for name, overrides in (("files", []), ("archive", sets))
     )
     assert one.tensors_sha256 == other.tensors_sha256
+
+
+SOURCE = """
+[[stage]]
+name = "source"
+data = ["chelsea.png", "coffee.png"]
+validation = ["astronaut.png"]
+licence = "CC0"
+"""
+
+
+def test_an_archive_of_photographs_and_then_scans_trains_the_same_prior(scans, tmp_path, skimage_data, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    for name in ("chelsea", "coffee", "astronaut"):
+        (tmp_path / "data" / f"{name}.png").write_bytes((skimage_data / f"{name}.png").read_bytes())
+    phases = "".join(toy_phase(network, 6, patch) for network, patch in (("encoder", 8), ("denoiser", 32)))
+    networks, stage, rest = RECIPE.replace("steps = 30", "steps = 6").partition("[[stage]]")
+    longer = stage + rest.partition("[stage.encoder]")[0].replace('"toy"', '"longer"') + toy_phase("denoiser", 3, 32)
+    scans.write_text(networks + SOURCE + phases + stage + rest + longer)
+    assert pack_data(scans, tmp_path / "data.zip") == 8  # each file once
+    files = train(scans, tmp_path / "files.safetensors", cpu=True)
+    (tmp_path / "data").rename(tmp_path / "gone")
+    keys = [f"stage.{stage}.{key}" for stage in ("source", "toy", "longer") for key in ("data", "validation")]
+    sets = [f"{key}={tmp_path / 'data.zip'}" for key in keys]
+    packed = train(scans, tmp_path / "packed.safetensors", cpu=True, overrides=sets)
+    for suffix in (".safetensors", STATE):
+        one, other = (load_file(path.with_suffix(suffix)) for path in (files, packed))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    one, other = (
+        [(d.files, d.sha256, d.spacing) for d in (*card.training, *card.validation)]
+        for card in (read_card(files), read_card(packed))
+    )
+    assert one == other
+    assert [count for count, *_ in one] == [2, 3, 2]
+    renamed = scans.with_name("other.toml")
+    renamed.write_text(scans.read_text().replace('"source"', '"other"'))
+    with pytest.raises(InputError, match=r"data\.zip holds nothing of a stage 'other'; .*known: source, toy, longer\."):
+        train(renamed, tmp_path / "x.safetensors", cpu=True, overrides=[s.replace("source", "other") for s in sets])
 
 
 def refused(recipe: Path, tmp_path: Path, *overrides: str) -> str:

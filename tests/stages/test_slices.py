@@ -16,7 +16,8 @@ from veriscale.errors import InputError, spoken
 from veriscale.imaging.normalisation import SCAN, levels_of
 from veriscale.imaging.read import read_photo
 from veriscale.stages import data as data_module
-from veriscale.stages.data import load, pack
+from veriscale.stages.archive import pack
+from veriscale.stages.data import load
 from veriscale.stages.slices import LEAST, read_slices
 
 CPU = torch.device("cpu")
@@ -133,7 +134,7 @@ def test_an_archive_reads_as_the_scans_it_was_made_of(tmp_path):
     write_series(tmp_path / "series" / "t1", slices())
     np.savez(tmp_path / "set" / "patient_1.npz", image=np.moveaxis(blobs((34, 36, 6)), 2, 0))
     patterns = ["set/one", "set/*.npz", "series"]  # `one` is told by no name of a file
-    pack(patterns, ["set/held"], tmp_path, tmp_path / "data.zip")
+    pack({"toy": {"training": patterns, "validation": ["set/held"]}}, tmp_path, tmp_path / "data.zip")
     files, packed = loaded(tmp_path, *patterns), loaded(tmp_path, "data.zip")
     assert (packed.names, packed.subjects, packed.volumes) == (files.names, files.subjects, files.volumes)
     assert (packed.facts.sha256, packed.facts.spacing) == (files.facts.sha256, files.facts.spacing)

@@ -53,6 +53,25 @@ def test_a_manifest_of_who_was_drawn_gives_the_same_sets(scans):
     assert len(seen) > 1  # the seed decides
 
 
+def test_whoever_is_the_rest_was_not_trained_on_in_another_series(scans, tmp_path):
+    """Two series of one patient, in folders of their own: where one is trained on or held out, none is of the rest."""
+    whose = {"first": "ID-1", "again": "ID-1", "other": "ID-2"}
+    for name, patient in whose.items():
+        made = slices(shape=(48, 50))
+        for each in made:
+            each.PatientID = patient
+        write_series(tmp_path / "data" / "series" / name, made)
+    found = []
+    for seed in range(8):
+        data = ["stage.toy.data=series", "stage.toy.validation=[]", "stage.toy.hold_out=1", "stage.toy.subjects=1"]
+        tables = tomllib.loads(sets_of(scans, *data, f"seed={seed}").table)["series"]
+        drawn, rest = [*tables["train"], *tables["validation"]], list(tables.get("rest", {}))
+        assert len(drawn) == 2
+        assert rest == ([] if "other" in drawn else ["other"])
+        found.append(len(rest))
+    assert {*found} == {0, 1}
+
+
 def test_of_named_splits_the_manifest_says_who_was_not_trained_on(scans):
     scans.with_name(MANIFEST).write_text(sets_of(scans, *FOUR).table.replace(".rest]", ".test]"))
     sets = sets_of(scans, "stage.toy.subjects=1")

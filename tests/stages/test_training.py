@@ -118,6 +118,12 @@ def test_a_prior_has_a_name_by_which_it_is_found(recipe, tmp_path, name):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="no folder in which nobody, not even root, may make a file")
+def test_a_folder_that_cannot_be_written_to_is_named(recipe):
+    with pytest.raises(InputError, match=r"^cannot write into /sys: the (folder|disk) "):
+        train(recipe, "/sys/toy.safetensors", cpu=True)
+
+
 PARTS = ("encoder.", "denoiser.", "predictor.")
 
 
@@ -422,7 +428,7 @@ def test_a_rank_too_large_is_said_before_any_step(recipe, tmp_path):
     ):
         train(
             recipe,
-            tmp_path / "toy.safetensors",
+            tmp_path / "out" / "deeper" / "toy.safetensors",
             cpu=True,
             overrides=["stage.toy.trainable=lora:65", "stage.toy.encoder.optimiser=adam"],
             progress=lambda phase, *rest: phases.append(phase),

@@ -12,8 +12,9 @@ from tests.stages.scans import write, write_set
 from veriscale.diffusion.card import Ancestor, Data
 from veriscale.errors import InputError
 from veriscale.imaging.read import read_photo
+from veriscale.stages.archive import pack
 from veriscale.stages.batches import Batches
-from veriscale.stages.data import load, pack
+from veriscale.stages.data import load
 from veriscale.stages.drawn_subjects import set_aside
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.recipe_file import read_recipe
@@ -83,7 +84,7 @@ def test_a_patient_of_two_series_is_not_held_out_from_herself(series):
 
 
 def test_a_packed_patient_is_known_too(series):
-    pack(["series/first"], ["series/again"], series, series / "data.zip")
+    pack({"toy": {"training": ["series/first"], "validation": ["series/again"]}}, series, series / "data.zip")
     with pytest.raises(InputError, match="are one patient, by the PatientID of both"):
         check(series, ["data.zip"], ["data.zip"])
 
@@ -140,7 +141,7 @@ def loaded_from(root, pattern):
 
 
 def test_sets_of_an_archive_too(root):
-    pack(["set/one"], ["set"], root, root / "data.zip")
+    pack({"toy": {"training": ["set/one"], "validation": ["set"]}}, root, root / "data.zip")
     with pytest.raises(InputError, match="Subject 'one' is in"):
         check(root, ["data.zip"], ["data.zip"])
 
@@ -191,6 +192,15 @@ def test_spacings_far_apart_are_said(root):
     write(root / "set" / "one" / "fine.nii.gz", spacing=(0.3, 0.3, 5))
     assert remarks("set")[0].startswith("set: spacings in the plane from 0.3 to 1 mm")
     assert nibabel.load(root / "set" / "one" / "fine.nii.gz").shape == (42, 50, 8)
+
+
+def test_spacings_of_each_set_of_one_archive_are_said(root):
+    write(root / "set" / "one" / "fine.nii.gz", spacing=(0.3, 0.3, 5))
+    pack({"toy": {"training": ["set"], "validation": ["set/held"]}}, root, root / "data.zip")
+    sets = [load(["data.zip"], root, 1, torch.device("cpu"), "", part) for part in ("training", "validation")]
+    assert [remark.partition(";")[0] for remark in spacing_remarks(sets)] == [
+        "data.zip: spacings in the plane from 0.3 to 1 mm"
+    ]
 
 
 def test_spacings_far_from_those_of_the_ancestors_are_said(root, tiny):

@@ -31,8 +31,8 @@ def train(
     resume
         Take up an interrupted run where it was left.
     pack
-        Only write the recipe's pictures to this archive; train on it elsewhere with --set stage.NAME.data=FILE.zip
-        --set stage.NAME.validation=FILE.zip.
+        Only write the recipe's pictures to this archive; train on it elsewhere with, for each stage,
+        --set stage.NAME.data=FILE.zip --set stage.NAME.validation=FILE.zip.
     overrides
         key=value, as in seed=1 or stage.photo.encoder.lr=1e-3; may be given several times;
         key= takes a key out of the recipe.

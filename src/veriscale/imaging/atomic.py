@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from veriscale.errors import InputError
 
@@ -116,6 +117,16 @@ def make_folder(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"The output folder cannot be made: {error.strerror}; choose another.") from error
     return made
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `InputError` where no file can be made in a folder: before the work, and not after it."""
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise InputError(f"cannot write into {folder.resolve()}: {_REFUSALS[error.errno]}") from error
 
 
 @contextmanager

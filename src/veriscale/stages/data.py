@@ -1,14 +1,8 @@
-"""Training data: photographs or slices of scans, held as uint8, packed into one archive."""
+"""Training data: photographs or slices of scans, held as uint8."""
 
 import hashlib
-import io
-import json
 import os
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +11,6 @@ from torch import Tensor
 
 from veriscale.diffusion.card import KEPT_DIGITS, Data
 from veriscale.errors import InputError
-from veriscale.imaging.atomic import replacing
 from veriscale.imaging.colour import as_channels
 from veriscale.imaging.formats.guard import AboveLimit
 from veriscale.imaging.formats.registry import is_picture
@@ -25,13 +18,9 @@ from veriscale.imaging.geometry import Affine
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.imaging.read import read_photo
 from veriscale.imaging.rounding import quantised
-from veriscale.stages.files import Found, is_series_file, names_of
+from veriscale.stages.archive import members
+from veriscale.stages.files import Found, is_series_file
 from veriscale.stages.slices import read_slices
-from veriscale.stages.splits import select
-
-# Of an archive of scans: the folders above them, which told it, are not in it.
-_SUBJECTS = "subjects.json"
-_GROUPS = "groups.json"
 
 
 @dataclass(frozen=True)
@@ -96,37 +85,37 @@ def load(
     """Read a set of pictures into memory.
 
     Args:
-        patterns: of `splits.select`, or the one archive that `pack` made.
+        patterns: of `splits.select`, or the one archive that `archive.pack` made.
         root: where relative patterns begin.
         channels: 1 or 3; of scans 1.
         device: where the tensors go.
         licence: for the card.
-        part: "training" or "validation", the part of an archive to take.
+        part: of `archive.packed_part`, which files of an archive are taken.
         splits: the manifest of `folder@split`.
         planes: of isotropic volumes, axial or all.
 
     Raises:
         InputError: nothing is found, photographs and scans are found, or a file cannot be read.
     """
-    with _members(patterns, root, part, splits) as members:
-        if not members:
+    with members(patterns, root, part, splits) as files:
+        if not files:
             raise InputError(f"{', '.join(patterns)} holds no {part} pictures.")
-        hashes = {name: _sha256(found.path) for name, found in members.items()}
+        hashes = {name: _sha256(found.path) for name, found in files.items()}
         pattern = " ".join(Path(p).name if p.endswith(".zip") else p for p in patterns)
         facts = facts_of(pattern, licence, hashes)
-        scans = [name for name, found in members.items() if not is_picture(found.path)]
+        scans = [name for name, found in files.items() if not is_picture(found.path)]
         if not scans:
-            images = [_decoded(found.path, channels, device) for found in members.values()]
-            return PictureSet(images, list(members), facts, list(members), hashes=hashes)
-        if len(scans) < len(members):
-            other = next(name for name in members if name not in scans)
+            images = [_decoded(found.path, channels, device) for found in files.values()]
+            return PictureSet(images, list(files), facts, list(files), hashes=hashes)
+        if len(scans) < len(files):
+            other = next(name for name in files if name not in scans)
             raise InputError(
                 f"Data {pattern} hold photographs, such as {other}, and scans, such as {scans[0]}; give a pattern of "
                 "one kind, such as 'folder/*.nii.gz'."
             )
         if channels != 1:
             raise InputError(f"Data {pattern} are scans, which are grey, and task.channels is {channels}; set it to 1.")
-        return _cut(members, facts, hashes, device, planes)
+        return _cut(files, facts, hashes, device, planes)
 
 
 def facts_of(
@@ -144,65 +133,6 @@ def facts_of(
     each = [own[:KEPT_DIGITS] for own in hashes.values()]
     all_ = [s for both in spacings for s in both]
     return Data(pattern, len(hashes), digest, licence, each, [round(f(all_), 4) for f in (min, max)] if all_ else [])
-
-
-def pack(
-    training: Sequence[str],
-    validation: Sequence[str],
-    root: Path,
-    path: Path,
-    force: bool = False,
-    splits: Path | None = None,
-) -> int:
-    """Write the files of a recipe, byte for byte, as one archive that `load` reads; returns their number."""
-    buffer = io.BytesIO()
-    count = 0
-    told: dict[str, dict[str, dict[str, str]]] = {_SUBJECTS: {}, _GROUPS: {}}
-    numbers: dict[str, str] = {}  # of groups, whose own names are folders of this machine
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for part, patterns in (("training", training), ("validation", validation)):
-            with _members(patterns, root, part, splits) as members:
-                for name, found in members.items():
-                    archive.writestr(zipfile.ZipInfo(f"{part}/{name}"), found.path.read_bytes())
-                    count += 1
-                    if not is_picture(found.path):
-                        told[_SUBJECTS].setdefault(part, {})[name] = found.subject
-                        number = numbers.setdefault(found.group, str(len(numbers)))
-                        told[_GROUPS].setdefault(part, {})[name] = number
-        for table, parts in told.items():
-            if parts:
-                archive.writestr(zipfile.ZipInfo(table), json.dumps(parts))
-    with replacing(path, force=force) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-    return count
-
-
-@contextmanager
-def _members(patterns: Sequence[str], root: Path, part: str, splits: Path | None) -> Iterator[dict[str, Found]]:
-    """Name → file; an archive is unpacked as long as it takes, since readers read files."""
-    if len(patterns) == 1 and patterns[0].endswith(".zip"):
-        with tempfile.TemporaryDirectory() as folder:
-            yield _unpacked(patterns[0], root, part, Path(folder))
-        return
-    found = select(patterns, root, splits)
-    yield dict(zip(names_of(found, root), found, strict=True))
-
-
-def _unpacked(pattern: str, root: Path, part: str, folder: Path) -> dict[str, Found]:
-    path = Path(pattern) if Path(pattern).exists() else root / pattern
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [n for n in archive.namelist() if n.startswith(f"{part}/") and not n.endswith("/")]
-            names = [n.removeprefix(f"{part}/") for n in inside]
-            subjects, groups = (
-                json.loads(archive.read(table)).get(part, {}) if table in archive.namelist() else {}
-                for table in (_SUBJECTS, _GROUPS)
-            )
-            whose = {name: (str(subjects.get(name, name)), str(groups.get(name, ""))) for name in names}
-            files = {name: Path(archive.extract(f"{part}/{name}", folder)) for name in sorted(names, key=PurePosixPath)}
-    except (OSError, ValueError, AttributeError, zlib.error, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"Archive {path} cannot be read: {error}; make it anew with `--pack`.") from error
-    return {name: Found(file, folder, *whose[name]) for name, file in files.items()}
 
 
 def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:

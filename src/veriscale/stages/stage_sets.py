@@ -1,5 +1,6 @@
 """The sets of a recipe's stages: what each trains on and is measured on, named or drawn by the seed."""
 
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 import torch
 
 from veriscale.errors import InputError
+from veriscale.stages.archive import packed_part
 from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
 from veriscale.stages.recipe import Recipe
@@ -28,8 +30,8 @@ class StageSets(NamedTuple):
 def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     """Load and draw the sets of all stages.
 
-    The table has the splits `train`, `validation` and `rest`, who is neither, of the folders that subjects were drawn
-    from; not of archives, whose parts no split names.
+    The table has the splits `train`, `validation` and `rest`, who is neither, by the PatientID of DICOM series too, of
+    the folders that subjects were drawn from; not of archives, whose parts no split names.
 
     Args:
         recipe: checked.
@@ -46,30 +48,37 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
         splits = path.with_name(MANIFEST)
         return load(patterns, root, recipe.task.channels, device, licence, part, splits, planes)
 
-    def named(key: str, patterns: list[str], licence: str, part: str, planes: str = "axial") -> PictureSet:
+    def named(stage: str, key: str, patterns: list[str], licence: str, part: str, planes: str = "axial") -> PictureSet:
         try:
-            return pictures(tuple(patterns), licence, part, planes)
+            return pictures(tuple(patterns), licence, packed_part(patterns, root, stage, part), planes)
         except InputError as error:
-            raise InputError(f"{key}: {error}") from error
+            raise InputError(f"stage.{stage}.{key}: {error}") from error
 
     training, validation = [], []
     folders: list[str] = []
-    there: set[str] = set()
+    parted: list[PictureSet] = []
     for stage in recipe.stage:
         where = f"stage.{stage.name}"
-        data = f"{where}.data", stage.data, stage.licence, "training"
+        data = stage.name, "data", stage.data, stage.licence, "training"
         whole = rest = named(*data, stage.planes)
         if stage.hold_out:
             rest, _ = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
             _, held = set_aside(named(*data), stage.hold_out, stage.subjects, recipe.seed, where)
             held = replace(held, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
         else:
-            held = named(f"{where}.validation", stage.validation, MEASURED_ON, "validation")
+            held = named(stage.name, "validation", stage.validation, MEASURED_ON, "validation")
         training.append(drawn(rest, stage.subjects, recipe.seed, f"{where}.subjects"))
         validation.append(held)
         if (stage.hold_out or stage.subjects) and not whole.stored:
             folders += [pattern for pattern in stage.data if not pattern.endswith(".zip")]
-            there.update(whole.subjects)
-    train, kept = ({s for each in sets for s in each.subjects} for sets in (training, validation))
-    splits = {"train": train, "validation": kept, "rest": there - train - kept}
+            parted.append(whole)
+    train, kept, there = ({s for each in sets for s in each.subjects} for sets in (training, validation, parted))
+    known = _patients([*training, *validation], train | kept)
+    neither = {s for s in there - train - kept if not known & _patients(parted, {s})}
+    splits = {"train": train, "validation": kept, "rest": neither}
     return StageSets(training, validation, drawn_table(folders, root, splits))
+
+
+def _patients(sets: Iterable[PictureSet], subjects: Set[str]) -> set[str]:
+    """The PatientIDs of some subjects."""
+    return {p for each in sets for subject in subjects for p in each.patients.get(subject, ())}

@@ -18,15 +18,16 @@ from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.library import STATE, SUFFIX
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, spoken
-from veriscale.imaging.atomic import make_folder, refuse_existing, replacing, unmade_on_failure
+from veriscale.imaging.atomic import check_writable, make_folder, refuse_existing, replacing, unmade_on_failure
 from veriscale.metrics.detection import area_under_roc
 from veriscale.metrics.distortion import psnr_luma
 from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
 from veriscale.runtime.networks import predict_error
 from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
+from veriscale.stages.archive import pack
 from veriscale.stages.consistency import FACTOR, measure_consistency
-from veriscale.stages.data import PictureSet, data_root, pack
+from veriscale.stages.data import PictureSet, data_root
 from veriscale.stages.fitting import Trained, fit_networks
 from veriscale.stages.guide_training import train_guides
 from veriscale.stages.held_out import crops, held_out
@@ -99,93 +100,93 @@ def train(
         raise InputError(f"{state} holds an earlier run; `--resume` goes on with it, and `--force` begins anew.")
     if path.exists() and any(path.samefile(p.path) for p in before):
         raise InputError(f"Prior {path} would replace its own parent; write it to another file.")
-    made = make_folder(path.parent)
-    with replacing(path.with_suffix(".training.probe"), force=True):
-        pass  # a folder that cannot be written to is known now, and not after the first minutes
-    path.with_suffix(".training.probe").unlink(missing_ok=True)
-    accelerator = _accelerator(cpu, document.precision)
-    device = accelerator.device
-    with unmade_on_failure(made):
+    with unmade_on_failure(make_folder(path.parent)):
+        check_writable(path.parent)  # now, and not after the first minutes
+        accelerator = _accelerator(cpu, document.precision)
+        device = accelerator.device
         training, validation, table = stage_sets(document, Path(recipe), device)
         refuse_photographs_after_scans([p.card for p in before], [s.name for s in document.stage], training)
         check_sets(document, training, validation, [p.card for p in before])
-    for remark in subject_remarks(document, training, validation):
-        warn(remark)
-    far = [remark for p in before for remark in distance_remarks(p.card, training)]
-    for remark in [*spacing_remarks([*training, *validation]), *far]:
-        warn(remark)
-    quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
-    if parent is not None and document.guides is not None:
-        guides = train_guides(
-            document,
-            parent,
-            training[0],
-            validation[0],
-            path,
-            state=state,
-            resume=resume,
-            force=force,
-            accelerator=accelerator,
-            machine=_machine(accelerator),
-            progress=progress or quiet,
-            tell=tell,
-        )
-        if accelerator.is_main_process:
-            _tell_drawn(path, table)
-        return guides
-    if document.latent is not None:
-        return train_latent(
-            document,
-            training[0],
-            validation[0],
-            path,
-            root=data_root(Path(recipe)),
-            state=state,
-            resume=resume,
-            accelerator=accelerator,
-            machine=_machine(accelerator),
-            progress=progress or quiet,
-        )
-    multiple = math.lcm(FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1))
-    validation = [held_out_slices(v, multiple) for v in validation]
-    trained = fit_networks(
-        document, training, validation, state, resume, accelerator, progress or quiet, parent, givers, tell
-    )
-    lacking = untrained(document, parent)
-    accelerator.wait_for_everyone()
-    if not accelerator.is_main_process:
-        return None if lacking else path
-    if lacking:
-        missing = " and the ".join(lacking)
-        tell(
-            spoken(
-                f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with `--resume`"
+        for remark in subject_remarks(document, training, validation):
+            warn(remark)
+        far = [remark for p in before for remark in distance_remarks(p.card, training)]
+        for remark in [*spacing_remarks([*training, *validation]), *far]:
+            warn(remark)
+        quiet: Progress = lambda phase, step, steps, loss, held_out: None  # noqa: E731  # a protocol's shortest member
+        if parent is not None and document.guides is not None:
+            guides = train_guides(
+                document,
+                parent,
+                training[0],
+                validation[0],
+                path,
+                state=state,
+                resume=resume,
+                force=force,
+                accelerator=accelerator,
+                machine=_machine(accelerator),
+                progress=progress or quiet,
+                tell=tell,
             )
+            if accelerator.is_main_process:
+                _tell_drawn(path, table)
+            return guides
+        if document.latent is not None:
+            return train_latent(
+                document,
+                training[0],
+                validation[0],
+                path,
+                root=data_root(Path(recipe)),
+                state=state,
+                resume=resume,
+                accelerator=accelerator,
+                machine=_machine(accelerator),
+                progress=progress or quiet,
+            )
+        multiple = math.lcm(
+            FACTOR, *document.task.scales, document.denoiser.stem * 2 ** (len(document.denoiser.width) - 1)
         )
-        return None
-    card = Card(
-        name=path.stem,
-        network=trained.network,
-        modes=trained.modes,
-        training=_distinct(training),
-        validation=[validation[-1].facts],
-        budget=_budget(document, trained, _machine(accelerator)),
-        lineage=lineage_of(before),
-        mean=trained.mean,
-        normalisation=training[-1].normalisation,
-    )
-    with TemporaryDirectory() as folder:
-        # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
-        draft = Path(folder) / path.name
-        save_prior(trained.networks, card, draft)
-        prior = load_checkpoint(draft, device, choose_dtype(device))
-    measure = _measured if document.measure == "all" else _scored
-    card = measure(prior, validation[-1], lambda line: tell(f"measuring {line}"))
-    if document.measure == "all" and not validation[-1].stored and (doubt := spread_doubt(card)):
-        warn(doubt)
-    save_prior(trained.networks, card, path, force)
-    _tell_drawn(path, table)
-    return path
+        validation = [held_out_slices(v, multiple) for v in validation]
+        trained = fit_networks(
+            document, training, validation, state, resume, accelerator, progress or quiet, parent, givers, tell
+        )
+        lacking = untrained(document, parent)
+        accelerator.wait_for_everyone()
+        if not accelerator.is_main_process:
+            return None if lacking else path
+        if lacking:
+            missing = " and the ".join(lacking)
+            tell(
+                spoken(
+                    f"no prior yet: no stage trains the {missing}; {state} is kept, add a stage and go on with "
+                    "`--resume`"
+                )
+            )
+            return None
+        card = Card(
+            name=path.stem,
+            network=trained.network,
+            modes=trained.modes,
+            training=_distinct(training),
+            validation=[validation[-1].facts],
+            budget=_budget(document, trained, _machine(accelerator)),
+            lineage=lineage_of(before),
+            mean=trained.mean,
+            normalisation=training[-1].normalisation,
+        )
+        with TemporaryDirectory() as folder:
+            # Everything is measured on the file as it is shipped: in float16, loaded for this machine.
+            draft = Path(folder) / path.name
+            save_prior(trained.networks, card, draft)
+            prior = load_checkpoint(draft, device, choose_dtype(device))
+        measure = _measured if document.measure == "all" else _scored
+        card = measure(prior, validation[-1], lambda line: tell(f"measuring {line}"))
+        if document.measure == "all" and not validation[-1].stored and (doubt := spread_doubt(card)):
+            warn(doubt)
+        save_prior(trained.networks, card, path, force)
+        _tell_drawn(path, table)
+        return path
 
 
 def _tell_drawn(path: Path, table: str) -> None:
@@ -207,21 +208,17 @@ def pack_data(
     """Write all pictures of a recipe as one archive that `train` reads; returns their number.
 
     Raises:
-        InputError: the recipe or its data cannot be read, its stages differ in them, or the archive exists.
+        InputError: the recipe or its data cannot be read, a stage draws who is held out, or the archive exists.
     """
-    stage, *others = read_recipe(recipe, overrides).stage
-    for other in others:
-        if (other.data, other.validation) != (stage.data, stage.validation):
+    stages = read_recipe(recipe, overrides).stage
+    for stage in stages:
+        if stage.hold_out:
             raise InputError(
-                f"Stages {stage.name!r} and {other.name!r} of {recipe} have other data; an archive holds one set."
+                f"stage.{stage.name}.hold_out draws who is held out as training begins, and an archive is packed in "
+                f"parts; name stage.{stage.name}.validation."
             )
-    if stage.hold_out:
-        raise InputError(
-            f"stage.{stage.name}.hold_out draws who is held out as training begins, and an archive is packed in parts; "
-            f"name stage.{stage.name}.validation."
-        )
-    splits = Path(recipe).with_name(MANIFEST)
-    return pack(stage.data, stage.validation, data_root(Path(recipe)), Path(archive), force, splits)
+    sets = {stage.name: {"training": stage.data, "validation": stage.validation} for stage in stages}
+    return pack(sets, data_root(Path(recipe)), Path(archive), force, Path(recipe).with_name(MANIFEST))
 
 
 def _scored(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:

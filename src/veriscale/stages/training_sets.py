@@ -91,10 +91,9 @@ def _more(number: int) -> str:
 
 def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
     """A line for each set of scans whose spacings in the plane differ by more than `FAR`."""
-    spacings = {s.facts.pattern: s.facts.spacing for s in sets if s.facts.spacing}
     return [
         f"{pattern}: spacings in the plane from {low:g} to {high:g} mm; one prior for both may suit neither"
-        for pattern, (low, high) in spacings.items()
+        for pattern, low, high in _spacings(sets)
         if high > FAR * low
     ]
 
@@ -102,13 +101,18 @@ def spacing_remarks(sets: Sequence[PictureSet]) -> list[str]:
 def distance_remarks(parent: Card, training: Sequence[PictureSet]) -> list[str]:
     """A line for each set of scans whose spacings in the plane lie beyond `BEYOND` of all that a parent's line saw."""
     known = [spacing for data in parent.seen for spacing in data.spacing]
-    spacings = {s.facts.pattern: s.facts.spacing for s in training if s.facts.spacing}
     return [
         f"{pattern}: spacings in the plane from {low:g} to {high:g} mm, far from {min(known):g} to {max(known):g} mm "
         f"of the scans that the parent {parent.name!r} comes from; what it knows of detail may not suit them"
-        for pattern, (low, high) in spacings.items()
+        for pattern, low, high in _spacings(training)
         if known and (low * BEYOND < min(known) or high > BEYOND * max(known))
     ]
+
+
+def _spacings(sets: Sequence[PictureSet]) -> list[tuple[str, float, float]]:
+    """Of each set of scans its pattern, which sets of one archive share, and its spacings, each pair once."""
+    each = ((s.facts.pattern, s.facts.spacing) for s in sets if s.facts.spacing)
+    return list(dict.fromkeys((pattern, low, high) for pattern, (low, high) in each))
 
 
 def _one_patient(seen: PictureSet, held: PictureSet) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from veriscale.errors import InputError, about, nameless, scan_label
-from veriscale.imaging.atomic import make_folder
+from veriscale.imaging.atomic import make_folder, unmade_on_failure
 from veriscale.imaging.formats.registry import keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_graded, check_quality
@@ -113,8 +113,8 @@ class Batch:
             self.say(remark)
         if self.dry_run:
             return {"input": {"name": job.path.name}, "dry_run": True, "outputs": []}
-        make_folder(job.folder)  # refused before the work, not after it
-        return self._restore(job, work, origin, stem, suffix, tell)
+        with unmade_on_failure(make_folder(job.folder)):  # refused before the work, not after it
+            return self._restore(job, work, origin, stem, suffix, tell)
 
     def _scan(self, job: Job, label: str, tell: Tell) -> dict[str, Any]:
         if not isinstance(self.restorer, PriorRestorer):

@@ -349,6 +349,17 @@ def test_another_rule_of_what_counts_is_refused(place, grey):
         veriscale.restore(y, grey, certificate=other)
 
 
+def test_a_factor_that_mri_does_not_know_is_calibrated_with_the_prior_that_does(place, output):
+    words = (
+        r"^Prior 'mri' does not know scale ×3; it knows ×2, ×4\. Any other factor .* as operator downsample:factor=3, "
+        r"and ×3 with the encoder of prior photo\.$"
+    )
+    with pytest.raises(InputError, match=words):
+        veriscale.calibrate(place / "patients", output, scale=3)
+    with pytest.raises(InputError, match=r"as operator downsample:factor=7\.$"):  # no prior does
+        veriscale.calibrate(place / "patients", output, scale=7)
+
+
 # ---- other patients
 
 

@@ -45,6 +45,22 @@ def test_a_volume_is_restored_as_its_file_is(scan, restorer, tiny, tmp_path, ask
     assert not [p for p in scan.parent.iterdir() if p.name.startswith(".")]  # no state is left beside the scan
 
 
+def test_a_saved_run_is_repeated_with_the_same_prior(scan, tiny_file, tmp_path, monkeypatch):
+    """By the name of the loaded one: the usual prior of scans would be another."""
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tiny_file.parent))
+    tiny = veriscale.load_prior(tiny_file, "cpu")
+    veriscale.restore(scan, tiny, scale=2, dial=1, seed=3).save(tmp_path / "a")
+    run = tmp_path / "a" / "restored.run.json"
+    assert json.loads(run.read_text())["arguments"]["prior"] == "tiny"
+    said: list[str] = []
+    (again,) = veriscale.restore_files(scan, tmp_path / "b", repeat=run, device="cpu", say=said.append)
+    assert again["prior"]["sha256"] == tiny.card.tensors_sha256
+    assert not [line for line in said if "repeated run" in line]
+    images = [tmp_path / "a" / "restored.nii.gz", Path(again["outputs"][0])]
+    one, other = (nibabel.load(image).get_fdata() for image in images)
+    assert np.array_equal(one, other)
+
+
 def test_a_file_is_read_with_what_lies_beside_it(scan, tiny):
     with pytest.raises(InputError, match="give thickness"):
         veriscale.restore(scan, tiny, spacing="-,-,2.4")

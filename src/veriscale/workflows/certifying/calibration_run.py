@@ -15,7 +15,7 @@ import numpy as np
 from veriscale.diffusion.card import KEPT_DIGITS
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
-from veriscale.imaging.atomic import make_folder, refuse_existing
+from veriscale.imaging.atomic import make_folder, refuse_existing, unmade_on_failure
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import PROTOCOL, Binding, Certificate, Unit, score_quantiles
 from veriscale.trust.certificate_file import write_certificate
@@ -199,61 +199,61 @@ def certify_units(
         declared=list(promise.declared),
         protocol=PROTOCOL,
     )
-    make_folder(output.parent)
-    head = {
-        "binding": msgspec.to_builtins(binding),
-        "files": hashes,
-        "seed": seed,
-        "timeout": restorer.timeout,
-        **({"guides": units.guides} if units.guides else {}),
-    }
-    draws = restorer.score is not None and restorer.score.needs == "draws"
-    log = CalibrationLog(output.with_name(output.name + ".part"), head)
-    for k, (name, files) in enumerate(units.files.items()):
-        maps = _maps(files, restorer.score_files)
-        known = log.records.get(name)
+    with unmade_on_failure(make_folder(output.parent)):
+        head = {
+            "binding": msgspec.to_builtins(binding),
+            "files": hashes,
+            "seed": seed,
+            "timeout": restorer.timeout,
+            **({"guides": units.guides} if units.guides else {}),
+        }
+        draws = restorer.score is not None and restorer.score.needs == "draws"
+        log = CalibrationLog(output.with_name(output.name + ".part"), head)
+        for k, (name, files) in enumerate(units.files.items()):
+            maps = _maps(files, restorer.score_files)
+            known = log.records.get(name)
 
-        def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
-            progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units.files))
+            def shown(what: str, done: int, of: int, name: str = name, k: int = k) -> None:
+                progress(f"{name}, {what} {done} of {of}: {promise.unit}s", k, len(units.files))
 
-        if known is None or known.maps != maps:  # what failed has failed: in use a tool has one try as well
-            log.add(name, replace(units.record(name, shown), maps=maps))
-        if log.records[name].failed:
-            tell(log.records[name].failed)
-        elif draws and not log.records[name].quantiles.any():
-            tell(f"{name}: the runs are equal, so that its score is 0 everywhere.")
-    kept = {name: r for name, r in log.records.items() if r.staircase is not None}
-    failed = {name: r.failed for name, r in log.records.items() if r.failed}
-    if not kept:
-        log.remove()
-        raise InputError(f"The tool failed on every picture, the first time so: {next(iter(failed.values()))}")
-    if draws and not any(r.quantiles.any() for r in kept.values()):
-        log.remove()
-        raise InputError(
-            "The tool gave the same picture every time on every picture, so that its runs have no variance; choose "
-            "`--score` gradient or perturbed."
+            if known is None or known.maps != maps:  # what failed has failed: in use a tool has one try as well
+                log.add(name, replace(units.record(name, shown), maps=maps))
+            if log.records[name].failed:
+                tell(log.records[name].failed)
+            elif draws and not log.records[name].quantiles.any():
+                tell(f"{name}: the runs are equal, so that its score is 0 everywhere.")
+        kept = {name: r for name, r in log.records.items() if r.staircase is not None}
+        failed = {name: r.failed for name, r in log.records.items() if r.failed}
+        if not kept:
+            log.remove()
+            raise InputError(f"The tool failed on every picture, the first time so: {next(iter(failed.values()))}")
+        if draws and not any(r.quantiles.any() for r in kept.values()):
+            log.remove()
+            raise InputError(
+                "The tool gave the same picture every time on every picture, so that its runs have no variance; choose "
+                "`--score` gradient or perturbed."
+            )
+        promise.check(len(kept))
+        information: dict[str, Any] = {
+            "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
+            "machine": platform.machine(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "files": {name: [hashes[f] for f in files] for name, files in units.files.items()},
+            "trained_on": len(seen) if prior is not None and _knows(prior) else None,
+            "left_out": left_out or {},
+            "failed": failed,
+            "timeout": restorer.timeout,
+        }
+        made = Certificate(
+            msgspec.structs.replace(binding, n=len(kept)),
+            information,
+            tuple(r.staircase for r in kept.values() if r.staircase is not None),
+            np.stack([r.statistics for r in kept.values()]),
+            np.stack([r.quantiles for r in kept.values()]),
         )
-    promise.check(len(kept))
-    information: dict[str, Any] = {
-        "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
-        "machine": platform.machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "files": {name: [hashes[f] for f in files] for name, files in units.files.items()},
-        "trained_on": len(seen) if prior is not None and _knows(prior) else None,
-        "left_out": left_out or {},
-        "failed": failed,
-        "timeout": restorer.timeout,
-    }
-    made = Certificate(
-        msgspec.structs.replace(binding, n=len(kept)),
-        information,
-        tuple(r.staircase for r in kept.values() if r.staircase is not None),
-        np.stack([r.statistics for r in kept.values()]),
-        np.stack([r.quantiles for r in kept.values()]),
-    )
-    certificate = write_certificate(made, output, force)
-    log.remove()
-    return certificate
+        certificate = write_certificate(made, output, force)
+        log.remove()
+        return certificate
 
 
 def _units(pictures: Sequence[Item], grouped: bool) -> dict[str, list[Path]]:

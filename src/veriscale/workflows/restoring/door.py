@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -199,7 +199,7 @@ def restore(
             raise InputError("A tool is given photographs, and this is a scan; leave out `--command`.")
         job = scan_job(restorer, picture, asked_of(restorer, guides or {}, another_patient))
         result = job.restore(job.planned()[0], tell, look=True)
-        told = {"arguments": asdict(restorer.settings), **job.told_guides}
+        told = {"arguments": restorer.told, **job.told_guides}
         return replace(result, run={**result.run, **told})
     path = Path(image) if isinstance(image, str | os.PathLike) else None
     try:

@@ -1,8 +1,11 @@
 """Which method restores a measurement, by what is asked and what the prior knows."""
 
+from contextlib import suppress
 from math import inf
 
 from veriscale.diffusion.card import PATHS
+from veriscale.diffusion.checkpoint import read_card
+from veriscale.diffusion.library import known_priors
 from veriscale.diffusion.prior import Prior
 from veriscale.diffusion.samplers import sampler
 from veriscale.errors import InputError, closest
@@ -58,11 +61,23 @@ def known_scale(prior: Prior, scale: float | None) -> int:
         return max(scales)
     if scales and scale not in scales:
         known = ", ".join(f"×{s}" for s in sorted(scales))
+        other = _knowing(scale, prior.card.network.channels)
+        instead = "" if other is None else f", and ×{scale:g} with the encoder of `--prior` {other}"
         raise InputError(
             f"Prior {prior.card.name!r} does not know scale ×{scale:g}; it knows {known}. Any other factor can be "
-            f"restored without the encoder, as `--operator` downsample:factor={scale:g}."
+            f"restored without the encoder, as `--operator` downsample:factor={scale:g}{instead}."
         )
     return int(scale)
+
+
+def _knowing(scale: float, channels: int) -> str | None:
+    """The first installed prior of at least so many channels whose encoder knows a scale."""
+    for name, path in known_priors().items():
+        with suppress(InputError):  # a broken file, or one of guides
+            network = read_card(path).network
+            if scale in network.scales and network.channels >= channels:
+                return name
+    return None
 
 
 def by_encoder(

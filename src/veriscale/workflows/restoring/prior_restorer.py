@@ -94,6 +94,11 @@ class PriorRestorer:
         """Pattern of the user's own maps."""
         return self.settings.score_files
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """The settings with the prior's name, for a run.json."""
+        return {**asdict(self.settings), "prior": self.settings.prior or self.prior.named}
+
     def prepare(self, photo: Photo, path: Path | None = None, stem: str | None = None) -> "PreparedByPrior | Chain":
         """Check a picture; arguments and errors as `Restorer.prepare`."""
         v, held = self.settings, self.certificate
@@ -239,8 +244,7 @@ class PreparedByPrior:
         """The settings with what was found out beyond them."""
         plan, v = self.plan, self.restorer.settings
         return {
-            **asdict(v),
-            "prior": v.prior or self.restorer.prior.named,
+            **self.restorer.told,
             "noise": plan.noise_string,
             "scale": plan.scale,
             "operator": None if plan.method.scale else str(plan.operator.beside(results)),

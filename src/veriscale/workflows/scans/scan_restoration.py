@@ -20,7 +20,7 @@ from veriscale.report.weight_table import LevelMaps
 from veriscale.trust.certificate import Certificate
 from veriscale.workflows.certifying.mask import Mask
 from veriscale.workflows.certifying.scan_mask import make_scan_mask
-from veriscale.workflows.restoring.restoration import write_json
+from veriscale.workflows.restoring.restoration import named_from, write_json
 from veriscale.workflows.scans.scan_names import ScanNames, scan_names
 
 
@@ -80,7 +80,10 @@ class ScanRestoration:
         names = scan_names(Path(folder), stem, sorted(self.images), len(self.samples), masked=self.mask is not None)
         refuse_existing_of(names, force)
         make_folder(names.run.parent)
-        return self.write(names, force)[0]
+        arguments = self.run["arguments"]
+        held = arguments["certificate"] and named_from(arguments["certificate"], names.run.parent)
+        moved = replace(self, run={**self.run, "arguments": {**arguments, "certificate": held}})
+        return moved.write(names, force)[0]
 
     def write(self, names: ScanNames, force: bool = False, page: str = "") -> tuple[list[Path], list[str]]:
         """Write the volumes, the report and run.json.

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,7 @@ def restore_scan(
     names = names_of(path, output, dials, v.samples or 0, spacing, report, index, masked)
     held = None if v.certificate is None else named_from(v.certificate, names.run.parent)
     told = {
-        "arguments": {**asdict(v), "prior": v.prior or restorer.prior.named, "certificate": held},
+        "arguments": {**restorer.told, "certificate": held},
         "input": {"sha256": job.scan.sha256, "volume": index},
         **job.told_guides,
     }
