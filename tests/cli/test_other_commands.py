@@ -169,7 +169,7 @@ def test_pack_and_train(veriscale, tmp_path, skimage_data, monkeypatch):
     monkeypatch.setenv("VERISCALE_DATA", str(skimage_data))
     (tmp_path / "toy.toml").write_text(RECIPE)
     assert veriscale("train", tmp_path / "toy.toml", "--pack", tmp_path / "toy.zip")[0] == 0
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
     archive = tmp_path / "toy.zip"
     sets = [f"stage.toy.{k}={v}" for k, v in (("data", archive), ("validation", archive), ("encoder.steps", 2))]
     sets.append("stage.toy.denoiser.steps=2")

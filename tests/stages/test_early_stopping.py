@@ -40,8 +40,8 @@ def test_the_lowest_is_kept_and_patience_counts_from_it():
 @pytest.fixture
 def scans(tmp_path, monkeypatch) -> Path:
     """A recipe of scans, unmeasured, and its parent's file beside it."""
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
-    monkeypatch.setattr("veriscale.stages.training._scored", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.scored", lambda prior, validation, tell: prior.card)
     monkeypatch.setattr("veriscale.stages.curves.Curves._draw", lambda self, path: None)
     monkeypatch.setattr("veriscale.stages.score.PICTURES", 2)
     monkeypatch.setattr("veriscale.stages.score.STEPS", 2)

@@ -48,7 +48,7 @@ def few_measurements(monkeypatch):
     monkeypatch.setattr(measurements, "STARTS", (1.0,))
     monkeypatch.setattr(measurements, "LEVELS", 3)
     monkeypatch.setattr(measurements, "RATIOS", (1.0, 0.9))
-    monkeypatch.setattr("veriscale.stages.training.STEPS", 1)
+    monkeypatch.setattr("veriscale.stages.card_measurements.STEPS", 1)
     monkeypatch.setattr(held_out_slices, "MOST", 8)
     monkeypatch.setattr(temperature, "DRAWS", 2)
     monkeypatch.setattr(consistency, "NOISES", (0.0, 0.05))
@@ -96,7 +96,7 @@ def test_a_prior_of_scans_comes_out_with_a_whole_card(scans, tmp_path):
 
 @pytest.mark.usefixtures("few_measurements")
 def test_an_archive_of_scans_trains_the_same_prior(scans, tmp_path, monkeypatch):
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
     assert pack_data(scans, tmp_path / "data.zip") == 5
     sets = [f"stage.toy.{key}={tmp_path / 'data.zip'}" for key in ("data", "validation")]
     one, other = (
@@ -116,7 +116,7 @@ licence = "CC0"
 
 
 def test_an_archive_of_photographs_and_then_scans_trains_the_same_prior(scans, tmp_path, skimage_data, monkeypatch):
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
     for name in ("chelsea", "coffee", "astronaut"):
         (tmp_path / "data" / f"{name}.png").write_bytes((skimage_data / f"{name}.png").read_bytes())
     phases = "".join(toy_phase(network, 6, patch) for network, patch in (("encoder", 8), ("denoiser", 32)))
@@ -181,7 +181,7 @@ def _no_output(recipe: Path, *overrides: str) -> str:
 
 @pytest.mark.usefixtures("few_measurements")
 def test_some_subjects_alone_are_trained_on_and_told(scans, tmp_path, monkeypatch):
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
     short = [f"stage.toy.{n}.steps=2" for n in ("encoder", "denoiser", "predictor")]
     assert "stage.toy.subjects is 3, and the data set@train hold 2 subjects" in refused(
         scans, tmp_path, "stage.toy.subjects=3"
@@ -198,7 +198,7 @@ def test_some_subjects_alone_are_trained_on_and_told(scans, tmp_path, monkeypatc
 
 @pytest.mark.usefixtures("few_measurements")
 def test_spacings_far_from_the_parents_are_said_as_training_begins(scans, tmp_path, monkeypatch):
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
     short = [f"stage.toy.{n}.steps=1" for n in ("encoder", "denoiser", "predictor")]
     parent = train(scans, tmp_path / "parent.safetensors", cpu=True, overrides=short)
     write(tmp_path / "data" / "coarse" / "P7.nii.gz", spacing=(2.5, 2.5, 5.0))
@@ -218,7 +218,7 @@ def test_crops_suit_measurements_of_other_factors_than_the_encoders(scans, tmp_p
         seen.append(validation)
         return prior.card
 
-    monkeypatch.setattr("veriscale.stages.training._measured", unmeasured)
+    monkeypatch.setattr("veriscale.stages.training.measured", unmeasured)
     one = [
         'task.operators=["downsample:factor=3"]',
         "stage.toy.denoiser.patch=24",

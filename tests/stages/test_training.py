@@ -49,7 +49,7 @@ def few_measurements(monkeypatch):
     monkeypatch.setattr(measurements, "STARTS", (1.0,))
     monkeypatch.setattr(measurements, "LEVELS", 3)
     monkeypatch.setattr(measurements, "RATIOS", (1.0, 0.9))
-    monkeypatch.setattr("veriscale.stages.training.STEPS", 1)
+    monkeypatch.setattr("veriscale.stages.card_measurements.STEPS", 1)
     monkeypatch.setattr(measurements, "CROP", 48)
     monkeypatch.setattr(measurements, "DIAL_CROP", 48)
 
@@ -145,7 +145,7 @@ def state_of(prior: Path) -> Path:
 @pytest.fixture
 def unmeasured(monkeypatch):
     """In one thread, as the processes are that are killed, and without what is measured at the end."""
-    monkeypatch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -161,7 +161,7 @@ def whole(tmp_path_factory, skimage_data) -> Path:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VERISCALE_DATA", str(skimage_data))
-        patch.setattr("veriscale.stages.training._measured", lambda prior, validation, tell: prior.card)
+        patch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
         path = train(folder / "toy.toml", folder / "whole.safetensors", cpu=True)
     torch.set_num_threads(threads)
     return path

@@ -1,14 +1,12 @@
-"""From a recipe to a prior's file: training, and what is measured at its end."""
+"""From a recipe to a prior's file."""
 
 import math
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
@@ -16,37 +14,27 @@ from accelerate.state import AcceleratorState
 from veriscale.diffusion.card import Budget, Card, Data, PhaseBudget
 from veriscale.diffusion.checkpoint import load_checkpoint, save_prior
 from veriscale.diffusion.library import STATE, SUFFIX
-from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, spoken
 from veriscale.imaging.atomic import check_writable, make_folder, refuse_existing, replacing, unmade_on_failure
-from veriscale.metrics.detection import area_under_roc
-from veriscale.metrics.distortion import psnr_luma
-from veriscale.metrics.scan_distortion import scan_psnr
 from veriscale.runtime.device import choose_dtype
-from veriscale.runtime.networks import predict_error
-from veriscale.stages.anchor_rule import SIDE, measure_anchor_rule
 from veriscale.stages.archive import pack
-from veriscale.stages.consistency import FACTOR, measure_consistency
+from veriscale.stages.card_measurements import measured, scored
+from veriscale.stages.consistency import FACTOR
 from veriscale.stages.data import PictureSet, data_root
 from veriscale.stages.fitting import Trained, fit_networks
 from veriscale.stages.guide_training import train_guides
-from veriscale.stages.held_out import crops, held_out
 from veriscale.stages.held_out_slices import held_out_slices
 from veriscale.stages.inheritance import lineage_of, read_givers, read_parent, untrained
 from veriscale.stages.intensity import refuse_photographs_after_scans
 from veriscale.stages.latent_training import refuse_there, train_latent
-from veriscale.stages.measurements import measure_calm, measure_dial, measure_level_ratio, measure_variance
-from veriscale.stages.path_rule import measure_path_rule
 from veriscale.stages.recipe import NETWORKS, Recipe
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.splits import MANIFEST
 from veriscale.stages.stage_sets import stage_sets
-from veriscale.stages.temperature import SPREAD_SKILL, measure_spread_skill, spread_doubt, temperature_of
+from veriscale.stages.temperature import spread_doubt
 from veriscale.stages.trainer import Progress
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks, subject_remarks
-from veriscale.traversal.renoise import SAMPLER, STEPS
 
-BAD = 0.1  # an error that is seen, by which the predictor is judged
 SPLITS = ".splits.toml"  # of the file that says who was drawn
 
 
@@ -180,7 +168,7 @@ def train(
             draft = Path(folder) / path.name
             save_prior(trained.networks, card, draft)
             prior = load_checkpoint(draft, device, choose_dtype(device))
-        measure = _measured if document.measure == "all" else _scored
+        measure = measured if document.measure == "all" else scored
         card = measure(prior, validation[-1], lambda line: tell(f"measuring {line}"))
         if document.measure == "all" and not validation[-1].stored and (doubt := spread_doubt(card)):
             warn(doubt)
@@ -219,58 +207,6 @@ def pack_data(
             )
     sets = {stage.name: {"training": stage.data, "validation": stage.validation} for stage in stages}
     return pack(sets, data_root(Path(recipe)), Path(archive), force, Path(recipe).with_name(MANIFEST))
-
-
-def _scored(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
-    """The card with its metrics; it has its modes already."""
-    tell("distortion at dial 0, and how well its error is predicted")
-    metrics = {}
-    for scale in prior.card.network.scales:
-        x, condition = held_out(prior.encoder, validation, scale, 0.0)
-        pairs = zip(condition.mean.permute(0, 2, 3, 1).numpy(), x.permute(0, 2, 3, 1).numpy(), strict=True)
-        if validation.stored:
-            values = [psnr_luma(image, truth, scale) for image, truth in pairs]
-        else:
-            values = [scan_psnr(image, truth, 1.0) for image, truth in pairs]
-        what = "luma PSNR" if validation.stored else "PSNR of peak 1"
-        metrics[f"validation crops, x{scale}, {what} at dial 0, dB"] = round(sum(values) / len(values), 3)
-        if prior.predictor is not None:
-            bad = (condition.mean.clamp(0, 1) - x).abs().amax(1) > BAD
-            told = predict_error(prior, condition, scale, BAD)
-            name = f"validation crops, x{scale}, area under the ROC curve of predicted errors above {BAD:g}"
-            metrics[name] = round(area_under_roc(told.numpy(), bad.numpy()), 3)
-    return msgspec.structs.replace(prior.card, metrics=metrics)
-
-
-def _measured(prior: TrainedPrior, validation: PictureSet, tell: Callable[[str], None]) -> Card:
-    """The card with all that restorations look up in it."""
-    card = _scored(prior, validation, tell)
-    tell("the level ratio")
-    card = msgspec.structs.replace(card, modes=measure_level_ratio(prior, validation, SAMPLER, STEPS))
-    prior = replace(prior, card=card)
-    tell("where draws are to be calm")
-    card = msgspec.structs.replace(card, calm=measure_calm(prior, validation, SAMPLER, STEPS))
-    prior = replace(prior, card=card)
-    tell("v(sigma)")
-    card = msgspec.structs.replace(card, modes=measure_variance(prior, validation))
-    prior = replace(prior, card=card)
-    tell("where the anchor 'fast' begins, its relaxation and trust")
-    mode = measure_anchor_rule(prior, crops(validation, SIDE), validation.stored)
-    card = msgspec.structs.replace(card, modes=[mode, *card.modes[1:]])
-    prior = replace(prior, card=card)
-    tell("which path looks better without the encoder")
-    card = msgspec.structs.replace(card, modes=measure_path_rule(prior, validation))
-    prior = replace(prior, card=card)
-    if not validation.stored:
-        tell("the temperature")
-        ratio = measure_spread_skill(prior, validation, SAMPLER, STEPS)
-        raw = {SPREAD_SKILL: round(ratio, 3)} if math.isfinite(ratio) else {}
-        card = msgspec.structs.replace(card, temperature=temperature_of(ratio), metrics=card.metrics | raw)
-    return msgspec.structs.replace(
-        card,
-        dial=measure_dial(prior, validation, SAMPLER, STEPS, tell),
-        consistency=measure_consistency(prior, validation, tell),
-    )
 
 
 def _distinct(sets: list[PictureSet]) -> list[Data]:
