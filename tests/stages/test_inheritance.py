@@ -171,7 +171,7 @@ def test_a_licence_is_required(recipe, licence):
 @pytest.fixture
 def unmeasured(monkeypatch):
     """In one thread, without what is measured at the end."""
-    monkeypatch.setattr(training, "_measured", lambda prior, validation, tell: prior.card)
+    monkeypatch.setattr(training, "measured", lambda prior, validation, tell: prior.card)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
