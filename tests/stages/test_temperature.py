@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.stages.test_score import prior_with, slices
 
-from veriscale.stages import temperature, training
+from veriscale.stages import card_measurements, temperature
 from veriscale.stages.temperature import SPREAD_SKILL, measure_spread_skill, spread_doubt, temperature_of
 
 STEPS = 24  # of Heun, so that a sampler's error is none of the draws' spread
@@ -47,12 +47,12 @@ def test_it_is_of_the_foreground_alone(monkeypatch):
 def test_a_temperature_for_want_of_another_is_said(monkeypatch, ratio, factor, doubt):
     """Of a collapsed prior 1 looks like that of a calibrated one."""
     for name in ("level_ratio", "variance", "path_rule"):
-        monkeypatch.setattr(training, f"measure_{name}", lambda prior, *_: prior.card.modes)
-    monkeypatch.setattr(training, "measure_anchor_rule", lambda prior, *_: prior.card.modes[0])
+        monkeypatch.setattr(card_measurements, f"measure_{name}", lambda prior, *_: prior.card.modes)
+    monkeypatch.setattr(card_measurements, "measure_anchor_rule", lambda prior, *_: prior.card.modes[0])
     for name in ("calm", "dial", "consistency"):
-        monkeypatch.setattr(training, f"measure_{name}", lambda prior, *_, key=name: getattr(prior.card, key))
-    monkeypatch.setattr(training, "measure_spread_skill", lambda *_: ratio)
-    card = training._measured(prior_with(1.0), slices(), lambda line: None)
+        monkeypatch.setattr(card_measurements, f"measure_{name}", lambda prior, *_, key=name: getattr(prior.card, key))
+    monkeypatch.setattr(card_measurements, "measure_spread_skill", lambda *_: ratio)
+    card = card_measurements.measured(prior_with(1.0), slices(), lambda line: None)
     assert card.temperature == factor
     assert card.metrics.get(SPREAD_SKILL) == (None if ratio == math.inf else ratio)
     said = spread_doubt(card)
