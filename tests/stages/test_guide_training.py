@@ -132,6 +132,7 @@ def test_a_recipe_of_guides_is_checked(recipe):
         "stage.toy.guides.patch=20": "guides.patch 20 must be a multiple",
         "stage.toy.encoder.steps=5": "guides are trained alone",
         "stage.toy.trainable=decoder": "guides are trained whole",
+        "stage.toy.planes=all": "guides are trained on axial slices, so leave it out",
     }.items():
         with pytest.raises(InputError, match=words):
             read_recipe(recipe, [override])

@@ -99,6 +99,8 @@ def test_stages_of_one_folder_hold_out_the_same(scans):
 
 
 def test_all_planes_are_trained_on_and_axial_ones_held_out(scans, tmp_path):
+    with pytest.raises(InputError, match=r"stage\.toy\.planes is 'all', and its data hold no isotropic volume"):
+        sets_of(scans, *FOUR, "stage.toy.planes=all")
     for path in (tmp_path / "data" / "set").rglob("*.nii.gz"):
         write(path, spacing=(1, 1, 1), shape=(34, 36, 34))
     every = sets_of(scans, *FOUR, "stage.toy.planes=all")

@@ -14,6 +14,7 @@ from veriscale.stages.archive import packed_part
 from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
 from veriscale.stages.recipe import Recipe
+from veriscale.stages.slices import PLANES
 from veriscale.stages.splits import MANIFEST, drawn_table
 
 MEASURED_ON = "used to measure, not to train"  # in place of a licence
@@ -39,7 +40,8 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
         device: where the tensors go.
 
     Raises:
-        InputError: as `load`, with the key that named the data, `drawn` and `set_aside`.
+        InputError: as `load`, with the key that named the data, `drawn` and `set_aside`; or all planes are asked for
+            where no volume is isotropic.
     """
     root = data_root(path)
 
@@ -61,6 +63,11 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
         where = f"stage.{stage.name}"
         data = stage.name, "data", stage.data, stage.licence, "training"
         whole = rest = named(*data, stage.planes)
+        if stage.planes == "all" and not any(volume.endswith(f"#{PLANES[0]}") for volume in whole.volumes):
+            raise InputError(
+                f"{where}.planes is 'all', and its data hold no isotropic volume, of one spacing along all axes, which "
+                "could be cut otherwise; leave it out."
+            )
         if stage.hold_out:
             rest, _ = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
             _, held = set_aside(named(*data), stage.hold_out, stage.subjects, recipe.seed, where)
