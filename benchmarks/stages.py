@@ -352,7 +352,10 @@ def of_lineage(name: str, cards: dict[str, Any], printed: str) -> list[bool]:
     own = [cards[n] for n in ancestors]
     # Of each ancestor what is printed up to the next one, or to what binds all.
     told = printed.partition("\n  licences ")[0].split("\n  ancestor ")[1:]
-    heard = [n in text and licences[n] in text for n, text in zip(ancestors, told, strict=False)]
+    heard = [
+        text.startswith(f"{k}: {n} (") and licences[n] in text
+        for k, (n, text) in enumerate(zip(ancestors, told, strict=False), 1)
+    ]
     return [
         [a["name"] for a in lineage] == ancestors,
         [a["sha256"] for a in lineage] == [c["tensors_sha256"] for c in own],

@@ -55,8 +55,7 @@ def read_slices(path: Path, name: str, planes: str = "axial") -> Iterator[Slices
     """Cut a NIfTI file, the folder of a DICOM series, or each volume of an archive of arrays.
 
     Each volume is normalised by itself, as in use. It is cut from slice to slice; an isotropic one, whose slices nobody
-    chose, into axial ones, or into those of all three
-    planes.
+    chose, into axial ones, or into those of all three planes.
 
     Args:
         path: of the file or folder.

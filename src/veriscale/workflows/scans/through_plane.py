@@ -24,6 +24,7 @@ from veriscale.runtime.pace import denoiser_pace
 from veriscale.runtime.two_way import pictures_of
 from veriscale.settings import Settings, positions
 from veriscale.traversal.method import Tell, Work
+from veriscale.traversal.thick_slices import LENGTH
 from veriscale.traversal.walk import Walk, walk
 from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.workflows.restoring.measured_picture import as_tensor
@@ -129,6 +130,7 @@ class PreparedThrough:
             "noise": str(method.noise),
             "anchor": method.anchor,
             "posterior": method.posterior,
+            "correlation_mm": LENGTH,
             "dial": list(self.dials),
             "path": "interpolate",
             "samples": self.samples,
