@@ -353,7 +353,7 @@ def of_lineage(name: str, cards: dict[str, Any], printed: str) -> list[bool]:
     # Of each ancestor what is printed up to the next one, or to what binds all.
     told = printed.partition("\n  licences ")[0].split("\n  ancestor ")[1:]
     heard = [
-        text.startswith(f"{k}: {n} (") and licences[n] in text
+        text.lstrip().startswith(f"{k}: {n} (") and licences[n] in text
         for k, (n, text) in enumerate(zip(ancestors, told, strict=False), 1)
     ]
     return [
