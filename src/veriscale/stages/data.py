@@ -40,6 +40,7 @@ class PictureSet:
         affines: of volumes, voxels to millimetres, where that is known.
         groups: of scans, to which group each subject belongs; names that are compared and told nobody.
         patients: of DICOM series, the PatientID of each subject; compared and told nobody, too.
+        other_planes: of volumes, which are an isotropic one cut into sagittal or coronal slices.
     """
 
     images: list[Tensor]
@@ -54,6 +55,14 @@ class PictureSet:
     affines: dict[str, Affine] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     patients: dict[str, set[str]] = field(default_factory=dict)
+    other_planes: frozenset[str] = frozenset()
+
+    @property
+    def axial(self) -> "PictureSet":
+        """The slices that are not of `other_planes`."""
+        if not self.other_planes:
+            return self
+        return self.at([k for k, volume in enumerate(self.volumes) if volume not in self.other_planes])
 
     @property
     def stored(self) -> bool:
@@ -157,6 +166,7 @@ def _cut(
     affines: dict[str, Affine] = {}
     groups: dict[str, str] = {}
     patients: dict[str, set[str]] = {}
+    other_planes: set[str] = set()
     for name, (file, found) in whole.items():
         for cut in read_slices(file, name, planes):
             volume = "#".join(part for part in (name, cut.key, cut.plane) if part)
@@ -168,6 +178,8 @@ def _cut(
                 names.append(f"{volume}#{k}")
                 subjects.append(subject)
                 volumes.append(volume)
+            if cut.plane:
+                other_planes.add(volume)
             if cut.spacing:
                 spacings[volume] = cut.spacing
             if cut.affine is not None:
@@ -187,6 +199,7 @@ def _cut(
         affines=affines,
         groups=groups,
         patients=patients,
+        other_planes=frozenset(other_planes),
     )
 
 

@@ -14,7 +14,6 @@ from veriscale.stages.archive import packed_part
 from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
 from veriscale.stages.recipe import Recipe
-from veriscale.stages.slices import PLANES
 from veriscale.stages.splits import MANIFEST, drawn_table
 
 MEASURED_ON = "used to measure, not to train"  # in place of a licence
@@ -61,17 +60,15 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
     parted: list[PictureSet] = []
     for stage in recipe.stage:
         where = f"stage.{stage.name}"
-        data = stage.name, "data", stage.data, stage.licence, "training"
-        whole = rest = named(*data, stage.planes)
-        if stage.planes == "all" and not any(volume.endswith(f"#{PLANES[0]}") for volume in whole.volumes):
+        whole = rest = named(stage.name, "data", stage.data, stage.licence, "training", stage.planes)
+        if stage.planes == "all" and not whole.other_planes:
             raise InputError(
                 f"{where}.planes is 'all', and its data hold no isotropic volume, of one spacing along all axes, which "
                 "could be cut otherwise; leave it out."
             )
         if stage.hold_out:
-            rest, _ = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
-            _, held = set_aside(named(*data), stage.hold_out, stage.subjects, recipe.seed, where)
-            held = replace(held, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
+            rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
+            held = replace(held.axial, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
         else:
             held = named(stage.name, "validation", stage.validation, MEASURED_ON, "validation")
         training.append(drawn(rest, stage.subjects, recipe.seed, f"{where}.subjects"))
