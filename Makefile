@@ -61,13 +61,16 @@ bench: $(VENV)/dev
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 	$(MAKE) results-table
 
-# Small parents of both studies, resumed where they were left.
+# Small parents of both studies, which lie in benchmarks/parents, trained again, resumed where they were left.
 parents: $(VENV)/dev
 	mkdir -p build/study
 	recipes/study/train.sh $(BIN)/veriscale build/study
+	mkdir -p benchmarks/parents
+	cp build/study/study-source.safetensors build/study/study-domain.safetensors build/study/study-long.safetensors \
+		benchmarks/parents
 
 # A prior from few patients: about sixty small runs: hours.
-study: parents
+study: $(VENV)/dev
 	$(BIN)/python benchmarks/few_shot.py
 	$(MAKE) results-table
 
@@ -77,7 +80,7 @@ cardiac: $(VENV)/dev
 	$(MAKE) results-table
 
 # Other contrasts as guides: about fifty small runs, with the unguided priors of folds; it tells the pace first: hours.
-guides: parents
+guides: $(VENV)/dev
 	$(BIN)/python benchmarks/guides.py
 	$(MAKE) results-table
 

@@ -1,8 +1,8 @@
 """fewshot.*: a prior from few patients, by stages (MSP) and by direct fine-tuning (DFT), and how sure it is.
 
 `few_shot.py [PART …]` measures all parts, or those that are named, and writes their rows. Runs and scores are kept in
-build/few_shot, so that what was cut off goes on and further parts take what is there. The parents come from
-recipes/study/train.sh.
+build/few_shot, so that what was cut off goes on and further parts take what is there. The parents, in
+benchmarks/parents, come from recipes/study/train.sh.
 """
 
 import argparse
@@ -172,7 +172,9 @@ NOTES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", choices=PARTS, help="tables; all by default")
-    parser.add_argument("--parents", type=Path, default=ROOT / "build" / "study", help="folder of the study's parents")
+    parser.add_argument(
+        "--parents", type=Path, default=ROOT / "benchmarks" / "parents", help="folder of the study's parents"
+    )
     asked = parser.parse_args()
     parts, begun, folder = [p for p in PARTS if p in asked.part] or list(PARTS), time.monotonic(), ROOT / "build"
     tell = lambda line: print(f"{time.monotonic() - begun:.0f} s: {line}", flush=True)  # noqa: E731

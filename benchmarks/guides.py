@@ -2,7 +2,8 @@
 
 `guides.py [PART …]` measures all parts, or those that are named, and writes their rows; `shipped` is left out where the
 prior `mri-guided` is not installed. Runs are kept in build/guides, scores as those of all benchmarks, so that what was
-cut off goes on and further parts take what is there. The parents come from recipes/study/train.sh.
+cut off goes on and further parts take what is there. The parents, in benchmarks/parents, come from
+recipes/study/train.sh.
 """
 
 import argparse
@@ -137,7 +138,9 @@ def kept(parts: Iterable[str], folder: Path = RESULTS) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", choices=PARTS, help="tables; all by default")
-    parser.add_argument("--parents", type=Path, default=ROOT / "build" / "study", help="folder of the study's parents")
+    parser.add_argument(
+        "--parents", type=Path, default=ROOT / "benchmarks" / "parents", help="folder of the study's parents"
+    )
     asked = parser.parse_args()
     begun, folder = time.monotonic(), ROOT / "build" / "guides"
     installed = [name for name in PARTS if name != "shipped" or SHIPPED in known_priors()]

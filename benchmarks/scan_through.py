@@ -40,7 +40,7 @@ BARS = {  # dB over cubic and Tikhonov, contrast by contrast
 FLICKER = {"photo": "<= 1.5", "mri": "<= 1.3"}  # of dial 1
 ENERGY = "0.85..1.15"
 THICK = 4  # mm
-WEIGHTS = [10.0 ** (k / 2) for k in range(-10, 1)]
+WEIGHTS = [10.0 ** (k / 2) for k in range(-16, 1)]
 MIDDLE = 48, 164, 64  # voxels of the training subject
 RULES = [
     *(splitting.Rule(0.7, 0.03, relaxation=relaxation) for relaxation in (1.0, 0.8, 0.5, 0.35)),

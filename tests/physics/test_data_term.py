@@ -90,6 +90,20 @@ def test_consistency_of_the_truth_is_about_one(operator, noise):
     assert data.consistency(x).tolist() == pytest.approx([1, 1], abs=0.06)
 
 
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_copies_of_one_measurement_are_no_more_data(noise):
+    x = truth(1, 1, 16, 16)
+    one = term(Halved(), noise, x)
+    x = x.expand(1, 3, 16, 16)
+    three = DataTerm(Halved(), one.y.expand(1, 3, 8, 8), noise, copies=3)
+
+    variance, single = (torch.as_tensor(d.variance_at(x)) for d in (three, one))
+    assert torch.allclose(variance, 3 * single)
+    assert float(three.consistency(x)) == pytest.approx(float(one.consistency(x[:, :1])))
+    gradient, square = three.gradient(x)[1], one.gradient(x[:, :1])[1]
+    assert torch.allclose(gradient, square.expand_as(gradient))  # W is the same: s² is what is three times as much
+
+
 @pytest.mark.parametrize("noise, assumed", [(GaussianNoise(0.1), NOISES[0]), (PoissonNoise(7.5), NOISES[1])], ids=str)
 def test_consistency_tells_twice_the_noise(noise, assumed):
     x = truth(1, 3, 128, 128)

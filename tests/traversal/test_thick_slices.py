@@ -69,3 +69,25 @@ def test_noise_of_each_value_has_a_say():
     gradient = torch.linalg.solve(left, (found - 0.9 * x).flatten(0, 3).T).T
     gradient = gradient + (((found @ a.T - data.y) / variance) @ a).flatten(0, 3)
     assert gradient.abs().max() < 1e-6 * (0.1 * x.abs().max() / VARIANCE)
+
+
+@pytest.mark.parametrize("level", [0.02, 0.3, 2.0])
+def test_exact_where_three_channels_show_one_volume(level):
+    """Noise of x_σ that is new in each channel, one measurement: V counts three times, as the noise does."""
+    x, data, sigma = problem(2)
+    eye = torch.eye(N, dtype=torch.float64)
+    x = x.expand(-1, 3, -1, -1, -1)
+    at = x + level * torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    common = level**2 / 3  # the variance of the mean over channels, which is all that they tell
+
+    def denoise(v, s):
+        gain = sigma @ torch.linalg.inv(sigma + common * eye)
+        return (MEAN + (v.mean(1, keepdim=True) - MEAN) @ gain.T).expand(v.shape)
+
+    a = matrix(data, 2)
+    precision = torch.linalg.inv(sigma) + eye / common + a.T @ a / data.noise_std**2
+    seen = (data.y - MEAN) @ a / data.noise_std**2 + (at.mean(1, keepdim=True) - MEAN) / common
+    expected = MEAN + seen @ torch.linalg.inv(precision).T
+    copied = DataTerm(data.operator, data.y.expand(-1, 3, -1, -1, -1), data.noise, copies=3)
+    found = ThickSlices(denoise, copied, copied.copies * VARIANCE, LENGTH)(at, level)
+    assert (found - expected).abs().max() < 1e-8

@@ -27,7 +27,7 @@ from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.presets import LATENT_DEFAULT, LatentPreset
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
 from veriscale.traversal.start import PILOTS
-from veriscale.traversal.zero_shot import SAMPLER, STEPS, seen_as_copies
+from veriscale.traversal.zero_shot import SAMPLER, STEPS
 
 ANCHOR = "paper"
 POSTERIORS = "dps", "gauss-newton"
@@ -119,8 +119,7 @@ class Latent:
 
     def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "LatentProblem":
         """The anchor; arguments as `Method.begin`."""
-        seen = seen_as_copies(self.noise, copies, self.rounding)
-        return LatentProblem(self, DataTerm(self.operator, y, seen, self.rounding), noise, work)
+        return LatentProblem(self, DataTerm(self.operator, y, self.noise, self.rounding, copies), noise, work)
 
 
 class LatentProblem:

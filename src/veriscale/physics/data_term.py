@@ -6,6 +6,7 @@ at each new estimate is Fisher scoring for Poisson noise: the fixed point solves
 For Rician noise it solves an unbiased estimating equation; the steps are short where the signal is below the noise.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,12 +31,15 @@ class DataTerm:
         y: (B, C, …), the measurement; values outside the operator's support are not looked at.
         noise: its model.
         rounding: standard deviation of the rounding of y, which s is at least.
+        copies: how many channels of y are one measurement; together they must not count as more data, so that the
+            noise's variance counts as so many times what it is.
     """
 
     operator: Operator
     y: Tensor
     noise: Noise
     rounding: float = ROUNDING
+    copies: int = 1
 
     @property
     def linear(self) -> bool:
@@ -44,11 +48,11 @@ class DataTerm:
 
     @cached_property
     def noise_std(self) -> float:
-        """s: the noise's typical standard deviation at the brightness of y, at least that of its rounding."""
+        """s: √copies times the noise's typical standard deviation at the brightness of y, or that of its rounding."""
         y = self.y.clamp(0, 1)
         if self._support is not None:
             y = y[self._support.expand_as(y) > 0]
-        return self.noise.typical_std(y, self.rounding)
+        return self.noise.typical_std(y, self.rounding) * math.sqrt(self.copies)
 
     @cached_property
     def measured(self) -> int:
@@ -115,7 +119,7 @@ class DataTerm:
             power = self.noise.stored_power(clean.clamp(0, 1))
             power = power if self._support is None else power * self._support
             return square.flatten(1).sum(1) / power.flatten(1).sum(1)
-        return square.flatten(1).sum(1) / (self.measured * self.noise_std**2)
+        return square.flatten(1).sum(1) / (self.measured * self.noise_std**2 / self.copies)
 
     def start(self) -> Tensor:
         """A first x: A⁺y about mid-grey for a linear operator, else y resized to the truth grid, (B, C, H, W).
@@ -141,7 +145,7 @@ class DataTerm:
     def _weight(self, clean: Tensor) -> Tensor | None:
         """W's diagonal, at `clean` clamped to [0, 1]."""
         variance = self.noise.variance(clean.detach().clamp(0, 1))
-        return None if variance is None else (self.noise_std**2 / variance).clamp(*WEIGHTS)
+        return None if variance is None else (self.noise_std**2 / (self.copies * variance)).clamp(*WEIGHTS)
 
     def _residual(self, clean: Tensor) -> Tensor:
         rest = clean - self._target(clean)

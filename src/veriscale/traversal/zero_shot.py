@@ -15,7 +15,7 @@ from veriscale.diffusion.schedule import karras
 from veriscale.errors import InputError
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.masked import Masked
-from veriscale.physics.measurement_noise import ROUNDING, GaussianNoise, Noise, PoissonNoise
+from veriscale.physics.measurement_noise import ROUNDING, Noise
 from veriscale.physics.operator import Operator, Shape
 from veriscale.physics.slice_profile import SliceProfile
 from veriscale.runtime.networks import UnconditionalDenoiser
@@ -128,8 +128,7 @@ class ZeroShot:
 
     def begin(self, y: Tensor, copies: int, noise: Callable[[], NoiseField], work: Work) -> "ZeroShotProblem":
         """The anchor; arguments as `Method.begin`."""
-        seen = seen_as_copies(self.noise, copies, self.rounding)
-        return ZeroShotProblem(self, DataTerm(self.operator, y, seen, self.rounding), noise, work)
+        return ZeroShotProblem(self, DataTerm(self.operator, y, self.noise, self.rounding, copies), noise, work)
 
 
 class ZeroShotProblem:
@@ -170,7 +169,8 @@ class ZeroShotProblem:
             posterior: Callable[[Tensor, float], Tensor] = Covariance(self._pullback, data)
         else:
             kind = Proximal if method.thick is None else ThickSlices
-            posterior = kind(self._denoise, data, mode.sigma_data[0] ** 2)
+            # Σ of equal channels has one direction, in which the noise of x_σ is less: as if V were more.
+            posterior = kind(self._denoise, data, data.copies * mode.sigma_data[0] ** 2)
         return renoise(
             self.anchor,
             posterior,
@@ -268,12 +268,3 @@ def fast_anchor(
     way = splitting_for(data, shape, mode, prior.blind)
     noise = partial(unit_noise, fields(), "anchor", shape=shape) if prior.blind else None
     return anchors.fast(denoise, data, way, mean, mode.sigma_data[0] ** 2, tell, noise, kept, flipped)
-
-
-def seen_as_copies(noise: Noise, copies: int, rounding: float = ROUNDING) -> Noise:
-    """The noise of a grey measurement seen as `copies` equal channels, which together must not count as more data."""
-    if copies > 1 and isinstance(noise, PoissonNoise):
-        return PoissonNoise(noise.peak / copies)  # its variance times the number of copies
-    if copies == 1 or not isinstance(noise, GaussianNoise):
-        return noise
-    return GaussianNoise(min(1.0, max(noise.std, rounding) * copies**0.5))
