@@ -25,7 +25,7 @@ from few_shot_rows import (
     trainable_rows,
     zero_rows,
 )
-from few_shot_runs import DRAWS, FACTORS, TUNED_COUNT, TUNED_DRAW, TUNED_ON, NotKeptError, Run, Study, trials
+from few_shot_runs import DRAWS, FACTORS, TUNED_COUNT, TUNED_DRAW, TUNED_ON, NotKeptError, Run, Study, trial
 from few_shot_scores import SAMPLES, SIDE, SLICES, scores, slices_of
 from pictures import DATA
 from results import ROOT, Row, write_results
@@ -104,9 +104,9 @@ PARTS = {
 
 
 def trained(parts: Sequence[str]) -> set[Run]:
-    """All runs of some parts, those that rates are chosen by among them, each once."""
+    """All runs of some parts, each once, and the trials that every arm's rates are chosen by, but for further ones."""
     runs = {run for name in parts for run in PARTS[name].runs}
-    tried = {trial for run in runs for trial in trials(run.arm, run.trainable)}
+    tried = {trial(run.arm, run.trainable, factor) for run in runs for factor in FACTORS}
     best = {run for run in runs if (run.count, run.draw, run.target) == (TUNED_COUNT, TUNED_DRAW, TUNED_ON)}
     return (runs - best) | tried  # the best of the trials is no further run
 
@@ -157,7 +157,8 @@ NOTES = (
     "and two may be one person's. "
     "Parents: recipes/study; MSP from photographs by way of heads, DFT from photographs, at equal target steps; `long` "
     "for as many steps before the target as both. Target stage: recipes/study/target.toml, Adam; rates are "
-    f"{', '.join(f'{f:g}' for f in FACTORS)} times the usual one of both networks, the one with the least CRPS on the "
+    f"{', '.join(f'{f:g}' for f in FACTORS)} times the usual one of both networks, and further ones where the best "
+    "of these is the outermost, the one with the least CRPS on the "
     f"validation hearts at k = {TUNED_COUNT}, draw 0, for each arm and each `trainable`, and kept for the other "
     f"targets. Scores: {SLICES} slices a patient, evenly along the depth, the middle {SIDE}² of the image or the whole "
     "slice where it is smaller, bicubic, no noise, in the foreground and levels of the whole measurement; "

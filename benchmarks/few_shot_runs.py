@@ -27,6 +27,8 @@ DEFAULT = "all"
 DRAWS = (0, 1, 2)
 FACTORS = (0.3, 1.0, 3.0)
 """Of the usual rate of what is trained: the trials of every arm."""
+FURTHER = (0.03, 0.1, 10.0, 30.0)
+"""Tried one by one, on the side where an arm's best trial is the outermost."""
 TUNED_ON, TUNED_COUNT, TUNED_DRAW = "acdc", 10, 0
 SCORER = Path(__file__).with_name("few_shot_scores.py")
 RECIPE = ROOT / "recipes" / "study" / "target.toml"
@@ -131,10 +133,16 @@ class Study:
 
     def tried(self, arm: str, trainable: str) -> dict[float, float]:
         """Factor of each trial → CRPS on the validation patients."""
-        found = {}
-        for factor, trial in zip(FACTORS, trials(arm, trainable), strict=True):
-            numbers = self.scored(trial, TUNED_ON, "validation").values()
-            found[factor] = float(np.mean([each["crps"] for each in numbers]))
+        found: dict[float, float] = {}
+        untried = list(FACTORS)
+        while untried:
+            for factor in untried:
+                numbers = self.scored(trial(arm, trainable, factor), TUNED_ON, "validation").values()
+                found[factor] = float(np.mean([each["crps"] for each in numbers]))
+            best = min(found, key=lambda factor: found[factor])
+            below = [f for f in FURTHER if f < min(found)][-1:] if best == min(found) else []
+            above = [f for f in FURTHER if f > max(found)][:1] if best == max(found) else []
+            untried = below + above
         return found
 
     def scored(self, run: Run, on: str, part: str = "test") -> dict[str, Numbers]:
@@ -206,6 +214,6 @@ class Study:
         return np.array(found)
 
 
-def trials(arm: str, trainable: str) -> list[Run]:
-    """The runs that an arm's rates are chosen by."""
-    return [Run(arm, TUNED_COUNT, TUNED_DRAW, trainable, TUNED_ON, factor) for factor in FACTORS]
+def trial(arm: str, trainable: str, factor: float) -> Run:
+    """A run that an arm's rates are chosen by."""
+    return Run(arm, TUNED_COUNT, TUNED_DRAW, trainable, TUNED_ON, factor)

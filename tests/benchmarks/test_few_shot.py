@@ -53,6 +53,7 @@ def study(benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark("few_shot_rows"), "TUNED_COUNT", 2)
     monkeypatch.setattr(runs, "DRAWS", (0, 1))
     monkeypatch.setattr(runs, "FACTORS", (0.3, 1.0))
+    monkeypatch.setattr(runs, "FURTHER", ())
     monkeypatch.setattr(benchmark("few_shot_scores"), "SAMPLES", 2)
     files = [scan(tmp_path / f"patient{k}.npz", k) for k in range(8)]
     patients = benchmark("few_shot_patients")
@@ -253,6 +254,20 @@ def test_rates_are_those_of_the_best_trial_on_validation(benchmark, study, monke
     monkeypatch.setattr(runs.Study, "scored", scored)
     assert study.factor("msp", "all") == 0.3
     assert set(asked) == {(0, 2, "acdc", "validation")}
+
+
+@pytest.mark.parametrize(
+    "best, tried", [(1.0, (0.3, 1.0, 3.0)), (0.1, (0.03, 0.1, 0.3, 1.0, 3.0)), (30.0, (0.3, 1.0, 3.0, 10.0, 30.0))]
+)
+def test_where_the_best_trial_is_the_outermost_further_ones_follow(benchmark, study, monkeypatch, best, tried):
+    runs = benchmark("few_shot_runs")
+    monkeypatch.setattr(runs, "FACTORS", (0.3, 1.0, 3.0))
+    monkeypatch.setattr(runs, "FURTHER", (0.03, 0.1, 10.0, 30.0))
+    monkeypatch.setattr(
+        runs.Study, "scored", lambda self, run, on, part: {"one": {"crps": abs(np.log(run.factor / best))}}
+    )
+    assert sorted(study.tried("msp", "all")) == list(tried)
+    assert study.factor("msp", "all") == best
 
 
 def test_scores_of_another_prior_or_other_settings_are_made_again(benchmark, study, monkeypatch):
