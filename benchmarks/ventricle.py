@@ -26,15 +26,20 @@ class BloodPool:
     slice: int
     region: np.ndarray
     threshold: float
-    truth: int
+    truth: float
 
-    def area(self, image: np.ndarray) -> int:
+    def area(self, image: np.ndarray) -> float:
         """Pixels of the region above the threshold, of the slice restored, (H, W)."""
-        return int((self.region & (image > self.threshold)).sum())
+        return area_above(image[self.region], self.threshold)
 
     def error(self, image: np.ndarray) -> float:
         """Of the area, as a share of the true one; above 0 where it is too large."""
         return self.area(image) / self.truth - 1
+
+
+def area_above(values: np.ndarray, threshold: float) -> float:
+    """How many of the values are above; one that lies on it is half, since whole numbers often do and others never."""
+    return float((values > threshold).sum() + (values == threshold).sum() / 2)
 
 
 def blood_pools(truth: np.ndarray, labels: np.ndarray) -> list[BloodPool]:
@@ -57,7 +62,7 @@ def blood_pools(truth: np.ndarray, labels: np.ndarray) -> list[BloodPool]:
     found = []
     for k, (x, label) in enumerate(zip(truth, labels, strict=True)):
         region = binary_dilation(label == VENTRICLE, iterations=AROUND)
-        area = int((region & (x > threshold)).sum())
+        area = area_above(x[region], threshold)
         if area >= LEAST:
             found.append(BloodPool(k, region, threshold, area))
     return found

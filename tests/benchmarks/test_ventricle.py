@@ -32,6 +32,15 @@ def test_the_area_is_the_disc(pools):
     assert pool.error(image) == 0
 
 
+def test_a_pixel_on_the_threshold_is_half(pools):
+    image, label = heart(12)
+    image[(label == 3) & (ROWS < 0)] = 600.0  # less than half of the disc, so that the threshold stays
+    (pool,) = pools((image, label))
+    assert pool.threshold == 600.0
+    below = ((label == 3) & (ROWS < 0)).sum()
+    assert pool.truth == (label == 3).sum() - below / 2
+
+
 @pytest.mark.parametrize("radius", [10, 11, 13, 14])
 def test_what_a_restoration_makes_larger_or_smaller_is_counted(pools, radius):
     (pool,) = pools(heart(12))
