@@ -118,6 +118,22 @@ def test_an_archive_cannot_be_packed_of_what_is_drawn_later(scans, tmp_path):
     assert not (tmp_path / "data.zip").exists()
 
 
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize("key", ["data", "validation"])
+def test_an_archive_is_not_packed_again(scans, tmp_path, stages, key):
+    """Of several sets in one, a stage would be given those of another."""
+    scans.write_text(RECIPE.replace("@train", "/sub-01").replace("@validation", "/P2"))
+    if stages == 2:
+        again = RECIPE[RECIPE.index("[[stage]]") :].replace('"toy"', '"again"')
+        scans.write_text(scans.read_text() + again.replace("@train", "/p3_*").replace("@validation", "/d"))
+    archive, other = tmp_path / "data.zip", tmp_path / "other.zip"
+    assert pack_data(scans, archive) == {1: 3, 2: 9}[stages]
+    last = "again" if stages == 2 else "toy"
+    with pytest.raises(InputError, match=r"^Archive \S+/data\.zip is packed already; copy it, or name the files"):
+        pack_data(scans, other, [f"stage.{last}.{key}={archive}"])
+    assert not other.exists()
+
+
 def test_data_that_are_not_there_are_named_by_their_key(scans):
     held = ["stage.toy.data=set", "stage.toy.validation=nobody"]
     for overrides, key in ((["stage.toy.data=nobody"], "data"), (held, "validation")):
