@@ -7,6 +7,7 @@ import torch
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise, PoissonNoise
 from veriscale.physics.slice_profile import SliceProfile
+from veriscale.traversal import thick_slices
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.thick_slices import ThickSlices
 
@@ -69,3 +70,20 @@ def test_noise_of_each_value_has_a_say():
     gradient = torch.linalg.solve(left, (found - 0.9 * x).flatten(0, 3).T).T
     gradient = gradient + (((found @ a.T - data.y) / variance) @ a).flatten(0, 3)
     assert gradient.abs().max() < 1e-6 * (0.1 * x.abs().max() / VARIANCE)
+
+
+@pytest.mark.parametrize("block, lines", [(1, 1), (2 * 8 * 4**2, 2), (4 * 8 * 4**2 - 1, 3), (2**26, 5)])
+def test_noise_of_each_value_does_not_take_more_memory_than_a_block(block, lines, monkeypatch):
+    """Four slices of planes of five lines; blocks decide nothing."""
+    x, data, _ = problem(2, PoissonNoise(200.0))
+    method = ThickSlices(lambda v, s: 0.9 * v, data, VARIANCE, LENGTH)
+    expected, most, solve = method(x, 0.3), [], torch.linalg.solve
+
+    def counted(systems, values):
+        most.append(systems.shape[0] if systems.ndim == 3 else 0)
+        return solve(systems, values)
+
+    monkeypatch.setattr(thick_slices, "BLOCK", block)
+    monkeypatch.setattr(torch.linalg, "solve", counted)
+    assert torch.allclose(method(x, 0.3), expected, rtol=0, atol=1e-14)
+    assert max(most) == lines
