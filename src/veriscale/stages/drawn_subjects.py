@@ -95,7 +95,7 @@ def _of(pictures: PictureSet, subjects: Collection[str]) -> PictureSet:
     names = {*kept.names, *kept.volumes, *cut}
     files = {f: own for f, own in pictures.hashes.items() if _is_of(f, names)}
     spacings = {v: s for v, s in pictures.spacings.items() if v in kept.volumes}
-    facts = facts_of(pictures.facts.pattern, pictures.facts.licence, files, spacings.values())
+    facts = facts_of(pictures.facts.pattern, pictures.facts.licence, files, spacings.values(), bool(cut))
     return replace(kept, facts=facts, spacings=spacings, hashes=files)
 
 
