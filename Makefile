@@ -101,8 +101,8 @@ house: $(VENV)/dev
 	$(BIN)/python benchmarks/house_path.py --before "$(BEFORE)" --after .
 	$(BIN)/python benchmarks/house_settings.py --before "$(BEFORE)" --after . $(COMMITS)
 
-# Every shipped file from its recipe, then what hangs on it: training (resumed where it was left), the certificates, the
-# numbers, the pictures.
+# Every shipped file from its recipe, then what hangs on it: training (resumed where it was left, anew where a parent is
+# another since), the certificates, the numbers, the pictures.
 PRIORS := src/veriscale/priors
 priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors $(PRIORS)/cardiac.safetensors
 	$(MAKE) bench
@@ -111,6 +111,7 @@ priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors $(PRIORS)/cardiac.
 	$(BIN)/python benchmarks/curve.py
 
 $(PRIORS)/photo.safetensors: recipes/photo.toml build/photo-first.safetensors build/photo-long.safetensors | $(VENV)/dev
+	$(BIN)/python recipes/outdated_state.py build/photo.training.safetensors build/photo-first.safetensors build/photo-long.safetensors
 	VERISCALE_PRIORS=build $(BIN)/veriscale train $< --resume -o build/photo.safetensors --force
 	cp build/photo.safetensors $@
 	recipes/certificates.sh $(BIN)/veriscale
@@ -124,16 +125,19 @@ build/photo-%.safetensors: | $(VENV)/dev
 
 # Its first stage alone is kept for benchmarks/mri_stages.py, and the whole goes on from the state of that.
 $(PRIORS)/mri.safetensors: recipes/mri.toml recipes/splits.toml build/mri-source.safetensors | $(VENV)/dev
+	$(BIN)/python recipes/outdated_state.py build/mri.training.safetensors $(PRIORS)/photo.safetensors
 	test -e build/mri.training.safetensors || cp build/mri-source.training.safetensors build/mri.training.safetensors
 	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/mri.safetensors --force
 	cp build/mri.safetensors $@
 
 build/mri-source.safetensors: recipes/mri_source.toml $(PRIORS)/photo.safetensors | $(VENV)/dev
 	mkdir -p build
+	$(BIN)/python recipes/outdated_state.py $(@:.safetensors=.training.safetensors) $(PRIORS)/photo.safetensors
 	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o $@ --force
 
 # Its certificate is of the patients of the pool whom it was not trained on.
 $(PRIORS)/cardiac.safetensors: recipes/cardiac.toml $(PRIORS)/mri.safetensors | $(VENV)/dev
+	$(BIN)/python recipes/outdated_state.py build/cardiac.training.safetensors $(PRIORS)/mri.safetensors
 	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/cardiac.safetensors --force
 	cp build/cardiac.safetensors $@
 	$(BIN)/python recipes/cardiac_certificate.py build/cardiac.safetensors $(PRIORS)/cardiac_x4_dial-0_area.json

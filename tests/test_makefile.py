@@ -1,14 +1,26 @@
 """`make priors`: each prior after its parents, which are found in the folder where an earlier rule has put them."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from tests.conftest import write_tiny
+
+from veriscale.diffusion.card import Data
+from veriscale.diffusion.checkpoint import read_card
+from veriscale.stages.data import PictureSet
+from veriscale.stages.inheritance import Parent
+from veriscale.stages.provenance import provenance
+from veriscale.stages.recipe_file import read_recipe
 
 ROOT = Path(__file__).parent.parent
 GENERATIONS = ["photo", "mri_source", "mri", "cardiac"]
@@ -71,6 +83,14 @@ def test_from_a_clone_each_prior_is_trained_after_its_parents_and_finds_them(clo
     assert {*shipped(clone)} <= there
 
 
+def touch_all(clone: Path) -> None:
+    """Files where the priors and what they are made of would be."""
+    built = [output for _, _, output in trained(said(clone))]
+    for file in (*built, *shipped(clone), ".venv/bin/python", ".venv/core", ".venv/dev"):
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
+        (clone / file).touch()
+
+
 @pytest.mark.parametrize(
     "changed, expected",
     [
@@ -82,11 +102,74 @@ def test_from_a_clone_each_prior_is_trained_after_its_parents_and_finds_them(clo
     ],
 )
 def test_what_comes_after_a_change_is_trained_again(clone, changed, expected):
-    built = [output for _, _, output in trained(said(clone))]
-    for file in (*built, *shipped(clone), ".venv/bin/python", ".venv/core", ".venv/dev"):
-        (clone / file).parent.mkdir(parents=True, exist_ok=True)
-        (clone / file).touch()
+    touch_all(clone)
     for file in clone.rglob("*"):
         os.utime(file, (0, 0))  # nothing is newer than what it is made of
     assert trained(said(clone)) == []
     assert [recipe for _, recipe, _ in trained(said(clone, "-W", changed))] == expected
+
+
+STATES = ["photo", "mri-source", "mri", "cardiac"]
+TRAIN = """#!/bin/sh
+test "$1" = train || exit 0
+state=${5%.safetensors}.training.safetensors
+test -e "$state" && echo "$2 goes on" >> said || echo "$2 begins" >> said
+test -e "$state" || cp new.state "$state"
+cp trained.safetensors "$5"
+"""
+PYTHON = f"""#!/bin/sh
+test "$1" != recipes/outdated_state.py || exec "{sys.executable}" "$@"
+"""
+
+
+@pytest.fixture
+def kept(clone) -> Path:
+    """All priors, and states of theirs that began with these, with what trains in the trainer's place."""
+    touch_all(clone)
+    recipe, pictures = read_recipe(ROOT / "recipes" / "photo.toml"), [PictureSet([], [], Data("*", 0, "", "CC0"))]
+    for name, channels in (("old", 1), ("new", 3)):
+        path = write_tiny(clone / f"{name}.safetensors", channels)
+        begun = provenance(recipe, pictures, pictures, ["more.encoder"], Parent(read_card(path), path))
+        facts = {"phase": "more.encoder", "step": 1, "seconds": 1.0, "recipe": begun}
+        save_file({"x": torch.zeros(1)}, clone / f"{name}.state", {"facts": json.dumps(facts)})
+    for file in {*clone.rglob("build/*.safetensors"), *clone.rglob("priors/*.safetensors")}:
+        shutil.copy(clone / "old.safetensors", file)
+    for name in STATES:
+        shutil.copy(clone / "old.state", clone / "build" / f"{name}.training.safetensors")
+    for name, text in (("veriscale", TRAIN), ("python", PYTHON)):
+        (clone / ".venv" / "bin" / name).write_text(text)
+        (clone / ".venv" / "bin" / name).chmod(0o755)
+    for file in clone.rglob("*"):
+        os.utime(file, (0, 0))
+    return clone
+
+
+@pytest.mark.parametrize(
+    "parent, age, begun",
+    [
+        ("new", 1, ["photo", "mri_source", "cardiac"]),  # and mri goes on from the source's new state
+        ("old", 1, []),
+        ("new", 2**31 - 1, []),  # these states are newer than any parent
+    ],
+)
+def test_states_of_another_parent_are_removed_and_all_others_go_on(kept, parent, age, begun):
+    shutil.copy(kept / f"{parent}.safetensors", kept / "trained.safetensors")
+    for name in ("first", "long"):
+        shutil.copy(kept / f"{parent}.safetensors", kept / "build" / f"photo-{name}.safetensors")
+    states = [kept / "build" / f"{name}.training.safetensors" for name in STATES]
+    for state in states:
+        os.utime(state, (age, age))
+    subprocess.run(["make", *shipped(kept)], cwd=kept, check=True, capture_output=True)
+    assert (kept / "said").read_text().splitlines() == [
+        f"recipes/{name}.toml {'begins' if name in begun else 'goes on'}" for name in GENERATIONS
+    ]
+    expected = (kept / ("new.state" if begun else "old.state")).read_bytes()
+    assert [state.read_bytes() == expected for state in states] == [True] * len(states)
+
+
+def test_a_state_without_a_part_of_another_parent_goes_on(kept):
+    """A phase that was not begun has taken nothing."""
+    shutil.copy(kept / "old.safetensors", kept / "trained.safetensors")
+    shutil.copy(kept / "new.safetensors", kept / "build" / "photo-long.safetensors")
+    subprocess.run(["make", *shipped(kept)], cwd=kept, check=True, capture_output=True)
+    assert "begins" not in (kept / "said").read_text()

@@ -117,6 +117,23 @@ def test_priors_shows_the_lineage_and_every_licence(veriscale, tiny, tmp_path, m
     assert "  pictures   photograph; the unconditional mode is about 0.213" in out
 
 
+def test_priors_shows_who_was_seen_in_all_planes(veriscale, tiny, tmp_path):
+    import msgspec
+
+    from veriscale.diffusion.card import Data
+    from veriscale.diffusion.checkpoint import save_prior
+    from veriscale.diffusion.prior import Networks
+
+    data = [Data("scans/*", 7, "1" * 64, "CC BY", planes=planes) for planes in ("", "all")]
+    card = msgspec.structs.replace(tiny.card, name="heads", training=data)
+    save_prior(Networks(tiny.encoder, tiny.denoiser, tiny.predictor), card, tmp_path / "heads.safetensors")
+    _, out, _ = veriscale("priors", tmp_path / "heads.safetensors")
+    assert [line.split(maxsplit=2)[2] for line in out.splitlines() if "trained on" in line] == [
+        "7 files, scans/*: CC BY (sha256 111111111111)",
+        "7 files, scans/*, isotropic volumes in all planes: CC BY (sha256 111111111111)",
+    ]
+
+
 @pytest.mark.parametrize("name, scales", [("photo", [2, 3, 4]), ("mri", [2, 4])])
 def test_a_shipped_prior_is_whole_small_and_measured_for_the_defaults(name, scales):
     from veriscale.diffusion.checkpoint import read_card

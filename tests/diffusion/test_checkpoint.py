@@ -99,3 +99,17 @@ def test_statistics_are_interpolated_between_the_knots():
 
 def test_the_card_survives_json(tiny):
     assert msgspec.json.decode(msgspec.json.encode(tiny.card), type=type(tiny.card)) == tiny.card
+
+
+def test_a_card_of_before_planes_were_told_is_one_of_data_without(tiny):
+    """And which planes were seen is nothing that decides pictures of the same tensors."""
+    content = msgspec.to_builtins(tiny.card)
+    for data in (*content["training"], *content["validation"]):
+        del data["planes"]
+    old = msgspec.convert(content, type(tiny.card))
+    assert old == tiny.card
+    assert [data.planes for data in (*old.training, *old.validation)] == ["", ""]
+    every = [msgspec.structs.replace(data, planes="all") for data in tiny.card.training]
+    other = msgspec.structs.replace(tiny.card, training=every)
+    assert other != tiny.card
+    assert all(other.deciding_sha256(m.scale) == tiny.card.deciding_sha256(m.scale) for m in other.modes)

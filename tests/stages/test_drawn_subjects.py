@@ -31,8 +31,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def loaded(root, *patterns, channels=1) -> PictureSet:
-    return load(patterns, root, channels, CPU, "CC0", "training")
+def loaded(root, *patterns, channels=1, planes="axial") -> PictureSet:
+    return load(patterns, root, channels, CPU, "CC0", "training", planes=planes)
 
 
 def test_it_is_the_set_of_their_files(root):
@@ -97,6 +97,22 @@ def test_fewer_than_asked_is_said(root):
         InputError, match=r"stage\.toy\.subjects is 7, and the data set hold 6 subjects; ask for at most 6"
     ):
         drawn(loaded(root, "set"), 7, 0, KEY)
+
+
+def test_a_series_without_axial_slices_is_of_its_files(tmp_path):
+    """A column along the body: in an axial slice it is next to nothing, in one across it, it is something."""
+    for seed, name in enumerate("ab"):
+        stored = np.zeros((32, 32, 32), np.uint16)
+        stored[12:19, 13:18] = np.random.default_rng(seed).integers(500, 1000, (7, 5, 32))
+        write_series(tmp_path / "set" / name, slices(spacing=(1, 1, 1), orientation=(1, 0, 0, 0, 1, 0), stored=stored))
+    whole = loaded(tmp_path, "set", planes="all")
+    assert set(whole.volumes) == {f"set/{name}#{plane}" for name in "ab" for plane in ("sagittal", "coronal")}
+    assert drawn(whole, 2, 0, KEY).facts == whole.facts
+    for seed in range(4):
+        one = drawn(whole, 1, seed, KEY)
+        (subject,) = set(one.subjects)
+        assert one.hashes == {f: own for f, own in whole.hashes.items() if f.startswith(f"set/{subject}/")}
+        assert one.facts.files == len(one.facts.each) == 32
 
 
 GROUPS = ["DCM", "HCM", "MINF", "NOR", "RV"]

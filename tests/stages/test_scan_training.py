@@ -145,6 +145,25 @@ def test_an_archive_of_photographs_and_then_scans_trains_the_same_prior(scans, t
         train(renamed, tmp_path / "x.safetensors", cpu=True, overrides=[s.replace("source", "other") for s in sets])
 
 
+def test_the_card_tells_stages_apart_that_differ_in_planes_alone(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("veriscale.stages.training.measured", lambda prior, validation, tell: prior.card)
+    for path in (tmp_path / "data").rglob("*.nii.gz"):
+        write(path, shape=(42, 50, 34), spacing=(1, 1, 1), seed=len(str(path)))
+    table = split_table("set", tmp_path / "data", train=["one", "two"], validation=["held"])
+    scans.with_name("splits.toml").write_text(table)
+    text = RECIPE.replace("steps = 30", "steps = 1")
+    stage = text[text.index("[[stage]]") : text.index("[stage.encoder]")]
+    longer, across = (
+        stage.replace('"toy"', f'"{name}"') + toy_phase("denoiser", 1, 32) for name in ("longer", "across")
+    )
+    scans.write_text(text + longer + across.replace("licence", 'planes = "all"\nlicence'))
+    card = read_card(train(scans, tmp_path / "scans.safetensors", cpu=True))
+    axial, every = card.training
+    assert (axial.planes, every.planes) == ("", "all")
+    assert axial.sha256 == every.sha256
+    assert [d.planes for d in card.validation] == [""]
+
+
 def refused(recipe: Path, tmp_path: Path, *overrides: str) -> str:
     with pytest.raises(InputError) as error:
         train(recipe, tmp_path / "out" / "deeper" / "scans.safetensors", cpu=True, overrides=overrides)

@@ -103,19 +103,49 @@ def test_all_planes_are_trained_on_and_axial_ones_held_out(scans, tmp_path):
         sets_of(scans, *FOUR, "stage.toy.planes=all")
     for path in (tmp_path / "data" / "set").rglob("*.nii.gz"):
         write(path, spacing=(1, 1, 1), shape=(34, 36, 34))
-    every = sets_of(scans, *FOUR, "stage.toy.planes=all")
-    axial = sets_of(scans, *FOUR)
+    every = sets_of(scans, *FOUR, "stage.toy.planes=all", "seed=0")
+    axial = sets_of(scans, *FOUR, "seed=0")
     assert every.training[0].facts.sha256 == axial.training[0].facts.sha256
     assert set(every.training[0].names) > set(axial.training[0].names)
     assert any("#coronal#" in name for name in every.training[0].names)
     assert every.validation[0].names == axial.validation[0].names
+    assert set(every.validation[0].subjects) != {"d"}  # whose slices are thick
+    assert every.validation[0].facts == axial.validation[0].facts
+    assert (every.training[0].facts.planes, axial.training[0].facts.planes) == ("all", "")
     assert every.table == axial.table
+
+
+def test_all_planes_are_told_of_who_has_them(scans, tmp_path):
+    """Of those who are drawn none may have an isotropic volume."""
+    write(tmp_path / "data" / "set" / "P2" / "T1.nii.gz", spacing=(1, 1, 1), shape=(34, 36, 34))
+    told = {}
+    for seed in range(6):
+        one = sets_of(scans, *FOUR, "stage.toy.subjects=1", "stage.toy.planes=all", f"seed={seed}").training[0]
+        told[one.subjects[0]] = one.facts.planes
+    assert told.pop("P2") == "all"
+    assert set(told.values()) == {""}
 
 
 def test_an_archive_cannot_be_packed_of_what_is_drawn_later(scans, tmp_path):
     with pytest.raises(InputError, match=r"stage\.toy\.hold_out draws who is held out as training begins"):
         pack_data(scans, tmp_path / "data.zip", FOUR)
     assert not (tmp_path / "data.zip").exists()
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize("key", ["data", "validation"])
+def test_an_archive_is_not_packed_again(scans, tmp_path, stages, key):
+    """Of several sets in one, a stage would be given those of another."""
+    scans.write_text(RECIPE.replace("@train", "/sub-01").replace("@validation", "/P2"))
+    if stages == 2:
+        again = RECIPE[RECIPE.index("[[stage]]") :].replace('"toy"', '"again"')
+        scans.write_text(scans.read_text() + again.replace("@train", "/p3_*").replace("@validation", "/d"))
+    archive, other = tmp_path / "data.zip", tmp_path / "other.zip"
+    assert pack_data(scans, archive) == {1: 3, 2: 9}[stages]
+    last = "again" if stages == 2 else "toy"
+    with pytest.raises(InputError, match=r"^Archive \S+/data\.zip is packed already; copy it, or name the files"):
+        pack_data(scans, other, [f"stage.{last}.{key}={archive}"])
+    assert not other.exists()
 
 
 def test_data_that_are_not_there_are_named_by_their_key(scans):

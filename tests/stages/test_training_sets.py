@@ -2,6 +2,7 @@
 
 import msgspec
 import nibabel
+import pydicom
 import pytest
 import torch
 from tests.imaging.dicom.synthetic import slices
@@ -18,7 +19,7 @@ from veriscale.stages.data import load
 from veriscale.stages.drawn_subjects import set_aside
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.recipe_file import read_recipe
-from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks
+from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks, subject_remarks
 
 
 @pytest.fixture
@@ -81,6 +82,25 @@ def test_a_patient_of_two_series_is_not_held_out_from_herself(series):
     assert "4711" not in str(error.value)
     check(series, ["series/first"], ["series/other", "series/nobody"])
     check(series, ["series/first", "series/again"], ["series/other"])
+
+
+def test_a_patient_of_two_series_counts_once(series):
+    recipe = read_recipe(series / "scans.toml")
+
+    def told(data, validation):
+        sets = ([load([p], series, 1, torch.device("cpu"), "CC0", "training")] for p in (data, validation))
+        return subject_remarks(recipe, *sets)
+
+    assert told("series", "series/[af]*") == ["stage.toy: 3 patients in 1 group, 1 held out"]
+    assert told("set", "series/[no]*") == ["stage.toy: 3 patients in 1 group, 2 held out"]
+    for file in (series / "series" / "first").iterdir():  # nobody's name is another's PatientID
+        header = pydicom.dcmread(file)
+        header.PatientID = "nobody"
+        header.save_as(file)
+    assert told("series", "set") == ["stage.toy: 4 patients in 1 group, 3 held out"]
+    whole = load(["series"], series, 1, torch.device("cpu"), "CC0", "training")
+    whole.patients.update(again={"1", "2"}, first={"1"}, nobody={"2"})  # a folder of two series ties three together
+    assert subject_remarks(recipe, [whole], [whole]) == ["stage.toy: 2 patients in 1 group, 2 held out"]
 
 
 def test_a_packed_patient_is_known_too(series):

@@ -7,6 +7,7 @@ import torch
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise, PoissonNoise
 from veriscale.physics.slice_profile import SliceProfile
+from veriscale.traversal import thick_slices
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.thick_slices import ThickSlices
 
@@ -91,3 +92,20 @@ def test_exact_where_three_channels_show_one_volume(level):
     copied = DataTerm(data.operator, data.y.expand(-1, 3, -1, -1, -1), data.noise, copies=3)
     found = ThickSlices(denoise, copied, copied.copies * VARIANCE, LENGTH)(at, level)
     assert (found - expected).abs().max() < 1e-8
+
+
+@pytest.mark.parametrize("block, lines", [(1, 1), (2 * 8 * 4**2, 2), (4 * 8 * 4**2 - 1, 3), (2**26, 5)])
+def test_noise_of_each_value_does_not_take_more_memory_than_a_block(block, lines, monkeypatch):
+    """Four slices of planes of five lines; blocks decide nothing."""
+    x, data, _ = problem(2, PoissonNoise(200.0))
+    method = ThickSlices(lambda v, s: 0.9 * v, data, VARIANCE, LENGTH)
+    expected, most, solve = method(x, 0.3), [], torch.linalg.solve
+
+    def counted(systems, values):
+        most.append(systems.shape[0] if systems.ndim == 3 else 0)
+        return solve(systems, values)
+
+    monkeypatch.setattr(thick_slices, "BLOCK", block)
+    monkeypatch.setattr(torch.linalg, "solve", counted)
+    assert torch.allclose(method(x, 0.3), expected, rtol=0, atol=1e-14)
+    assert max(most) == lines

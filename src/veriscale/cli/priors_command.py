@@ -177,7 +177,8 @@ def _show_guides(path: Path, as_json: bool) -> int:
 
 def _print_data(what: str, data: "list[Data]") -> None:
     for d in data:
-        print(f"  {what:<10} {d.files} files, {d.pattern}: {d.licence} (sha256 {d.sha256[:12]})")
+        planes = ", isotropic volumes in all planes" if d.planes == "all" else ""
+        print(f"  {what:<10} {d.files} files, {d.pattern}{planes}: {d.licence} (sha256 {d.sha256[:12]})")
 
 
 def _show_own(prior: "OwnPrior", where: str) -> None:

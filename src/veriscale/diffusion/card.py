@@ -183,6 +183,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         licence: terms.
         each: the first digits of every file's own sha256.
         spacing: of scans, the least and the greatest within their slices, in millimetres; none of photographs.
+        planes: "all" where isotropic volumes were cut into sagittal and coronal slices too; empty else.
     """
 
     pattern: str
@@ -191,6 +192,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     licence: str
     each: list[str] = []
     spacing: list[float] = []
+    planes: str = ""
 
 
 class PhaseBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -39,8 +39,10 @@ def pack(
         splits: the manifest of `folder@split`.
 
     Raises:
-        InputError: as `select`, or the archive exists or cannot be written.
+        InputError: as `select`, a stage's files are in an archive already, or the archive exists or cannot be written.
     """
+    if packed := [own[0] for parts in stages.values() for own in parts.values() if _is_archive(own)]:
+        raise InputError(f"Archive {packed[0]} is packed already; copy it, or name the files that it was made from.")
     sets: dict[tuple[str, tuple[str, ...]], str] = {}
     places: dict[str, dict[str, str]] = {}
     for stage, own in stages.items():

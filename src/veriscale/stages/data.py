@@ -128,7 +128,11 @@ def load(
 
 
 def facts_of(
-    pattern: str, licence: str, hashes: Mapping[str, str], spacings: Iterable[tuple[float, float]] = ()
+    pattern: str,
+    licence: str,
+    hashes: Mapping[str, str],
+    spacings: Iterable[tuple[float, float]] = (),
+    other_planes: bool = False,
 ) -> Data:
     """What a card says of a set of files.
 
@@ -137,11 +141,13 @@ def facts_of(
         licence: of the recipe.
         hashes: sha256 of each file by its name.
         spacings: of their volumes, in the plane, in millimetres.
+        other_planes: whether some of their slices are of `PictureSet.other_planes`.
     """
     digest = hashlib.sha256("".join(f"{name}\n{own}\n" for name, own in hashes.items()).encode()).hexdigest()
     each = [own[:KEPT_DIGITS] for own in hashes.values()]
     all_ = [s for both in spacings for s in both]
-    return Data(pattern, len(hashes), digest, licence, each, [round(f(all_), 4) for f in (min, max)] if all_ else [])
+    spacing = [round(f(all_), 4) for f in (min, max)] if all_ else []
+    return Data(pattern, len(hashes), digest, licence, each, spacing, "all" if other_planes else "")
 
 
 def _decoded(path: Path, channels: int, device: torch.device) -> Tensor:
@@ -186,7 +192,7 @@ def _cut(
                 affines[volume] = cut.affine
     if not images:
         raise InputError(f"Data {facts.pattern} hold no slice in which there is anything; check what they are.")
-    facts = facts_of(facts.pattern, facts.licence, hashes, spacings.values())
+    facts = facts_of(facts.pattern, facts.licence, hashes, spacings.values(), not other_planes.isdisjoint(volumes))
     return PictureSet(
         images,
         names,

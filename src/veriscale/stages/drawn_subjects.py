@@ -91,9 +91,11 @@ def _in_turn(pictures: PictureSet, seed: int, what: str) -> list[str]:
 
 def _of(pictures: PictureSet, subjects: Collection[str]) -> PictureSet:
     kept = pictures.at([k for k, subject in enumerate(pictures.subjects) if subject in subjects])
-    files = {f: own for f, own in pictures.hashes.items() if _is_of(f, {*kept.names, *kept.volumes})}
+    cut = {v.rpartition("#")[0] for v in kept.volumes if v in kept.other_planes}  # of which no axial slice may be left
+    names = {*kept.names, *kept.volumes, *cut}
+    files = {f: own for f, own in pictures.hashes.items() if _is_of(f, names)}
     spacings = {v: s for v, s in pictures.spacings.items() if v in kept.volumes}
-    facts = facts_of(pictures.facts.pattern, pictures.facts.licence, files, spacings.values())
+    facts = facts_of(pictures.facts.pattern, pictures.facts.licence, files, spacings.values(), bool(cut))
     return replace(kept, facts=facts, spacings=spacings, hashes=files)
 
 

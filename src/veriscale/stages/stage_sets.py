@@ -68,7 +68,7 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
             )
         if stage.hold_out:
             rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
-            held = replace(held.axial, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON))
+            held = replace(held.axial, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON, planes=""))
         else:
             held = named(stage.name, "validation", stage.validation, MEASURED_ON, "validation")
         training.append(drawn(rest, stage.subjects, recipe.seed, f"{where}.subjects"))

@@ -196,7 +196,8 @@ def pack_data(
     """Write all pictures of a recipe as one archive that `train` reads; returns their number.
 
     Raises:
-        InputError: the recipe or its data cannot be read, a stage draws who is held out, or the archive exists.
+        InputError: the recipe or its data cannot be read, a stage draws who is held out or names an archive, or the
+            archive exists.
     """
     stages = read_recipe(recipe, overrides).stage
     for stage in stages:

@@ -63,11 +63,9 @@ def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: 
     for stage, seen, held in zip(recipe.stage, training, validation, strict=True):
         if seen.stored:
             continue
-        known, apart = set(seen.subjects), len(set(held.subjects))
-        groups = len({seen.groups.get(subject, "") for subject in known})
-        lines.append(
-            f"stage.{stage.name}: {_count(len(known), 'patient')} in {_count(groups, 'group')}, {apart} held out"
-        )
+        patients, apart = _count(_patients(seen), "patient"), _patients(held)
+        groups = _count(len({seen.groups.get(subject, "") for subject in seen.subjects}), "group")
+        lines.append(f"stage.{stage.name}: {patients} in {groups}, {apart} held out")
         places = [(s, PurePosixPath(v)) for pictures in (seen, held) for s, v in _volumes(pictures)]
         if doubtful := perhaps_groups(places):
             lines.append(
@@ -75,6 +73,16 @@ def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: 
                 "have scans of one name; if each of them is a patient, call them sub-01, sub-02 and so on"
             )
     return lines
+
+
+def _patients(pictures: PictureSet) -> int:
+    """How many there are: subjects whose DICOM series have a PatientID in common are one."""
+    apart: list[set[str | tuple[str]]] = []
+    for subject in sorted(set(pictures.subjects)):
+        own = {(subject,), *pictures.patients.get(subject, ())}  # a subject's name is no PatientID
+        same = [known for known in apart if known & own]
+        apart = [*(known for known in apart if known not in same), own.union(*same)]
+    return len(apart)
 
 
 def _volumes(pictures: PictureSet) -> set[tuple[str, str]]:

@@ -10,6 +10,8 @@ from veriscale.physics.data_term import DataTerm
 from veriscale.physics.slice_profile import SliceProfile
 
 LENGTH = 30.0  # mm; from 10 on it makes little difference
+BLOCK = 2**26  # bytes
+"""Systems of lines that are solved at a time, where every line has its own."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class ThickSlices:
     E[x0 | x_sigma, y] of independent lines with covariances Σ = V·exp(−d/ℓ) over distances d: the covariance left at
     sigma is C = sigma²Σ(Σ + sigma²)⁻¹, and x = D + CAᵀ(ACAᵀ + s²W⁻¹)⁻¹(y′ − AD). A white C, as `Proximal` takes it,
     would put a bump into the middle of every slice.
+
+    Noise of each value makes every line of m slices a system of its own, of m² numbers in float64; they are solved in
+    blocks of at most `BLOCK` (64 MiB, or one line), for which the solver takes as much again.
 
     Args:
         denoise: the unconditional denoiser, of volumes (B, C, X, Y, Z).
@@ -49,12 +54,13 @@ class ThickSlices:
             gain = torch.linalg.solve(gram + noise * torch.eye(len(a), dtype=torch.float64), to_measured)
             pulled: Tensor = denoised + (rest @ gain.to(rest)).movedim(-1, axis)
             return pulled
-        out = torch.empty_like(denoised)
-        noise = noise.movedim(axis, -1)
-        for k in range(rest.shape[2]):  # a system for every line: plane by plane, which bounds memory
-            system = gram + torch.diag_embed(noise[:, :, k].double())
-            solved = torch.linalg.solve(system, rest[:, :, k, ..., None].double())[..., 0]
-            out.movedim(axis, -1)[:, :, k] = (solved @ to_measured).to(out)
+        out, m = torch.empty_like(denoised), len(a)
+        noise, planes = noise.movedim(axis, -1), out.movedim(axis, -1)
+        block = max(1, BLOCK // (8 * m**2))
+        for k in range(rest.shape[2]):  # a system for every line
+            own = (torch.split(v[:, :, k].reshape(-1, m).double(), block) for v in (noise, rest))
+            pulls = [torch.linalg.solve(gram + torch.diag_embed(s), r) @ to_measured for s, r in zip(*own, strict=True)]
+            planes[:, :, k] = torch.cat(pulls).view_as(planes[:, :, k])
         return denoised + out
 
     def _left(self, n: int, spacing: float, sigma: float) -> Tensor:
