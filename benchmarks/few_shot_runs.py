@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from veriscale.diffusion.card import Card
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.diffusion.library import STATE
 from veriscale.diffusion.prior import Prior
+from veriscale.errors import InputError
 from veriscale.stages.rates import default_rate
 from veriscale.stages.training import train
 from veriscale.workflows.opening import load_prior
@@ -123,7 +125,7 @@ class Study:
     def _parent(self, arm: str) -> Path:
         path = self.parents / f"{PARENTS[arm]}.safetensors"
         if not path.exists():
-            raise SystemExit(f"{self.parents} holds no {path.name}; train it with recipes/study/train.sh")
+            raise SystemExit(f"{self.parents} holds no {path.name}; make it with `make parents`")
         return path
 
     def factor(self, arm: str, trainable: str) -> float:
@@ -137,13 +139,23 @@ class Study:
         untried = list(FACTORS)
         while untried:
             for factor in untried:
-                numbers = self.scored(trial(arm, trainable, factor), TUNED_ON, "validation").values()
-                found[factor] = float(np.mean([each["crps"] for each in numbers]))
+                found[factor] = self._crps(trial(arm, trainable, factor))
             best = min(found, key=lambda factor: found[factor])
             below = [f for f in FURTHER if f < min(found)][-1:] if best == min(found) else []
             above = [f for f in FURTHER if f > max(found)][:1] if best == max(found) else []
             untried = below + above
         return found
+
+    def _crps(self, run: Run) -> float:
+        """On the validation patients; infinite of a trial that diverged."""
+        try:
+            numbers = self.scored(run, TUNED_ON, "validation").values()
+        except InputError as error:
+            if not str(error).startswith("Training diverged"):
+                raise
+            return math.inf
+        crps = float(np.mean([each["crps"] for each in numbers]))
+        return math.inf if math.isnan(crps) else crps
 
     def scored(self, run: Run, on: str, part: str = "test") -> dict[str, Numbers]:
         """Patient → numbers of a run, on a target's `test` or `validation` patients."""

@@ -119,7 +119,7 @@ class Study:
         """
         path = self.parents / f"{name}.safetensors"
         if not path.exists():
-            raise SystemExit(f"{self.parents} holds no {path.name}; train it with recipes/study/train.sh")
+            raise SystemExit(f"{self.parents} holds no {path.name}; make it with `make parents`")
         return path
 
     def base(self, left_out: str) -> Path:

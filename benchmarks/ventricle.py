@@ -29,7 +29,7 @@ class BloodPool:
     truth: float
 
     def area(self, image: np.ndarray) -> float:
-        """Pixels of the region above the threshold, of the slice restored, (H, W)."""
+        """Pixels of the region above the threshold, half of those on it, of the slice restored, (H, W)."""
         return area_above(image[self.region], self.threshold)
 
     def error(self, image: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """The study of few subjects: whom it draws, what it cuts out, and that what is done is not done again."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +15,10 @@ from veriscale.diffusion.checkpoint import read_card
 from veriscale.errors import InputError
 from veriscale.imaging.normalisation import levels_of
 from veriscale.physics.downsample import Downsample
+from veriscale.stages.fitting import network_of
 from veriscale.stages.recipe_file import read_recipe
 
+ROOT = Path(__file__).parents[2]
 RECIPE = (
     """
 name = "study-target"
@@ -270,6 +273,22 @@ def test_where_the_best_trial_is_the_outermost_further_ones_follow(benchmark, st
     assert study.factor("msp", "all") == best
 
 
+def test_a_trial_that_diverged_is_none_of_the_best_and_any_other_refusal_is_heard(benchmark, study, monkeypatch):
+    runs = benchmark("few_shot_runs")
+
+    def scored(self, run, on, part):
+        if run.factor == 0.3:
+            return {"one": {"crps": float("nan")}}
+        raise InputError(said)
+
+    monkeypatch.setattr(runs.Study, "scored", scored)
+    said = "Training diverged: lower the rate."
+    assert study.tried("msp", "all") == {0.3: float("inf"), 1.0: float("inf")}
+    said = "There is no such patient."
+    with pytest.raises(InputError, match="no such patient"):
+        study.tried("msp", "all")
+
+
 def test_scores_of_another_prior_or_other_settings_are_made_again(benchmark, study, monkeypatch):
     runs, made = benchmark("few_shot_runs"), []
     monkeypatch.setattr(runs, "baseline_scores", lambda prior, slices, scale: made.append(scale) or {"bicubic": 1.0})
@@ -285,7 +304,7 @@ def test_scores_of_another_prior_or_other_settings_are_made_again(benchmark, stu
 
 
 def test_a_missing_parent_is_said(study, benchmark):
-    with pytest.raises(SystemExit, match=r"no study-long\.safetensors; train it with recipes/study/train\.sh"):
+    with pytest.raises(SystemExit, match=r"no study-long\.safetensors; make it with `make parents`"):
         study.prior(benchmark("few_shot_runs").Run("long", 2, factor=1.0))
 
 
@@ -408,3 +427,15 @@ def test_the_rates_of_every_arm_are_on_the_page(benchmark):
     fake = SimpleNamespace(tried=lambda arm, mode: {0.3: 0.2, 1.0: 0.1, 3.0: 0.3}, factor=lambda arm, mode: 1.0)
     found = {row.id for row in bench.rates(fake, list(bench.PARTS))}
     assert found == {row for row in benchmark("table").ROWS if row.startswith("fewshot.rates.")}
+
+
+def test_the_parents_lie_beside_the_benchmark(benchmark):
+    """With their recipes' names and sizes, as `make parents` leaves them."""
+    for arm in ("msp", "dft", "long"):
+        name = benchmark("few_shot_runs").PARENTS[arm]
+        recipe = read_recipe(ROOT / "recipes" / "study" / f"{name.removeprefix('study-')}.toml")
+        file = ROOT / "benchmarks" / "parents" / f"{name}.safetensors"
+        card = read_card(file)
+        assert card.name == recipe.name == name
+        assert card.network == network_of(recipe)
+        assert file.stat().st_size <= 1.6e6

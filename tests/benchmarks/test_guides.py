@@ -333,5 +333,5 @@ def test_rates_are_those_of_the_best_trial(toy):
 
 
 def test_a_missing_parent_is_said(toy):
-    with pytest.raises(SystemExit, match=r"no study-long\.safetensors; train it with recipes/study/train\.sh"):
+    with pytest.raises(SystemExit, match=r"no study-long\.safetensors; make it with `make parents`"):
         toy.study.parent("study-long")

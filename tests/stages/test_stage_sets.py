@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.imaging.dicom.synthetic import slices
@@ -124,6 +125,19 @@ def test_all_planes_are_told_of_who_has_them(scans, tmp_path):
         told[one.subjects[0]] = one.facts.planes
     assert told.pop("P2") == "all"
     assert set(told.values()) == {""}
+
+
+def test_who_is_held_out_has_axial_slices(scans, tmp_path):
+    """A column along the body: in an axial slice it is next to nothing, in one across it, it is something."""
+    stored = np.zeros((32, 32, 32), np.uint16)
+    stored[12:19, 13:18] = np.random.default_rng(0).integers(500, 1000, (7, 5, 32))
+    for name in "ab":
+        column = slices(spacing=(1, 1, 1), orientation=(1, 0, 0, 0, 1, 0), stored=stored)
+        write_series(tmp_path / "data" / "columns" / name, column)
+    with pytest.raises(
+        InputError, match=r"^Subject '[ab]' of columns is held out by stage\.toy\.hold_out, which measures"
+    ):
+        sets_of(scans, *FOUR, "stage.toy.data=columns", "stage.toy.subjects=1", "stage.toy.planes=all")
 
 
 def test_an_archive_cannot_be_packed_of_what_is_drawn_later(scans, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.traversal.problem import OPERATORS, SIDE, coloured, measured, posteriors, relative, white
@@ -40,6 +42,25 @@ def test_covariance_is_exact_for_any_gaussian(name, sigma):
     assert error(exact, prior, data, sigma) < 1e-7
     if sigma > 0.1:  # negative control: the proximal map takes the covariance for white
         assert error(Proximal(prior.denoise, data, 1 / 16), prior, data, sigma) > 1e-3
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_both_are_exact_where_three_channels_show_one_picture(name, sigma):
+    """The noise of x_σ is new in each channel, so that their mean is all that they tell, at sigma/√3."""
+    prior = white(1 / 16)
+    _, data = measured(prior, OPERATORS[name], count=1)
+    x = noisy(3, sigma).movedim(0, 1)
+    mean = x.mean(1, keepdim=True)
+    (exact,) = posteriors(prior, data)
+    expected = exact.denoise(mean, sigma / 3**0.5).expand(x.shape)
+    three = replace(data, y=data.y.expand(-1, 3, *data.y.shape[2:]), copies=3)
+
+    def denoise(v, s):
+        return prior.denoise(v.mean(1, keepdim=True), s / 3**0.5).expand(v.shape)
+
+    assert relative(Proximal(denoise, three, 3 / 16)(x, sigma), expected) < 1e-5
+    assert relative(Covariance(autograd_pullback(denoise), three, 200, 1e-9)(x, sigma), expected) < 1e-5
 
 
 def test_covariance_at_its_own_tolerance_is_close():

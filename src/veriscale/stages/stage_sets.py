@@ -40,7 +40,7 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
 
     Raises:
         InputError: as `load`, with the key that named the data, `drawn` and `set_aside`; or all planes are asked for
-            where no volume is isotropic.
+            where no volume is isotropic, or who is held out has no axial slice.
     """
     root = data_root(path)
 
@@ -68,6 +68,11 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
             )
         if stage.hold_out:
             rest, held = set_aside(whole, stage.hold_out, stage.subjects, recipe.seed, where)
+            if flat := set(held.subjects).difference(held.axial.subjects):
+                raise InputError(
+                    f"Subject {min(flat)!r} of {held.facts.pattern} is held out by {where}.hold_out, which measures "
+                    f"axial slices, and has none with anything in it; leave it out, or name {where}.validation."
+                )
             held = replace(held.axial, facts=msgspec.structs.replace(held.facts, licence=MEASURED_ON, planes=""))
         else:
             held = named(stage.name, "validation", stage.validation, MEASURED_ON, "validation")

@@ -1,6 +1,6 @@
 """Whether a restoration agrees with its measurement: the number, its alarm, and the least change that mends it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -83,7 +83,7 @@ def _middle(data: DataTerm, x: Tensor, scale: int) -> tuple[DataTerm, Tensor]:
     (top, rows), (left, columns) = ((max(2, n // 2 - side), min(n - 2, n // 2 + side)) for n in data.y.shape[-2:])
     near = [slice((low - 2) * scale, (high + 2) * scale) for low, high in ((top, rows), (left, columns))]
     seen = downsample_interior(x[..., near[0], near[1]], scale)
-    return DataTerm(Inpaint(keep=1.0), data.y[..., top:rows, left:columns], data.noise), seen
+    return replace(data, operator=Inpaint(keep=1.0), y=data.y[..., top:rows, left:columns]), seen
 
 
 def judge(card: Card, operator: Operator, noise_std: float, anchor: str, value: float, values: int) -> Verdict:
