@@ -104,7 +104,8 @@ def test_a_series_without_axial_slices_is_of_its_files(tmp_path):
     for seed, name in enumerate("ab"):
         stored = np.zeros((32, 32, 32), np.uint16)
         stored[12:19, 13:18] = np.random.default_rng(seed).integers(500, 1000, (7, 5, 32))
-        write_series(tmp_path / "set" / name, slices(spacing=(1, 1, 1), orientation=(1, 0, 0, 0, 1, 0), stored=stored))
+        column = slices(spacing=(1, 1, 1), orientation=(1, 0, 0, 0, 1, 0), stored=stored, patient=name)
+        write_series(tmp_path / "set" / name, column)
     whole = loaded(tmp_path, "set", planes="all")
     assert set(whole.volumes) == {f"set/{name}#{plane}" for name in "ab" for plane in ("sagittal", "coronal")}
     assert drawn(whole, 2, 0, KEY).facts == whole.facts

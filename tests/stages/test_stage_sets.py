@@ -54,23 +54,38 @@ def test_a_manifest_of_who_was_drawn_gives_the_same_sets(scans):
     assert len(seen) > 1  # the seed decides
 
 
-def test_whoever_is_the_rest_was_not_trained_on_in_another_series(scans, tmp_path):
-    """Two series of one patient, in folders of their own: where one is trained on or held out, none is of the rest."""
-    whose = {"first": "ID-1", "again": "ID-1", "other": "ID-2"}
+def write_patients(folder: Path, whose: dict[str, str]) -> None:
+    """A series of each name, with that PatientID."""
     for name, patient in whose.items():
-        made = slices(shape=(48, 50))
-        for each in made:
-            each.PatientID = patient
-        write_series(tmp_path / "data" / "series" / name, made)
+        write_series(folder / name, slices(shape=(48, 50), patient=patient))
+
+
+def test_one_patient_of_two_folders_is_not_drawn_from_at_any_seed(scans, tmp_path):
+    write_patients(tmp_path / "data" / "series", {"first": "ID-1", "again": "ID-1", "other": "ID-2", "third": "ID-3"})
+    data = ["stage.toy.data=series", "stage.toy.validation=set"]
+    for seed in range(4):
+        with pytest.raises(
+            InputError,
+            match=r"Subjects 'again' and 'first' of series are one patient, .* and stage\.toy\.subjects draws pat",
+        ) as told:
+            sets_of(scans, *data, "stage.toy.subjects=1", f"seed={seed}")
+        assert "ID-1" not in str(told.value)
+        with pytest.raises(InputError, match=r"are one patient, .* and stage\.toy\.hold_out draws patients; put all"):
+            sets_of(scans, *data, "stage.toy.validation=[]", "stage.toy.hold_out=1", f"seed={seed}")
+    assert set(sets_of(scans, *data).training[0].subjects) == {"first", "again", "other", "third"}  # nobody is drawn
+
+
+def test_whoever_is_the_rest_is_not_held_out_in_another_series(scans, tmp_path):
+    write_patients(tmp_path / "data" / "series", {"first": "ID-1", "other": "ID-2", "third": "ID-3"})
+    write_patients(tmp_path / "data" / "held", {"again": "ID-1"})
+    asked = ["stage.toy.data=series", "stage.toy.validation=held", "stage.toy.subjects=1"]
     found = []
     for seed in range(8):
-        data = ["stage.toy.data=series", "stage.toy.validation=[]", "stage.toy.hold_out=1", "stage.toy.subjects=1"]
-        tables = tomllib.loads(sets_of(scans, *data, f"seed={seed}").table)["series"]
-        drawn, rest = [*tables["train"], *tables["validation"]], list(tables.get("rest", {}))
-        assert len(drawn) == 2
-        assert rest == ([] if "other" in drawn else ["other"])
-        found.append(len(rest))
-    assert {*found} == {0, 1}
+        tables = tomllib.loads(sets_of(scans, *asked, f"seed={seed}").table)["series"]
+        found.append(list(tables["train"]))
+        if found[-1] != ["first"]:
+            assert set(tables["rest"]) == {"other", "third"} - {*found[-1]}
+    assert ["other"] in found
 
 
 def test_of_named_splits_the_manifest_says_who_was_not_trained_on(scans):
@@ -132,7 +147,7 @@ def test_who_is_held_out_has_axial_slices(scans, tmp_path):
     stored = np.zeros((32, 32, 32), np.uint16)
     stored[12:19, 13:18] = np.random.default_rng(0).integers(500, 1000, (7, 5, 32))
     for name in "ab":
-        column = slices(spacing=(1, 1, 1), orientation=(1, 0, 0, 0, 1, 0), stored=stored)
+        column = slices(spacing=(1, 1, 1), orientation=(1, 0, 0, 0, 1, 0), stored=stored, patient=name)
         write_series(tmp_path / "data" / "columns" / name, column)
     with pytest.raises(
         InputError, match=r"^Subject '[ab]' of columns is held out by stage\.toy\.hold_out, which measures"

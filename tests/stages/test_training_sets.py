@@ -16,7 +16,6 @@ from veriscale.imaging.read import read_photo
 from veriscale.stages.archive import pack
 from veriscale.stages.batches import Batches
 from veriscale.stages.data import load
-from veriscale.stages.drawn_subjects import set_aside
 from veriscale.stages.fitting import CONTEXT
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.training_sets import check_sets, distance_remarks, spacing_remarks, subject_remarks
@@ -66,10 +65,7 @@ def test_sets_that_share_somebody(root, data, validation, words):
 def series(root):
     """Four series: two folders of one patient, one of another, and one of who has no PatientID."""
     for name, patient in (("first", "ID-4711"), ("again", "ID-4711"), ("other", "ID-4712"), ("nobody", "")):
-        made = slices(shape=(48, 50))
-        for each in made:
-            each.PatientID = patient
-        write_series(root / "series" / name, made)
+        write_series(root / "series" / name, slices(shape=(48, 50), patient=patient))
     return root
 
 
@@ -107,23 +103,6 @@ def test_a_packed_patient_is_known_too(series):
     pack({"toy": {"training": ["series/first"], "validation": ["series/again"]}}, series, series / "data.zip")
     with pytest.raises(InputError, match="are one patient, by the PatientID of both"):
         check(series, ["data.zip"], ["data.zip"])
-
-
-def test_a_patient_who_is_drawn_is_known_by_who_is_left(series):
-    """By hold_out either all is well, the other patient being held out, or the two series of one are refused."""
-    whole = load(["series/first", "series/again", "series/other"], series, 1, torch.device("cpu"), "CC0", "training")
-    recipe = read_recipe(series / "scans.toml")
-    seen = set()
-    for seed in range(8):
-        rest, held = set_aside(whole, 1, None, seed, "stage.toy")
-        (name,) = set(held.subjects)
-        seen.add(name)
-        if name == "other":
-            check_sets(recipe, [rest], [held])
-        else:
-            with pytest.raises(InputError, match="are one patient"):
-                check_sets(recipe, [rest], [held])
-    assert len(seen) == 3
 
 
 def test_a_prior_is_measured_on_what_it_is_trained_for(root):

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from veriscale.errors import InputError
 from veriscale.stages.batches import key
 from veriscale.stages.data import PictureSet, facts_of
+from veriscale.stages.patients import APART, patients_of
 
 
 def drawn(pictures: PictureSet, count: int | None, seed: int, where: str) -> PictureSet:
@@ -23,12 +24,13 @@ def drawn(pictures: PictureSet, count: int | None, seed: int, where: str) -> Pic
         where: the stage's key, named in the error.
 
     Raises:
-        InputError: the set has fewer subjects.
+        InputError: the set has fewer subjects, or two of them are one patient.
 
     Source: ours, docs/methods.md#training.
     """
     if count is None:
         return pictures
+    _check_each_is_a_patient(pictures, where)
     known = set(pictures.subjects)
     if count > len(known):
         raise InputError(
@@ -51,7 +53,8 @@ def set_aside(
         where: the stage, named in errors.
 
     Raises:
-        InputError: the set has too few subjects or is of photographs, or a file holds one of them and another.
+        InputError: the set has too few subjects or is of photographs, two subjects are one patient, or a file holds
+            one of them and another.
     """
     pattern = pictures.facts.pattern
     if pictures.stored:
@@ -59,6 +62,7 @@ def set_aside(
             f"{where}.hold_out sets patients aside, and the data {pattern} are photographs; name held-out ones in "
             f"{where}.validation."
         )
+    _check_each_is_a_patient(pictures, f"{where}.hold_out")
     known, beside = set(pictures.subjects), wanted or 1
     if count + beside > len(known):
         others = f"{where}.subjects {wanted}" if wanted else "some have to be left to train on"
@@ -76,6 +80,15 @@ def set_aside(
             f"file of its own, or name {where}.validation."
         )
     return rest, held
+
+
+def _check_each_is_a_patient(pictures: PictureSet, where: str) -> None:
+    if several := [sorted(subjects) for subjects in patients_of([pictures]) if len(subjects) > 1]:
+        one, other = min(several)[:2]
+        raise InputError(
+            f"Subjects {one!r} and {other!r} of {pictures.facts.pattern} are one patient, by the PatientID of both, "
+            f"and {where} draws patients; {APART}."
+        )
 
 
 def _in_turn(pictures: PictureSet, seed: int, what: str) -> list[str]:

@@ -1,6 +1,5 @@
 """The sets of a recipe's stages: what each trains on and is measured on, named or drawn by the seed."""
 
-from collections.abc import Iterable, Set
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from veriscale.errors import InputError
 from veriscale.stages.archive import packed_part
 from veriscale.stages.data import PictureSet, data_root, load
 from veriscale.stages.drawn_subjects import drawn, set_aside
+from veriscale.stages.patients import patients_of
 from veriscale.stages.recipe import Recipe
 from veriscale.stages.splits import MANIFEST, drawn_table
 
@@ -81,13 +81,8 @@ def stage_sets(recipe: Recipe, path: Path, device: torch.device) -> StageSets:
         if (stage.hold_out or stage.subjects) and not whole.stored:
             folders += [pattern for pattern in stage.data if not pattern.endswith(".zip")]
             parted.append(whole)
-    train, kept, there = ({s for each in sets for s in each.subjects} for sets in (training, validation, parted))
-    known = _patients([*training, *validation], train | kept)
-    neither = {s for s in there - train - kept if not known & _patients(parted, {s})}
+    train, kept = ({s for each in sets for s in each.subjects} for sets in (training, validation))
+    patients = patients_of([*training, *validation, *parted])
+    neither = {s for each in patients if not each & (train | kept) for s in each}
     splits = {"train": train, "validation": kept, "rest": neither}
     return StageSets(training, validation, drawn_table(folders, root, splits))
-
-
-def _patients(sets: Iterable[PictureSet], subjects: Set[str]) -> set[str]:
-    """The PatientIDs of some subjects."""
-    return {p for each in sets for subject in subjects for p in each.patients.get(subject, ())}

@@ -8,6 +8,7 @@ from veriscale.errors import InputError
 from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
 from veriscale.stages.fitting import CONTEXT
+from veriscale.stages.patients import APART, patients_of
 from veriscale.stages.recipe import DenoiserPhase, GuidesPhase, Phase, Recipe
 from veriscale.stages.subjects import perhaps_groups
 
@@ -63,7 +64,7 @@ def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: 
     for stage, seen, held in zip(recipe.stage, training, validation, strict=True):
         if seen.stored:
             continue
-        patients, apart = _count(_patients(seen), "patient"), _patients(held)
+        patients, apart = _count(len(patients_of([seen])), "patient"), len(patients_of([held]))
         groups = _count(len({seen.groups.get(subject, "") for subject in seen.subjects}), "group")
         lines.append(f"stage.{stage.name}: {patients} in {groups}, {apart} held out")
         places = [(s, PurePosixPath(v)) for pictures in (seen, held) for s, v in _volumes(pictures)]
@@ -73,16 +74,6 @@ def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: 
                 "have scans of one name; if each of them is a patient, call them sub-01, sub-02 and so on"
             )
     return lines
-
-
-def _patients(pictures: PictureSet) -> int:
-    """How many there are: subjects whose DICOM series have a PatientID in common are one."""
-    apart: list[set[str | tuple[str]]] = []
-    for subject in sorted(set(pictures.subjects)):
-        own = {(subject,), *pictures.patients.get(subject, ())}  # a subject's name is no PatientID
-        same = [known for known in apart if known & own]
-        apart = [*(known for known in apart if known not in same), own.union(*same)]
-    return len(apart)
 
 
 def _volumes(pictures: PictureSet) -> set[tuple[str, str]]:
@@ -124,10 +115,10 @@ def _spacings(sets: Sequence[PictureSet]) -> list[tuple[str, float, float]]:
 
 
 def _one_patient(seen: PictureSet, held: PictureSet) -> tuple[str, str] | None:
-    """The first subjects of both sets whose DICOM headers have a PatientID in common."""
-    whose = {known: subject for subject in set(seen.subjects) for known in seen.patients.get(subject, ())}
-    both = [(whose[p], subject) for subject in set(held.subjects) for p in held.patients.get(subject, ()) if p in whose]
-    return min(both, default=None)
+    """The first subjects of both sets who are one patient."""
+    patients = patients_of([seen, held])
+    pairs = ((patient.intersection(seen.subjects), patient.intersection(held.subjects)) for patient in patients)
+    return min(((min(one), min(other)) for one, other in pairs if one and other), default=None)
 
 
 def _check_unseen(parent: Card, held: PictureSet, validation: str) -> None:
@@ -142,17 +133,16 @@ def _check_unseen(parent: Card, held: PictureSet, validation: str) -> None:
 
 def _check_apart(seen: PictureSet, held: PictureSet, data: str, validation: str) -> None:
     # Photographs are no subjects but files, and files of two folders may share a name: their content tells.
-    both = set() if seen.stored or held.stored else set(seen.subjects) & set(held.subjects)
-    if both:
+    one = None if seen.stored or held.stored else _one_patient(seen, held)
+    if one and one[0] == one[1]:
         raise InputError(
-            f"Subject {min(both)!r} is in {data} and in {validation}, and who is held out must not be trained on; "
+            f"Subject {one[0]!r} is in {data} and in {validation}, and who is held out must not be trained on; "
             "leave it out of one of them."
         )
-    if one := _one_patient(seen, held):
+    if one:
         raise InputError(
             f"Subject {one[0]!r} of {data} and {one[1]!r} of {validation} are one patient, by the PatientID of both, "
-            "and who is held out must not be trained on; put all series of a patient into one folder, or leave out "
-            "one of the two; if they are two patients, give each a PatientID of their own."
+            f"and who is held out must not be trained on; leave out one of the two, or {APART}."
         )
     known = {own: name for name, own in seen.hashes.items()}
     for name, own in held.hashes.items():

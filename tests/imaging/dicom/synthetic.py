@@ -24,6 +24,7 @@ def slices(
     orientation: tuple[float, ...] = OBLIQUE,
     modality: str = "MR",
     stored: np.ndarray | None = None,
+    patient: str = "ID-4711",
 ) -> list[Dataset]:
     """Slices along the normal, of stored values (rows, columns, slices), uint16 from 0 to 999 by default."""
     if stored is None:
@@ -33,7 +34,7 @@ def slices(
     made = []
     for k in range(stored.shape[2]):
         each = _slice(stored[..., k], "CT" if modality == "CT" else "MR")
-        each.Modality = modality
+        each.Modality, each.PatientID = modality, patient
         for keyword, uid in uids.items():
             setattr(each, keyword, uid)
         each.InstanceNumber = k + 1
@@ -51,7 +52,7 @@ def _slice(stored: np.ndarray, modality: str) -> Dataset:
     each.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL" if modality == "CT" else "M"]
     each.SOPClassUID = CTImageStorage if modality == "CT" else MRImageStorage
     each.SOPInstanceUID = generate_uid()
-    each.PatientName, each.PatientID, each.PatientBirthDate, each.PatientSex = "Doe^Jane", "ID-4711", "19610203", "F"
+    each.PatientName, each.PatientBirthDate, each.PatientSex = "Doe^Jane", "19610203", "F"
     each.StudyDate = each.SeriesDate = each.AcquisitionDate = each.ContentDate = "20190405"
     each.StudyTime = each.SeriesTime = "101112"
     each.ReferringPhysicianName, each.OperatorsName = "Surgeon^Sam", "Operator^Olga"

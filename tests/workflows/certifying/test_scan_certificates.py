@@ -1,5 +1,6 @@
 """Certificates of scans: whose loss it is, what counts, and what is promised of the next patient."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -7,6 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 from tests.conftest import write_tiny
+from tests.imaging.dicom.synthetic import slices
+from tests.imaging.dicom.synthetic import write as write_series
 from tests.workflows.certifying.scans import write_patients, write_scan
 
 import veriscale
@@ -358,6 +361,22 @@ def test_a_factor_that_mri_does_not_know_is_calibrated_with_the_prior_that_does(
         veriscale.calibrate(place / "patients", output, scale=3)
     with pytest.raises(InputError, match=r"as operator downsample:factor=7\.$"):  # no prior does
         veriscale.calibrate(place / "patients", output, scale=7)
+
+
+def test_one_patient_of_two_folders_does_not_count_twice(output, grey, tmp_path):
+    """By the PatientID of DICOM series; in one folder both are hers."""
+    for folder, patient in {"ann/t1": "ID-1", "bob/t1": "ID-2", "ann-again/t1": "ID-1"}.items():
+        write_series(tmp_path / "dicom" / folder, slices(shape=(48, 50), patient=patient))
+    with pytest.raises(
+        InputError,
+        match=r"^the scan \(1 of 3\) and the scan \(2 of 3\) are of one patient, by the PatientID of both, and would",
+    ) as told:
+        veriscale.calibrate(tmp_path / "dicom", output, prior=grey, scale=2)
+    assert not re.search("ID-1|ann", str(told.value))
+    assert not output.exists()
+    (tmp_path / "dicom" / "ann-again" / "t1").rename(tmp_path / "dicom" / "ann" / "t1-again")
+    (tmp_path / "dicom" / "ann-again").rmdir()
+    assert veriscale.calibrate(tmp_path / "dicom", output, prior=grey, scale=2).binding.n == 2
 
 
 # ---- other patients

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError, nameless, scan_label
+from veriscale.imaging.dicom.origin import identifiers
 from veriscale.imaging.scan_name import split_scan_name
 from veriscale.metrics.foreground import foreground_on
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
+from veriscale.stages.patients import APART
 from veriscale.stages.subjects import subject_of
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import score_quantiles
@@ -166,10 +168,12 @@ def truths_of(
         skip_bad: whether to go on without the others.
 
     Raises:
-        InputError: one cannot and `skip_bad` is not set, none can, or one lies in no sub-folder where that has a say.
+        InputError: one cannot and `skip_bad` is not set, none can, one lies in no sub-folder where that has a say, or
+            DICOM series of one PatientID would count as two patients.
     """
     good, bad = [], dict[str, str]()
     numbers: dict[str, int] = {}
+    known: dict[str, tuple[int, str]] = {}  # PatientID → patient, and the scan that told it first
     for k, item in enumerate(items, start=1):
         label = scan_label(k, len(items))
         if grouped and not item.folder.parts:
@@ -186,7 +190,15 @@ def truths_of(
         except InputError as error:
             bad[label] = nameless(error, item.path, label)
             continue
-        good.append(Truth(item.path, label, scan.sha256, numbers.setdefault(subject, len(numbers) + 1), guides))
+        patient = numbers.setdefault(subject, len(numbers) + 1)
+        for told in identifiers(scan.volume, "PatientID"):
+            other, where = known.setdefault(told, (patient, label))
+            if other != patient:
+                raise InputError(
+                    f"{where} and {label} are of one patient, by the PatientID of both, and would count as two; "
+                    f"{APART}."
+                )
+        good.append(Truth(item.path, label, scan.sha256, patient, guides))
     if bad and not skip_bad:
         first = next(iter(bad.values())).rstrip(".")
         more = f" ({len(bad)} such scans in all)" if len(bad) > 1 else ""
