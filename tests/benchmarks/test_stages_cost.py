@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import tomllib
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -57,10 +58,20 @@ def test_the_command_is_the_recipe_on_ten_patients(bench, monkeypatch, tmp_path)
     (probe,) = asked
     whole = read_recipe(bench.RECIPE, overrides(bench.command(tmp_path / "prior.safetensors")))
     few = read_recipe(bench.RECIPE, overrides(probe))
-    assert [(stage.subjects, stage.hold_out) for stage in (*whole.stage, *few.stage)] == [(8, 2)] * 2
+    assert [stage.subjects for stage in (*whole.stage, *few.stage)] == [10, 10]
     steps = {name: phase.steps for name, phase in whole.stage[0].phases().items()}
     assert {name: 100 * phase.steps for name, phase in few.stage[0].phases().items()} == steps
     assert "--resume" in probe
+
+
+def test_the_recipe_is_that_of_a_folder_of_ones_own(bench):
+    """But for whose scans they are, and under which licence."""
+    ours, users = (tomllib.loads(path.read_text()) for path in (bench.RECIPE, bench.RECIPE.with_name("target.toml")))
+    for recipe in (ours, users):
+        del recipe["name"]
+        for key in ("data", "licence", "validation", "hold_out", "subjects"):
+            recipe["stage"][0].pop(key, None)
+    assert ours == users
 
 
 def overrides(command):
