@@ -237,6 +237,14 @@ ROWS = [
         )
         for end in ("psnr", "crps", "wins")
     ),
+    *(
+        f"fewshot.{family}.{on}.shipped_k10.{number}"
+        for on in ("acdc", "sunnybrook")
+        for family, number in (
+            *(("msp_dft", number) for number in ("psnr", "crps")),
+            *(("uncertainty", number) for number in ("spread", "coverage")),
+        )
+    ),
     *(  # of its CRPS the rows are above
         f"fewshot.uncertainty.{on}.{number}"
         for on in ("acdc.k5", "acdc.k10", "acdc.k20", "sunnybrook.k10", "hippocampus.k10")
