@@ -13,7 +13,7 @@ SAID = {
     "psnr": ("PSNR of the mean of draws", "dB"),
     "psnr_dial0": ("PSNR at dial 0", "dB"),
     "crps": ("fair CRPS (below 0 the former is better)", ""),
-    "spread": ("|log of spread–skill| (below 0 the former is better)", ""),
+    "spread": ("how far the log of spread–skill is from 0 (below 0 the former is better)", ""),
     "coverage": ("distance of 80 % coverage from 0.8 (below 0 the former is better)", ""),
 }
 
@@ -27,9 +27,10 @@ def difference(
     """
     found, (said, unit) = compared(a, b), SAID[number]
     against = {former: float(a.mean()), latter: float(b.mean()), "wins": wins(number, a, b)}
-    if found.draws is not None:
+    if found.draws is not None and found.both is not None:
         low, high = found.draws
         against |= {f"over {chance} from": low, f"over {chance} to": high}
+        against |= {"over both from": found.both[0], "over both to": found.both[1]}
         against |= {"claim": float(found.claimed)} if chance == "draws" else {}
     return Row(f"{key}.{number}", f"{what}: {said}", found.mean, unit, found.patients, against=against)
 

@@ -16,15 +16,17 @@ class Comparison:
         mean: over patients and draws.
         patients: t-interval over patients, the draws of each averaged first.
         draws: t-interval over draws, the patients of each averaged first; None where nothing was drawn.
+        both: interval of both sources of chance together; None where nothing was drawn.
     """
 
     mean: float
     patients: tuple[float, float]
     draws: tuple[float, float] | None
+    both: tuple[float, float] | None
 
     @property
     def claimed(self) -> bool:
-        """Whether both intervals lie on one side of 0: a claim about other patients after other draws."""
+        """Whether patients and draws lie on one side of 0: it would of other patients and other draws of the pool."""
         ends = np.array([self.patients, self.draws or (0.0, 0.0)])
         return bool((ends > 0).all() or (ends < 0).all())
 
@@ -37,8 +39,10 @@ def compared(a: np.ndarray, b: np.ndarray) -> Comparison:
         b: the same, or (1, patients).
     """
     difference = a - b
-    over_draws = t_interval(difference.mean(axis=1)) if len(difference) > 1 else None
-    return Comparison(float(difference.mean()), t_interval(difference.mean(axis=0)), over_draws)
+    drawn = len(difference) > 1
+    over_draws = t_interval(difference.mean(axis=1)) if drawn else None
+    over_both = crossed_interval(difference) if drawn else None
+    return Comparison(float(difference.mean()), t_interval(difference.mean(axis=0)), over_draws, over_both)
 
 
 def t_interval(values: np.ndarray) -> tuple[float, float]:
@@ -47,4 +51,24 @@ def t_interval(values: np.ndarray) -> tuple[float, float]:
     Source: Student 1908.
     """
     reach = student.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return float(values.mean() - reach), float(values.mean() + reach)
+
+
+def crossed_interval(values: np.ndarray) -> tuple[float, float]:
+    """Interval of the mean of values (D, P), each of D draws and P patients being chance of its own.
+
+    The variance of the mean by the mean squares of a two-way layout, (MS_D + MS_P - MS_E) / (D P), no less than either
+    alone gives; degrees of freedom by Satterthwaite.
+
+    Source: Satterthwaite 1946; Searle, Casella & McCulloch, Variance Components, 1992, chapter 4.
+    """
+    shape = np.array(values.shape)
+    by_draw, by_patient = values.mean(axis=1), values.mean(axis=0)
+    rest = values - by_draw[:, None] - by_patient + values.mean()
+    free = np.array([*(shape - 1), np.prod(shape - 1)])
+    squares = np.array([shape[1] * by_draw.var(ddof=1), shape[0] * by_patient.var(ddof=1), (rest**2).sum() / free[2]])
+    total = max(squares[0] + squares[1] - squares[2], *squares[:2])
+    if total == 0:
+        return float(values.mean()), float(values.mean())
+    reach = student.ppf((1 + LEVEL) / 2, total**2 / (squares**2 / free).sum()) * (total / values.size) ** 0.5
     return float(values.mean() - reach), float(values.mean() + reach)

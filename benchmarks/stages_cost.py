@@ -96,7 +96,8 @@ def pace() -> float:
 def rows_of(seconds: float, memory: float, card: Card) -> list[Row]:
     """What a run took, whose card tells its steps."""
     steps = {f"steps of {phase.network}": float(phase.steps) for phase in card.budget.phases}
-    what = f"recipes/target.toml on {read_recipe(RECIPE).stage[0].subjects} patients, {CORES} cores"
+    stage = read_recipe(RECIPE).stage[0]
+    what = f"recipes/{RECIPE.name}, {stage.subjects} patients and those of {stage.validation[0]}, {CORES} cores"
     minutes = steps | {"minutes of steps alone": card.budget.seconds / 60}
     return [
         Row(

@@ -247,7 +247,11 @@ ROWS = [
     ),
     *(  # of its CRPS the rows are above
         f"fewshot.uncertainty.{on}.{number}"
-        for on in ("acdc.k5", "acdc.k10", "acdc.k20", "sunnybrook.k10", "hippocampus.k10")
+        for on in (
+            *(f"{on}.k{count}" for on in ("acdc", "sunnybrook") for count in (5, 10, "10_total", 20)),
+            "acdc.k0",
+            "hippocampus.k10",
+        )
         for number in ("spread", "coverage")
     ),
     *(
@@ -385,9 +389,11 @@ def table(keys: Sequence[str]) -> str:
         interval = "–".join(f"{v:.4g}" for v in r["interval"]) if "interval" in r else ""
         bar = f"{r['bar']}{'' if r['holds'] else ' (falls short)'}" if "bar" in r else ""
         against = ", ".join(f"{k} {v:.4g}" for k, v in r.get("against", {}).items())
-        lines.append(
-            f"| {r['what']} | {r['value']:.4g} {r['unit']} | {interval} | {bar} | {against} |".replace("  |", " |")
+        cells = (
+            each.replace("|", "\\|").strip()
+            for each in (r["what"], f"{r['value']:.4g} {r['unit']}", interval, bar, against)
         )
+        lines.append("| " + " | ".join(cells).replace("|  |", "| |") + " |")
     return "\n".join(lines)
 
 

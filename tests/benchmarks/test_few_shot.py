@@ -51,6 +51,7 @@ def scan(path, seed, shape=(6, 44, 50)):
 @pytest.fixture
 def study(benchmark, tmp_path, monkeypatch):
     """Tiny parents, eight patients, two draws of two, two trials, two steps of training."""
+    benchmark("few_shot")  # its parts are made of the numbers that are replaced below
     runs = benchmark("few_shot_runs")
     monkeypatch.setattr(runs, "TUNED_COUNT", 2)
     monkeypatch.setattr(benchmark("few_shot_rows"), "TUNED_COUNT", 2)

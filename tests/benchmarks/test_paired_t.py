@@ -50,3 +50,19 @@ def test_without_draws_there_is_no_claim(t):
 def test_a_parent_that_nobody_drew_for_is_paired_with_every_draw(t):
     a, b = np.random.default_rng(2).normal(size=(3, 4)), np.arange(4.0)[None]
     assert t.compared(a, b) == t.compared(a, np.repeat(b, 3, axis=0))
+
+
+@pytest.mark.parametrize(("of_draws", "of_patients"), [(1.0, 1.0), (2.0, 0.3), (0.3, 2.0), (0.0, 1.0)])
+def test_both_sources_of_chance_together(t, of_draws, of_patients):
+    """Patients and draws are new in every trial; an interval over one of them alone forgets the other."""
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(1500):
+        values = 1 + of_draws * rng.normal(size=(3, 1)) + of_patients * rng.normal(size=8) + rng.normal(size=(3, 8))
+        found = t.compared(values, 0 * values)
+        held.append([low <= 1 <= high for low, high in (found.both, found.patients, found.draws)])
+    both, patients, draws = np.mean(held, axis=0)
+    assert both > 0.93
+    assert min(patients, draws) < 0.93
+    flat = np.full((3, 4), 2.0)
+    assert t.compared(flat, 0 * flat).both == (2.0, 2.0)
