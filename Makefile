@@ -106,7 +106,7 @@ house: $(VENV)/dev
 # another since), the certificates, the numbers, the pictures.
 PRIORS := src/veriscale/priors
 priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors $(PRIORS)/cardiac.safetensors
-	$(MAKE) bench
+	$(MAKE) bench cardiac
 	$(BIN)/python benchmarks/picture.py
 	$(BIN)/python benchmarks/mask_picture.py
 	$(BIN)/python benchmarks/curve.py

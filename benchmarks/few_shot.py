@@ -163,10 +163,12 @@ NOTES = (
     f"targets. Scores: {SLICES} slices a patient, evenly along the depth, the middle {SIDE}² of the image or the whole "
     "slice where it is smaller, bicubic, no noise, in the foreground and levels of the whole measurement; "
     f"{SAMPLES} draws of 8 steps, as `restore` makes them. A patient, or a crop, is one unit. The interval is "
-    "Student's over patients, draws averaged; beside it that over draws, patients averaged; `claim` is 1 where both "
-    "lie on one side of 0; over seeds alone nothing is claimed. Uncalibrated: no level ratio, no temperature. "
-    "`seconds` is of "
-    "the last part that was measured, with what was there already."
+    "Student's over patients, draws averaged; beside it that over draws, patients averaged, and one of both "
+    "sources of chance together; `claim` is 1 where the first two lie on one side of 0; over seeds alone nothing is "
+    "claimed. Draws are of one pool of 20 and share patients, at k = 10 from three to eight of ten, so that they say "
+    "little of other pools; no interval is corrected for how many there are. Uncalibrated: no level ratio, no "
+    "temperature. Runs and scores that are there are taken as they are, also where the library has changed since. "
+    "`seconds` is of the last part that was measured, with what was there already."
 )
 
 

@@ -90,9 +90,10 @@ def main() -> None:
 NOTES = (
     "The prior cardiac, which comes from photographs by way of heads, and the same recipe, patients, seed, steps at "
     "most and stopping rule after photographs in grey, the first stage of mri. One draw of patients: the interval is "
-    "Student's over patients, and nothing is claimed of other draws. The usual rates of both, tuned for neither but "
-    "for one look, on the validation patients, whether thrice the rate suits cardiac better. The heads of cardiac's "
-    "parent took their own steps, so that the total is not equal. Slices and scores as in few_shot: "
+    "Student's over patients, and nothing is claimed of other draws. Both have the recipe's settings, whose steps, "
+    "rate and patience were chosen on the validation patients with cardiac alone: the direct one had no trials of its "
+    "own. The heads of cardiac's parent took steps of theirs, so that the total is not equal. Slices and scores as in "
+    "few_shot: "
     f"{SLICES} slices a patient, the middle {SIDE}², bicubic, no noise, {SAMPLES} draws; here with the level ratio of "
     "each card."
 )

@@ -86,7 +86,9 @@ def test_a_licence_that_forbids_commercial_use_is_said_once(veriscale, tiny, few
     assert said("CC BY-NC-SA 4.0") == [line.format("CC BY-NC-SA 4.0")]
     assert said("CC0", "CC BY", "for non-commercial research") == [line.format("for non-commercial research")]
     assert said("NonCommercial", "CC BY-NC") == [line.format("NonCommercial; CC BY-NC")]
-    assert said("CC BY-SA 4.0 (ENCODE, INC.)", "once") == []
+    words = ("for research use only", "not for commercial use", "research only")
+    assert said(*words) == [line.format("; ".join(words))]
+    assert said("CC BY-SA 4.0 (ENCODE, INC.)", "once", "for commercial use, too") == []
 
 
 def test_priors_shows_the_lineage_and_every_licence(veriscale, tiny, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 
 import msgspec
 import nibabel
@@ -160,6 +161,10 @@ def test_other_patients_are_evaluated(scans, veriscale, tmp_path):
     code, out, told = veriscale("evaluate", others, *asked)
     assert code == 0, told
     assert out.startswith("3 patients, loss area; each level is a promise by itself")
+    assert "smallest alpha" not in out
+    code, few, _ = veriscale("evaluate", others, "--certificate", scans / "cert.json", "--alpha", "0.01,0.5")
+    assert code == 0  # nothing is trusted at the former, and why is said
+    assert re.search(r"patients and B = 1 the smallest alpha is 0\.\d+; alpha 0\.01 needs n = 99", few)
     written = (tmp_path / "out" / "evaluation.json").read_text()
     assert "Doe" not in out + told + written
     assert [r["alpha"] for r in json.loads(written)["levels"]] == ["0.1", "0.5"]

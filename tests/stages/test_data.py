@@ -33,6 +33,10 @@ def test_folders_and_globs_are_found_once(skimage_data, tmp_path):
     shutil.copy(skimage_data / "coffee.png", tmp_path / "deep" / "er" / "a.png")
     (tmp_path / "deep" / "notes.txt").write_text("no picture")
     assert [f.path.name for f in select(["deep", "deep/er/*"], tmp_path)] == ["a.png"]
+    (tmp_path / "empty").mkdir()
+    for name, what in (("none", "is not there"), ("empty", "holds no picture and no scan")):
+        with pytest.raises(InputError, match=rf"^Data {tmp_path}/{name} {what}; give a folder of photographs, NIfTI"):
+            select([str(tmp_path / name)], tmp_path)
     with pytest.raises(InputError, match="matches no picture"):
         select(["shallow/*"], tmp_path)
 

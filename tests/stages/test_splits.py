@@ -50,11 +50,13 @@ def test_a_name_that_toml_would_not_take_is_quoted(tmp_path):
     assert len(select(["set.1@train"], tmp_path, path)) == 2
 
 
-def test_what_is_no_split_is_a_pattern(manifest, tmp_path):
+def test_what_is_no_split_is_a_pattern(manifest, tmp_path, monkeypatch):
     (tmp_path / "set@home").mkdir()
     write_set(tmp_path / "set@home")
     assert len(select(["set@home"], tmp_path, manifest)) == 5
     assert len(select(["set@home/one"], tmp_path)) == 2
+    monkeypatch.chdir(tmp_path)  # a folder of one's own, and not below the data's root
+    assert len(select(["set@home"], tmp_path / "elsewhere", manifest)) == 5
 
 
 @pytest.mark.parametrize(

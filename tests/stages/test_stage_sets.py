@@ -75,6 +75,22 @@ def test_one_patient_of_two_folders_is_not_drawn_from_at_any_seed(scans, tmp_pat
     assert set(sets_of(scans, *data).training[0].subjects) == {"first", "again", "other", "third"}  # nobody is drawn
 
 
+def test_a_copy_is_no_further_patient_at_any_seed(scans, tmp_path):
+    source = tmp_path / "data" / "set" / "P2" / "T1.nii.gz"
+    for name in ("P8", "P9"):
+        write(tmp_path / "data" / "set" / name / "T1.nii.gz", seed=ord(name[1]))
+    copy = tmp_path / "data" / "set" / "P7" / "again.nii.gz"
+    copy.parent.mkdir()
+    copy.write_bytes(source.read_bytes())
+    words = r"set/P2/T1\.nii\.gz and set/P7/again\.nii\.gz of set are the same file, and would count as two patients"
+    for seed in range(3):
+        with pytest.raises(InputError, match=words):
+            sets_of(scans, *FOUR, f"seed={seed}")
+    own = source.with_name("again.nii.gz")
+    copy.rename(own)  # a visit of her own, twice: of no other patient
+    assert sets_of(scans, *FOUR).table
+
+
 def test_whoever_is_the_rest_is_not_held_out_in_another_series(scans, tmp_path):
     write_patients(tmp_path / "data" / "series", {"first": "ID-1", "other": "ID-2", "third": "ID-3"})
     write_patients(tmp_path / "data" / "held", {"again": "ID-1"})
@@ -117,8 +133,8 @@ def test_stages_of_one_folder_hold_out_the_same(scans):
 def test_all_planes_are_trained_on_and_axial_ones_held_out(scans, tmp_path):
     with pytest.raises(InputError, match=r"stage\.toy\.planes is 'all', and its data hold no isotropic volume"):
         sets_of(scans, *FOUR, "stage.toy.planes=all")
-    for path in (tmp_path / "data" / "set").rglob("*.nii.gz"):
-        write(path, spacing=(1, 1, 1), shape=(34, 36, 34))
+    for seed, path in enumerate(sorted((tmp_path / "data" / "set").rglob("*.nii.gz"))):
+        write(path, spacing=(1, 1, 1), shape=(34, 36, 34), seed=seed)
     every = sets_of(scans, *FOUR, "stage.toy.planes=all", "seed=0")
     axial = sets_of(scans, *FOUR, "seed=0")
     assert every.training[0].facts.sha256 == axial.training[0].facts.sha256

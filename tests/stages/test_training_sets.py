@@ -99,6 +99,12 @@ def test_a_patient_of_two_series_counts_once(series):
     assert subject_remarks(recipe, [whole], [whole]) == ["stage.toy: 2 patients in 1 group, 2 held out"]
 
 
+def test_a_copy_is_no_further_patient(series):
+    (series / "set" / "copy_T1.nii.gz").write_bytes((series / "set" / "one" / "T1.nii.gz").read_bytes())
+    with pytest.raises(InputError, match=r"of stage\.toy\.data are the same file, and would count as two patients"):
+        check(series, ["set"], ["series"])
+
+
 def test_a_packed_patient_is_known_too(series):
     pack({"toy": {"training": ["series/first"], "validation": ["series/again"]}}, series, series / "data.zip")
     with pytest.raises(InputError, match="are one patient, by the PatientID of both"):

@@ -218,9 +218,12 @@ def _print_masks(kept: "TrustEvaluation", as_json: bool) -> None:
     binding, count = kept.certificate.binding, len(kept.outcomes)
     print(f"{count} {binding.unit.words[count != 1]}, loss {binding.loss}; each level is a promise by itself")
     print("   alpha     risk   95 % interval   trusted   median    empty  PSNR inside")
-    for r in kept.rows():
+    rows = kept.rows()
+    for r in rows:
         psnr = "-" if r.psnr is None else f"{r.psnr:.2f}"
         print(
             f"{r.alpha:>8} {r.risk:8.4f}   {r.low:.4f}-{r.high:.4f} {r.trusted:9.1%} {r.median:8.1%} {r.empty:8.1%} "
             f"{psnr:>12}"
         )
+    for why in filter(None, (kept.certificate.infeasible(r.alpha) for r in rows)):
+        print(why)

@@ -12,7 +12,9 @@ FORMAT_VERSION = 1
 MEAN = 0.5  # of pictures in [0, 1] that are no scans
 PATHS = ("renoise", "interpolate")  # of the dial
 KEPT_DIGITS = 16  # of the hash of each training file
-_NON_COMMERCIAL = re.compile(r"(?<![A-Za-z])NC(?![A-Za-z])|(?i:non-?\s*commercial)")
+_NON_COMMERCIAL = re.compile(
+    r"(?<![A-Za-z])NC(?![A-Za-z])|(?i:(non|not)(-|\s+for\s+|\s*)commercial|research\s+(use\s+)?only)"
+)
 
 
 class EncoderArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from veriscale.errors import InputError
 from veriscale.stages.batches import key
 from veriscale.stages.data import PictureSet, facts_of
-from veriscale.stages.patients import APART, patients_of
+from veriscale.stages.patients import APART, check_no_copies, patients_of
 
 
 def drawn(pictures: PictureSet, count: int | None, seed: int, where: str) -> PictureSet:
@@ -89,6 +89,7 @@ def _check_each_is_a_patient(pictures: PictureSet, where: str) -> None:
             f"Subjects {one!r} and {other!r} of {pictures.facts.pattern} are one patient, by the PatientID of both, "
             f"and {where} draws patients; {APART}."
         )
+    check_no_copies(pictures, pictures.facts.pattern)
 
 
 def _in_turn(pictures: PictureSet, seed: int, what: str) -> list[str]:

@@ -50,6 +50,9 @@ def find(pattern: str, root: Path) -> list[Found]:
     found = {f: False for f in every if f.is_file() and _known(f)}
     for folder in {f.parent for f in found if is_series_file(f)}:
         found |= {f: True for f in folder.iterdir() if f.is_file() and is_dicom(f)}
+    if not found and given.is_absolute():
+        what = "holds no picture and no scan" if given.exists() else "is not there"
+        raise InputError(f"Data {pattern} {what}; give a folder of photographs, NIfTI files or DICOM series.")
     if not found:
         raise InputError(
             f"Data {pattern!r} matches no picture or scan under {root}; set VERISCALE_DATA to the data's root."

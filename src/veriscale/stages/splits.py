@@ -150,7 +150,7 @@ def _check_one_root(found: list[Found]) -> None:
 def _parted(pattern: str, root: Path) -> tuple[str, str | None]:
     """The folder and the split of `folder@split`; a name that has an @ of its own is whole."""
     folder, at, split = pattern.rpartition("@")
-    plain = not at or not re.fullmatch(r"[\w-]+", split) or (root / pattern).exists()
+    plain = not at or not re.fullmatch(r"[\w-]+", split) or (root / pattern).exists() or Path(pattern).exists()
     return (pattern, None) if plain else (folder, split)
 
 

@@ -8,7 +8,7 @@ from veriscale.errors import InputError
 from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
 from veriscale.stages.fitting import CONTEXT
-from veriscale.stages.patients import APART, patients_of
+from veriscale.stages.patients import APART, check_no_copies, patients_of
 from veriscale.stages.recipe import DenoiserPhase, GuidesPhase, Phase, Recipe
 from veriscale.stages.subjects import perhaps_groups
 
@@ -25,13 +25,15 @@ def check_sets(
     """Check the sets of all stages before any work, those of one against those of all and of the parents' lines.
 
     Raises:
-        InputError: a subject, a patient by the PatientID of DICOM series, or a file by its content, is in a stage's
-            training set and in one's validation set, or a file in the latter that a parent or an ancestor of it was
-            trained on; a stage is trained on photographs and held out are scans, or the other way round; or a picture,
-            of the held-out ones too where they are evaluated on, is smaller than a patch, a photograph than a patch and
-            what surrounds it.
+        InputError: as `check_no_copies`; a subject, a patient by the PatientID of DICOM series, or a file by its
+            content, is in a stage's training set and in one's validation set, or a file in the latter that a parent or
+            an ancestor of it was trained on; a stage is trained on photographs and held out are scans, or the other way
+            round; or a picture, of the held-out ones too where they are evaluated on, is smaller than a patch, a
+            photograph than a patch and what surrounds it.
     """
     for stage, seen, held_out in zip(recipe.stage, training, validation, strict=True):
+        for pictures, key in ((seen, "data"), (held_out, "validation")):
+            check_no_copies(pictures, f"stage.{stage.name}.{key}")
         for other, held in zip(recipe.stage, validation, strict=True):
             _check_apart(seen, held, f"stage.{stage.name}.data", f"stage.{other.name}.validation")
         for parent in parents:

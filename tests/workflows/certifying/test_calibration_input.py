@@ -78,7 +78,7 @@ def trained_on(prior, *files, unknown=0):
 
 def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):
     seen = trained_on(tiny, few / "01.png", few / "04.png")
-    with pytest.raises(InputError, match=r"2 of the pictures were used to train the prior, such as 01\.png.*leaked 2"):
+    with pytest.raises(InputError, match=r"2 of the pictures were used to train the prior or to measure it, such as 01\.png.*leaked 2"):
         calibrate(few, output, prior=seen)
     with pytest.raises(InputError, match="leaked 2"):
         calibrate(few, output, prior=seen, leaked=1)
@@ -89,6 +89,16 @@ def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):
     assert clean.information["trained_on"] == 0
     assert told.threshold("0.5") < clean.threshold("0.5")
     assert calibrate(few, output, prior=tiny, force=True).information["trained_on"] is None  # nobody knows
+
+
+def test_pictures_that_a_prior_was_measured_on_are_refused(tiny, few, output):
+    """They may have chosen its weights, and set its levels."""
+    card = trained_on(tiny, few / "01.png").card
+    card = msgspec.structs.replace(card, training=[], validation=card.training)
+    with pytest.raises(
+        InputError, match=r"1 of the pictures were used to train the prior or to measure it, such as 01"
+    ):
+        calibrate(few, output, prior=replace(tiny, card=card))
 
 
 def test_pictures_that_an_ancestor_was_trained_on_are_refused(tiny, few, output):

@@ -129,9 +129,24 @@ def test_pictures_that_were_trained_on_are_refused(tiny, certificate, others):
     each = [hashlib.sha256(others[2].read_bytes()).hexdigest()[:16]]
     card = msgspec.structs.replace(tiny.card, training=[Data("x", 1, "0" * 64, "CC0", each)])
     restorer = certified_restorer(certificate, TrainedPrior(card, tiny.encoder, tiny.denoiser, tiny.predictor))
-    with pytest.raises(InputError, match=r"The prior was trained on .*02\.png"):
+    with pytest.raises(InputError, match=r"The prior was trained or measured on .*02\.png"):
         evaluate_masks(others, restorer, certificate, LEVELS)
     assert evaluate_masks(others[:2], restorer, certificate, LEVELS).failed == []
+
+
+def test_of_few_the_interval_is_students(certificate):
+    """Percentiles of a bootstrap of four hold their mean in four of five cases."""
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        loss = rng.beta(2, 8, 4)
+        outcomes = [Outcome(str(k), np.array([x]), np.array([0.5]), np.array([30.0])) for k, x in enumerate(loss)]
+        (row,) = TrustEvaluation(("0.5",), outcomes, certificate, []).rows()
+        assert row.risk == pytest.approx(loss.mean())
+        assert 0 <= row.low < row.risk < row.high <= certificate.binding.bound
+        held.append(row.low <= 0.2 <= row.high)
+    assert 0.9 < np.mean(held) < 0.98
+    (alone,) = TrustEvaluation(("0.5",), outcomes[:1], certificate, []).rows()
+    assert alone.low == alone.risk == alone.high
 
 
 def test_another_prior_is_refused(tiny, certificate, others):

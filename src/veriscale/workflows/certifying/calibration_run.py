@@ -173,13 +173,13 @@ def certify_units(
     twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
     if twice:
         raise InputError(f"{twice[0]} is there twice: a copy is no further {units.file}; take it away.")
-    seen = trained_on(hashes, prior)
+    seen = known_to(prior, hashes)
     leaked = [name for name, files in units.files.items() if set(files) & set(seen)]
     count = len(leaked) if promise.unit == "patient" else len(seen)
     if count > promise.leaked:
         raise InputError(
-            f"{len(seen)} of the {units.file}s were used to train the prior, such as {Path(seen[0]).name}; take them "
-            f"away, or say `--leaked` {count}."
+            f"{len(seen)} of the {units.file}s were used to train the prior or to measure it, such as "
+            f"{Path(seen[0]).name}; take them away, or say `--leaked` {count}."
         )
     bound = promise.loss.bound(promise.discrepancy.bound)
     unit, restoration = units.first()
@@ -296,9 +296,12 @@ def _knows(prior: Prior) -> bool:
     return bool(prior.seen) and all(d.each for d in prior.seen)
 
 
-def trained_on(hashes: dict[str, str], prior: Prior | None) -> list[str]:
-    """The files, by the hash of their content, that a prior, an ancestor or its guides were trained on."""
-    known = {digits for d in prior.seen for digits in d.each} if prior is not None else set()
+def known_to(prior: Prior | None, hashes: dict[str, str]) -> list[str]:
+    """The files, by the hash of their content, that a prior, an ancestor or its guides were trained on.
+
+    And those that it was measured on, which may have chosen its weights and set its levels.
+    """
+    known = {digits for d in (*prior.seen, *prior.card.validation) for digits in d.each} if prior is not None else set()
     return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
@@ -27,7 +28,7 @@ from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.risk_level import exact, levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
-from veriscale.workflows.certifying.calibration_run import trained_on
+from veriscale.workflows.certifying.calibration_run import known_to
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings, check_kind
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, of_scans, truths_of, unguiding
@@ -63,7 +64,8 @@ class Kept:
 
     Attributes:
         alpha: as it was written.
-        risk, low, high: the mean loss with its 95 % bootstrap interval over pictures.
+        risk, low, high: the mean loss with its 95 % interval over pictures or patients: a bootstrap, of fewer than
+            `FEW` Student's, which then holds the mean more often; of one the loss alone.
         trusted, median: share of the pixels, mean and median over pictures.
         empty: share of the pictures without a trusted pixel.
         psnr: mean over the others, dB; None where there are none or an error is 0.
@@ -77,6 +79,22 @@ class Kept:
     median: float
     empty: float
     psnr: float | None
+
+
+FEW = 20
+"""Units below which percentiles of a bootstrap are too narrow."""
+
+
+def _interval(losses: np.ndarray, bound: float) -> tuple[float, float]:
+    """Of the mean of losses (N,) between 0 and a bound."""
+    mean = float(losses.mean())
+    if len(losses) == 1:
+        return mean, mean
+    if len(losses) >= FEW:
+        found = interval(losses)
+        return found.low, found.high
+    reach = float(student.ppf(0.975, len(losses) - 1) * losses.std(ddof=1) / len(losses) ** 0.5)
+    return max(0.0, mean - reach), min(bound, mean + reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +111,14 @@ class TrustEvaluation:
         loss, trusted, psnr = (np.stack([getattr(o, k) for o in self.outcomes]) for k in ("loss", "trusted", "psnr"))
         rows = []
         for a, alpha in enumerate(self.alphas):
-            bounds = interval(loss[:, a]) if len(loss) > 1 else None
+            low, high = _interval(loss[:, a], self.certificate.binding.bound)
             some = psnr[~np.isnan(psnr[:, a]), a]
-            mean = float(loss[:, a].mean())
             rows.append(
                 Kept(
                     alpha,
-                    mean,
-                    mean if bounds is None else bounds.low,
-                    mean if bounds is None else bounds.high,
+                    float(loss[:, a].mean()),
+                    low,
+                    high,
                     float(trusted[:, a].mean()),
                     float(np.median(trusted[:, a])),
                     float((trusted[:, a] == 0).mean()),
@@ -367,5 +384,5 @@ def _refuse_hashes(hashes: dict[str, str], certificate: Certificate, restorer: R
     for file, own in hashes.items():
         if own in known:
             raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")
-    if isinstance(restorer, PriorRestorer) and (seen := trained_on(hashes, restorer.prior)):
-        raise InputError(f"The prior was trained on {seen[0]}; evaluate a certificate on other pictures.")
+    if isinstance(restorer, PriorRestorer) and (seen := known_to(restorer.prior, hashes)):
+        raise InputError(f"The prior was trained or measured on {seen[0]}; evaluate a certificate on other pictures.")
