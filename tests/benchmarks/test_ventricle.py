@@ -67,6 +67,14 @@ def test_the_tip_of_the_heart_is_left_out(pools):
     assert [pool.slice for pool in pools(heart(12), heart(4), heart(20))] == [0, 2]
 
 
+@pytest.mark.parametrize(("bright", "kept"), [(99, 1), (100, 2)])
+def test_a_hundred_pixels_of_blood_are_enough(pools, bright, kept):
+    image, label = heart(12)
+    dim = np.where(label == 3, 300.0, image)
+    dim.flat[np.flatnonzero(label == 3)[:bright]] = 900.0
+    assert len(pools((image, label), (dim, label))) == kept
+
+
 def test_labels_without_a_ventricle_are_refused(pools):
     image, label = heart(12)
     with pytest.raises(ValueError, match="no ventricle"):

@@ -78,7 +78,8 @@ def trained_on(prior, *files, unknown=0):
 
 def test_pictures_that_were_trained_on_are_refused(tiny, few, output, counted):
     seen = trained_on(tiny, few / "01.png", few / "04.png")
-    with pytest.raises(InputError, match=r"2 of the pictures were used to train the prior or to measure it, such as 01\.png.*leaked 2"):
+    words = r"2 of the pictures were used to train the prior or to measure it, such as 01\.png.*leaked 2"
+    with pytest.raises(InputError, match=words):
         calibrate(few, output, prior=seen)
     with pytest.raises(InputError, match="leaked 2"):
         calibrate(few, output, prior=seen, leaked=1)
