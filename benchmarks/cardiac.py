@@ -16,7 +16,7 @@ from cardiac_patients import SCALE, judged, middle
 from cardiac_rows import COVERED, JUDGED, PRIOR, RAW, TEMPERED, Patients, psnr_rows, spread_rows, ventricle_rows
 from few_shot_scores import SAMPLES, SEED, Slices, fitting, restoration, whole_of
 from pictures import DATA
-from results import write_results
+from results import print_and_write
 from scan_inplane import baselines
 from ventricle import BloodPool, blood_pools
 from veriscale.diffusion.prior import Prior
@@ -123,12 +123,7 @@ def main() -> None:
     patients: dict[str, Patients] = {on: [found[item] for item in those] for on, those in sets.items()}
     rows = [row for of in (psnr_rows, spread_rows) for on in patients for row in of(patients[on], on)]
     rows += ventricle_rows(patients[JUDGED])
-    for row in rows:
-        print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.bar or ''} {row.against}")
-    if small:
-        print("A part of the table is no result: nothing is written.")
-        return
-    print(write_results("cardiac", rows, NOTES, time.monotonic() - begun))
+    print_and_write("cardiac", rows, NOTES, time.monotonic() - begun, part=small)
 
 
 NOTES = (

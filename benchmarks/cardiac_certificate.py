@@ -16,7 +16,7 @@ from cardiac_patients import SCALE, as_scan
 from few_shot_patients import hearts
 from paired_t import t_interval
 from pictures import DATA
-from results import Row, write_results
+from results import Row, print_and_write
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.modes import Guarantee
 from veriscale.trust.risk_level import exact
@@ -100,11 +100,6 @@ def main() -> None:
     settings = {"certificate": certificate.sha256, "small": small}
     found = measured("cardiac_certificate", settings, tests, tested, SECONDS_SMALL if small else SECONDS)
     rows = rows_of(certificate, {name: np.array([each[name] for each in found]) for name in ("loss", "trusted")})
-    for row in rows:
-        print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.bar or ''} {row.against}")
-    if small:
-        print("A part of the table is no result: nothing is written.")
-        return
     notes = (
         "The certificate that is shipped: recipes/cardiac_certificate.py makes it of the patients of the pool of "
         "recipes/splits.toml whom recipes/cardiac.toml did not draw, two of each of five groups. A patient is one "
@@ -115,7 +110,7 @@ def main() -> None:
         "they are left out in turn; trusted shares of these are read off a hundred quantiles of scores. What more "
         "patients would let trust takes further ones to be as these are."
     )
-    print(write_results("cardiac_certificate", rows, notes, time.monotonic() - begun))
+    print_and_write("cardiac_certificate", rows, notes, time.monotonic() - begun, part=small)
 
 
 if __name__ == "__main__":

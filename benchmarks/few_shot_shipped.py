@@ -18,7 +18,7 @@ from cardiac_patients import SCALE, judged
 from few_shot_rows import difference
 from few_shot_scores import SAMPLES, SIDE, SLICES, Numbers, scores, slices_of
 from pictures import DATA
-from results import ROOT, Row, write_results
+from results import ROOT, Row, print_and_write
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.diffusion.library import find_prior
 from veriscale.stages.recipe_file import read_recipe
@@ -79,12 +79,7 @@ def main() -> None:
         those = [each for item, each in found.items() if item.startswith(f"{on}/")]
         if those:
             rows += rows_of(on, *([each[name] for each in those] for name in paths))
-    for row in rows:
-        print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.against}")
-    if small:
-        print("A part of the table is no result: nothing is written.")
-        return
-    print(write_results("few_shot_shipped", rows, NOTES, time.monotonic() - begun))
+    print_and_write("few_shot_shipped", rows, NOTES, time.monotonic() - begun, part=small)
 
 
 NOTES = (

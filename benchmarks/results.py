@@ -114,6 +114,16 @@ def write_results(name: str, rows: Sequence[Row], notes: str, seconds: float, fo
     return path
 
 
+def print_and_write(name: str, rows: Sequence[Row], notes: str, seconds: float, part: bool) -> None:
+    """Print rows and write them; those of a part of a benchmark's items are printed alone."""
+    for row in rows:
+        print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.bar or ''} {row.against}")
+    if part:
+        print("A part of the table is no result: nothing is written.")
+    else:
+        print(write_results(name, rows, notes, seconds))
+
+
 def commit() -> str:
     """The short commit, with "-dirty" where src/ or a benchmark differs from it."""
 

@@ -160,7 +160,7 @@ def folder(tmp_path, monkeypatch, benchmark):
     priors = {name: load_prior(write_tiny(tmp_path / f"{name}.safetensors", n)) for name, n in channels.items()}
     monkeypatch.setattr(bench, "load_prior", priors.__getitem__)
     written = []
-    monkeypatch.setattr(bench, "write_results", lambda name, rows, notes, seconds: written.append(rows))
+    monkeypatch.setattr(benchmark("results"), "write_results", lambda name, rows, notes, seconds: written.append(rows))
     return SimpleNamespace(bench=bench, files=files, priors=priors, written=written)
 
 

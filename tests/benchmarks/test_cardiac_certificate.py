@@ -75,7 +75,7 @@ def test_a_certificate_is_tried_on_others_once(bench, benchmark, tmp_path, monke
     monkeypatch.setattr(bench, "hearts", lambda root: SimpleNamespace(test=files[10:]))
     monkeypatch.setattr(bench, "load_prior", lambda name: prior)
     written, asked = [], []
-    monkeypatch.setattr(bench, "write_results", lambda name, rows, notes, seconds: written.append(rows))
+    monkeypatch.setattr(benchmark("results"), "write_results", lambda name, rows, notes, seconds: written.append(rows))
     evaluate = bench.evaluate_certificate
     monkeypatch.setattr(bench, "evaluate_certificate", lambda *a, **k: asked.append(a[0].name) or evaluate(*a, **k))
     monkeypatch.setattr("sys.argv", ["cardiac_certificate.py", "--small"])
