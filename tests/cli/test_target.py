@@ -50,7 +50,7 @@ def test_one_command_for_a_folder(veriscale, parent, patients, tmp_path):
     code, out, err = veriscale("train", RECIPES / "target.toml", *given, *options)
     assert (code, out) == (0, f"{tmp_path / 'mine.safetensors'}\n"), err
     assert "stage.target.denoiser ended after" in err
-    assert "stage.target: 4 patients in 2 groups, 2 held out" in err
+    assert "stage.target: 4 patients in 2 groups, 4 scans, 12 slices; 2 patients held out" in err
     assert "counts as one patient" not in err
     card = read_card(tmp_path / "mine.safetensors")
     assert (card.training[0].files, card.validation[0].files) == (4, 2)
@@ -85,7 +85,7 @@ def test_groups_that_count_as_patients_are_said(veriscale, parent, tmp_path):
         *("train", RECIPES / "target.toml", *given, "-o", tmp_path / "mine.safetensors", "--device", "cpu", "--quiet")
     )
     assert code == 0, err
-    assert "stage.target: 2 patients in 1 group, 1 held out" in err
+    assert "stage.target: 2 patients in 1 group, 4 scans, 12 slices; 1 patient held out" in err
     assert "counts as one patient, like 2 more, and its sub-folders have scans of one name" in err
 
 
@@ -116,13 +116,13 @@ def test_the_hearts_recipe_trains_and_the_others_certify(veriscale, parent, tmp_
     """On archives in five groups that stand for it."""
     folder = tmp_path / "data" / "mri" / "cardiac" / "acdc"
     folder.mkdir(parents=True)
-    for number in range(17):
+    for number in range(18):
         image = np.moveaxis(blobs((34, 36, 4), number), 2, 0)
         np.savez(folder / f"patient{number:03}.npz", image=image, group="ABCDE"[number % 5])
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "cardiac.toml").write_text((RECIPES / "cardiac.toml").read_text())
-    names = [f"patient{number:03}" for number in range(17)]
-    table = split_table("mri/cardiac/acdc", tmp_path / "data", pool=names[:15], validation=names[15:])
+    names = [f"patient{number:03}" for number in range(18)]
+    table = split_table("mri/cardiac/acdc", tmp_path / "data", pool=names[:16], validation=names[16:])
     (tmp_path / "recipes" / "splits.toml").write_text(table)
     monkeypatch.setenv("VERISCALE_DATA", str(tmp_path / "data"))
     given = sets(*TINY, f"stage.target.init_from={parent}")
@@ -130,7 +130,7 @@ def test_the_hearts_recipe_trains_and_the_others_certify(veriscale, parent, tmp_
     code, _, err = veriscale("train", tmp_path / "recipes" / "cardiac.toml", *given, *options)
     assert code == 0, err
     splits = read_splits(tmp_path / "cardiac.splits.toml")["mri/cardiac/acdc"]
-    assert {k: len(v) for k, v in splits.items()} == {"train": 10, "validation": 2, "rest": 5}
+    assert {k: len(v) for k, v in splits.items()} == {"train": 10, "validation": 2, "rest": 6}
     counts = np.bincount([int(s[-3:]) % 5 for s in splits["train"]])
     assert counts.tolist() == [2] * 5
     assert read_card(tmp_path / "cardiac.safetensors").non_commercial
@@ -139,4 +139,5 @@ def test_the_hearts_recipe_trains_and_the_others_certify(veriscale, parent, tmp_
     certify(tmp_path / "cardiac.safetensors", tmp_path / "certificate.json")
     held = library.read_certificate(tmp_path / "certificate.json")
     assert (held.binding.n, held.binding.unit.kind, held.dial) == (len(splits["rest"]), "patient", 0)
-    assert f"{held.infeasible('0.15')}\n" in capfd.readouterr().out  # five patients are one too few
+    assert (held.usual_alpha, held.infeasible("0.15")) == ("0.15", None)  # of five patients it would be refused
+    assert "At alpha 0.15 about" in capfd.readouterr().out

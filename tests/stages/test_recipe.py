@@ -57,6 +57,11 @@ def test_values_can_be_set(recipe):
         read_recipe(recipe, changed)
 
 
+@pytest.mark.parametrize("folder", ["2024", "true", "1.5", "2024-05-01"])
+def test_a_folder_may_be_called_as_numbers_are_written(recipe, folder):
+    assert read_recipe(recipe, [f"stage.toy.data={folder}"]).stage[0].data == [folder]
+
+
 def test_each_way_of_training_has_a_rate_of_its_own(recipe):
     adam = "stage.toy.encoder.optimiser=adam"
     for trainable, rate in (("all", 1e-3), ("decoder", 1e-3), ("norm+bias", 2e-3), ("lora:4", 1e-2)):

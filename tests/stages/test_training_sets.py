@@ -2,6 +2,7 @@
 
 import msgspec
 import nibabel
+import numpy as np
 import pydicom
 import pytest
 import torch
@@ -87,16 +88,35 @@ def test_a_patient_of_two_series_counts_once(series):
         sets = ([load([p], series, 1, torch.device("cpu"), "CC0", "training")] for p in (data, validation))
         return subject_remarks(recipe, *sets)
 
-    assert told("series", "series/[af]*") == ["stage.toy: 3 patients in 1 group, 1 held out"]
-    assert told("set", "series/[no]*") == ["stage.toy: 3 patients in 1 group, 2 held out"]
+    assert told("series", "series/[af]*") == [
+        "stage.toy: 3 patients in 1 group, 4 scans, 20 slices; 1 patient held out"
+    ]
+    assert told("set", "series/[no]*") == ["stage.toy: 3 patients in 1 group, 5 scans, 40 slices; 2 patients held out"]
     for file in (series / "series" / "first").iterdir():  # nobody's name is another's PatientID
         header = pydicom.dcmread(file)
         header.PatientID = "nobody"
         header.save_as(file)
-    assert told("series", "set") == ["stage.toy: 4 patients in 1 group, 3 held out"]
+    assert told("series", "set") == ["stage.toy: 4 patients in 1 group, 4 scans, 20 slices; 3 patients held out"]
     whole = load(["series"], series, 1, torch.device("cpu"), "CC0", "training")
     whole.patients.update(again={"1", "2"}, first={"1"}, nobody={"2"})  # a folder of two series ties three together
-    assert subject_remarks(recipe, [whole], [whole]) == ["stage.toy: 2 patients in 1 group, 2 held out"]
+    assert subject_remarks(recipe, [whole], [whole]) == [
+        "stage.toy: 2 patients in 1 group, 4 scans, 20 slices; 2 patients held out"
+    ]
+
+
+def test_maps_of_labels_are_said(root):
+    """A mask that lies beside its scan would be learned from as one more."""
+    scan = nibabel.load(root / "set" / "one" / "T1.nii.gz")
+    mask = (np.asarray(scan.dataobj) > 400).astype(np.uint8)
+    nibabel.Nifti1Image(mask, scan.affine).to_filename(root / "set" / "one" / "T1_mask.nii.gz")
+    recipe = read_recipe(root / "scans.toml")
+    seen, held = (load([p], root, 1, torch.device("cpu"), "CC0", "training") for p in ("set/one", "set/two/*"))
+    first, said = subject_remarks(recipe, [seen], [held])
+    assert "3 scans" in first
+    assert said == (
+        "stage.toy: set/one/T1_mask.nii.gz has no more than 16 levels, as maps of labels have and scans have not; if "
+        "it is one, move it elsewhere"
+    )
 
 
 def test_a_copy_is_no_further_patient(series):

@@ -56,7 +56,9 @@ def _assign(document: dict[str, Any], override: str) -> None:
     if not text:
         place.pop(last, None)
         return
-    place[last] = [value] if last in ("data", "validation") and isinstance(value, str) else value
+    if last in ("data", "validation") and not isinstance(value, list):
+        value = [text if not isinstance(value, str) else value]  # a folder may be called 2024
+    place[last] = value
 
 
 def _invalid(error: str, document: dict[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
 from veriscale.stages.batches import REACH, too_small
@@ -17,6 +19,9 @@ FAR = 3.0
 
 BEYOND = 2.0
 """Spacings of a child's scans that lie by more than this factor outside of those of its ancestors' are said."""
+
+LABELS = 16
+"""Levels of 256; volumes of no more are said to look like maps of labels, which have one for each."""
 
 
 def check_sets(
@@ -61,21 +66,41 @@ def _truth(phase: Phase, scale: int) -> int:
 
 
 def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: Sequence[PictureSet]) -> list[str]:
-    """How many patients each stage has, of how many groups, and a line where a patient looks like a group of them."""
+    """What each stage has: patients, groups, scans and slices; a line where a patient looks like a group of them.
+
+    And one where scans look like maps of labels.
+    """
     lines = []
     for stage, seen, held in zip(recipe.stage, training, validation, strict=True):
         if seen.stored:
             continue
-        patients, apart = _count(len(patients_of([seen])), "patient"), len(patients_of([held]))
+        patients, apart = (_count(len(patients_of([each])), "patient") for each in (seen, held))
         groups = _count(len({seen.groups.get(subject, "") for subject in seen.subjects}), "group")
-        lines.append(f"stage.{stage.name}: {patients} in {groups}, {apart} held out")
+        scans = _count(len({volume.partition("#")[0] for volume in seen.volumes}), "scan")
+        slices = _count(len(seen.images), "slice")
+        lines.append(f"stage.{stage.name}: {patients} in {groups}, {scans}, {slices}; {apart} held out")
         places = [(s, PurePosixPath(v)) for pictures in (seen, held) for s, v in _volumes(pictures)]
         if doubtful := perhaps_groups(places):
             lines.append(
                 f"stage.{stage.name}: {doubtful[0]!r} counts as one patient{_more(len(doubtful))}, and its sub-folders "
                 "have scans of one name; if each of them is a patient, call them sub-01, sub-02 and so on"
             )
+        if plain := [name for pictures in (seen, held) for name in _like_labels(pictures)]:
+            lines.append(
+                f"stage.{stage.name}: {plain[0]} has no more than {LABELS} levels{_more(len(plain))}, as maps of "
+                "labels have and scans have not; if it is one, move it elsewhere"
+            )
     return lines
+
+
+def _like_labels(pictures: PictureSet) -> list[str]:
+    """The volumes of no more than `LABELS` levels."""
+    levels: dict[str, set[int]] = {}
+    for image, volume in zip(pictures.images, pictures.volumes, strict=True):
+        found = levels.setdefault(volume, set())
+        if len(found) <= LABELS:
+            found.update(np.unique(image.cpu().numpy()).tolist())
+    return [volume for volume, found in levels.items() if len(found) <= LABELS]
 
 
 def _volumes(pictures: PictureSet) -> set[tuple[str, str]]:

@@ -43,6 +43,7 @@ class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         colour: "RGB" or "grey".
         bits: of the measurement and of the delivered picture; 32 of floating point.
         scans: of a patient, how intensities become [0, 1] and which pixels count; unset of photographs.
+        grouped: of a patient, true where the sub-folder alone says whose a scan is; unset else.
     """
 
     kind: Literal["picture", "folder", "patient"]
@@ -51,6 +52,7 @@ class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     colour: Literal["RGB", "grey"]
     bits: Count
     scans: str | UnsetType = UNSET
+    grouped: bool | UnsetType = UNSET
 
     @property
     def words(self) -> tuple[str, str]:
@@ -100,6 +102,7 @@ class Information(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         trained_on: how many of them the prior has seen; None where nobody knows.
         left_out, failed: why, by the name of the picture or unit.
         timeout: seconds that a tool had for a run.
+        alpha: the level that was meant when it was made; unset where none was said.
     """
 
     versions: dict[str, str]
@@ -110,6 +113,7 @@ class Information(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     left_out: dict[str, str]
     failed: dict[str, str]
     timeout: Annotated[float, msgspec.Meta(gt=0)] | None
+    alpha: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +172,8 @@ class Certificate:
 
     @property
     def usual_alpha(self) -> str:
-        """The level that is taken where none is given."""
-        return self.loss.usual_alpha
+        """The level that is taken where none is given: what was meant, else the loss's usual one."""
+        return str(self.information.get("alpha", self.loss.usual_alpha))
 
     def threshold(self, alpha: float | str) -> float:
         """t̂: what scores below it is trusted. −∞ (nothing) where alpha is too small for n: see `infeasible`.

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from veriscale.errors import InputError
@@ -101,7 +101,7 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         statistics = np.array(file.statistics, np.float64)
         if statistics.ndim != 2 or not (np.abs(statistics) < _LARGEST).all():
             raise ValueError("its statistics are none of pictures")
-        msgspec.convert(file.information, Information)
+        information = msgspec.convert(file.information, Information)
         quantiles = _numbers(file.quantiles, len(file.sizes) * QUANTILES).view("<f4").astype(np.float32)
         quantiles = quantiles.reshape(len(file.sizes), QUANTILES)
         if not (quantiles[:, 1:] >= quantiles[:, :-1]).all():
@@ -109,7 +109,7 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         for what, held in (("units", len(staircases)), ("rows of drift statistics", len(statistics))):
             if held != file.binding.n:
                 raise ValueError(f"it speaks of {file.binding.n} units and holds {held} {what}")
-        _check_binding(file.binding)
+        _check_promise(file.binding, information.alpha)
     except (msgspec.ValidationError, ValueError, OverflowError, zlib.error, InputError) as error:
         raise InputError(f"Certificate {path} is not valid: {error}; calibrate again.") from error
     if file.binding.protocol != PROTOCOL:
@@ -120,7 +120,7 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
     return Certificate(file.binding, file.information, staircases, statistics, quantiles, file.sha256)
 
 
-def _check_binding(binding: Binding) -> None:
+def _check_promise(binding: Binding, meant: str | UnsetType) -> None:
     if (binding.unit.kind == "patient") != (binding.unit.scans is not UNSET):
         raise ValueError("patients are of scans, and pictures and folders are not")
     loss = make_loss(binding.loss, binding.tau, binding.tile)
@@ -129,9 +129,10 @@ def _check_binding(binding: Binding) -> None:
     if binding.bound != bound:
         raise ValueError(f"B is {binding.bound:g} where {bound:g} belongs")
     alphas = [exact(a) for a in binding.declared] or [exact("0.1")]
-    Guarantee(
+    guarantee = Guarantee(
         binding.mode, binding.n, bound, binary=loss.binary, leaked=binding.leaked, delta=binding.delta, declared=alphas
-    ).allowance(alphas[0])
+    )
+    guarantee.allowance(alphas[0] if meant is UNSET else exact(meant))
 
 
 def packed(*arrays: NDArray[Any]) -> str:

@@ -13,6 +13,7 @@ from tests.imaging.dicom.synthetic import write as write_series
 from tests.workflows.certifying.scans import write_patients, write_scan
 
 import veriscale
+from veriscale.diffusion.card import Data
 from veriscale.errors import InputError
 from veriscale.imaging.normalisation import Levels
 from veriscale.metrics.foreground import foreground_on
@@ -64,7 +65,7 @@ def measured(place):
 
 
 def truth_of(path, k=0):
-    return Truth(path, f"the scan ({k})", f"{k:02}" * 32, 1)
+    return Truth(path, f"the scan ({k})", f"{k:02}" * 32, (f"{k:02}" * 32,), 1)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,9 @@ def test_one_patient_is_calibrated_to_the_same_losses_again(place, grey, tmp_pat
     (tmp_path / "p11" / "T2.nii.gz").write_bytes((place / "patients" / "Doe00_T2.nii.gz").read_bytes())
     again = veriscale.calibrate(tmp_path, tmp_path / "out" / "c.json", prior=grey, scale=2, group=True)
     made = veriscale.read_certificate(place / "area.json")
-    assert again.binding == made.binding
+    assert again.binding.unit.grouped is True
+    ungrouped = msgspec.structs.replace(again.binding.unit, grouped=msgspec.UNSET)
+    assert msgspec.structs.replace(again.binding, unit=ungrouped) == made.binding
     assert again.thresholds(["0.1", "0.3"]).tolist() == made.thresholds(["0.1", "0.3"]).tolist()
 
 
@@ -229,6 +232,27 @@ def test_a_calibration_that_was_cut_off_goes_on(place, grey, tmp_path, monkeypat
     made = veriscale.calibrate(place / "patients", tmp_path / "c.json", prior=grey, scale=2)
     assert made.thresholds(["0.3"]) == veriscale.read_certificate(place / "area.json").thresholds(["0.3"])
     assert not (tmp_path / "c.json.part").exists()
+
+
+def test_the_level_that_was_meant_is_taken_in_use(place, grey, tmp_path):
+    made = veriscale.calibrate(place / "patients", tmp_path / "c.json", prior=grey, scale=2, alpha="0.30")
+    assert made.information["alpha"] == veriscale.read_certificate(tmp_path / "c.json").usual_alpha == "0.30"
+    assert made.binding == veriscale.read_certificate(place / "area.json").binding
+    _, y = measured(place)
+    mask = veriscale.restore(y, grey, certificate=made).mask
+    assert (mask.alpha, mask.threshold) == ("0.30", made.threshold("0.3"))
+    assert veriscale.restore(y, grey, certificate=made, alpha="0.4").mask.alpha == "0.4"
+
+
+def test_too_few_patients_for_the_level_that_is_meant_are_refused_before_any_work(place, grey, output):
+    done = []
+    with pytest.raises(InputError, match=r"^With n = 12 patients and B = 1 .* alpha 0\.05 needs n = 19\."):
+        veriscale.calibrate(
+            place / "patients", output, prior=grey, scale=2, alpha=0.05, progress=lambda *told: done.append(told)
+        )
+    assert done == []
+    assert not output.exists()
+    assert not output.with_name(output.name + ".part").exists()
 
 
 # ---- in use
@@ -379,6 +403,31 @@ def test_one_patient_of_two_folders_does_not_count_twice(output, grey, tmp_path)
     assert veriscale.calibrate(tmp_path / "dicom", output, prior=grey, scale=2).binding.n == 2
 
 
+def knowing(prior, file):
+    """The prior, as if it had learned from a file."""
+    own = [_sha(file)[:16]]
+    return replace(prior, card=msgspec.structs.replace(prior.card, training=[Data("x", 1, "0" * 64, "CC0", own)]))
+
+
+def test_a_series_that_was_trained_on_is_refused(place, grey, output, tmp_path):
+    """The hash of a series is none of its files', and a card has those."""
+    for name in ("ann", "bob"):
+        write_series(tmp_path / "dicom" / name, slices(shape=(48, 50), patient=name))
+    one = min((tmp_path / "dicom" / "bob").iterdir())
+    with pytest.raises(InputError, match=r"1 of the scans were used to train the prior .*; take them away"):
+        veriscale.calibrate(tmp_path / "dicom", output, prior=knowing(grey, one), scale=2)
+    told = []
+    found = veriscale.evaluate(tmp_path / "dicom", knowing(grey, one), scale=2, tell=told.append)
+    assert found.pictures == 2
+    assert told == [
+        "1 of the 2 scans trained the prior or chose its weights, such as the scan (2 of 2): of others it is not as "
+        "good as these scores say."
+    ]
+    made = veriscale.read_certificate(place / "area.json")
+    with pytest.raises(InputError, match=r"measured on the scan \(2 of 2\); evaluate a certificate on other scans"):
+        veriscale.evaluate_certificate(tmp_path / "dicom", made, knowing(grey, one))
+
+
 # ---- other patients
 
 
@@ -393,3 +442,20 @@ def test_an_evaluation_is_of_patients(place, grey, tmp_path):
         veriscale.evaluate_certificate(place / "patients", place / "area.json", grey)
     with pytest.raises(InputError, match="The certificate is for photographs, and this is a scan"):
         veriscale.evaluate_certificate(others, "photo_x4_dial-0_area")
+
+
+def test_who_is_one_patient_is_asked_as_in_the_calibration(place, grey, tmp_path):
+    for k in range(12):
+        write_scan(tmp_path / "patients" / f"p{k:02}" / "sub-01_T1.nii.gz", k)
+    made = veriscale.calibrate(tmp_path / "patients", tmp_path / "c.json", prior=grey, scale=2, group=True)
+    assert made.binding.n == 12
+    write_scan(tmp_path / "others" / "ann" / "sub-01_T1.nii.gz", 100)
+    write_scan(tmp_path / "others" / "ann" / "sub-02_T1.nii.gz", 101)
+    write_scan(tmp_path / "others" / "bob" / "sub-01_T1.nii.gz", 102)
+
+    def found(certificate):
+        return veriscale.evaluate_certificate(tmp_path / "others", certificate, grey, alphas="0.5").outcomes
+
+    by_folder, by_name = found(made), found(place / "area.json")
+    assert len(by_folder) == len(by_name) == 2
+    assert by_folder[0].loss != by_name[0].loss  # ann's two scans; and the two that are called sub-01

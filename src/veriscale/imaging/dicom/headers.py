@@ -110,7 +110,7 @@ def _check_one_series(headers: list["Dataset"]) -> None:
         more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
         raise InputError(
             f"the folder holds {len(lines)} series: {'; '.join(sorted(lines)[:_LISTED])}{more}; "
-            "put the one to be restored into a folder of its own"
+            "put each into a folder of its own"
         )
     for keyword, what in (("StudyInstanceUID", "studies"), ("PatientID", "patients")):
         if len({str(value(header, keyword)) for header in headers}) > 1:

@@ -95,7 +95,8 @@ def calibrate(
         tell: told in words what is left out and what fails.
         warn: told where patients look like groups of them.
         asked: settings as of `restore`, of the restorations that are certified, at one dial position; `samples` are
-            draws for the score `variance`, or runs of the tool `command`, 8 by default.
+            draws for the score `variance`, or runs of the tool `command`, 8 by default; `alpha` is the level that the
+            certificate is meant for, and is taken where it is used and none is given.
 
     Raises:
         InputError: an argument, a photograph or a scan cannot be used, or the tool failed on every photograph.
@@ -114,7 +115,7 @@ def calibrate(
     for name in ("anchor", "posterior", "preset", "consistent", "ensemble") if command is not None else ():
         if getattr(asked_for, name):
             raise InputError(f"`--{name}` is a prior's; leave it out with a command.")
-    for name in ("alpha", "crop", "certificate"):
+    for name in ("crop", "certificate"):
         if getattr(asked_for, name) is not None:
             raise InputError(f"`--{name}` is for a restoration, and this is a calibration; leave it out.")
     items, _ = collect([as_name("directory", directory)], say=tell, scans=True, truths=True)
@@ -127,6 +128,7 @@ def calibrate(
         levels(alphas),
         leaked,
         "patient" if scans else "folder" if group else "picture",
+        asked_for.alpha,
     )
     scale, score_files = asked_for.scale, asked_for.score_files
     if scale is not None and scale <= 1:

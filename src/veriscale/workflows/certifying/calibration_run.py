@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,7 +12,6 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from veriscale.diffusion.card import KEPT_DIGITS
 from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError
 from veriscale.imaging.atomic import make_folder, refuse_existing, unmade_on_failure
@@ -30,6 +29,7 @@ from veriscale.workflows.certifying.calibration_log import CalibrationLog, UnitR
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.units import Measuring
 from veriscale.workflows.inputs import Item
+from veriscale.workflows.known_files import known_to
 from veriscale.workflows.restoring.restorer import Restorer
 from veriscale.workflows.tools.black_box import ToolError
 
@@ -43,6 +43,7 @@ class Promise:
         mode, delta, declared: how, as in `trust.modes.Guarantee`.
         leaked: how many of the pictures may have been trained on.
         unit: what one promise is about.
+        alpha: the level that is meant, and taken in use where none is said; the loss's usual one by default.
     """
 
     loss: Loss
@@ -52,9 +53,10 @@ class Promise:
     declared: tuple[str, ...] = ()
     leaked: int = 0
     unit: Literal["picture", "folder", "patient"] = "picture"
+    alpha: str | None = None
 
-    def check(self, n: int) -> None:
-        """Raise `InputError` where the settings do not go together, before any work."""
+    def check(self, n: int) -> Guarantee:
+        """What is promised of n units; raises `InputError` where the settings do not go together."""
         if self.delta is not None and self.mode == "mean":
             raise InputError(f"`--delta` is of the modes {' and '.join(MODES[1:])}; leave it out.")
         if self.declared and (self.mode != "pac-uniform" or self.loss.binary):
@@ -72,6 +74,13 @@ class Promise:
         )
         for level in guarantee.declared or [exact("0.1")]:
             guarantee.allowance(level)
+        return guarantee
+
+    def check_meant(self, n: int, units: str) -> None:
+        """Raise `InputError` where nothing can be trusted of n units at the level that is meant, before any work."""
+        guarantee = self.check(n)
+        if self.alpha is not None and (why := guarantee.infeasible(exact(self.alpha), units)):
+            raise InputError(why)
 
 
 def certify(
@@ -120,7 +129,14 @@ def certify(
         return _record(units[name], hashes, restorer, measuring, promise, shown)
 
     return certify_units(
-        Units({name: [str(file) for file in files] for name, files in units.items()}, hashes, unit, record, "picture"),
+        Units(
+            {name: [str(file) for file in files] for name, files in units.items()},
+            hashes,
+            {name: [sha256] for name, sha256 in hashes.items()},
+            unit,
+            record,
+            "picture",
+        ),
         restorer,
         promise,
         output,
@@ -139,7 +155,8 @@ class Units:
 
     Attributes:
         files: names of each unit's files, by the unit's name.
-        hashes: sha256 of each file, by its name.
+        hashes: sha256 of each file, or of a series as a whole, by its name.
+        contents: of each file, or of every file of a series, likewise.
         first: what one promise is about and how its results are made, by the first file.
         record: measures, restores and compares a unit, by its name; told after every part.
         file: what a sentence calls one.
@@ -148,6 +165,7 @@ class Units:
 
     files: dict[str, list[str]]
     hashes: dict[str, str]
+    contents: Mapping[str, Sequence[str]]
     first: Callable[[], tuple[Unit, Facts]]
     record: Callable[[str, Tell], UnitRecord]
     file: str
@@ -168,12 +186,12 @@ def certify_units(
     tell: Callable[[str], None],
 ) -> Certificate:
     """Measure, restore and compare every unit, and write the certificate; the rest as `certify`."""
-    promise.check(len(units.files))
+    promise.check_meant(len(units.files), f"{promise.unit}s")
     hashes = units.hashes
     twice = [name for name, own in hashes.items() if own in list(hashes.values())[: list(hashes).index(name)]]
     if twice:
         raise InputError(f"{twice[0]} is there twice: a copy is no further {units.file}; take it away.")
-    seen = known_to(prior, hashes)
+    seen = known_to(prior, units.contents)
     leaked = [name for name, files in units.files.items() if set(files) & set(seen)]
     count = len(leaked) if promise.unit == "patient" else len(seen)
     if count > promise.leaked:
@@ -243,6 +261,7 @@ def certify_units(
             "left_out": left_out or {},
             "failed": failed,
             "timeout": restorer.timeout,
+            **({} if promise.alpha is None else {"alpha": promise.alpha}),
         }
         made = Certificate(
             msgspec.structs.replace(binding, n=len(kept)),
@@ -294,15 +313,6 @@ def _record(
 
 def _knows(prior: Prior) -> bool:
     return bool(prior.seen) and all(d.each for d in prior.seen)
-
-
-def known_to(prior: Prior | None, hashes: dict[str, str]) -> list[str]:
-    """The files, by the hash of their content, that a prior, an ancestor or its guides were trained on.
-
-    And those that it was measured on, which may have chosen its weights and set its levels.
-    """
-    known = {digits for d in (*prior.seen, *prior.card.validation) for digits in d.each} if prior is not None else set()
-    return [file for file, sha256 in hashes.items() if sha256[:KEPT_DIGITS] in known]
 
 
 def _maps(files: Sequence[str], pattern: str | None) -> str:

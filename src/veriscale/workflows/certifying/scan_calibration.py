@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec import UNSET
+
 from veriscale.errors import InputError, spoken
 from veriscale.physics.composition import Composition
 from veriscale.physics.slice_profile import SliceProfile
@@ -78,15 +80,16 @@ def certify_scans(
 
     def first() -> tuple[Unit, PriorFacts]:
         work = measuring.prepared(restorer, read_scan(scans[0].path))
-        return Unit("patient", None, None, "grey", 32, SCANS), work.middle.facts
+        return Unit("patient", None, None, "grey", 32, SCANS, grouped or UNSET), work.middle.facts
 
     def record(name: str, shown: Tell) -> UnitRecord:
         return record_of(patients[name], measuring, restorer, promise.loss, shown)
 
     guides = {scan.label: list(scan.guides) for scan in scans if scan.guides}
     files = {name: [scan.label for scan in own] for name, own in patients.items()}
+    hashes, contents = {scan.label: scan.sha256 for scan in scans}, {scan.label: scan.files for scan in scans}
     return certify_units(
-        Units(files, {scan.label: scan.sha256 for scan in scans}, first, record, "scan", guides),
+        Units(files, hashes, contents, first, record, "scan", guides),
         restorer,
         promise,
         output,

@@ -41,6 +41,7 @@ class Truth:
         path: where it lies.
         label: what sentences call it: its name may be that of a person.
         sha256: of its file or series.
+        files: of its file, or of each of the series.
         patient: a number that stands for whose it is.
         guides: hashes of its guides.
     """
@@ -48,6 +49,7 @@ class Truth:
     path: Path
     label: str
     sha256: str
+    files: tuple[str, ...]
     patient: int
     guides: tuple[str, ...] = ()
 
@@ -198,7 +200,7 @@ def truths_of(
                     f"{where} and {label} are of one patient, by the PatientID of both, and would count as two; "
                     f"{APART}."
                 )
-        good.append(Truth(item.path, label, scan.sha256, patient, guides))
+        good.append(Truth(item.path, label, scan.sha256, scan.files, patient, guides))
     if bad and not skip_bad:
         first = next(iter(bad.values())).rstrip(".")
         more = f" ({len(bad)} such scans in all)" if len(bad) > 1 else ""

@@ -28,7 +28,6 @@ from veriscale.trust.psnr_floor import psnr_floor
 from veriscale.trust.risk_level import exact, levels
 from veriscale.trust.scores.registry import parse_score
 from veriscale.trust.staircase import RESOLUTION
-from veriscale.workflows.certifying.calibration_run import known_to
 from veriscale.workflows.certifying.certified_settings import certified_facts, certified_settings, check_kind
 from veriscale.workflows.certifying.delivery import deliver
 from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, of_scans, truths_of, unguiding
@@ -36,6 +35,7 @@ from veriscale.workflows.certifying.scoring import check_pattern
 from veriscale.workflows.certifying.units import Measuring, Size
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.inputs import Item, collect
+from veriscale.workflows.known_files import known_to
 from veriscale.workflows.opening import find_certificate, load_certified
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -281,7 +281,9 @@ def evaluate_masks(
     unit = certificate.binding.unit
     if unit.kind != "picture":
         raise InputError("The certificate is for folders of pictures, and evaluate scores single ones.")
-    _refuse_known(files, certificate, restorer)
+    for file in files:
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        _refuse_known(str(file), sha256, [sha256], certificate, restorer)
     discrepancy = parse_discrepancy(certificate.binding.discrepancy)
     facts = certificate.binding.restoration
     measuring = Measuring(
@@ -347,10 +349,12 @@ def evaluate_scan_masks(
     discrepancy, facts = parse_discrepancy(certificate.binding.discrepancy), certificate.binding.restoration
     operator = restorer.operator or parse_operator(facts.operator)
     measuring = ScanMeasuring(operator, parse_noise(facts.noise), seed, discrepancy, guides)
-    scans, left_out = truths_of(items, False, measuring, restorer, skip_bad=len(items) > 1)
+    grouped = certificate.binding.unit.grouped is True
+    scans, left_out = truths_of(items, grouped, measuring, restorer, skip_bad=len(items) > 1)
     for why in left_out.values():
         tell(why)
-    _refuse_hashes({scan.label: scan.sha256 for scan in scans}, certificate, restorer)
+    for scan in scans:
+        _refuse_known(scan.label, scan.sha256, scan.files, certificate, restorer)
     certificate.check(measuring.prepared(restorer, read_scan(scans[0].path)).middle.facts)
     thresholds = certificate.thresholds(alphas)
     outcomes: list[Outcome] = []
@@ -375,14 +379,10 @@ def _inside(
     return counts / score.size, psnr
 
 
-def _refuse_known(files: Sequence[Path], certificate: Certificate, restorer: Restorer) -> None:
-    _refuse_hashes({str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}, certificate, restorer)
-
-
-def _refuse_hashes(hashes: dict[str, str], certificate: Certificate, restorer: Restorer) -> None:
-    known = {h for each in certificate.information["files"].values() for h in each}
-    for file, own in hashes.items():
-        if own in known:
-            raise InputError(f"{file} was calibrated on; evaluate a certificate on other pictures.")
-    if isinstance(restorer, PriorRestorer) and (seen := known_to(restorer.prior, hashes)):
-        raise InputError(f"The prior was trained or measured on {seen[0]}; evaluate a certificate on other pictures.")
+def _refuse_known(name: str, sha256: str, files: Sequence[str], certificate: Certificate, restorer: Restorer) -> None:
+    """Refuse a picture or scan, of one file or several, that was calibrated on or that the prior knows."""
+    others = f"evaluate a certificate on other {'scans' if certificate.of_scans else 'pictures'}."
+    if any(sha256 in each for each in certificate.information["files"].values()):
+        raise InputError(f"{name} was calibrated on; {others}")
+    if isinstance(restorer, PriorRestorer) and known_to(restorer.prior, {name: files}):
+        raise InputError(f"The prior was trained or measured on {name}; {others}")

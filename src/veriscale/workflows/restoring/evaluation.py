@@ -1,5 +1,6 @@
 """How good a prior is on somebody's pictures: distortion and perception along the dial; scans have scores of theirs."""
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -27,6 +28,7 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.inputs import OF_SCANS, collect
+from veriscale.workflows.known_files import known_warning
 from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import check_values, known_scale
@@ -91,7 +93,7 @@ def evaluate(
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture, or after every part of a scan.
         tell: told in words which pictures cannot be scored, and of scans by number; the only one that is raises
-            instead.
+            instead. And how many the prior has learned from.
         say: told what a folder leaves out.
         asked: settings as of `restore`: scale, noise (a standard deviation), dial, samples, path, sampler, steps
             and seed; of scans also operator, in plane or `slice`, and noise of any kind.
@@ -144,11 +146,13 @@ def evaluate(
     scores: list[Scores] = []
     draws: dict[float, DrawTable] = {}
     failed: list[str] = []
+    hashes: dict[str, list[str]] = {}
     for k, item in enumerate(items):
         progress("pictures", k, len(items))
         try:
             found, sums, run = _scored(read_photo(item.path), item.path.name, restorer, scale, model.std)
             scores += found
+            hashes[str(item.path)] = [hashlib.sha256(item.path.read_bytes()).hexdigest()]
             for temperature, of in sums.items():
                 draws.setdefault(temperature, DrawTable(temperature)).add({"picture": item.path.name}, of)
         except InputError as error:
@@ -158,6 +162,8 @@ def evaluate(
             tell(failed[-1])
     if not scores:
         raise InputError(f"None of the {len(items)} pictures in {', '.join(given)} could be scored.")
+    for sentence in known_warning(loaded, hashes, Scores.kind):
+        tell(sentence)
     settings = {
         "scale": scale,
         "noise_std": model.std,

@@ -28,6 +28,7 @@ class Scan:
         thickness: of its slices in millimetres, where something says it.
         notes: sentences for the user, none of which tells whose scan it is.
         path: where it lies, with its sidecars beside it; None of one that comes from no file.
+        files: sha256 of its file, or of each of the series.
     """
 
     volume: Volume
@@ -35,6 +36,7 @@ class Scan:
     thickness: float | None
     notes: tuple[str, ...] = ()
     path: Path | None = None
+    files: tuple[str, ...] = ()
 
 
 def holds_series(path: Path) -> bool:
@@ -70,14 +72,15 @@ def read_scan(path: Path, index: int | None = None, max_voxels: int = MAX_VOXELS
             raise InputError(f"{path} is not a scan; known: .nii, .nii.gz and folders of a DICOM series.")
         volume = read_nifti(path, index, max_voxels, gaps)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]), path=path)
+        return Scan(volume, digest, thickness_of(path, volume.spacing[volume.slice_axis]), (), path, (digest,))
     if index is not None:
         raise InputError("`--volume` chooses among the volumes of a file, and this is a DICOM series; leave it out.")
     series = read_series(path)
     volume = volume_of_series(series)
     files = [f for f in path.iterdir() if f.is_file() and is_dicom(f)]
     digests = sorted(hashlib.sha256(f.read_bytes()).digest() for f in files)
-    return Scan(volume, hashlib.sha256(b"".join(digests)).hexdigest(), series.thickness, series.notes, path)
+    whole, each = hashlib.sha256(b"".join(digests)).hexdigest(), tuple(digest.hex() for digest in digests)
+    return Scan(volume, whole, series.thickness, series.notes, path, each)
 
 
 def read_volume(path: str | os.PathLike[str], index: int | None = None) -> Volume:

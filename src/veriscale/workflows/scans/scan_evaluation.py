@@ -30,6 +30,7 @@ from veriscale.workflows.degrading.scan_degradation import in_other_units
 from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
 from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.factory import own_operator
+from veriscale.workflows.known_files import known_warning
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.asked_guides import AskedGuides
@@ -99,6 +100,7 @@ def evaluate_scans(
         progress: told after every part of a scan.
         say: told what is to be said of a scan's guides, and of the bound.
         tell: told at the end which of several cannot be scored, by their numbers; the only one that is raises instead.
+            And how many the prior has learned from.
 
     Raises:
         InputError: a setting cannot be used, or no scan can.
@@ -110,6 +112,7 @@ def evaluate_scans(
     draws: dict[float, DrawTable] = {}
     terms = BoundTable() if bound else None
     failed: list[str] = []
+    hashes: dict[str, tuple[str, ...]] = {}
     for number, path in enumerate(paths, start=1):
         label = scan_label(number, len(paths))
         try:
@@ -122,6 +125,7 @@ def evaluate_scans(
                 say(f"{label}: It is left out of the bound, which is of scans with all guides that are given.")
             found, sums, run = _scored(number, scan, job, terms if whole else None, _labelled(progress, label))
             scores += found
+            hashes[label] = scan.files
             for temperature, of in sums.items():
                 names = {"scan": number, "sha256": scan.sha256}
                 draws.setdefault(temperature, DrawTable(temperature)).add(names, of)
@@ -130,7 +134,7 @@ def evaluate_scans(
             if len(paths) == 1:
                 raise InputError(sentence) from None
             failed.append(sentence)
-    for sentence in failed:
+    for sentence in (*failed, *known_warning(prior, hashes, ScanScores.kind)):
         tell(sentence)
     if not scores:
         raise InputError(f"None of the {len(paths)} scans could be scored.")
