@@ -90,6 +90,10 @@ def ventricle_rows(patients: Patients) -> list[Row]:
         return _row(key, said, found[PRIOR], "%", bar, others | _range(found[PRIOR]))
 
     rows = [row("error", "mean absolute error", size, "<= 2.0"), row("bias", "mean error", bias, "-1..1")]
+    for other in (name for name in OVER if name in size):
+        what = f"{about}, mean absolute error, dial 0, prior {PRIOR} less {other}"
+        less = size[PRIOR] - size[other]
+        rows.append(_row(f"cardiac.ventricle.less_{other}", what, less, "%", None, _range(less)))
     inside = np.stack([_held(each["draws"], each["truth"]) for each in of])
     slices = np.array([len(each["truth"]) for each in of])
     for level, held in zip(LEVELS, inside.T, strict=True):

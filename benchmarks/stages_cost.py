@@ -144,9 +144,9 @@ NOTES = (
     "`veriscale train recipes/cardiac.toml` to its end, from the prior mri: the networks, steps and stopping rule of "
     "recipes/target.toml, which docs/tutorial-scarce-data.md has for a folder of one's own, on ten patients of "
     "mri/cardiac/acdc@pool, with two others to measure and stop on. The process has "
-    f"{CORES} of the machine's cores, as many threads and no accelerator. A network's steps end where its held-out "
-    "score has stopped falling. Start, evaluations and what is measured at the end are in the minutes. Of a run that "
-    "was cut off the time until it last saved its state counts. Memory is the largest resident set."
+    f"{CORES} of the machine's cores, as many threads and no accelerator. The steps are the recipe's limits, before "
+    "which no network's held-out score had stopped falling for long enough. Start, evaluations and what is measured at "
+    "the end are in the minutes. Of a run that was cut off the time until it last saved its state counts. Memory is the largest resident set."
 )
 
 

@@ -293,7 +293,8 @@ ROWS = [
         for on in ("", "sunnybrook.")
         for what in ("raw", "coverage_80", "tempered", "coverage_80_tempered")
     ),
-    *(f"cardiac.ventricle.{what}" for what in ("error", "bias", "covered_50", "covered_80", "covered_90")),
+    *(f"cardiac.ventricle.{what}" for what in ("error", "bias", "less_bicubic", "less_mri", "less_photo")),
+    *(f"cardiac.ventricle.covered_{level}" for level in (50, 80, 90)),
     *(f"cardiac.certificate.{on}.{what}" for on in ("loo", "test") for what in ("loss", "trusted")),
     "cardiac.certificate.patients",
     *(f"stages.cost.{what}" for what in ("minutes", "memory")),

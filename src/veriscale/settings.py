@@ -71,8 +71,8 @@ class Settings:
     )
     alpha: str | None = _setting(
         "Risk level of the mask, fixed before the result is seen; what the certificate is meant for, else 0.05 for the "
-        "loss area and 0.1 for others, by default. For evaluate several, as 0.02,0.05; a sweep by default. For "
-        "calibrate what the certificate is meant for: refused where it holds too few for that.",
+        "loss area and 0.1 for others, by default. For evaluate several, as 0.02,0.05; where none is "
+        "meant, a sweep. For calibrate what the certificate is meant for: refused where it would hold too few.",
     )
     score_files: str | None = _setting(
         "Your own maps, where the score is files: a path with {stem} for the picture's name."

@@ -98,6 +98,7 @@ def test_the_ventricle_is_measured_in_shares_of_itself(rows):
     assert (error.value, bias.value) == pytest.approx((2.0, 1.0))
     assert error.interval == pytest.approx(ttest_1samp([3.0, 1.0], 0).confidence_interval())
     assert (error.against["bicubic"], bias.against["photo"]) == pytest.approx((4.0, 2.0))
+    assert found["cardiac.ventricle.less_bicubic"].value == pytest.approx(error.value - 4.0)
     assert error.holds
     assert bias.holds
     held = by_id(rows.ventricle_rows([one | {"areas": one["areas"] | {"draws": [[90, 190]] * 8}}, two]))

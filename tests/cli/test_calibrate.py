@@ -176,6 +176,30 @@ def test_failures_of_a_tool_stop_nothing(veriscale, few, output, tool):
     assert "With n = 3 units" in err
 
 
+def test_too_few_that_are_left_for_the_level_that_is_meant(veriscale, refused, few, output, tool):
+    """What was measured stays, and serves for another level."""
+    write_photo(Photo(np.full((48, 48, 3), 0.5, np.float32)), few / "flat.png")
+    script = RESIZE.replace("picture =", "import sys\npicture =", 1)
+    script += "\nif len(set(picture.getdata())) == 1:\n    sys.exit(3)\n"
+    asked = ("calibrate", few, "--command", tool(script), "--scale", 4, "--score", "gradient", "-o", output, "--quiet")
+    sentence = refused(*asked, "--alpha", 0.22)  # enough of four
+    assert "With n = 3 pictures and B = 1 the smallest alpha is 0.25; alpha 0.22 needs n = 4." in sentence
+    assert not output.exists()
+    left = output.with_name(output.name + ".part").read_text()
+    code, _, err = veriscale(*asked, "--alpha", 0.3)
+    assert code == 0, err
+    assert len(left.splitlines()) == 5
+    assert library.read_certificate(output).usual_alpha == "0.3"
+
+
+def test_the_level_that_is_meant_is_the_one_that_is_said(veriscale, few, output):
+    asked = ("--mode", "pac-uniform", "--delta", 0.5, "--alphas", "0.9,0.8", "--alpha", 0.8)
+    code, _, err = veriscale("calibrate", few, *TINY, *asked, "-o", output)
+    assert code == 0, err
+    assert "At alpha 0.8 about" in err
+    assert "At alpha 0.9" not in err
+
+
 def test_json_of_a_certificate_is_readable(veriscale, few, output):
     veriscale("calibrate", few, *TINY, "-o", output)
     document = json.loads(output.read_text())

@@ -196,8 +196,8 @@ def test_what_makes_a_certificate_doubtful_is_said_to_the_quiet_too(scans, veris
         asked = (*ASKED, *group, "--quiet", "--force", "-o", tmp_path / "c.json")
         code, _, told = veriscale("calibrate", tmp_path / "groups", *asked)
         assert code == 0, told
-        assert "2 of the 2 patients have sub-folders with scans of one name" in told
-        assert ("leave out --group" in told) == bool(group)
+        assert "Of 2 patients 2 may be several: scans of one name lie in several folders" in told
+        assert ("give each a sub-folder of its own" if group else "call them sub-01, sub-02") in told
         assert "With n = 2 patients and B = 1 the smallest alpha is 0.334; alpha 0.05 needs n = 19." in told
         assert "Doe" not in told
 
@@ -310,3 +310,19 @@ def test_kinds_are_not_mixed(scans, refused, low, tmp_path, skimage_data):
     sentence = refused("evaluate", scans / "patients", "--certificate", "photo_x4_dial-0_area")
     assert "The certificate is for photographs, and this is a scan" in sentence
     assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_says_what_it_leaves_out_and_what_cannot_be_written_first(scans, veriscale, refused, tmp_path):
+    few = write_patients(tmp_path / "few", 3, first=300)
+    (few / "Poe_Jim.nii.gz").write_bytes(b"\x1f\x8b no scan")
+    asked = ("evaluate", few, "--certificate", scans / "cert.json", "--device", "cpu")
+    (tmp_path / "file").write_text("mine")
+    assert "The output folder cannot be made" in refused(*asked, "-o", tmp_path / "file")
+    code, out, told = veriscale(*asked, "--quiet", "-o", tmp_path / "new" / "out")
+    assert code == 2
+    assert "veriscale: the scan (5 of 5)" in told
+    assert "veriscale: 1 of 4 inputs failed." in told
+    assert out.count("the smallest alpha is 0.077") == 1
+    assert {f.name for f in (tmp_path / "new" / "out").iterdir()} == {"evaluation.json", "trust.png"}
+    assert "was calibrated on" in refused("evaluate", scans / "patients", *asked[2:], "-o", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -86,7 +86,7 @@ def test_groups_that_count_as_patients_are_said(veriscale, parent, tmp_path):
     )
     assert code == 0, err
     assert "stage.target: 2 patients in 1 group, 4 scans, 12 slices; 1 patient held out" in err
-    assert "counts as one patient, like 2 more, and its sub-folders have scans of one name" in err
+    assert "counts as one patient, like 2 more, and looks like several: scans of one name lie in several" in err
 
 
 def test_one_name_in_two_groups_is_refused(refused, parent, tmp_path):

@@ -56,6 +56,13 @@ def test_a_group_is_what_lies_above_a_subject(subject, folder, group):
     assert group_of(subject, ROOT / folder) == ROOT / group
 
 
+def test_one_number_in_two_groups_is_noticed():
+    paths = ["a/sub-01/anat/T1w.nii.gz", "b/sub-01/anat/T1w.nii.gz", "a/sub-02/T1w.nii.gz", "b/sub-02/T2w.nii.gz"]
+    named = [("sub-01" if "sub-01" in path else "sub-02", ROOT / path) for path in paths]
+    assert perhaps_groups(named) == ["sub-01"]
+    assert perhaps_groups([("sub-07", ROOT / g / "sub-07_T1w.nii.gz") for g in "ab"]) == ["sub-07"]
+
+
 @pytest.mark.parametrize(
     "paths, doubtful",
     [
@@ -63,6 +70,8 @@ def test_a_group_is_what_lies_above_a_subject(subject, folder, group):
         (["DCM/p1/series", "DCM/p2/series"], ["DCM"]),
         (["P01/a/T1.nii.gz", "P01/a/T2.nii.gz", "P02/a/T1.nii.gz"], []),  # one folder each
         (["sub-01/ses-1/T1w.nii.gz", "sub-01/ses-2/T1w.nii.gz"], []),  # the name says whose
+        (["DCM/p1.nii.gz", "DCM/p2.nii.gz", "P01/p1_T1.nii.gz", "P01/p1_T2.nii.gz"], ["DCM"]),
+        (["P01/T1.nii.gz", "P01/flair.nii.gz", "P01/t1.nii.gz", "P01/new.nii.gz"], []),  # contrasts, and one more
     ],
 )
 def test_a_patient_that_may_be_a_group_is_noticed(paths, doubtful):

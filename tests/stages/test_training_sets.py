@@ -99,9 +99,9 @@ def test_a_patient_of_two_series_counts_once(series):
     assert told("series", "set") == ["stage.toy: 4 patients in 1 group, 4 scans, 20 slices; 3 patients held out"]
     whole = load(["series"], series, 1, torch.device("cpu"), "CC0", "training")
     whole.patients.update(again={"1", "2"}, first={"1"}, nobody={"2"})  # a folder of two series ties three together
-    assert subject_remarks(recipe, [whole], [whole]) == [
-        "stage.toy: 2 patients in 1 group, 4 scans, 20 slices; 2 patients held out"
-    ]
+    first, said = subject_remarks(recipe, [whole], [whole])
+    assert first == "stage.toy: 2 patients in 1 group, 4 scans, 20 slices; 2 patients held out"
+    assert said.startswith("stage.toy: 'again' counts as one patient, and has series of several PatientIDs; if they")
 
 
 def test_maps_of_labels_are_said(root):

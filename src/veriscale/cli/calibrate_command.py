@@ -117,12 +117,13 @@ def calibrate(
             warn=complain,
             **given,
         )
-    level = next(iter(certificate.binding.declared), certificate.usual_alpha)
+    level = certificate.meant or next(iter(certificate.binding.declared), certificate.usual_alpha)
     infeasible = certificate.infeasible(level)
     if infeasible:
         complain(infeasible)
     else:
         share = float(certificate.shares(certificate.threshold(level)).mean())
-        say(f"At alpha {level} about {share:.0%} of the {certificate.binding.n} units' pixels are trusted.", quiet)
+        counted = "foreground's voxels" if certificate.of_scans else f"{certificate.binding.n} units' pixels"
+        say(f"At alpha {level} about {share:.0%} of the {counted} are trusted.", quiet)
     print(output)
     return 0

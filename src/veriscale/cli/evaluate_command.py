@@ -90,7 +90,7 @@ def evaluate(
         Which volume of scans that hold several, counted from 0.
     """
     from veriscale.errors import InputError
-    from veriscale.imaging.atomic import make_folder, refuse_existing
+    from veriscale.imaging.atomic import make_folder, refuse_existing, unmade_on_failure
     from veriscale.report.figure import empty_figure
     from veriscale.workflows.certifying.trust_evaluation import evaluate_certificate
     from veriscale.workflows.restoring.evaluation import evaluate as score
@@ -113,7 +113,8 @@ def evaluate(
         raise InputError(
             "`--volume` chooses among several of a file, and `--certificate` takes files of one volume; give one."
         )
-    with meter(quiet) as shown, redirect_stdout(sys.stderr):  # whatever a user's own code prints
+    made = [] if output is None else make_folder(output)
+    with unmade_on_failure(made), meter(quiet) as shown, redirect_stdout(sys.stderr):  # a user's own code may print
         if certificate is None:
             found = score(
                 directory,
@@ -138,12 +139,12 @@ def evaluate(
                 another_patient=another_patient,
                 device=device,
                 progress=shown,
-                tell=lambda line: say(line, quiet),
+                tell=complain,
+                say=lambda line: say(line, quiet),
                 **given,
             )
     if certificate is None:
         if target is not None:
-            make_folder(target.parent)
             write_json(found.as_dict(), target, force)
         if figure is not None and found.draws is not None:
             found.draws.draw(figure, found.kind, force)
@@ -152,10 +153,11 @@ def evaluate(
             return summary(len(found.failed), len(found.failed) + found.pictures)
         return 2 if found.failed else 0
     if target is not None and figure is not None:
-        make_folder(target.parent)
         write_json(kept.as_dict(), target, force)
         kept.draw(figure, force)
     _print_masks(kept, as_json)
+    if not as_json:
+        return summary(len(kept.failed), len(kept.failed) + len(kept.outcomes))
     return 2 if kept.failed else 0
 
 
@@ -225,5 +227,5 @@ def _print_masks(kept: "TrustEvaluation", as_json: bool) -> None:
             f"{r.alpha:>8} {r.risk:8.4f}   {r.low:.4f}-{r.high:.4f} {r.trusted:9.1%} {r.median:8.1%} {r.empty:8.1%} "
             f"{psnr:>12}"
         )
-    for why in filter(None, (kept.certificate.infeasible(r.alpha) for r in rows)):
-        print(why)
+    for why in [w for w in (kept.certificate.infeasible(r.alpha) for r in rows) if w][-1:]:
+        print(why)  # of the largest level that is too small; of others it is alike

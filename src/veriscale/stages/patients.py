@@ -9,6 +9,9 @@ from veriscale.stages.data import PictureSet
 APART = "put all series of a patient into one folder; if they are two patients, give each a PatientID of their own"
 """What would do where two subjects are one patient."""
 
+APART_TOO = "if they are of several people, give each a folder of its own, called sub-01, sub-02 and so on"
+"""What would do where one subject is two patients."""
+
 
 def patients_of(sets: Iterable[PictureSet]) -> list[set[str]]:
     """The subjects of each patient in some sets of scans; of photographs, which are nobody's, each by itself.

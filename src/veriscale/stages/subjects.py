@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from veriscale.imaging.bids import SUFFIXES
+from veriscale.imaging.scan_name import is_scan
 
 _BIDS = re.compile(r"(sub-[0-9a-zA-Z+]+)(?:_.*)?")
 _CONTRASTS = {name.upper() for name in (*SUFFIXES, "T1", "T1C", "T1CE", "T2")}
@@ -40,19 +41,36 @@ def is_named(subject: str) -> bool:
     return _BIDS.fullmatch(subject) is not None
 
 
+LIKE_GROUPS = "scans of one name lie in several folders, or scans of several names in one"
+"""What is said of those whom `perhaps_groups` finds."""
+NAMED_APART = "if each of these is a patient, call them sub-01, sub-02 and so on, each by a number of its own"
+"""What would do."""
+
+
 def perhaps_groups(scans: Iterable[tuple[str, PurePath]]) -> list[str]:
-    """Subjects below whose folder other folders hold scans of one name, as a group of patients does, and visits do.
+    """Subjects who look like several patients, as a group of them does, and visits do.
+
+    Below a subject's folder others hold scans of one name, or one folder NIfTI files whose names begin with different
+    words that are no contrasts; or what is called `sub-XX` lies with scans of one name in several places.
 
     Args:
         scans: whose each is, and where it lies; of a series its folder.
 
     Source: ours, docs/methods.md#training.
     """
-    found: dict[tuple[str, str], set[PurePath]] = {}
+    places: dict[tuple[str, str], set[PurePath]] = {}
+    words: dict[tuple[str, PurePath], set[str]] = {}
     for subject, path in scans:
-        if not is_named(subject):
-            found.setdefault((subject, path.name), set()).add(path.parent)
-    return sorted({subject for (subject, _), folders in found.items() if len(folders) > 1})
+        named = is_named(subject)
+        own = [at for at in path.parents if at.name == subject] if named else []
+        places.setdefault((subject, path.name), set()).add(own[-1].parent if own else path.parent)
+        if not named and is_scan(path):
+            words.setdefault((subject, path.parent), set()).add(path.name.partition(".")[0].partition("_")[0])
+    found = {subject for (subject, _), several in places.items() if len(several) > 1}
+    for (subject, _), begins in words.items():
+        if len({word for word in begins if word.upper() not in _CONTRASTS}) > 1:
+            found.add(subject)
+    return sorted(found)
 
 
 def group_of(subject: str, folder: Path) -> Path:

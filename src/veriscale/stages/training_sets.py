@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-import numpy as np
+from torch import Tensor
 
 from veriscale.diffusion.card import KEPT_DIGITS, Card
 from veriscale.errors import InputError
+from veriscale.imaging.label_map import LEVELS, like_labels
 from veriscale.stages.batches import REACH, too_small
 from veriscale.stages.data import PictureSet
 from veriscale.stages.fitting import CONTEXT
-from veriscale.stages.patients import APART, check_no_copies, patients_of
+from veriscale.stages.patients import APART, APART_TOO, check_no_copies, patients_of
 from veriscale.stages.recipe import DenoiserPhase, GuidesPhase, Phase, Recipe
-from veriscale.stages.subjects import perhaps_groups
+from veriscale.stages.subjects import LIKE_GROUPS, NAMED_APART, perhaps_groups
 
 FAR = 3.0
 """Spacings of one set that differ by more are said: a factor is then of other detail from scan to scan."""
 
 BEYOND = 2.0
 """Spacings of a child's scans that lie by more than this factor outside of those of its ancestors' are said."""
-
-LABELS = 16
-"""Levels of 256; volumes of no more are said to look like maps of labels, which have one for each."""
 
 
 def check_sets(
@@ -82,25 +80,29 @@ def subject_remarks(recipe: Recipe, training: Sequence[PictureSet], validation: 
         places = [(s, PurePosixPath(v)) for pictures in (seen, held) for s, v in _volumes(pictures)]
         if doubtful := perhaps_groups(places):
             lines.append(
-                f"stage.{stage.name}: {doubtful[0]!r} counts as one patient{_more(len(doubtful))}, and its sub-folders "
-                "have scans of one name; if each of them is a patient, call them sub-01, sub-02 and so on"
+                f"stage.{stage.name}: {doubtful[0]!r} counts as one patient{_more(len(doubtful))}, and looks like "
+                f"several: {LIKE_GROUPS}; {NAMED_APART}"
+            )
+        several = sorted({s for pictures in (seen, held) for s, own in pictures.patients.items() if len(own) > 1})
+        if several:
+            lines.append(
+                f"stage.{stage.name}: {several[0]!r} counts as one patient{_more(len(several))}, and has series of "
+                f"several PatientIDs; {APART_TOO}"
             )
         if plain := [name for pictures in (seen, held) for name in _like_labels(pictures)]:
             lines.append(
-                f"stage.{stage.name}: {plain[0]} has no more than {LABELS} levels{_more(len(plain))}, as maps of "
+                f"stage.{stage.name}: {plain[0]} has no more than {LEVELS} levels{_more(len(plain))}, as maps of "
                 "labels have and scans have not; if it is one, move it elsewhere"
             )
     return lines
 
 
 def _like_labels(pictures: PictureSet) -> list[str]:
-    """The volumes of no more than `LABELS` levels."""
-    levels: dict[str, set[int]] = {}
+    """The volumes that look like maps of labels."""
+    slices: dict[str, list[Tensor]] = {}
     for image, volume in zip(pictures.images, pictures.volumes, strict=True):
-        found = levels.setdefault(volume, set())
-        if len(found) <= LABELS:
-            found.update(np.unique(image.cpu().numpy()).tolist())
-    return [volume for volume, found in levels.items() if len(found) <= LABELS]
+        slices.setdefault(volume, []).append(image)
+    return [volume for volume, own in slices.items() if like_labels(each.cpu().numpy() for each in own)]
 
 
 def _volumes(pictures: PictureSet) -> set[tuple[str, str]]:

@@ -171,9 +171,15 @@ class Certificate:
         return facts.command if isinstance(facts, ToolFacts) else None
 
     @property
+    def meant(self) -> str | None:
+        """The level that it was made for, where one was said."""
+        found = self.information.get("alpha")
+        return None if found is None else str(found)
+
+    @property
     def usual_alpha(self) -> str:
         """The level that is taken where none is given: what was meant, else the loss's usual one."""
-        return str(self.information.get("alpha", self.loss.usual_alpha))
+        return self.meant or self.loss.usual_alpha
 
     def threshold(self, alpha: float | str) -> float:
         """t̂: what scores below it is trusted. −∞ (nothing) where alpha is too small for n: see `infeasible`.

@@ -77,7 +77,7 @@ class Promise:
         return guarantee
 
     def check_meant(self, n: int, units: str) -> None:
-        """Raise `InputError` where nothing can be trusted of n units at the level that is meant, before any work."""
+        """Raise `InputError` where nothing can be trusted of n units at the level that is meant."""
         guarantee = self.check(n)
         if self.alpha is not None and (why := guarantee.infeasible(exact(self.alpha), units)):
             raise InputError(why)
@@ -221,6 +221,7 @@ def certify_units(
         head = {
             "binding": msgspec.to_builtins(binding),
             "files": hashes,
+            "units": units.files,
             "seed": seed,
             "timeout": restorer.timeout,
             **({"guides": units.guides} if units.guides else {}),
@@ -251,7 +252,7 @@ def certify_units(
                 "The tool gave the same picture every time on every picture, so that its runs have no variance; choose "
                 "`--score` gradient or perturbed."
             )
-        promise.check(len(kept))
+        promise.check_meant(len(kept), f"{promise.unit}s")  # what was measured stays, for another level
         information: dict[str, Any] = {
             "versions": {"veriscale": version("veriscale"), "numpy": np.__version__},
             "machine": platform.machine(),

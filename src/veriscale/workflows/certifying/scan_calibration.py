@@ -5,17 +5,16 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from veriscale.errors import InputError, spoken
+from veriscale.errors import InputError, scan_label
 from veriscale.physics.composition import Composition
 from veriscale.physics.slice_profile import SliceProfile
-from veriscale.stages.subjects import perhaps_groups
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import Certificate, Unit
 from veriscale.trust.facts import PriorFacts
 from veriscale.workflows.certifying.calibration_log import UnitRecord
 from veriscale.workflows.certifying.calibration_run import Promise, Units, certify_units
 from veriscale.workflows.certifying.certified_settings import SCANS
-from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, record_of, truths_of, whose
+from veriscale.workflows.certifying.scan_units import ScanMeasuring, by_patient, record_of, subjects_of, truths_of
 from veriscale.workflows.inputs import Item
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.scans.reading import read_scan
@@ -51,13 +50,22 @@ def certify_scans(
         force: replace an existing certificate.
         progress: told after every slice.
         tell: told in words what is left out.
-        warn: told where patients look like groups of them.
+        warn: as of `truths_of`.
 
     Raises:
         InputError: as `certify`, or a setting does not go with scans.
     """
     _check(measuring, promise)
-    scans, left_out = truths_of(items, grouped, measuring, restorer, skip_bad)
+    if grouped and (alone := [k for k, subject in enumerate(subjects_of(items, grouped), start=1) if not subject]):
+        raise InputError(
+            f"{scan_label(alone[0], len(items))} lies in no sub-folder, and `--group` makes each of them a patient; "
+            "move it into one."
+        )
+    scans, left_out = truths_of(items, grouped, measuring, restorer, warn)
+    if left_out and not skip_bad:
+        why = next(iter(left_out.values())).rstrip(".")
+        more = f" ({len(left_out)} such scans in all)" if len(left_out) > 1 else ""
+        raise InputError(f"{why}{more}; take it away, or go on without it with `--skip-bad`.")
     patients = by_patient(scans)
     for line in restorer.remarks:
         tell(line)
@@ -68,15 +76,6 @@ def certify_scans(
         f"{measuring.operator} in plane, noise {measuring.noise}, score {restorer.score}, loss {promise.loss.name}"
         f"{'' if measuring.guides is None else ', guided by ' + ', '.join(measuring.guides.sources)}."
     )
-
-    if doubtful := perhaps_groups((whose(item, grouped), item.path) for item in items):
-        leave = ", and leave out `--group`" if grouped else ""
-        warn(
-            spoken(
-                f"{len(doubtful)} of the {len(patients)} patients have sub-folders with scans of one name; if each "
-                f"such folder is a patient, call them sub-01, sub-02 and so on{leave}, so that each counts."
-            )
-        )
 
     def first() -> tuple[Unit, PriorFacts]:
         work = measuring.prepared(restorer, read_scan(scans[0].path))

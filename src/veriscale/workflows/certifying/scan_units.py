@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from veriscale.errors import InputError, nameless, scan_label
 from veriscale.imaging.dicom.origin import identifiers
+from veriscale.imaging.label_map import LEVELS, like_labels
+from veriscale.imaging.nifti.read import SeveralVolumes
 from veriscale.imaging.scan_name import split_scan_name
 from veriscale.metrics.foreground import foreground_on
 from veriscale.physics.measurement_noise import Noise
 from veriscale.physics.operator import Operator
-from veriscale.stages.patients import APART
-from veriscale.stages.subjects import subject_of
+from veriscale.stages.patients import APART, APART_TOO
+from veriscale.stages.subjects import LIKE_GROUPS, NAMED_APART, is_named, perhaps_groups, subject_of
 from veriscale.traversal.method import Tell
 from veriscale.trust.certificate import score_quantiles
 from veriscale.trust.discrepancies import Discrepancy
@@ -158,7 +160,11 @@ def record_of(
 
 
 def truths_of(
-    items: Sequence[Item], grouped: bool, measuring: ScanMeasuring, restorer: PriorRestorer, skip_bad: bool
+    items: Sequence[Item],
+    grouped: bool,
+    measuring: ScanMeasuring,
+    restorer: PriorRestorer,
+    warn: Callable[[str], None],
 ) -> tuple[list[Truth], dict[str, str]]:
     """The scans that can be used, with their patients, and why the others cannot; no score has a say in it.
 
@@ -167,31 +173,35 @@ def truths_of(
         grouped: whether the sub-folder says whose a scan is; else `subject_of` does.
         measuring: how they are measured.
         restorer: of the measurements.
-        skip_bad: whether to go on without the others.
+        warn: told where a patient looks like several, and a scan like a map of labels.
 
     Raises:
-        InputError: one cannot and `skip_bad` is not set, none can, one lies in no sub-folder where that has a say, or
-            DICOM series of one PatientID would count as two patients.
+        InputError: none can, or DICOM series of one PatientID would count as two patients.
     """
     good, bad = [], dict[str, str]()
+    causes = set[str]()
     numbers: dict[str, int] = {}
     known: dict[str, tuple[int, str]] = {}  # PatientID → patient, and the scan that told it first
-    for k, item in enumerate(items, start=1):
+    plain = []
+    subjects = subjects_of(items, grouped)
+    for k, (item, subject) in enumerate(zip(items, subjects, strict=True), start=1):
         label = scan_label(k, len(items))
-        if grouped and not item.folder.parts:
-            raise InputError(
-                f"{label} lies in no sub-folder, and `--group` makes each of them a patient; move it into one."
-            )
-        subject = whose(item, grouped)
         try:
             scan = read_scan(item.path)
             work = measuring.prepared(restorer, scan)
             guides = tuple(guide.sha256 for guide in measuring.guides_of(scan))
             foreground_on(work.grid, work.volume)
             scan_statistics(work.volume)
+        except SeveralVolumes as error:
+            what = nameless(str(error).rpartition(";")[0], item.path, label)
+            bad[label] = f"{what}, and a certificate is of files of one; write each to a file of its own"
+            continue
         except InputError as error:
             bad[label] = nameless(error, item.path, label)
+            causes.add(str(error))
             continue
+        if like_labels(iter(scan.volume.samples)):
+            plain.append(label)
         patient = numbers.setdefault(subject, len(numbers) + 1)
         for told in identifiers(scan.volume, "PatientID"):
             other, where = known.setdefault(told, (patient, label))
@@ -201,12 +211,22 @@ def truths_of(
                     f"{APART}."
                 )
         good.append(Truth(item.path, label, scan.sha256, scan.files, patient, guides))
-    if bad and not skip_bad:
-        first = next(iter(bad.values())).rstrip(".")
-        more = f" ({len(bad)} such scans in all)" if len(bad) > 1 else ""
-        raise InputError(f"{first}{more}; take it away, or go on without it with `--skip-bad`.")
     if not good:
-        raise InputError(f"None of the {len(items)} scans can be used: {next(iter(bad.values()))}")
+        one = causes.pop() if len(causes) == 1 and len(bad) > 1 else None  # of settings, and of no scan
+        none = f"None of the {len(items)} scans can be used: " if len(items) > 1 else ""
+        raise InputError(one or f"{none}{next(iter(bad.values()))}")
+    count = len(numbers)
+    if doubtful := perhaps_groups(zip(subjects, (item.path for item in items), strict=True)):
+        by_folder = "if each of these is a patient, give each a sub-folder of its own, beside the others'"
+        remedy = by_folder if grouped else NAMED_APART
+        warn(f"Of {count} patients {len(doubtful)} may be several: {LIKE_GROUPS}; {remedy}.")
+    if several := [n for n in numbers.values() if sum(n == patient for patient, _ in known.values()) > 1]:
+        warn(f"Of {count} patients {len(several)} have series of several PatientIDs; {APART_TOO}.")
+    if plain:
+        warn(
+            f"Of {len(items)} scans {len(plain)}, such as {plain[0]}, have no more than {LEVELS} levels, as maps of "
+            "labels have and scans have not; if they are, take them away."
+        )
     return good, bad
 
 
@@ -238,11 +258,21 @@ def unguiding(items: Sequence[Item], guides: AskedGuides | None, say: Callable[[
     return [item for item in items if item.path in kept]
 
 
-def whose(item: Item, grouped: bool) -> str:
-    """Whose a scan is: by its sub-folder where that has a say, else by `subject_of`."""
-    if grouped:
-        return item.folder.parts[0]
-    series = item.path.is_dir()
-    folder = item.path if series else item.path.parent
-    base = item.path.parents[len(item.folder.parts)]
-    return subject_of(split_scan_name(item.path)[0], folder, base, series)
+def subjects_of(items: Sequence[Item], grouped: bool) -> list[str]:
+    """Whose each scan is: by the sub-folder where that has a say, a series' own too; else by `subject_of`.
+
+    What lies in different folders of those that were given, or found by a pattern, is of different subjects, but for
+    the `sub-XX` of BIDS.
+    """
+    bases = [item.path.parents[len(item.folder.parts)] for item in items]
+    subjects = []
+    for item, base in zip(items, bases, strict=True):
+        series = item.path.is_dir()
+        folder = item.path if series else item.path.parent
+        if grouped:
+            subject = next(iter(folder.relative_to(base).parts), "")
+        else:
+            subject = subject_of(split_scan_name(item.path)[0], folder, base, series)
+        apart = len(set(bases)) > 1 and (grouped or not is_named(subject))
+        subjects.append(str(base / subject) if apart else subject)
+    return subjects

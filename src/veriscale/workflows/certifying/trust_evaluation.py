@@ -193,6 +193,7 @@ def evaluate_certificate(
     device: Device = "auto",
     progress: Tell = lambda what, done, of: None,
     tell: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
     **asked: Unpack[Asked],
 ) -> TrustEvaluation:
     """What a certificate's masks are worth on photographs or scans that were not calibrated on.
@@ -201,18 +202,19 @@ def evaluate_certificate(
         pictures: files, or folders of them, that serve as truth; of scans every patient is one outcome.
         certificate: of `calibrate`, its file or its name: it gives every setting.
         prior: its prior, by name or path or loaded; found by its hash by default.
-        alphas: one level or several; those that were declared, else a sweep, by default.
+        alphas: one level or several; by default what the certificate is meant for, or was declared, else a sweep.
         guides, another_patient: of scans, as of `evaluate`; those that the certificate is for.
         device: "auto", "cuda", "mps" or "cpu"; that of a prior that is loaded already.
         progress: told after every picture, of scans after every slice.
-        tell: told in words which pictures cannot be scored.
+        tell: told in words which pictures cannot be scored, and what makes patients or scans doubtful.
+        say: told what a folder leaves out.
         asked: of the settings of `restore` the tool's `command` with its `timeout`, `score_files`, `seed`, and the
             `operator` of a certificate that is for one of your own.
 
     Raises:
         InputError: as `evaluate_masks`, or a setting is fixed by the certificate.
     """
-    check_functions(progress=progress, tell=tell)
+    check_functions(progress=progress, tell=tell, say=say)
     v = as_settings(asked)
     if (v.seed or 0) < 0:
         raise InputError(f"`--seed` {v.seed} is below 0; give 0 or more.")
@@ -222,9 +224,10 @@ def evaluate_certificate(
     if given := [k for k in v.said if k not in open_still]:
         raise InputError(f"`--{given[0].replace('_', '-')}` is fixed by the certificate; leave it out.")
     held = find_certificate(certificate)
-    asked_for = levels(() if alphas is None else alphas) or tuple(held.binding.declared) or ALPHAS
+    usual = (held.meant,) if held.meant is not None else tuple(held.binding.declared) or ALPHAS
+    asked_for = levels(() if alphas is None else alphas) or usual
     held.thresholds(asked_for)  # a level that is none is refused before the work
-    items = collect(as_names("pictures", pictures), say=tell, scans=True, truths=True)[0]
+    items = collect(as_names("pictures", pictures), say=say, scans=True, truths=True)[0]
     check_kind(held, scans := of_scans(items))
     restorer: Restorer
     if v.command is not None:
@@ -238,7 +241,7 @@ def evaluate_certificate(
         if scans:
             wanted = asked_guides(loaded, guides or {}, another_patient)
             return evaluate_scan_masks(
-                unguiding(items, wanted, tell),
+                unguiding(items, wanted, say),
                 restorer,
                 held,
                 asked_for,
@@ -272,7 +275,7 @@ def evaluate_masks(
         alphas: levels.
         seed: of the measurements' noise.
         progress: told after every picture.
-        tell: told in words on which pictures a tool fails; they are left out, as in calibration.
+        tell: told at the end on which pictures a tool fails; they are left out, as in calibration.
 
     Raises:
         InputError: a photograph cannot be used, was calibrated on, the restorer is not the certified one, or the tool
@@ -306,7 +309,6 @@ def evaluate_masks(
             if len(files) == 1:
                 raise InputError(f"{file.name}: {error}") from error
             failed.append(f"{file.name}: {error}")
-            tell(failed[-1])
             continue
         apart = discrepancy(delivered.picture, x)
         stairs = staircase(certificate.loss, [(delivered.score, apart)], discrepancy.bound)
@@ -315,6 +317,8 @@ def evaluate_masks(
         progress("pictures", k, len(files))
     if not outcomes:
         raise InputError(f"None of the {len(files)} pictures could be scored; {failed[0]}")
+    for why in failed:
+        tell(why)
     return TrustEvaluation(tuple(alphas), outcomes, certificate, failed)
 
 
@@ -341,7 +345,7 @@ def evaluate_scan_masks(
         seed: of the measurements' noise.
         guides: which guides the measurements are restored with.
         progress: told after every slice.
-        tell: told in words which of several cannot be scored.
+        tell: told in words which of several cannot be scored, and what makes patients or scans doubtful.
 
     Raises:
         InputError: no scan can be used, one was calibrated on, or the restorer is not the certified one.
@@ -350,7 +354,7 @@ def evaluate_scan_masks(
     operator = restorer.operator or parse_operator(facts.operator)
     measuring = ScanMeasuring(operator, parse_noise(facts.noise), seed, discrepancy, guides)
     grouped = certificate.binding.unit.grouped is True
-    scans, left_out = truths_of(items, grouped, measuring, restorer, skip_bad=len(items) > 1)
+    scans, left_out = truths_of(items, grouped, measuring, restorer, tell)
     for why in left_out.values():
         tell(why)
     for scan in scans:
@@ -359,12 +363,16 @@ def evaluate_scan_masks(
     thresholds = certificate.thresholds(alphas)
     outcomes: list[Outcome] = []
     for name, own in by_patient(scans).items():
-        found = [measuring(restorer, scan, progress) for scan in own]
+        found = [measuring(restorer, scan, _labelled(progress, scan.label)) for scan in own]
         stairs = staircase(certificate.loss, [(each.score, each.apart) for each in found], discrepancy.bound)
         losses = stairs.at(thresholds) * certificate.binding.bound / RESOLUTION
         score, off = (np.concatenate([getattr(each, what) for each in found], 1) for what in ("score", "error"))
         outcomes.append(Outcome(name, losses, *_inside(score, off[..., None], thresholds)))
     return TrustEvaluation(tuple(alphas), outcomes, certificate, list(left_out.values()))
+
+
+def _labelled(tell: Tell, label: str) -> Tell:
+    return lambda what, done, of: tell(f"{label}: {what}", done, of)
 
 
 def _inside(

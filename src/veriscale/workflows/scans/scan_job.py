@@ -135,9 +135,10 @@ class ScanJob:
         if seen := [each for data in card.seen for each in data.spacing]:
             least, most = (f(edge for pair in edges for edge in pair) for f in (min, max))
             if least * _FAR < min(seen) or most > _FAR * max(seen):
+                known = "," if card.training and card.training[-1].spacing else ", as far as that is known,"
                 found.append(
-                    f"The prior {card.name} has seen pixels of {min(seen):.2g} to {max(seen):.2g} mm, and those of the "
-                    f"result are of {least:.2g} to {most:.2g} mm: look at it with care."
+                    f"The prior {card.name} has seen pixels of {min(seen):.2g} to {max(seen):.2g} mm{known} and those "
+                    f"of the result are of {least:.2g} to {most:.2g} mm: look at it with care."
                 )
         aspect = max(max(pair) / min(pair) for pair in edges)
         if aspect > _SQUARE:
