@@ -146,7 +146,8 @@ NOTES = (
     "mri/cardiac/acdc@pool, with two others to measure and stop on. The process has "
     f"{CORES} of the machine's cores, as many threads and no accelerator. The steps are the recipe's limits, before "
     "which no network's held-out score had stopped falling for long enough. Start, evaluations and what is measured at "
-    "the end are in the minutes. Of a run that was cut off the time until it last saved its state counts. Memory is the largest resident set."
+    "the end are in the minutes. Of a run that was cut off the time until it last saved its state counts. Memory is "
+    "the largest resident set."
 )
 
 
