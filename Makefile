@@ -66,8 +66,9 @@ parents: $(VENV)/dev
 	mkdir -p build/study
 	recipes/study/train.sh $(BIN)/veriscale build/study
 	mkdir -p benchmarks/parents
-	cp build/study/study-source.safetensors build/study/study-domain.safetensors build/study/study-long.safetensors \
-		benchmarks/parents
+	for name in source domain long rate half; do \
+		cp build/study/study-$$name.safetensors benchmarks/parents || exit 1; \
+	done
 
 # A prior from few patients: about sixty small runs: hours.
 study: $(VENV)/dev

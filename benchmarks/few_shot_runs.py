@@ -22,8 +22,16 @@ from veriscale.stages.rates import default_rate
 from veriscale.stages.training import train
 from veriscale.workflows.opening import load_prior
 
-PARENTS = {"msp": "study-domain", "dft": "study-source", "long": "study-long", "scratch": None}
-"""Of each arm: by way of heads, from photographs, from photographs for as many steps as both; none."""
+PARENTS = {
+    "msp": "study-domain",
+    "dft": "study-source",
+    "long": "study-long",
+    "rate": "study-rate",
+    "half": "study-half",
+    "scratch": None,
+}
+"""Of each arm: by way of heads, from photographs, from photographs for as many steps as both; by heads at the rate of
+photographs, or for half as many steps and photographs for the others; none."""
 DEFAULT = "all"
 """What the recipe trains: named before anything was measured."""
 DRAWS = (0, 1, 2)

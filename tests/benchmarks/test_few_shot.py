@@ -353,16 +353,23 @@ def test_the_estimate_counts_every_run_once(benchmark):
     assert len(study.trained(["total"]) - study.trained(["main"])) == 3 + 2
     assert len(study.trained(["trainable"]) - study.trained(["main"])) == 3 * (3 + 2)
     assert len(study.trained(["hippocampus"]) - study.trained(["main"])) == 2 * 3
-    assert 50 <= len(study.trained(list(study.PARTS))) <= 65
+    assert 50 <= len(study.trained(list(study.PARTS))) <= 75
 
 
 def test_the_recipe_is_of_the_parents_sizes(benchmark):
     runs = benchmark("few_shot_runs")
     target = read_recipe(runs.RECIPE)
-    for name in ("source", "domain", "long"):
+    for name in ("source", "domain", "long", "rate", "half"):
         parent = read_recipe(runs.RECIPE.with_name(f"{name}.toml"))
         assert (parent.task, parent.encoder, parent.denoiser) == (target.task, target.encoder, target.denoiser)
-    assert set(filter(None, runs.PARENTS.values())) == {"study-source", "study-domain", "study-long"}
+    names = {"study-source", "study-domain", "study-long", "study-rate", "study-half"}
+    assert set(filter(None, runs.PARENTS.values())) == names
+    made = {name: read_recipe(runs.RECIPE.with_name(f"{name}.toml")).stage for name in ("domain", "rate", "half")}
+    for network in ("encoder", "denoiser"):
+        steps = {name: [stage.phases()[network].steps for stage in stages] for name, stages in made.items()}
+        assert {sum(each) for each in steps.values()} == {sum(steps["domain"])}
+        assert (steps["rate"], 2 * steps["half"][1]) == (steps["domain"], steps["domain"][1])
+        assert {stage.phases()[network].lr for stage in made["rate"]} == {2e-3}
     assert target.stage[0].trainable == runs.DEFAULT
 
 
@@ -432,7 +439,7 @@ def test_the_rates_of_every_arm_are_on_the_page(benchmark):
 
 def test_the_parents_lie_beside_the_benchmark(benchmark):
     """With their recipes' names and sizes, as `make parents` leaves them."""
-    for arm in ("msp", "dft", "long"):
+    for arm in ("msp", "dft", "long", "rate", "half"):
         name = benchmark("few_shot_runs").PARENTS[arm]
         recipe = read_recipe(ROOT / "recipes" / "study" / f"{name.removeprefix('study-')}.toml")
         file = ROOT / "benchmarks" / "parents" / f"{name}.safetensors"

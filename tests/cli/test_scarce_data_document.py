@@ -1,6 +1,6 @@
 """The commands of docs/tutorial-scarce-data.md run as they stand, in their order, and print what the page quotes.
 
-Scans, networks and steps are tiny: the settings in `TINY` are added to the training, whose parent is a tiny `mri`.
+Scans, networks and steps are tiny: the settings in `SMALL` are added to the training, whose parent is a tiny `mri`.
 """
 
 import re
@@ -13,8 +13,11 @@ from tests.cli.test_target import TINY, sets
 from tests.conftest import write_tiny
 from tests.stages.scans import write
 
+from veriscale.diffusion.checkpoint import read_card
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial-scarce-data.md").read_text(encoding="utf-8")
+SMALL = [*TINY, "measure=all"]  # with the tables and the temperature that the page speaks of
 COMMANDS = ["train", "priors", "evaluate", "evaluate", "calibrate", "priors", "degrade", "restore", "evaluate"]
 
 
@@ -41,7 +44,7 @@ def run_page(veriscale, tmp_path, monkeypatch):
             for line in block.replace("\\\n", "").splitlines():
                 program, name, *arguments = shlex.split(line)
                 assert program == "veriscale"
-                code, out, err = veriscale(name, *arguments, *(sets(*TINY) if name == "train" else ()))
+                code, out, err = veriscale(name, *arguments, *(sets(*SMALL) if name == "train" else ()))
                 assert code == 0, f"{line}\n{err}"
                 printed += out + err
                 names.append(name)
@@ -54,6 +57,7 @@ def run_page(veriscale, tmp_path, monkeypatch):
 
 def test_the_tutorial(run_page, tmp_path):
     assert run_page(PAGE) == COMMANDS
+    assert read_card(tmp_path / "mine.safetensors").temperature != 1  # so that a second table was printed
     files = re.findall(r"`([\w/.-]+\.(?:csv|html|json|nii\.gz|png|safetensors|toml))`", PAGE)
     assert len(files) > 8
     assert [name for name in files if not any(tmp_path.rglob(Path(name).name))] == []
