@@ -66,7 +66,7 @@ parents: $(VENV)/dev
 	mkdir -p build/study
 	recipes/study/train.sh $(BIN)/veriscale build/study
 	mkdir -p benchmarks/parents
-	for name in source domain long rate half; do \
+	for name in source domain long rate; do \
 		cp build/study/study-$$name.safetensors benchmarks/parents || exit 1; \
 	done
 

@@ -35,8 +35,11 @@ from veriscale.stages.training import train
 from veriscale.workflows.opening import load_prior
 
 COUNTS = (5, 10, 20)
-MENDS = {"rate": "heads at the rate of the photographs", "half": "heads for half of the steps, photographs for more"}
-"""What was tried where stages are not ahead at equal total steps: arms, and how they come to their parents."""
+MENDS = {
+    "rate": ("heads at the rate of the photographs", ("rate", TUNED_COUNT), ("long", TUNED_COUNT)),
+    "lora_8": ("trainable = 'lora:8' of both", ("msp", TUNED_COUNT, "lora:8"), ("long", TUNED_COUNT, "lora:8")),
+}
+"""What was tried where stages are not ahead at equal total steps: by an id, how, and the two arms."""
 PROBE = 10  # steps of either network, by which the time is told
 
 
@@ -88,17 +91,17 @@ PARTS = {
         ],
     ),
     "mends": Part(
-        _runs(("long", *MENDS), (TUNED_COUNT,)),
+        _runs(("rate", "long"), (TUNED_COUNT,)) + _runs(("msp", "long"), (TUNED_COUNT,), trainable="lora:8"),
         lambda study: [
             row
-            for arm, how in MENDS.items()
+            for name, (how, former, latter) in MENDS.items()
             for row in pair_rows(
                 study,
                 "acdc",
-                f"k{TUNED_COUNT}_total_{arm}",
+                f"k{TUNED_COUNT}_total_{name}",
                 f"MSP-{TUNED_COUNT}, {how}, less DFT-{TUNED_COUNT} at equal total steps",
-                (arm, TUNED_COUNT),
-                ("long", TUNED_COUNT),
+                former,
+                latter,
             )
         ],
     ),
@@ -173,8 +176,9 @@ NOTES = (
     "for test and the last 4 before them of at least 32 pixels a side for validation; whose they are is not published, "
     "and two may be one person's. "
     "Parents: recipes/study; MSP from photographs by way of heads, DFT from photographs, at equal target steps; `long` "
-    "for as many steps before the target as both, and so `rate` and `half`, two other ways by heads that were tried "
-    "after `long` had been seen on the test patients. Target stage: recipes/study/target.toml, Adam; rates are "
+    "for as many steps before the target as both, and so `rate`, by heads at the rate of photographs, which was "
+    "tried, as lora:8 of both was, after `long` had been seen on the test patients. Target stage: "
+    "recipes/study/target.toml, Adam; rates are "
     f"{', '.join(f'{f:g}' for f in FACTORS)} times the usual one of both networks, and further ones where the best "
     "of these is the outermost, the one with the least CRPS on the "
     f"validation hearts at k = {TUNED_COUNT}, draw 0, for each arm and each `trainable`, and kept for the other "

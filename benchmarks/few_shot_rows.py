@@ -50,7 +50,12 @@ def comparison_rows(study: Study, on: str, counts: Sequence[int]) -> list[Row]:
 
 
 def pair_rows(
-    study: Study, on: str, name: str, what: str, former: tuple[str, int], latter: tuple[str, int]
+    study: Study,
+    on: str,
+    name: str,
+    what: str,
+    former: tuple[str, int] | tuple[str, int, str],
+    latter: tuple[str, int] | tuple[str, int, str],
 ) -> list[Row]:
     """Two arms: distortion and score, and how true their uncertainty is.
 
@@ -59,16 +64,19 @@ def pair_rows(
         on: whose test patients.
         name: in the ids.
         what: in words.
-        former, latter: arm and count of patients.
+        former, latter: arm, count of patients, and what was trained where that is not the default.
     """
-    found = {n: [study.values(n, *arm, on) for arm in (former, latter)] for n in ("psnr", "crps", "spread", "coverage")}
+    found = {
+        n: [study.values(n, *arm[:2], on, *arm[2:]) for arm in (former, latter)]
+        for n in ("psnr", "crps", "spread", "coverage")
+    }
     what = f"{on} ×{study.targets[on].scale}, {what}"
 
     def row(family: str, number: str) -> Row:
         a, b = found[number]
         key = f"fewshot.{family}.{on}.{name}"
         chance = study.chance(former[1], on)
-        return difference(key, what, number, _called(*former), a, _called(*latter), b, chance)
+        return difference(key, what, number, _called(*former[:2]), a, _called(*latter[:2]), b, chance)
 
     won = {number: wins(number, *found[number]) for number in ("psnr", "crps")}
     told = f"{what}: share of patients in whom the former is better, draws averaged, PSNR of the mean of draws"

@@ -27,11 +27,10 @@ PARENTS = {
     "dft": "study-source",
     "long": "study-long",
     "rate": "study-rate",
-    "half": "study-half",
     "scratch": None,
 }
 """Of each arm: by way of heads, from photographs, from photographs for as many steps as both; by heads at the rate of
-photographs, or for half as many steps and photographs for the others; none."""
+photographs; none."""
 DEFAULT = "all"
 """What the recipe trains: named before anything was measured."""
 DRAWS = (0, 1, 2)

@@ -231,7 +231,7 @@ ROWS = [
     *(
         f"fewshot.msp_dft.{on}.{end}"
         for on in (
-            *(f"acdc.k{count}" for count in (5, 10, "10_total", "10_total_rate", "10_total_half", 20, 0)),
+            *(f"acdc.k{count}" for count in (5, 10, "10_total", "10_total_rate", "10_total_lora_8", 20, 0)),
             *(f"sunnybrook.k{count}" for count in (5, 10, "10_total", 20)),
             "hippocampus.k10",
         )
@@ -250,7 +250,7 @@ ROWS = [
         for on in (
             *(f"{on}.k{count}" for on in ("acdc", "sunnybrook") for count in (5, 10, "10_total", 20)),
             "acdc.k10_total_rate",
-            "acdc.k10_total_half",
+            "acdc.k10_total_lora_8",
             "acdc.k0",
             "hippocampus.k10",
         )
@@ -281,8 +281,9 @@ ROWS = [
     ),
     "fewshot.trainable.default",
     "fewshot.trainable.spread",
-    *(f"fewshot.rates.{arm}_all" for arm in ("msp", "dft", "long", "rate", "half", "scratch")),
+    *(f"fewshot.rates.{arm}_all" for arm in ("msp", "dft", "long", "rate", "scratch")),
     *(f"fewshot.rates.msp_{mode}" for mode in ("decoder", "norm_bias", "lora_8")),
+    "fewshot.rates.long_lora_8",
     *(
         f"cardiac.psnr.{end}"
         for end in (

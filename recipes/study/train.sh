@@ -9,6 +9,6 @@ for name in domain rate; do
   test -e "$2/study-$name.training.safetensors" ||
     cp "$2/study-source.training.safetensors" "$2/study-$name.training.safetensors"
 done
-for name in domain long rate half; do
+for name in domain long rate; do
   "$1" train "$2/$name.toml" -o "$2/study-$name.safetensors" --resume --force
 done

@@ -359,16 +359,15 @@ def test_the_estimate_counts_every_run_once(benchmark):
 def test_the_recipe_is_of_the_parents_sizes(benchmark):
     runs = benchmark("few_shot_runs")
     target = read_recipe(runs.RECIPE)
-    for name in ("source", "domain", "long", "rate", "half"):
+    for name in ("source", "domain", "long", "rate"):
         parent = read_recipe(runs.RECIPE.with_name(f"{name}.toml"))
         assert (parent.task, parent.encoder, parent.denoiser) == (target.task, target.encoder, target.denoiser)
-    names = {"study-source", "study-domain", "study-long", "study-rate", "study-half"}
+    names = {"study-source", "study-domain", "study-long", "study-rate"}
     assert set(filter(None, runs.PARENTS.values())) == names
-    made = {name: read_recipe(runs.RECIPE.with_name(f"{name}.toml")).stage for name in ("domain", "rate", "half")}
+    made = {name: read_recipe(runs.RECIPE.with_name(f"{name}.toml")).stage for name in ("domain", "rate")}
     for network in ("encoder", "denoiser"):
         steps = {name: [stage.phases()[network].steps for stage in stages] for name, stages in made.items()}
-        assert {sum(each) for each in steps.values()} == {sum(steps["domain"])}
-        assert (steps["rate"], 2 * steps["half"][1]) == (steps["domain"], steps["domain"][1])
+        assert steps["rate"] == steps["domain"]
         assert {stage.phases()[network].lr for stage in made["rate"]} == {2e-3}
     assert target.stage[0].trainable == runs.DEFAULT
 
@@ -439,7 +438,7 @@ def test_the_rates_of_every_arm_are_on_the_page(benchmark):
 
 def test_the_parents_lie_beside_the_benchmark(benchmark):
     """With their recipes' names and sizes, as `make parents` leaves them."""
-    for arm in ("msp", "dft", "long", "rate", "half"):
+    for arm in ("msp", "dft", "long", "rate"):
         name = benchmark("few_shot_runs").PARENTS[arm]
         recipe = read_recipe(ROOT / "recipes" / "study" / f"{name.removeprefix('study-')}.toml")
         file = ROOT / "benchmarks" / "parents" / f"{name}.safetensors"
