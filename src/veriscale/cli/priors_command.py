@@ -266,9 +266,8 @@ def _show_certificate(name: str, as_json: bool) -> int:
     for key, value in {**facts["binding"]["restoration"], **promise, **facts["information"]}.items():
         print(f"  {key:<14} {value if isinstance(value, str) else json.dumps(value)}")
     counted = "foreground's voxels" if held.of_scans else "calibration's pixels"
-    for level in ([held.meant] if held.meant else held.binding.declared) or [
-        held.usual_alpha
-    ]:  # where levels were declared, no other may be asked for
+    meant = [held.meant] if held.meant else held.binding.declared  # where levels were declared, no other may be asked
+    for level in meant or [held.usual_alpha]:
         share = held.shares(held.threshold(level)).mean()
         print(f"  {held.infeasible(level) or f'at alpha {level} about {share:.0%} of the {counted} are trusted'}")
     return 0

@@ -179,7 +179,7 @@ def truths_of(
         InputError: none can, or DICOM series of one PatientID would count as two patients.
     """
     good, bad = [], dict[str, str]()
-    causes = set[str]()
+    causes = list[str]()
     numbers: dict[str, int] = {}
     known: dict[str, tuple[int, str]] = {}  # PatientID → patient, and the scan that told it first
     plain = []
@@ -198,7 +198,7 @@ def truths_of(
             continue
         except InputError as error:
             bad[label] = nameless(error, item.path, label)
-            causes.add(str(error))
+            causes.append(str(error))
             continue
         if like_labels(iter(scan.volume.samples)):
             plain.append(label)
@@ -212,7 +212,8 @@ def truths_of(
                 )
         good.append(Truth(item.path, label, scan.sha256, scan.files, patient, guides))
     if not good:
-        one = causes.pop() if len(causes) == 1 and len(bad) > 1 else None  # of settings, and of no scan
+        alike = len(causes) == len(bad) > 1 and len(set(causes)) == 1  # of settings, and of no scan
+        one = causes[0] if alike else None
         none = f"None of the {len(items)} scans can be used: " if len(items) > 1 else ""
         raise InputError(one or f"{none}{next(iter(bad.values()))}")
     count = len(numbers)
