@@ -15,6 +15,11 @@ Tell = Callable[[str, int, int], None]
 """(phase, done, of): told after every evaluation of a network over the picture."""
 
 
+def labelled(tell: Tell, label: str) -> Tell:
+    """Tells the same of something that has a name."""
+    return lambda what, done, of: tell(f"{label}: {what}", done, of)
+
+
 @dataclass(frozen=True)
 class Work:
     """What a problem will be asked, and how it is carried out.

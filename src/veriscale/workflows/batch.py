@@ -11,7 +11,7 @@ from veriscale.imaging.atomic import make_folder, unmade_on_failure
 from veriscale.imaging.formats.registry import keeps_8_bits
 from veriscale.imaging.read import MAX_PIXELS, read_photo
 from veriscale.imaging.write import check_graded, check_quality
-from veriscale.traversal.method import Tell
+from veriscale.traversal.method import Tell, labelled
 from veriscale.workflows.earlier_results import Origin, all_made, unlike
 from veriscale.workflows.inputs import OF_SCANS
 from veriscale.workflows.jobs import Job
@@ -186,16 +186,12 @@ class Batch:
             name = f"{job.path.name} ({number} of {len(jobs)})" if len(jobs) > 1 else job.path.name
             label = scan_label(number, len(jobs)) if unnamed else name
             try:
-                yield self.run(job, _labelled(tell, label), label)
+                yield self.run(job, labelled(tell, label), label)
             except InputError as error:
                 sentence = nameless(error, job.path, label) if unnamed else about(error, job.path)
                 if len(jobs) == 1:
                     raise InputError(sentence) from error
                 failed(Remark(sentence, label) if unnamed else Remark(str(error), job.path))
-
-
-def _labelled(tell: Tell, label: str) -> Tell:
-    return lambda what, done, of: tell(f"{label}: {what}", done, of)
 
 
 def _page() -> Page:

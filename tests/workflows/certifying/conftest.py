@@ -1,8 +1,16 @@
 """What the tests of calibration watch."""
 
 import pytest
+from tests.conftest import write_tiny
 
+import veriscale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory):
+    """A tiny prior of grey pictures."""
+    return veriscale.load_prior(write_tiny(tmp_path_factory.mktemp("grey") / "grey.safetensors", 1), "cpu")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from tests.conftest import write_tiny
 from tests.imaging.dicom.synthetic import slices
 from tests.imaging.dicom.synthetic import write as write_series
 from tests.workflows.certifying.scans import write_patients, write_scan
@@ -14,11 +13,6 @@ import veriscale
 from veriscale.errors import InputError
 from veriscale.workflows.certifying.scan_units import subjects_of
 from veriscale.workflows.inputs import collect
-
-
-@pytest.fixture(scope="module")
-def grey(tmp_path_factory):
-    return veriscale.load_prior(write_tiny(tmp_path_factory.mktemp("grey") / "grey.safetensors", 1), "cpu")
 
 
 @pytest.fixture(scope="module")

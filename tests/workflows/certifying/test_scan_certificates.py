@@ -7,7 +7,6 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 import pytest
-from tests.conftest import write_tiny
 from tests.imaging.dicom.synthetic import slices
 from tests.imaging.dicom.synthetic import write as write_series
 from tests.workflows.certifying.scans import write_patients, write_scan
@@ -37,12 +36,6 @@ from veriscale.workflows.scans.in_plane import slice_of
 
 SCORE = "gradient:std=1,smooth=1"
 ALPHAS = [Fraction(a) for a in ("1/20", "1/5", "2/5")]
-
-
-@pytest.fixture(scope="module")
-def grey(tmp_path_factory):
-    """A tiny prior of grey pictures."""
-    return veriscale.load_prior(write_tiny(tmp_path_factory.mktemp("grey") / "grey.safetensors", 1), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from veriscale.physics.registry import parse_operator
 from veriscale.report.trust_figure import TrustCurves, trust_figure
 from veriscale.runtime.device import Device
 from veriscale.settings import Asked, Settings, as_names, check_functions, settled
-from veriscale.traversal.method import Tell
+from veriscale.traversal.method import Tell, labelled
 from veriscale.trust.certificate import Certificate
 from veriscale.trust.discrepancies import parse_discrepancy
 from veriscale.trust.losses.registry import staircase
@@ -363,16 +363,12 @@ def evaluate_scan_masks(
     thresholds = certificate.thresholds(alphas)
     outcomes: list[Outcome] = []
     for name, own in by_patient(scans).items():
-        found = [measuring(restorer, scan, _labelled(progress, scan.label)) for scan in own]
+        found = [measuring(restorer, scan, labelled(progress, scan.label)) for scan in own]
         stairs = staircase(certificate.loss, [(each.score, each.apart) for each in found], discrepancy.bound)
         losses = stairs.at(thresholds) * certificate.binding.bound / RESOLUTION
         score, off = (np.concatenate([getattr(each, what) for each in found], 1) for what in ("score", "error"))
         outcomes.append(Outcome(name, losses, *_inside(score, off[..., None], thresholds)))
     return TrustEvaluation(tuple(alphas), outcomes, certificate, list(left_out.values()))
-
-
-def _labelled(tell: Tell, label: str) -> Tell:
-    return lambda what, done, of: tell(f"{label}: {what}", done, of)
 
 
 def _inside(

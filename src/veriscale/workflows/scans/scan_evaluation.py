@@ -24,7 +24,7 @@ from veriscale.physics.measurement_noise import Noise, parse_noise
 from veriscale.physics.operator import Operator
 from veriscale.physics.slice_profile import SliceProfile
 from veriscale.settings import Settings
-from veriscale.traversal.method import Tell
+from veriscale.traversal.method import Tell, labelled
 from veriscale.workflows.degrading.measurement import read_operator
 from veriscale.workflows.degrading.scan_degradation import in_other_units
 from veriscale.workflows.degrading.scan_measurement import measure_scan, truth_on
@@ -123,7 +123,7 @@ def evaluate_scans(
             whole = guides is not None and len(job.guides) == len(guides.sources)
             if terms is not None and not whole:
                 say(f"{label}: It is left out of the bound, which is of scans with all guides that are given.")
-            found, sums, run = _scored(number, scan, job, terms if whole else None, _labelled(progress, label))
+            found, sums, run = _scored(number, scan, job, terms if whole else None, labelled(progress, label))
             scores += found
             hashes[label] = scan.files
             for temperature, of in sums.items():
@@ -243,7 +243,3 @@ def _drawn(truth: Volume, result: ScanRestoration, seed: int, temperature: float
 def _truth_seen(truth: Volume, result: ScanRestoration) -> NDArray[np.float32]:
     """The truth on the voxels of a result, in the levels of the measurement."""
     return result.measurement.levels.applied(truth.levels.undone(truth_on(truth, result.image.grid)))
-
-
-def _labelled(tell: Tell, label: str) -> Tell:
-    return lambda what, done, of: tell(f"{label}: {what}", done, of)
