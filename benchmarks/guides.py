@@ -27,7 +27,20 @@ from guides_rows import (
     subset_rows,
     wrong_rows,
 )
-from guides_runs import CONDITIONS, EVERYONE, FACTORS, FUSIONS, SEEDS, VALIDATION, Run, Study, settings, trials
+from guides_runs import (
+    CONDITIONS,
+    EVERYONE,
+    FACTORS,
+    FOLD_STEPS,
+    FUSIONS,
+    RATE,
+    SEEDS,
+    VALIDATION,
+    Run,
+    Study,
+    settings,
+    trials,
+)
 from guides_scores import SAMPLES, mean_errors
 from guides_spoiling import SIDE
 from guides_term_rows import RUNS, TAUS, bound_rows, draw_rows, tau_rows
@@ -101,23 +114,25 @@ def pace(study: Study) -> tuple[float, float]:
 
 NOTES = (
     "Nothing was chosen on test subjects. Trained on ms07, gli00000, tcgafg6692 and pgbm003; rates "
-    f"({' and '.join(f'{f:g}' for f in FACTORS)} times the usual) chosen for each fusion with seed 0 by the error at "
-    f"dial 0 on {VALIDATION} with sound and spoilt guides, and kept for all else of that fusion. Guides of the small "
-    "parent of recipes/study, by guided.toml there; static fusion is as wide as gives it no fewer parameters than "
-    f"dynamic weights with their gate. {len(SEEDS)} seeds where a row names them, else seed 0. A subject's T2 ×4, "
+    f"({' and '.join(f'{RATE * f:g}' for f in FACTORS)}, of Muon and of Adam beside it) chosen for each fusion with "
+    f"seed 0 by the error at dial 0 on {VALIDATION} with sound and spoilt guides, and kept for all else of that "
+    "fusion. Guides of the small parent of recipes/study, by guided.toml there; static fusion is as wide as gives it "
+    "no fewer parameters than dynamic weights with their gate. "
+    f"{len(SEEDS)} seeds where a row names them, else seed 0. A subject's T2 ×4, "
     f"bicubic, without noise, one of {EVERY} axial slices (with draws one of {DRAWN}), in the measurement's foreground "
     f"and levels, its guides cut to [0, 1]; {SAMPLES} draws of 8 steps. Intervals are bootstraps over axial slices in "
     f"blocks of {BLOCK} within a subject: they say nothing of other subjects. Spoilt: of three guides one, another in "
     f"each slice, in a region of {SIDE}² about a place of the foreground: blurred (std 4), shifted (4 voxels), of a "
-    f"slice {APART} away, noise 0.2, blank; never trained on: inverted, elastic (RMS 4 voxels). The regression is "
+    f"slice {APART} away, noise 0.2, blank; never trained on: inverted, elastic (RMS 4 voxels). static: over the whole "
+    "foreground, of which the region is a small part, and in the region alone (`inside`). The regression is "
     f"least squares on windows of {2 * REACH + 1}² of every guide and of the unguided result, each training subject "
     "counting as much, and on results of a parent that has seen them, so that it trusts those too much; so do guides. "
     "`adapted` is the parent after as many steps of both networks on T2 of the training subjects, at the better of the "
-    "same rates, and no larger than it was. Static fusion has an amount of 1 and no null expert, so that dynamic over "
-    "static is of weights and amount together, and of features that are normalised for both. "
+    "same shares of Muon's usual rate, and no larger than it was. Static fusion has an amount of 1 and no null expert, "
+    "so that dynamic over static is of weights and amount together, and of features that are normalised for both. "
     "generalise: one subject of five is left out by turns, of whom the unguided prior of that fold has seen nothing "
-    "either (unguided.toml: 1000 steps of encoder and denoiser on scans where the parent takes 2000 and 2500); "
-    "intervals are Student's over the five. One of the five is "
+    "either (unguided.toml: 1000 steps of encoder and denoiser on scans where the parent takes 2000 and 2500); guides "
+    f"have {FOLD_STEPS} steps there, half as many as elsewhere; intervals are Student's over the five. One of them is "
     f"{VALIDATION}, by whom rates were chosen: that gap knows one choice of two. Terms of the bound are in squared "
     "levels; σ_d as on the card; concat has even weights by construction. shift: slabs overlap, so that no interval is "
     "given. through: guides have seen axial slices alone in training, and pictures through the plane are sagittal and "

@@ -249,10 +249,16 @@ def _over_static(
     theirs = {fusion: columns(study, subject, *conditions, fusion=fusion) for fusion in STATIC}
     told = {f"over {fusion}": gain(ours, of).estimate for fusion, of in theirs.items()}
     best = min(STATIC, key=lambda fusion: told[f"over {fusion}"])
+    said = f"{subject}, {what}: dynamic weights over the best static ones ({best})"
+    rows = gain_rows(id, said, bar, ours, theirs[best], told, lowest)
     if conditions[0].kind and not conditions[0].whole:
-        told["inside the regions"] = gain(ours, theirs[best], "error_inside").estimate
-    what = f"{subject}, {what}: dynamic weights over the best static ones ({best})"
-    return gain_rows(id, what, bar, ours, theirs[best], told, lowest)
+        inside = {fusion: gain(ours, of, "error_inside") for fusion, of in theirs.items()}
+        told = {f"over {fusion}": found.estimate for fusion, found in inside.items()}
+        best = min(STATIC, key=lambda fusion: told[f"over {fusion}"])
+        said = f"{subject}, {what}, in the region alone: dynamic weights over the best static ones ({best})"
+        found = inside[best]
+        rows.append(Row(f"{id}.inside", said, found.estimate, "dB", (found.low, found.high), bar, told))
+    return rows
 
 
 def _gain_of(study: Study, prior: Path, subject: str) -> float:

@@ -33,8 +33,10 @@ FUSIONS: tuple[Fusion, ...] = ("dynamic", "mean", "concat", "learned")
 WIDTH = {"dynamic": 32, "mean": 36, "concat": 36, "learned": 36}
 """Of experts: static fusion has no gate, and at this width no fewer parameters."""
 SEEDS = (0, 1, 2)
-FACTORS = (1.0, 3.0)
-"""Of the usual rate: the trials of every fusion."""
+RATE, FACTORS = 4e-3, (1.0, 0.4)
+"""Of Muon and of Adam beside it, and its shares that are the trials of every fusion."""
+FOLD_STEPS = 2000
+"""Of guides that leave a subject out, half as many as others."""
 PARENT, SOURCE = "study-domain", "study-source"
 RECIPES = ROOT / "recipes" / "study"
 
@@ -59,7 +61,7 @@ class Run:
         seed: of the recipe.
         target: whom they guide.
         left_out: a subject that neither they nor their parent have seen; else they are trained on `TRAINING`.
-        factor: of the usual rate; None: that of the fusion's best trial.
+        factor: of `RATE`; None: that of the fusion's best trial.
     """
 
     fusion: Fusion = "dynamic"
@@ -87,7 +89,7 @@ class Study:
         heads: by `train` and `validation`, files of other scans that priors of folds are trained on and measured with.
         recipes: folder of guided.toml and unguided.toml.
         tell: told of every run before it is trained.
-        factors: of the usual rate, by fusion, as far as they were asked for.
+        factors: of `RATE`, by fusion, as far as they were asked for.
     """
 
     folder: Path
@@ -143,8 +145,7 @@ class Study:
         said += [f"stage.domain.validation={json.dumps([str(scans.file(VALIDATION, TARGET))])}"]
         for network in ("encoder", "denoiser"):
             said += [f"stage.domain.{network}.{key}={getattr(phase, key)}" for key in ("steps", "batch")]
-            said += [f"stage.domain.{network}.optimiser=adam"]
-            said += [f"stage.domain.{network}.lr={default_rate('adam', 'all') * factor!r}"]
+            said += [f"stage.domain.{network}.lr={default_rate('muon', 'all') * factor!r}"]
         return self._trained("unguided", f"adapted_{factor:g}", self.parent(), said)
 
     def _trained(self, recipe: str, name: str, parent: Path, said: Sequence[str]) -> Path:
@@ -233,7 +234,9 @@ def settings(run: Run, factor: float) -> list[str]:
         f"guides.modalities={json.dumps(guides_of(run.target))}",
         f"stage.guided.data={json.dumps(_folders(seen))}",
         f"stage.guided.validation={json.dumps(_folders([run.left_out or VALIDATION]))}",
-        f"stage.guided.guides.lr={default_rate('adam', 'all') * factor!r}",
+        f"stage.guided.guides.lr={RATE * factor!r}",
+        f"stage.guided.guides.adam_lr={RATE * factor!r}",
+        *([] if run.left_out is None else [f"stage.guided.guides.steps={FOLD_STEPS}"]),
     ]
 
 

@@ -309,7 +309,7 @@ ROWS = [
                 f"clean.{subject}{over}"
                 for over in ("", ".lowest", ".over_regression", ".over_regression.lowest", ".over_adapted")
             ),
-            *(f"static.{subject}{end}" for end in ("", ".lowest", ".unseen", ".clean")),
+            *(f"static.{subject}{end}" for end in ("", ".lowest", ".inside", ".unseen", ".unseen.inside", ".clean")),
             *(f"wrong.{subject}{end}" for end in ("", ".all")),
             *(f"subsets.{subject}{end}" for end in ("", ".none")),
             *(f"localise.{subject}.{what}{end}" for what in ("outside", "sound", "auc") for end in ("", ".denoiser")),

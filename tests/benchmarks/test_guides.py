@@ -30,7 +30,7 @@ validation = ["nothing"]
 licence = "CC0"
 """
 GUIDES = '[guides]\ntarget = "T2"\nmodalities = ["T1", "T1C", "FLAIR"]\ndepth = 1\n'
-GUIDED = TASK + GUIDES + STAGE.format("guided") + toy_phase("guides", 2, 24)
+GUIDED = TASK + GUIDES + STAGE.format("guided") + toy_phase("guides", 2, 24, 'optimiser = "muon"')
 UNGUIDED = TASK + STAGE.format("domain") + toy_phase("encoder", 1, 8) + toy_phase("denoiser", 1, 24)
 
 SMALL = {
@@ -38,6 +38,7 @@ SMALL = {
         "TRAINING": ("ms07",),
         "EVERYONE": ("ms07", "tcgadu7294"),
         "FACTORS": (1.0,),
+        "FOLD_STEPS": 1,
         "WIDTH": {"dynamic": 16, "mean": 16},
     },
     "guides_rows": {

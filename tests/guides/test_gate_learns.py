@@ -36,9 +36,9 @@ def evaluated(site: Site, guides: Tensor) -> Injection:
 
 def test_weights_follow_inverse_variances():
     torch.manual_seed(0)
-    site = Site(arguments(), [2], trunk=4, channels=1)
+    site = Site(arguments(mix="predictions"), [2], trunk=4, channels=1)
     optimiser = torch.optim.Adam(site.parameters(), lr=1e-2)
-    for step in range(280):
+    for step in range(400):
         guides, truth, _ = toy(step)
         optimiser.zero_grad()
         teaching_loss(evaluated(site, guides), truth).backward()

@@ -84,6 +84,8 @@ class Gate(nn.Module):
         seen = self.trunk(unit(h))
         if self.told is not None:
             seen = seen + self.told(embedding)[:, :, None, None]
-        answers = [self.out(F.silu(self.mixed(F.silu(seen + self.expert(f))))) for f in features]
+        told = [self.expert(f) for f in features]
+        # the product is large where guide and trunk agree, which a sum is not
+        answers = [self.out(F.silu(self.mixed(F.silu(seen + k + seen * k)))) for k in told]
         logits, amounts = torch.stack(answers, 2).unbind(1)
         return logits, LIMIT * torch.tanh((OPEN + SLOW * amounts) / LIMIT)

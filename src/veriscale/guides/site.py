@@ -95,9 +95,14 @@ class Injection:
         out: Tensor = h + added
         return out
 
-    def predictions(self) -> Tensor:
-        """(B, M, C, H, W): what each expert alone predicts of the truth's residual, in units of what is usual."""
-        each = zip(self.site.heads, self.features, strict=True)
+    def predictions(self, held: bool = False) -> Tensor:
+        """(B, M, C, H, W): what each expert alone predicts of the truth's residual, in units of what is usual.
+
+        Args:
+            held: no gradient reaches the experts.
+        """
+        features = [feature.detach() if held else feature for feature in self.features]
+        each = zip(self.site.heads, features, strict=True)
         return torch.stack([head(feature, self.stride, self.embedding) for head, feature in each], 1).float()
 
     def on_truth_grid(self, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What experts and gate learn from beside the prior's own loss."""
+"""What heads and gate learn from beside the prior's own loss."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from veriscale.guides.site import Injection
 
 
 def teaching_loss(injection: Injection, residual: Tensor, margin: int = 0) -> Tensor:
-    """The mean of ℓ_m over valid guides, plus ℓ(f̄) with its predictions held, which teaches the weights alone.
+    """The mean of ℓ_m over valid guides, for heads, plus ℓ(f̄) with its predictions held, for the weights alone.
 
     ℓ is the squared error. Where errors of guides are independent and without bias, ℓ(f̄) is least for weights
     proportional to their inverse variances; Σ w_m ℓ_m would be least for the best guide alone.
@@ -20,7 +20,8 @@ def teaching_loss(injection: Injection, residual: Tensor, margin: int = 0) -> Te
     """
     height, width = (n + 2 * margin for n in residual.shape[-2:])
     inside = (..., slice(margin, height - margin), slice(margin, width - margin))
-    predictions = injection.predictions()[inside]
+    # Where features are mixed experts serve the estimator alone: those that had to serve heads too brought less.
+    predictions = injection.predictions(held=injection.site.mix == "features")[inside]
     valid = injection.on_truth_grid(injection.valid)[inside][:, :, None].to(residual.dtype)
     errors = (predictions - residual[:, None]).square() * valid
     own = errors.sum() / (valid.sum() * residual.shape[1]).clamp(min=1)

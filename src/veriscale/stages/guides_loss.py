@@ -10,11 +10,11 @@ from veriscale.guides.teaching import teaching_loss
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import DenoiserLoss, inside
 
-TEACHING = 0.1  # of the loss that teaches experts and gate, beside the prior's own
+TEACHING = 1.0  # of the loss that teaches heads and gate, beside the prior's own
 
 
 class GuidesLoss(nn.Module):
-    """The prior's own losses of mean and denoiser, each with its guides, and what teaches experts and gate.
+    """The prior's own losses of mean and denoiser, each with its guides, and what teaches heads and gate.
 
     The squared error of the mean is in units of the unguided one's; the denoiser's gradient reaches the guides of the
     features, and not of the mean.

@@ -152,7 +152,6 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
     demand(
         first.trainable == "all", f"{where}.trainable is {first.trainable!r}; guides are trained whole, so leave it out"
     )
-    demand(first.guides.optimiser == "adam", f"{where}.guides.optimiser is 'muon'; take 'adam'")
     demand(not first.patience, f"{where}.patience is for networks of a prior; leave it out where guides are trained")
     demand(
         first.planes == "axial",
