@@ -137,11 +137,14 @@ def test_sound_guides(toy):
 
 def test_spoilt_and_wrong_guides(toy):
     rows = by_id([*toy.guides_rows.static_rows(toy.study), *toy.guides_rows.wrong_rows(toy.study)])
-    static = [f"guides.static.ms19{end}" for end in ("", ".lowest", ".unseen", ".clean")]
+    static = [f"guides.static.ms19{end}" for end in ("", ".lowest", ".inside", ".unseen", ".unseen.inside", ".clean")]
     assert list(rows) == [*static, "guides.wrong.ms19", "guides.wrong.ms19.all"]
     row = rows["guides.static.ms19"]
     assert row.value == pytest.approx(row.against["over mean"])
-    assert row.against["inside the regions"] != pytest.approx(row.value)
+    inside = rows["guides.static.ms19.inside"]
+    assert inside.value == pytest.approx(inside.against["over mean"])
+    assert inside.value != pytest.approx(row.value)
+    assert inside.bar == row.bar == ">= 0.2"
 
 
 def test_subsets_and_none(toy):
