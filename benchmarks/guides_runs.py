@@ -30,12 +30,12 @@ VALIDATION = "tcgadu7294"
 EVERYONE = (*TRAINING, VALIDATION)
 """Who may be trained on, and is left out by turns; those of `scans.SUBJECTS` choose nothing."""
 FUSIONS: tuple[Fusion, ...] = ("dynamic", "mean", "concat", "learned")
-WIDTH = {"dynamic": 32, "mean": 36, "concat": 36, "learned": 36}
+WIDTH = {"dynamic": 32, "mean": 37, "concat": 36, "learned": 37}
 """Of experts: static fusion has no gate, and at this width no fewer parameters."""
 SEEDS = (0, 1, 2)
-RATE, FACTORS = 4e-3, (1.0, 0.4)
+RATE, FACTORS = 1.6e-3, (1.0, 0.5)
 """Of Muon and of Adam beside it, and its shares that are the trials of every fusion."""
-FOLD_STEPS = 2000
+FOLD_STEPS = 1500
 """Of guides that leave a subject out, half as many as others."""
 PARENT, SOURCE = "study-domain", "study-source"
 RECIPES = ROOT / "recipes" / "study"

@@ -85,25 +85,15 @@ def test_items_of_a_batch_do_not_meet(denoiser):
     torch.testing.assert_close(call(denoiser, x)[1:2], call(denoiser, x[1:2]))
 
 
-def test_an_injection_that_changes_nothing_leaves_the_encoder_bit_for_bit(encoder):
-    y, std = torch.rand(1, 3, 7, 5, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    seen = []
-    plain, same = encoder(y, 2, std), encoder(y, 2, std, inject=lambda h: seen.append(h) or h)
-    assert [h.shape for h in seen] == [(1, 16, 7, 5)]
-    assert torch.equal(plain.mean, same.mean)
-    assert torch.equal(plain.features, same.features)
-    assert not torch.allclose(encoder(y, 2, std, inject=lambda h: h + 1).mean, plain.mean)
-
-
-@pytest.mark.parametrize("levels, stride", [(1, 2), (2, 4), (3, 4)])
-def test_an_injection_that_changes_nothing_leaves_the_denoiser_bit_for_bit(levels, stride):
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_an_injection_that_changes_nothing_leaves_the_denoiser_bit_for_bit(levels):
     denoiser = perturbed(Denoiser(3, 4, 4, (16,) * levels, (1,) * levels, 2))
     x, seen = torch.rand(2, 3, 16, 24, dtype=torch.float64), torch.zeros(2, 7, 16, 24, dtype=torch.float64)
     rest = x, seen, torch.full((2,), -0.3), torch.full((2,), 1), torch.zeros(2, dtype=torch.float64)
     shapes = []
     plain, same = denoiser(*rest), denoiser(*rest, inject=lambda h, e, c: shapes.append((h.shape, e.shape, c)) or h)
     (h, e, c) = shapes[0]
-    assert h == (2, 16, 16 // stride, 24 // stride)
+    assert h == (2, 16, 8, 12)  # the finest level
     assert e == (2, 32)
     assert torch.equal(c, rest[2])
     assert torch.equal(plain, same)

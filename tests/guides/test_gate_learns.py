@@ -29,14 +29,14 @@ def toy(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def evaluated(site: Site, guides: Tensor) -> Injection:
-    injection = Injection(site, guides, torch.ones_like(guides, dtype=torch.bool), 2)
+    injection = Injection(site, guides, torch.ones_like(guides, dtype=torch.bool))
     injection(torch.ones(4, 4, 12, 12))
     return injection
 
 
 def test_weights_follow_inverse_variances():
     torch.manual_seed(0)
-    site = Site(arguments(mix="predictions"), [2], trunk=4, channels=1)
+    site = Site(arguments(mix="predictions"), 2, 1, trunk=4, channels=1)
     optimiser = torch.optim.Adam(site.parameters(), lr=1e-2)
     for step in range(400):
         guides, truth, _ = toy(step)

@@ -17,7 +17,7 @@ TAUS = "constant", "falling", "reversed", "learned", "modality"
 @pytest.mark.parametrize("tau", TAUS)
 def test_weights_sum_to_one_over_valid_guides_and_are_zero_elsewhere(fusion, tau):
     pictures, valid = guides()
-    injection = Injection(site(fusion=fusion, tau=tau), pictures, valid, 2)
+    injection = Injection(site(fusion=fusion, tau=tau), pictures, valid)
     injection(trunk())
     any_valid = injection.valid.any(1)
     assert any_valid.any()
@@ -37,12 +37,12 @@ def test_nothing_under_an_invalid_pixel_matters(fusion, mix, hidden):
     under = torch.rand(pictures.shape) if hidden == "noise" else torch.tensor(hidden)
     answers = []
     for given in (pictures, torch.where(valid, pictures, under)):
-        injection = Injection(site(fusion=fusion, mix=mix), given, valid, 2)
+        injection = Injection(site(fusion=fusion, mix=mix), given, valid)
         answers.append((injection(trunk()), injection.weights, injection.amount, injection.mixed()))
     for a, b in zip(*answers, strict=True):
         assert torch.equal(a, b)
     assert all(a.isfinite().all() for a in answers[0])
-    other = Injection(site(fusion=fusion, mix=mix), torch.where(valid, 1 - pictures, under), valid, 2)
+    other = Injection(site(fusion=fusion, mix=mix), torch.where(valid, 1 - pictures, under), valid)
     other(trunk())
     assert not torch.equal(other.mixed(), answers[0][3])
 
@@ -51,11 +51,11 @@ def test_nothing_under_an_invalid_pixel_matters(fusion, mix, hidden):
 def test_where_no_guide_is_valid_nothing_is_added(fusion):
     pictures, valid = guides()
     h = trunk()
-    injection = Injection(site(fusion=fusion), pictures, valid, 2)
+    injection = Injection(site(fusion=fusion), pictures, valid)
     added = injection(h) != h
     assert not added[..., 6:].any()
     assert added[..., :6].any(1).all()
-    nothing = Injection(site(fusion=fusion), torch.full_like(pictures, torch.nan), torch.zeros_like(valid), 2)
+    nothing = Injection(site(fusion=fusion), torch.full_like(pictures, torch.nan), torch.zeros_like(valid))
     assert torch.equal(nothing(h), h)
 
 
@@ -63,7 +63,7 @@ def test_where_no_guide_is_valid_nothing_is_added(fusion):
 def test_permuting_modalities_permutes_weights(tau):
     pictures, valid = guides()
     kept, moved = site(tau=tau), site(tau=tau)
-    before = Injection(kept, pictures, valid, 2)
+    before = Injection(kept, pictures, valid)
     h = before(trunk())
     for order in permutations(range(3)):
         for mine, parts in ((moved.experts, kept.experts), (moved.heads, kept.heads)):
@@ -72,7 +72,7 @@ def test_permuting_modalities_permutes_weights(tau):
         if tau == "modality":
             moved.temperature.level.copy_(kept.temperature.level[list(order)])
             moved.temperature.slope.copy_(kept.temperature.slope[list(order)])
-        after = Injection(moved, pictures[:, list(order)], valid[:, list(order)], 2)
+        after = Injection(moved, pictures[:, list(order)], valid[:, list(order)])
         torch.testing.assert_close(after(trunk()), h)
         torch.testing.assert_close(after.weights, before.weights[:, list(order)])
         torch.testing.assert_close(after.mixed(), before.mixed())
@@ -136,7 +136,7 @@ def test_an_amount_cannot_close_for_good():
     shut = site()
     shut.gate.out.weight[1] = 0
     shut.gate.out.bias[1] = -1e4
-    injection = Injection(shut, pictures, valid, 2)
+    injection = Injection(shut, pictures, valid)
     injection(trunk())
     known = injection.valid.any(1)
     assert 0.01 < injection.amount[:, 0][known].min() < injection.amount[:, 0][known].max() < 0.02

@@ -24,7 +24,7 @@ def arguments(**changes: object) -> GuideArguments:
 
 def site(**changes: object) -> Site:
     torch.manual_seed(0)
-    made = perturbed(Site(arguments(**changes), [2], trunk=8, channels=1))
+    made = perturbed(Site(arguments(**changes), 2, 1, trunk=8, channels=1))
     assert isinstance(made, Site)
     return made
 

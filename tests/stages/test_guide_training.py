@@ -108,7 +108,7 @@ def test_guides_are_trained_and_a_run_that_was_cut_ends_with_the_same_bits(recip
     assert (card.steps, card.batch, card.licences) == (60, 2, ["CC0"])
     assert card.training[0].files == 6
     guided = load_guides(whole, CPU, torch.float32)
-    assert guided.guides.encoder.project.weight.abs().max() > 0
+    assert guided.guides.encoder.out.weight.abs().max() > 0
     assert guided.guides.denoiser.project.weight.abs().max() > 0
     without, every = (
         [v for k, v in card.metrics.items() if k.endswith(f"{end}, dB")] for end in ("without guides", "all guides")
@@ -241,11 +241,12 @@ def test_processes_see_what_one_sees_and_some_guides_are_spoilt():
     whole = batches.make("guides", 3, range(16), 8, 2).guides
     halves = [batches.make("guides", 3, r, 8, 2).guides for r in (range(7), range(7, 16))]
     assert torch.equal(whole.nan_to_num(-1), torch.cat(halves).nan_to_num(-1))
-    other = clean.make("guides", 3, range(16), 8, 2).guides
+    whole, other = (b.make("guides", 3, range(96), 8, 2).guides for b in (batches, clean))
     assert torch.equal(whole.isnan(), other.isnan())
     spoilt = ((whole - other).nan_to_num().abs().amax((2, 3)) > 0).sum(1)
-    assert spoilt.max() == 1
-    assert 3 <= int(spoilt.sum()) <= 13
+    assert 0.3 < (spoilt > 0).float().mean() < 0.6
+    pairs = spoilt[(~whole.isnan()).flatten(2).any(2).all(1)]
+    assert (pairs == 1).sum() > (pairs == 2).sum() > 0
 
 
 def test_corruptions_do_what_they_say():
@@ -291,7 +292,9 @@ def test_gradients_reach_all_guides_and_nothing_of_the_prior(tmp_path, fusion, m
     prior = load_checkpoint(write_tiny(tmp_path / "tiny.safetensors", channels=1), CPU, torch.float32)
     data = contrasts_of(registered(), ARGUMENTS, "data")
     torch.manual_seed(0)
-    guides = build_guides(prior.card.network, GuideArguments("T2", ["T1", "FLAIR"], 16, 1, fusion, mix, "learned"))
+    guides = build_guides(
+        prior.card.network, GuideArguments("T2", ["T1", "FLAIR"], 16, 1, fusion=fusion, mix=mix, tau="learned")
+    )
     for p in (p for part in guides for p in part.parameters()):
         p.data += 0.05 * torch.randn_like(p)
     loss = GuidesLoss(prior, guides, margin=4)
@@ -302,5 +305,5 @@ def test_gradients_reach_all_guides_and_nothing_of_the_prior(tmp_path, fusion, m
     silent = {
         n for n, p in loss.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().max() > 0)
     }
-    assert {n for n in silent if ".4." not in n} == set()  # the scale that was not drawn
+    assert silent == set()
     assert not any(p.grad is not None and p.grad.isnan().any() for p in loss.parameters())

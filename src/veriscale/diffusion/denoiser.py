@@ -84,7 +84,6 @@ class Denoiser(nn.Module):
         self.stem = stem
         self.depth = tuple(depth)
         self.stride: int = stem * 2 ** (len(width) - 1)
-        self.seam = len(width) // 2  # the level before whose blocks on the way up something may be injected
         embedding = 2 * width[0]
         self.embedding = Embedding(modes, embedding)
         self.into = nn.Conv2d((2 * channels + features) * stem**2, width[0], 3, padding=1)
@@ -114,7 +113,7 @@ class Denoiser(nn.Module):
             c_noise: (B,) of `preconditioning.scalings`.
             mode: (B,) integers, 0 unconditional.
             noise_std: (B,) of the measurement.
-            inject: (h, embedding, c_noise) to h, (B, width, h, w) of the level `seam`, before its blocks on the way up.
+            inject: (h, embedding, c_noise) to h, (B, width, h, w) of the finest level, before its blocks on the way up.
         """
         dtype = self.into.weight.dtype
         h = F.pixel_unshuffle(torch.cat([x.to(dtype), condition.to(dtype)], 1), self.stem)
@@ -129,7 +128,7 @@ class Denoiser(nn.Module):
         for i in reversed(range(len(self.up))):
             if i < len(skips):
                 h = skips[i] + F.pixel_shuffle(self.grow[i](h), 2)
-            if inject is not None and i == self.seam:
+            if inject is not None and i == 0:
                 h = inject(h, e, c_noise)
             h = self.up[i](h, e)
         return F.pixel_shuffle(self.out(h), self.stem)

@@ -1,6 +1,6 @@
 """From a measurement, in one pass, to its conditional mean and the features the denoiser sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -73,7 +73,6 @@ class Encoder(nn.Module):
         scale: int,
         noise_std: Tensor,
         features: bool = True,
-        inject: Callable[[Tensor], Tensor] | None = None,
     ) -> Condition:
         """Encode (B, C, h, w) measurements in [0, 1].
 
@@ -82,17 +81,11 @@ class Encoder(nn.Module):
             scale: one of `scales`.
             noise_std: (B,) standard deviation of the measurement noise.
             features: whether they are wanted; there are none else.
-            inject: (B, width, h, w) to the same, before the later half of the trunk's blocks.
         """
         noise = (noise_std / NOISE_UNIT).view(-1, 1, 1, 1).expand(-1, 1, *y.shape[-2:])
         h = torch.cat([(y - CENTRE) / SPREAD, noise.to(y.dtype)], 1)
         h = self.heads[str(scale)](h.to(self.dtype).contiguous(memory_format=torch.channels_last))
-        if inject is None:
-            deep = self.trunk(h)
-        else:
-            half = len(self.trunk) // 2
-            deep = self.trunk[half:](inject(self.trunk[:half](h)))
-        correction, kept = self.tails[str(scale)](h + deep, features)
+        correction, kept = self.tails[str(scale)](h + self.trunk(h), features)
         nearest = F.interpolate(y, scale_factor=scale, mode="nearest")
         return Condition(nearest + SPREAD * correction.to(y.dtype), kept)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import denoiser_input
 from veriscale.guides.guided_prior import GuidedPrior
-from veriscale.guides.networks import guided_denoise, guided_encode, inject_into_denoiser, inject_into_encoder
+from veriscale.guides.networks import guided_denoise
 from veriscale.guides.site import Injection
 
 
@@ -40,10 +40,10 @@ def encoder_answer(prior: GuidedPrior, y: Tensor, scale: int, noise_std: float) 
     """
     y = y.to(prior.device)
     std = torch.tensor([noise_std], device=prior.device)
-    injection = inject_into_encoder(prior.guides, scale, *prior.known())
-    condition = guided_encode(prior.encoder, injection, y, scale, std, features=True)
-    unguided = prior.encoder(y, scale, std, False).mean
-    return _answer(injection, unguided, SPREAD, condition.mean), condition
+    injection = prior.injected(prior.guides.encoder.site)
+    unguided = prior.encoder(y, scale, std, True)
+    condition = prior.guides.encoder(unguided, injection)
+    return _answer(injection, unguided.mean, SPREAD, condition.mean), condition
 
 
 @torch.inference_mode()
@@ -72,7 +72,7 @@ def denoiser_answer(
     def one(value: float) -> Tensor:
         return torch.full((1,), value, device=x.device)
 
-    injection = inject_into_denoiser(prior.guides, prior.denoiser, *prior.known())
+    injection = prior.injected(prior.guides.denoiser)
     index = torch.full((1,), prior.mode_index(scale), device=x.device)
     std = one(noise_std if condition is not None else 0.0)
     denoised = guided_denoise(prior.denoiser, injection, x - mean, one(told), one(sigma_data), seen, index, std)

@@ -17,6 +17,7 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         modalities: names of those that guide it, in the order of the experts.
         width: channels of an expert's feature and of the gate.
         depth: residual blocks of an expert.
+        blocks: residual blocks that correct mean and features after guides have come in.
         fusion: dynamic weights by the gate; or static ones, all with an amount of 1: their mean, weights that are
             learned but the same everywhere, or a projection of all features side by side.
         mix: features are injected into the trunk; or experts' own predictions are mixed with the prior's.
@@ -26,7 +27,8 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: str
     modalities: list[str]
     width: int = 32
-    depth: int = 2
+    depth: int = 1
+    blocks: int = 4
     fusion: Fusion = "dynamic"
     mix: Mix = "features"
     tau: Tau = "constant"

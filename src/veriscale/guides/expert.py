@@ -1,6 +1,4 @@
-"""What one modality says, on a coarse grid, and what it alone would predict."""
-
-from collections.abc import Sequence
+"""What one modality says, on a grid of a few pixels, and what it alone would predict."""
 
 import torch
 import torch.nn.functional as F
@@ -20,33 +18,33 @@ class Expert(nn.Module):
     """A residual trunk over the unshuffled pixels of a guide and of their validity.
 
     Args:
-        strides: factors from the truth grid to the coarse grids it may be asked for.
+        stride: factor from the truth grid to its own.
         width: channels of its feature.
         depth: residual blocks.
     """
 
-    def __init__(self, strides: Sequence[int], width: int, depth: int) -> None:
+    def __init__(self, stride: int, width: int, depth: int) -> None:
         super().__init__()
-        self.entries = nn.ModuleDict({str(s): nn.Conv2d(2 * s**2, width, 3, padding=1) for s in strides})
+        self.stride = stride
+        self.entry = nn.Conv2d(2 * stride**2, width, 3, padding=1)
         self.trunk = residual_trunk(width, depth)
 
-    def forward(self, guide: Tensor, valid: Tensor, stride: int) -> Tensor:
+    def forward(self, guide: Tensor, valid: Tensor) -> Tensor:
         """(B, width, H / stride, W / stride), RMS 1 over channels; nothing under an invalid pixel matters, not NaN.
 
         Args:
             guide: (B, 1, H, W) in [0, 1].
             valid: the same shape, bool.
-            stride: one of `strides`.
         """
         dtype = next(self.parameters()).dtype
         known = torch.where(valid, (guide - CENTRE) / SPREAD, 0)  # not a product: 0 · NaN is NaN
-        seen = F.pixel_unshuffle(torch.cat([known.to(dtype), valid.to(dtype)], 1), stride)
-        h = self.entries[str(stride)](seen.contiguous(memory_format=torch.channels_last))
+        seen = F.pixel_unshuffle(torch.cat([known.to(dtype), valid.to(dtype)], 1), self.stride)
+        h = self.entry(seen.contiguous(memory_format=torch.channels_last))
         return unit(h + self.trunk(h))
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of the coarse grid, its feature sees."""
+        """How far, in pixels of its grid, its feature sees."""
         return 2 * len(self.trunk) + 1
 
 
@@ -54,20 +52,21 @@ class Head(nn.Module):
     """From an expert's feature to its own prediction of the truth's residual, in units of what is usual.
 
     Args:
-        strides: as of the expert.
+        stride: as of the expert.
         width: of the expert's feature.
         channels: of the truth.
         embedding: width of what tells noise level and mode; 0 where there is none.
     """
 
-    def __init__(self, strides: Sequence[int], width: int, channels: int, embedding: int) -> None:
+    def __init__(self, stride: int, width: int, channels: int, embedding: int) -> None:
         super().__init__()
         self.told = nn.Linear(embedding, 2 * width) if embedding else None
-        self.out = nn.ModuleDict({str(s): nn.Conv2d(width, channels * s**2, 3, padding=1) for s in strides})
+        self.stride = stride
+        self.out = nn.Conv2d(width, channels * stride**2, 3, padding=1)
 
-    def forward(self, feature: Tensor, stride: int, embedding: Tensor | None) -> Tensor:
+    def forward(self, feature: Tensor, embedding: Tensor | None) -> Tensor:
         """(B, width, h, w) and (B, embedding) to (B, channels, H, W)."""
         if self.told is not None:
             scale, shift = self.told(embedding)[:, :, None, None].chunk(2, 1)
             feature = torch.addcmul(shift, feature, 1 + scale)
-        return F.pixel_shuffle(self.out[str(stride)](F.silu(feature)), stride)
+        return F.pixel_shuffle(self.out(F.silu(feature)), self.stride)

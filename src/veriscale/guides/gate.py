@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from veriscale.guides.arguments import Tau
 from veriscale.guides.expert import unit
 
-# Of the amount's logit: where it begins, how fast it learns, and how far it goes. Before the projection has learnt
-# anything its gradient is noise, which Adam makes steps of: it closed for good, and guides never came in.
-OPEN, SLOW, LIMIT = 2.0, 0.1, 4.0
+OPEN, LIMIT = 2.0, 4.0  # of the amount's logit: where it begins, and how far it goes, so that it cannot close for good
 HOTTEST = 2.0  # of a temperature that falls or rises between its inverse and it
 COLDEST = 1e-3
 
@@ -65,12 +63,12 @@ class Gate(nn.Module):
         trunk: channels of the trunk's feature.
         width: of experts, and of its own.
         embedding: width of what tells the noise level; 0 in the encoder.
+        pool: pixels of the trunk's grid a side that have one weight.
     """
 
-    reach = 2
-
-    def __init__(self, trunk: int, width: int, embedding: int) -> None:
+    def __init__(self, trunk: int, width: int, embedding: int, pool: int) -> None:
         super().__init__()
+        self.pool = pool
         self.trunk = nn.Conv2d(trunk, width, 3, padding=1)
         self.expert = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.told = nn.Linear(embedding, width) if embedding else None
@@ -79,13 +77,22 @@ class Gate(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with a bias
 
-    def forward(self, h: Tensor, features: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Of the trunk (B, trunk, h, w) and of each of M experts (B or 1, width, h, w): (B, M, h, w) each."""
+    @property
+    def reach(self) -> int:
+        """How far, in pixels of the trunk's grid, it sees: a convolution, the own pool and the next."""
+        return 2 * self.pool
+
+    def forward(self, h: Tensor, keys: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of the trunk (B, trunk, h, w), and what `expert` makes of each guide's feature (B or 1, width, h, w).
+
+        Returns:
+            (B, M, h / pool, w / pool) each.
+        """
         seen = self.trunk(unit(h))
         if self.told is not None:
             seen = seen + self.told(embedding)[:, :, None, None]
-        told = [self.expert(f) for f in features]
         # the product is large where guide and trunk agree, which a sum is not
-        answers = [self.out(F.silu(self.mixed(F.silu(seen + k + seen * k)))) for k in told]
+        each = [F.avg_pool2d(seen + k + seen * k, self.pool) for k in keys]
+        answers = [self.out(F.silu(self.mixed(F.silu(z)))) for z in each]
         logits, amounts = torch.stack(answers, 2).unbind(1)
-        return logits, LIMIT * torch.tanh((OPEN + SLOW * amounts) / LIMIT)
+        return logits, LIMIT * torch.tanh((OPEN + amounts) / LIMIT)

@@ -14,7 +14,8 @@ from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
-from veriscale.guides.networks import Guides, guided_denoise, guided_encode, inject_into_denoiser, inject_into_encoder
+from veriscale.guides.networks import Guides, guided_denoise
+from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
 
 
@@ -29,12 +30,14 @@ class GuidedPrior(TrainedPrior):
             1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
             guides, and the prior is the unguided one.
         given: the modalities that are among them, which may be known elsewhere than here.
+        origin: row and column of their first pixel in the whole picture.
     """
 
     guides: Guides = field(kw_only=True)
     guide_card: GuideCard = field(kw_only=True)
     pictures: Tensor | None = field(default=None, kw_only=True)
     given: tuple[str, ...] = field(default=(), kw_only=True)
+    origin: tuple[int, int] = field(default=(0, 0), kw_only=True)
 
     def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
         """This prior for one picture with guides; any subset of the modalities will do.
@@ -110,13 +113,13 @@ class GuidedPrior(TrainedPrior):
 
     @property
     def encoder_extra(self) -> int:
-        """By the guides' own reach."""
-        return self.guides.encoder.reach
+        """By the guides' own reach, at the smallest scale."""
+        return math.ceil(self.guides.encoder.reach / min(self.card.network.scales))
 
     @property
     def receptive_radius(self) -> int:
         """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
-        beyond = self.guides.denoiser.reach * (self.denoiser.stem << self.denoiser.seam)
+        beyond = self.guides.denoiser.reach * self.denoiser.stem
         return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
 
     def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
@@ -129,14 +132,16 @@ class GuidedPrior(TrainedPrior):
             return self
         cut = self.pictures[(..., *window)]
         rows, columns = (w.stop - w.start - n for w, n in zip(window, cut.shape[-2:], strict=True))
-        return replace(self, pictures=F.pad(cut, (0, columns, 0, rows), value=math.nan))
+        top, left = (first + w.start for first, w in zip(self.origin, window, strict=True))
+        return replace(self, pictures=F.pad(cut, (0, columns, 0, rows), value=math.nan), origin=(top, left))
 
     def encode(self, y: Tensor, scale: int, noise_std: Tensor, features: bool) -> Condition:
         """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().encode(y, scale, noise_std, features)
-        injection = inject_into_encoder(self.guides, scale, *self.known())
-        return guided_encode(self.encoder, injection, y, scale, noise_std, features)
+        condition = super().encode(y, scale, noise_std, True)
+        refined: Condition = self.guides.encoder(condition, self.injected(self.guides.encoder.site))
+        return refined if features else refined._replace(features=refined.features[:, :0])
 
     def denoise_residual(
         self, residual: Tensor, sigma: Tensor, sigma_data: Tensor, seen: Tensor, mode: Tensor, noise_std: Tensor
@@ -144,12 +149,12 @@ class GuidedPrior(TrainedPrior):
         """As `TrainedPrior.denoise_residual`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().denoise_residual(residual, sigma, sigma_data, seen, mode, noise_std)
-        injection = inject_into_denoiser(self.guides, self.denoiser, *self.known())
+        injection = self.injected(self.guides.denoiser)
         return guided_denoise(self.denoiser, injection, residual, sigma, sigma_data, seen, mode, noise_std)
 
-    def known(self) -> tuple[Tensor, Tensor]:
-        """The guides on the prior's device, and where they are valid."""
+    def injected(self, site: Site) -> Injection:
+        """What the guides bring to a place, for one evaluation."""
         if self.pictures is None:
             raise RuntimeError("asked only where there are guides")
         pictures = self.pictures.to(self.device)
-        return pictures, pictures.isfinite()
+        return Injection(site, pictures, pictures.isfinite(), self.origin)

@@ -1,4 +1,4 @@
-"""The networks of guides for one prior, and one evaluation of each of its own networks with them."""
+"""The networks of guides for one prior, and one evaluation of its denoiser with them."""
 
 from functools import partial
 from typing import NamedTuple
@@ -8,16 +8,16 @@ from torch import Tensor
 
 from veriscale.diffusion.card import Network
 from veriscale.diffusion.denoiser import Denoiser
-from veriscale.diffusion.encoder import SPREAD, Condition, Encoder
 from veriscale.diffusion.prior import denoise_residual
 from veriscale.guides.arguments import GuideArguments
+from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection, Site
 
 
 class Guides(NamedTuple):
-    """The places where guides come in: the encoder's trunk, and a middle level of the denoiser on its way up."""
+    """The places where guides come in: after the encoder, and the denoiser's finest level on its way up."""
 
-    encoder: Site
+    encoder: Refiner
     denoiser: Site
 
     def parts(self) -> dict[str, torch.nn.Module]:
@@ -27,38 +27,15 @@ class Guides(NamedTuple):
 
 def build_guides(network: Network, arguments: GuideArguments) -> Guides:
     """Freshly initialised, so that they add nothing yet; for priors of these sizes."""
-    widths, channels = network.denoiser.width, network.channels
-    seam = len(widths) // 2  # as of `Denoiser`
-    strides = [network.denoiser.stem << seam]
+    widths, channels, stem = network.denoiser.width, network.channels, network.denoiser.stem
+    pool = 2 if len(widths) > 1 else 1  # so that a cell is no larger than what windows are multiples of
     guides = Guides(
-        Site(arguments, network.scales, network.encoder.width, channels),
-        Site(arguments, strides, widths[seam], channels, embedding=2 * widths[0]),
+        Refiner(arguments, channels, network.encoder.features),
+        Site(arguments, stem, pool, widths[0], channels, embedding=2 * widths[0]),
     )
     for part in guides:
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return guides
-
-
-def inject_into_encoder(guides: Guides, scale: int, pictures: Tensor, valid: Tensor) -> Injection:
-    """For a measurement of a scale; arguments as `Injection`."""
-    return Injection(guides.encoder, pictures, valid, scale)
-
-
-def inject_into_denoiser(guides: Guides, denoiser: Denoiser, pictures: Tensor, valid: Tensor) -> Injection:
-    """For a denoiser; arguments as `Injection`."""
-    return Injection(guides.denoiser, pictures, valid, denoiser.stem << denoiser.seam)
-
-
-def guided_encode(
-    encoder: Encoder, injection: Injection, y: Tensor, scale: int, noise_std: Tensor, features: bool
-) -> Condition:
-    """What `encoder` makes of a measurement and its guides; arguments as `Encoder.forward`."""
-    condition: Condition = encoder(y, scale, noise_std, features, injection)
-    if injection.site.mix == "features":
-        return condition
-    # (1 − a)·m + a·Σ w_m·(m + s·r_m), since an expert predicts how the truth differs from m
-    correction = injection.on_truth_grid(injection.amount) * injection.mixed()
-    return Condition(condition.mean + SPREAD * correction, condition.features)
 
 
 def guided_denoise(

@@ -1,6 +1,4 @@
-"""A place in a frozen network where guides come in: experts, gate and projection, and one evaluation of them."""
-
-from collections.abc import Sequence
+"""A place where guides come in: experts, gate and projection, and one evaluation of them."""
 
 import torch
 import torch.nn.functional as F
@@ -16,22 +14,23 @@ class Site(nn.Module):
 
     Args:
         arguments: sizes and choices.
-        strides: factors from the truth grid to the coarse grids of this place.
+        stride: factor from the truth grid to the grid of this place.
+        pool: pixels of that grid a side that have one weight.
         trunk: channels of the feature that is injected into.
         channels: of the truth.
-        embedding: width of the embedding of the noise level; 0 in the encoder.
+        embedding: width of the embedding of the noise level; 0 where σ = ∞.
     """
 
     def __init__(
-        self, arguments: GuideArguments, strides: Sequence[int], trunk: int, channels: int, embedding: int = 0
+        self, arguments: GuideArguments, stride: int, pool: int, trunk: int, channels: int, embedding: int = 0
     ) -> None:
         super().__init__()
         a, count = arguments, len(arguments.modalities)
-        self.fusion, self.mix = a.fusion, a.mix
-        self.experts = nn.ModuleList([Expert(strides, a.width, a.depth) for _ in a.modalities])
-        self.heads = nn.ModuleList([Head(strides, a.width, channels, embedding) for _ in a.modalities])
+        self.fusion, self.mix, self.stride, self.pool = a.fusion, a.mix, stride, pool
+        self.experts = nn.ModuleList([Expert(stride, a.width, a.depth) for _ in a.modalities])
+        self.heads = nn.ModuleList([Head(stride, a.width, channels, embedding) for _ in a.modalities])
         if a.fusion == "dynamic":
-            self.gate = Gate(trunk, a.width, embedding)
+            self.gate = Gate(trunk, a.width, embedding, pool)
             self.temperature = Temperature(a.tau, count)
         elif a.fusion == "learned":
             self.logits = nn.Parameter(torch.zeros(count))
@@ -40,42 +39,52 @@ class Site(nn.Module):
             nn.init.zeros_(self.project.weight)
 
     @property
+    def cell(self) -> int:
+        """Pixels of the truth grid a side that have one weight."""
+        return self.stride * self.pool
+
+    @property
     def reach(self) -> int:
-        """How far, in pixels of the coarse grid, what it adds sees, of guides and trunk."""
+        """How far, in pixels of its grid, what it adds sees, of guides and trunk."""
         expert: Expert = self.experts[0]  # type: ignore[assignment]  # a list of them
-        return expert.reach + Gate.reach
+        return expert.reach + 2 * self.pool
 
 
 class Injection:
-    """What guides bring to one evaluation of a network; called by it with the trunk's feature, it keeps what it found.
+    """What guides bring to one evaluation; it keeps what it found.
 
     Args:
-        site: of the network.
+        site: where they come in.
         guides: (B or 1, M, H, W) on the truth grid, in [0, 1].
         valid: the same shape, bool: elsewhere a guide is as if it were not there.
-        stride: from the truth grid to the network's own here.
+        origin: row and column of the first pixel in the whole picture: cells begin where they do there.
 
     Attributes:
-        weights: (B, M, h, w), each at least 0, summing to 1 where any guide is valid, all 0 elsewhere.
+        weights: (B, M, h, w) by cells, each at least 0, summing to 1 where any guide is valid, all 0 elsewhere.
         amount: (B, 1, h, w), in [0, 1]; 0 where no guide is valid.
     """
 
-    def __init__(self, site: Site, guides: Tensor, valid: Tensor, stride: int) -> None:
-        self.site, self.stride = site, stride
-        self.features = [expert(guides[:, m, None], valid[:, m, None], stride) for m, expert in enumerate(site.experts)]
-        b, count, height, width = valid.shape
-        cells = F.pixel_unshuffle(valid.float(), stride).view(b, count, -1, height // stride, width // stride)
+    def __init__(self, site: Site, guides: Tensor, valid: Tensor, origin: tuple[int, int] = (0, 0)) -> None:
+        self.site = site
+        (b, count, *sides), cell = valid.shape, site.cell
+        (top, left), (rows, columns) = (n % cell for n in origin), sides
+        self.edges = left, -(left + columns) % cell, top, -(top + rows) % cell
+        self.inside = (..., slice(top, top + rows), slice(left, left + columns))
+        guides, valid = F.pad(guides, self.edges, value=torch.nan), F.pad(valid, self.edges, value=False)
+        self.features = [expert(guides[:, m, None], valid[:, m, None]) for m, expert in enumerate(site.experts)]
+        self.keys = [site.gate.expert(f) for f in self.features] if site.fusion == "dynamic" else []
+        cells = F.pixel_unshuffle(valid.float(), cell).view(b, count, cell**2, *(n // cell for n in valid.shape[-2:]))
         self.valid = cells.amin(2) > 0  # a guide counts in a cell all of whose pixels are valid
 
-    def __call__(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> Tensor:
-        """(B, C, h, w) to the same; embedding and c_noise as `Denoiser.forward` hands them on, none in the encoder."""
+    def weigh(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> None:
+        """Find weights and amount; arguments as `__call__`."""
         site, self.embedding = self.site, embedding
         valid = self.valid.expand(len(h), -1, -1, -1)
         any_valid = valid.any(1, keepdim=True)
         if site.fusion == "dynamic":
             # c_noise = ln(σ/σ_d)/4, so that this is σ²/(σ² + σ_d²)
             share = torch.ones(1, device=h.device) if c_noise is None else torch.sigmoid(8 * c_noise)
-            logits, amounts = site.gate(h, self.features, embedding)
+            logits, amounts = site.gate(h, self.keys, embedding)
             self.weights = weights(logits.float(), site.temperature(share), valid)
             amount = torch.sigmoid((self.weights * amounts).sum(1, keepdim=True))
             self.amount = torch.where(any_valid, amount, 0)
@@ -83,17 +92,32 @@ class Injection:
             logits = site.logits.view(1, -1, 1, 1) if site.fusion == "learned" else torch.zeros(1, device=h.device)
             self.weights = weights(logits.expand(valid.shape), 1.0, valid)
             self.amount = any_valid.float()
-        if site.mix == "predictions":
-            return h
+
+    def fused(self) -> Tensor:
+        """(B, trunk, h, w), P(Σ w_m E_m), after `weigh`."""
+        site = self.site
         if site.fusion == "concat":
-            added = site.project(
+            valid = _repeated(self.valid, site.pool)
+            out = site.project(
                 torch.cat([torch.where(valid[:, m, None], f, 0) for m, f in enumerate(self.features)], 1)
             )
         else:
-            shares = (self.amount * self.weights).to(h.dtype)
-            added = site.project(sum(shares[:, m, None] * f for m, f in enumerate(self.features)))
-        out: Tensor = h + added
-        return out
+            shares = _repeated(self.weights, site.pool).to(self.features[0].dtype)
+            out = site.project(sum(shares[:, m, None] * f for m, f in enumerate(self.features)))
+        added: Tensor = out
+        return added
+
+    def __call__(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> Tensor:
+        """h + a P(Σ w_m E_m), (B, trunk, h, w) to the same.
+
+        Args:
+            h: the trunk's feature.
+            embedding, c_noise: as `Denoiser.forward` hands them on; none where σ = ∞.
+        """
+        self.weigh(h, embedding, c_noise)
+        if self.site.mix == "predictions":
+            return h
+        return h + _repeated(self.amount, self.site.pool).to(h.dtype) * self.fused()
 
     def predictions(self, held: bool = False) -> Tensor:
         """(B, M, C, H, W): what each expert alone predicts of the truth's residual, in units of what is usual.
@@ -103,12 +127,16 @@ class Injection:
         """
         features = [feature.detach() if held else feature for feature in self.features]
         each = zip(self.site.heads, features, strict=True)
-        return torch.stack([head(feature, self.stride, self.embedding) for head, feature in each], 1).float()
+        return torch.stack([head(feature, self.embedding) for head, feature in each], 1).float()[self.inside]
 
     def on_truth_grid(self, t: Tensor) -> Tensor:
         """Weights, amount or `valid` for every pixel."""
-        return t.repeat_interleave(self.stride, -2).repeat_interleave(self.stride, -1)
+        return _repeated(t, self.site.cell)[self.inside]
 
     def mixed(self) -> Tensor:
         """(B, C, H, W): Σ w_m f_m of the predictions f_m, the f̄ of the bound."""
         return (self.on_truth_grid(self.weights)[:, :, None] * self.predictions()).sum(1)
+
+
+def _repeated(t: Tensor, times: int) -> Tensor:
+    return t.repeat_interleave(times, -2).repeat_interleave(times, -1)

@@ -1,4 +1,4 @@
-"""Training items with their guides: some of the modalities, one spoilt in a region, one known in a part at times."""
+"""Training items with their guides: some of the modalities, at times one or all of them spoilt, one in part known."""
 
 import math
 
@@ -13,6 +13,7 @@ from veriscale.stages.corruption import corrupted
 from veriscale.stages.recipe import Task
 
 PARTLY = 0.2  # of the items: the field of view of one guide ends inside
+ALL = 0.3  # of the items with a spoilt guide: all that are there are, each in a region of its own
 FAR = 8  # slices: the nearest that a guide is swapped with, where there is one so far
 
 
@@ -24,7 +25,7 @@ class GuidedBatches(Batches):
         task: of the recipe.
         guides: names of the modalities.
         seed: of the recipe.
-        corrupt: share of the items in which one guide is spoilt.
+        corrupt: share of the items in which guides are spoilt.
     """
 
     def __init__(self, contrasts: Contrasts, task: Task, guides: GuideArguments, seed: int, corrupt: float) -> None:
@@ -51,7 +52,8 @@ class GuidedBatches(Batches):
         g = torch.Generator().manual_seed(key(self.seed, phase, step, i, "guides"))
         order = torch.randperm(len(self.modalities), generator=g).tolist()
         chosen = order[: 1 + int(torch.randint(len(order), (), generator=g))]
-        spoilt = chosen[0] if float(torch.rand((), generator=g)) < self.corrupt else None
+        corrupt, every = torch.rand(2, generator=g).tolist()
+        spoilt = [] if corrupt >= self.corrupt else chosen if every < ALL else chosen[:1]
         wide = side + 2 * context
         out = torch.full((len(self.modalities), wide, wide), math.nan, device=image.device)
         for m in chosen:
@@ -61,7 +63,7 @@ class GuidedBatches(Batches):
             far = [k for k in slices if abs(k - place) >= FAR] or list(slices)
             other = far[int(torch.randint(len(far), (), generator=g))]
             own, swapped = (continued(slices[k], top, left, side, context, scale)[0] / 255 for k in (place, other))
-            out[m] = corrupted(own, swapped, g) if m == spoilt else own
+            out[m] = corrupted(own, swapped, g) if m in spoilt else own
         view = torch.Generator().manual_seed(key(self.seed, phase, step, i, "view"))
         if float(torch.rand((), generator=view)) < PARTLY:
             out[chosen[-1]][beyond_line(wide, view).to(out.device)] = math.nan

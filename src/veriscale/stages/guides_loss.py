@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import TrainedPrior
-from veriscale.guides.networks import Guides, guided_denoise, guided_encode, inject_into_denoiser, inject_into_encoder
+from veriscale.guides.networks import Guides, guided_denoise
+from veriscale.guides.site import Injection
 from veriscale.guides.teaching import teaching_loss
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import DenoiserLoss, inside
@@ -43,17 +44,20 @@ class GuidesLoss(nn.Module):
         pictures, valid = batch.guides, batch.guides.isfinite()
         rest = batch.y, batch.scale, batch.noise_std
         cut = self.plain.margin * batch.scale
-        injection = inject_into_encoder(self.guides, batch.scale, pictures, valid)
-        condition = guided_encode(encoder, injection, *rest, features=True)
         with torch.no_grad():
-            unguided = inside(encoder(*rest, features=False).mean, cut).float()
-        condition = Condition(*(inside(t, cut) for t in condition))
+            plain = encoder(*rest, features=True)
+        injection = Injection(self.guides.encoder.site, pictures, valid)
+        condition = Condition(*(inside(t, cut) for t in self.guides.encoder(plain, injection)))
         weight = 1 / self.plain.usual(batch.scale, batch.noise_std).square()
         total = (weight.view(-1, 1, 1, 1) * (condition.mean - batch.x).square()).mean()
-        taught = teaching_loss(injection, (batch.x - unguided) / SPREAD, cut) * SPREAD**2 * weight.mean()
+        taught = (
+            teaching_loss(injection, (batch.x - inside(plain.mean, cut).float()) / SPREAD, cut)
+            * SPREAD**2
+            * weight.mean()
+        )
 
         given = self.plain.noised(batch, Condition(condition.mean.detach(), condition.features))
-        injection = inject_into_denoiser(self.guides, denoiser, inside(pictures, cut), inside(valid, cut))
+        injection = Injection(self.guides.denoiser, inside(pictures, cut), inside(valid, cut))
         total = total + given.loss(guided_denoise(denoiser, injection, *given[1:]))
         taught = taught + teaching_loss(injection, given.truth / given.sigma_data.view(-1, 1, 1, 1))
         return total + TEACHING * taught

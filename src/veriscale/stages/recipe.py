@@ -80,7 +80,7 @@ class GuidesPhase(Phase, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         patch: in truth pixels.
-        corrupt: share of the items in which a region of one guide is spoilt.
+        corrupt: share of the items in which a region of one guide, or of each, is spoilt.
     """
 
     patch: int = 96

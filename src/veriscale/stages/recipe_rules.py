@@ -167,7 +167,10 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
         f"guides.target and guides.modalities are {', '.join(names)}, and of what is called {' or '.join(made)} a "
         "restoration takes edges or boundaries, which no recipe trains on; leave it out",
     )
-    demand(min(guides.width, guides.depth) > 0, "guides.width and guides.depth must be positive")
+    demand(
+        min(guides.width, guides.depth, guides.blocks) > 0,
+        "guides.width, guides.depth and guides.blocks must be positive",
+    )
 
 
 def _check_latent(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
