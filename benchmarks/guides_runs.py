@@ -35,8 +35,8 @@ WIDTH = {"dynamic": 32, "mean": 37, "concat": 36, "learned": 37}
 SEEDS = (0, 1, 2)
 RATE, FACTORS = 1.6e-3, (1.0, 0.5)
 """Of Muon and of Adam beside it, and its shares that are the trials of every fusion."""
-FOLD_STEPS = 1500
-"""Of guides that leave a subject out, half as many as others."""
+FOLD_STEPS = 1000
+"""Of guides that leave a subject out, a third of those of others."""
 PARENT, SOURCE = "study-domain", "study-source"
 RECIPES = ROOT / "recipes" / "study"
 
