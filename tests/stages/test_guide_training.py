@@ -246,7 +246,7 @@ def test_processes_see_what_one_sees_and_some_guides_are_spoilt():
     spoilt = ((whole - other).nan_to_num().abs().amax((2, 3)) > 0).sum(1)
     assert 0.3 < (spoilt > 0).float().mean() < 0.6
     pairs = spoilt[(~whole.isnan()).flatten(2).any(2).all(1)]
-    assert (pairs == 1).sum() > (pairs == 2).sum() > 0
+    assert set(pairs.tolist()) == {0, 1, 2}  # none, one, and all that are there
 
 
 def test_corruptions_do_what_they_say():

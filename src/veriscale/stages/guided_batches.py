@@ -13,7 +13,7 @@ from veriscale.stages.corruption import corrupted
 from veriscale.stages.recipe import Task
 
 PARTLY = 0.2  # of the items: the field of view of one guide ends inside
-ALL = 0.3  # of the items with a spoilt guide: all that are there are, each in a region of its own
+ALL = 0.5  # of the items with a spoilt guide: all that are there are, each in a region of its own
 FAR = 8  # slices: the nearest that a guide is swapped with, where there is one so far
 
 
