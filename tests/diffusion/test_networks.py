@@ -86,15 +86,18 @@ def test_items_of_a_batch_do_not_meet(denoiser):
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
-def test_an_injection_that_changes_nothing_leaves_the_denoiser_bit_for_bit(levels):
+def test_a_correction_is_added_before_pixels_are_put_in_order(levels):
     denoiser = perturbed(Denoiser(3, 4, 4, (16,) * levels, (1,) * levels, 2))
     x, seen = torch.rand(2, 3, 16, 24, dtype=torch.float64), torch.zeros(2, 7, 16, 24, dtype=torch.float64)
     rest = x, seen, torch.full((2,), -0.3), torch.full((2,), 1), torch.zeros(2, dtype=torch.float64)
-    shapes = []
-    plain, same = denoiser(*rest), denoiser(*rest, inject=lambda h, e, c: shapes.append((h.shape, e.shape, c)) or h)
+    shapes, added = [], torch.randn(2, 12, 8, 12, dtype=torch.float64)
+    plain, other = (
+        denoiser(*rest),
+        denoiser(*rest, correct=lambda h, e, c: shapes.append((h.shape, e.shape, c)) or added),
+    )
     (h, e, c) = shapes[0]
     assert h == (2, 16, 8, 12)  # the finest level
     assert e == (2, 32)
     assert torch.equal(c, rest[2])
-    assert torch.equal(plain, same)
-    assert not torch.allclose(denoiser(*rest, inject=lambda h, e, c: h + 1), plain)
+    torch.testing.assert_close(other, plain + torch.nn.functional.pixel_shuffle(added, 2))
+    assert torch.equal(denoiser(*rest, correct=lambda h, e, c: torch.zeros(())), plain)

@@ -38,7 +38,7 @@ def test_the_estimates_are_what_a_restoration_computes(guided, pictures):
 @pytest.mark.parametrize("part", ["encoder", "denoiser"])
 def test_mixed_predictions_are_the_estimate_where_the_amount_is_one(guided, pictures, part):
     """Of `predictions`, D = (1 − a)·D₀ + a·Σ w f: with what is unguided taken out, f̄ is left."""
-    if guided.guides.denoiser.mix == "features":
+    if guided.guides.denoiser.site.mix == "features":
         pytest.skip("its estimator is another than the mean of predictions")
     prior = guided.guided_by(pictures)
     y, x = rand(1, 3, 24, 20), rand(1, 3, 96, 80)

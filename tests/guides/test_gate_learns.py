@@ -30,7 +30,7 @@ def toy(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def evaluated(site: Site, guides: Tensor) -> Injection:
     injection = Injection(site, guides, torch.ones_like(guides, dtype=torch.bool))
-    injection(torch.ones(4, 4, 12, 12))
+    injection.weigh(torch.ones(4, 4, 12, 12))
     return injection
 
 

@@ -84,5 +84,5 @@ def test_sizes_leave_room_in_a_study_and_in_four_megabytes():
     for fusion in ("dynamic", "concat"):
         guides = build_guides(network, GuideArguments("T2", ["T1", "T1C", "FLAIR"], fusion=fusion))
         assert sum(p.numel() for part in guides for p in part.parameters()) <= 600_000
-    largest = build_guides(network, GuideArguments("T2", ["T1", "T1C", "FLAIR"], width=64, depth=3))
+    largest = build_guides(network, GuideArguments("T2", ["T1", "T1C", "FLAIR"], width=64))
     assert 2 * sum(p.numel() for part in largest for p in part.parameters()) <= 4_000_000

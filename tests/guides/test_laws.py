@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from tests.guides.toys import guides, site, trunk
+from tests.guides.toys import guides, refiner, seen
 
 from veriscale.guides.gate import Temperature, weights
 from veriscale.guides.site import Injection
@@ -17,8 +17,9 @@ TAUS = "constant", "falling", "reversed", "learned", "modality"
 @pytest.mark.parametrize("tau", TAUS)
 def test_weights_sum_to_one_over_valid_guides_and_are_zero_elsewhere(fusion, tau):
     pictures, valid = guides()
-    injection = Injection(site(fusion=fusion, tau=tau), pictures, valid)
-    injection(trunk())
+    network = refiner(fusion=fusion, tau=tau)
+    injection = Injection(network.site, pictures, valid)
+    network(seen(), injection)
     any_valid = injection.valid.any(1)
     assert any_valid.any()
     assert not any_valid.all()
@@ -36,35 +37,37 @@ def test_nothing_under_an_invalid_pixel_matters(fusion, mix, hidden):
     pictures, valid = guides()
     under = torch.rand(pictures.shape) if hidden == "noise" else torch.tensor(hidden)
     answers = []
-    for given in (pictures, torch.where(valid, pictures, under)):
-        injection = Injection(site(fusion=fusion, mix=mix), given, valid)
-        answers.append((injection(trunk()), injection.weights, injection.amount, injection.mixed()))
-    for a, b in zip(*answers, strict=True):
+    for given in (pictures, torch.where(valid, pictures, under), torch.where(valid, 1 - pictures, under)):
+        network = refiner(fusion=fusion, mix=mix)
+        injection = Injection(network.site, given, valid)
+        correction = network(seen(), injection)
+        assert (correction is None) == (mix == "predictions")
+        made = injection.mixed() if correction is None else correction
+        answers.append((made, injection.weights, injection.amount))
+    for a, b in zip(*answers[:2], strict=True):
         assert torch.equal(a, b)
-    assert all(a.isfinite().all() for a in answers[0])
-    other = Injection(site(fusion=fusion, mix=mix), torch.where(valid, 1 - pictures, under), valid)
-    other(trunk())
-    assert not torch.equal(other.mixed(), answers[0][3])
+        assert a.isfinite().all()
+    assert not torch.equal(answers[2][0], answers[0][0])
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_where_no_guide_is_valid_nothing_is_added(fusion):
     pictures, valid = guides()
-    h = trunk()
-    injection = Injection(site(fusion=fusion), pictures, valid)
-    added = injection(h) != h
+    network = refiner(fusion=fusion)
+    added = network(seen(), Injection(network.site, pictures, valid))
     assert not added[..., 6:].any()
     assert added[..., :6].any(1).all()
-    nothing = Injection(site(fusion=fusion), torch.full_like(pictures, torch.nan), torch.zeros_like(valid))
-    assert torch.equal(nothing(h), h)
+    nothing = Injection(network.site, torch.full_like(pictures, torch.nan), torch.zeros_like(valid))
+    assert not network(seen(), nothing).any()
 
 
 @pytest.mark.parametrize("tau", TAUS)
 def test_permuting_modalities_permutes_weights(tau):
     pictures, valid = guides()
-    kept, moved = site(tau=tau), site(tau=tau)
+    networks = refiner(tau=tau), refiner(tau=tau)
+    kept, moved = (network.site for network in networks)
     before = Injection(kept, pictures, valid)
-    h = before(trunk())
+    correction = networks[0](seen(), before)
     for order in permutations(range(3)):
         for mine, parts in ((moved.experts, kept.experts), (moved.heads, kept.heads)):
             for i, k in enumerate(order):
@@ -73,7 +76,7 @@ def test_permuting_modalities_permutes_weights(tau):
             moved.temperature.level.copy_(kept.temperature.level[list(order)])
             moved.temperature.slope.copy_(kept.temperature.slope[list(order)])
         after = Injection(moved, pictures[:, list(order)], valid[:, list(order)])
-        torch.testing.assert_close(after(trunk()), h)
+        torch.testing.assert_close(networks[1](seen(), after), correction)
         torch.testing.assert_close(after.weights, before.weights[:, list(order)])
         torch.testing.assert_close(after.mixed(), before.mixed())
 
@@ -133,10 +136,10 @@ def test_temperatures_go_the_way_their_names_say():
 def test_an_amount_cannot_close_for_good():
     """As it did where the gate's answer was its logit: whatever the gate says, a gradient is left to open it again."""
     pictures, valid = guides()
-    shut = site()
-    shut.gate.out.weight[1] = 0
-    shut.gate.out.bias[1] = -1e4
-    injection = Injection(shut, pictures, valid)
-    injection(trunk())
+    shut = refiner()
+    shut.site.gate.out.weight[1] = 0
+    shut.site.gate.out.bias[1] = -1e4
+    injection = Injection(shut.site, pictures, valid)
+    shut(seen(), injection)
     known = injection.valid.any(1)
     assert 0.01 < injection.amount[:, 0][known].min() < injection.amount[:, 0][known].max() < 0.02

@@ -1,10 +1,10 @@
-"""Small sites and guides of random weights, for the laws."""
+"""Small networks and guides of random weights, for the laws."""
 
 import torch
 from torch import Tensor
 
 from veriscale.guides.arguments import GuideArguments
-from veriscale.guides.site import Site
+from veriscale.guides.refiner import Refiner
 
 NAMES = ["T1", "T1C", "FLAIR"]
 
@@ -22,10 +22,10 @@ def arguments(**changes: object) -> GuideArguments:
     return GuideArguments(**{"target": "T2", "modalities": NAMES, "width": 16, "depth": 1, **changes})  # type: ignore[arg-type]
 
 
-def site(**changes: object) -> Site:
+def refiner(**changes: object) -> Refiner:
     torch.manual_seed(0)
-    made = perturbed(Site(arguments(**changes), 2, 1, trunk=8, channels=1))
-    assert isinstance(made, Site)
+    made = perturbed(Refiner(arguments(**changes), 2, 1, channels=1, seen=8, added=4, blocks=1))
+    assert isinstance(made, Refiner)
     return made
 
 
@@ -41,5 +41,5 @@ def guides(seed: int = 0) -> tuple[Tensor, Tensor]:
     return pictures, valid
 
 
-def trunk(seed: int = 1) -> Tensor:
+def seen(seed: int = 1) -> Tensor:
     return torch.randn(2, 8, 6, 8, generator=torch.Generator().manual_seed(seed))

@@ -109,7 +109,7 @@ def test_guides_are_trained_and_a_run_that_was_cut_ends_with_the_same_bits(recip
     assert card.training[0].files == 6
     guided = load_guides(whole, CPU, torch.float32)
     assert guided.guides.encoder.out.weight.abs().max() > 0
-    assert guided.guides.denoiser.project.weight.abs().max() > 0
+    assert guided.guides.denoiser.out.weight.abs().max() > 0
     without, every = (
         [v for k, v in card.metrics.items() if k.endswith(f"{end}, dB")] for end in ("without guides", "all guides")
     )

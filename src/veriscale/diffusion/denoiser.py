@@ -103,7 +103,7 @@ class Denoiser(nn.Module):
         c_noise: Tensor,
         mode: Tensor,
         noise_std: Tensor,
-        inject: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        correct: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     ) -> Tensor:
         """The raw network on (B, C, H, W), H and W multiples of `stride`.
 
@@ -113,7 +113,8 @@ class Denoiser(nn.Module):
             c_noise: (B,) of `preconditioning.scalings`.
             mode: (B,) integers, 0 unconditional.
             noise_std: (B,) of the measurement.
-            inject: (h, embedding, c_noise) to h, (B, width, h, w) of the finest level, before its blocks on the way up.
+            correct: (h, embedding, c_noise) to what is added to the answer, of the last feature h, (B, width, h, w), to
+                (B, C · stem², h, w).
         """
         dtype = self.into.weight.dtype
         h = F.pixel_unshuffle(torch.cat([x.to(dtype), condition.to(dtype)], 1), self.stem)
@@ -128,10 +129,9 @@ class Denoiser(nn.Module):
         for i in reversed(range(len(self.up))):
             if i < len(skips):
                 h = skips[i] + F.pixel_shuffle(self.grow[i](h), 2)
-            if inject is not None and i == 0:
-                h = inject(h, e, c_noise)
             h = self.up[i](h, e)
-        return F.pixel_shuffle(self.out(h), self.stem)
+        out = self.out(h) if correct is None else self.out(h) + correct(h, e, c_noise)
+        return F.pixel_shuffle(out, self.stem)
 
     @property
     def receptive_radius(self) -> int:

@@ -59,7 +59,7 @@ def denoise_residual(
     """E[r0 | r0 + sigma·n] of the residual r = x - m, (B, C, H, W) in, the same out.
 
     Args:
-        network: a `Denoiser`, or one with an injection.
+        network: a `Denoiser`, or one that is corrected.
         residual: the noisy residual; of the card's `mean` when unconditional.
         sigma: (B,) its noise level.
         sigma_data: (B,) standard deviation of r0.

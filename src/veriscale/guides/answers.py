@@ -8,7 +8,7 @@ from torch import Tensor
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import denoiser_input
 from veriscale.guides.guided_prior import GuidedPrior
-from veriscale.guides.networks import guided_denoise
+from veriscale.guides.networks import guided_denoise, guided_mean
 from veriscale.guides.site import Injection
 
 
@@ -42,7 +42,7 @@ def encoder_answer(prior: GuidedPrior, y: Tensor, scale: int, noise_std: float) 
     std = torch.tensor([noise_std], device=prior.device)
     injection = prior.injected(prior.guides.encoder.site)
     unguided = prior.encoder(y, scale, std, True)
-    condition = prior.guides.encoder(unguided, injection)
+    condition = unguided._replace(mean=guided_mean(prior.guides.encoder, injection, unguided))
     return _answer(injection, unguided.mean, SPREAD, condition.mean), condition
 
 
@@ -72,10 +72,11 @@ def denoiser_answer(
     def one(value: float) -> Tensor:
         return torch.full((1,), value, device=x.device)
 
-    injection = prior.injected(prior.guides.denoiser)
+    injection = prior.injected(prior.guides.denoiser.site)
     index = torch.full((1,), prior.mode_index(scale), device=x.device)
     std = one(noise_std if condition is not None else 0.0)
-    denoised = guided_denoise(prior.denoiser, injection, x - mean, one(told), one(sigma_data), seen, index, std)
+    levels = one(told), one(sigma_data)
+    denoised = guided_denoise(prior.denoiser, prior.guides.denoiser, injection, x - mean, *levels, seen, index, std)
     return _answer(injection, mean, sigma_data, mean + denoised)
 
 

@@ -17,10 +17,11 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         modalities: names of those that guide it, in the order of the experts.
         width: channels of an expert's feature and of the gate.
         depth: residual blocks of an expert.
-        blocks: residual blocks that correct mean and features after guides have come in.
+        blocks: residual blocks after guides have come in, of what corrects the mean and of what corrects the denoiser.
         fusion: dynamic weights by the gate; or static ones, all with an amount of 1: their mean, weights that are
             learned but the same everywhere, or a projection of all features side by side.
-        mix: features are injected into the trunk; or experts' own predictions are mixed with the prior's.
+        mix: features are fused, and a network makes a correction of them; or experts' own predictions are mixed with
+            the prior's.
         tau: the gate's temperature: constant, falling from noisy to clean, the reverse, learned, learned by modality.
     """
 
@@ -28,7 +29,7 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modalities: list[str]
     width: int = 32
     depth: int = 1
-    blocks: int = 4
+    blocks: tuple[int, int] = (4, 2)
     fusion: Fusion = "dynamic"
     mix: Mix = "features"
     tau: Tau = "constant"

@@ -14,7 +14,7 @@ from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
-from veriscale.guides.networks import Guides, guided_denoise
+from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
 
@@ -31,6 +31,8 @@ class GuidedPrior(TrainedPrior):
             guides, and the prior is the unguided one.
         given: the modalities that are among them, which may be known elsewhere than here.
         origin: row and column of their first pixel in the whole picture.
+        kept: by place, what the last evaluation has made of the guides alone, which the next takes as it is: of one
+            picture, or of one tile of it.
     """
 
     guides: Guides = field(kw_only=True)
@@ -38,6 +40,7 @@ class GuidedPrior(TrainedPrior):
     pictures: Tensor | None = field(default=None, kw_only=True)
     given: tuple[str, ...] = field(default=(), kw_only=True)
     origin: tuple[int, int] = field(default=(0, 0), kw_only=True)
+    kept: dict[Site, tuple[object, Injection]] = field(default_factory=dict, kw_only=True, repr=False, compare=False)
 
     def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
         """This prior for one picture with guides; any subset of the modalities will do.
@@ -59,7 +62,7 @@ class GuidedPrior(TrainedPrior):
             return replace(self, pictures=None, given=())
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
         stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
-        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures))
+        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept={})
 
     def modality(self, name: str) -> str:
         """A modality as the card spells it; upper and lower case are one.
@@ -119,12 +122,12 @@ class GuidedPrior(TrainedPrior):
     @property
     def receptive_radius(self) -> int:
         """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
-        beyond = self.guides.denoiser.reach * self.denoiser.stem
+        beyond = self.guides.denoiser.reach
         return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
 
     def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
         """With the guides rearranged as the pictures are."""
-        return self if self.pictures is None else replace(self, pictures=how(self.pictures))
+        return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept={})
 
     def within(self, window: Window) -> Self:
         """With the guides cut to a window; beyond their own edge nothing is known."""
@@ -140,8 +143,9 @@ class GuidedPrior(TrainedPrior):
         if self.pictures is None:
             return super().encode(y, scale, noise_std, features)
         condition = super().encode(y, scale, noise_std, True)
-        refined: Condition = self.guides.encoder(condition, self.injected(self.guides.encoder.site))
-        return refined if features else refined._replace(features=refined.features[:, :0])
+        refiner = self.guides.encoder
+        mean = guided_mean(refiner, self.injected(refiner.site), condition)
+        return Condition(mean, condition.features if features else condition.features[:, :0])
 
     def denoise_residual(
         self, residual: Tensor, sigma: Tensor, sigma_data: Tensor, seen: Tensor, mode: Tensor, noise_std: Tensor
@@ -149,12 +153,18 @@ class GuidedPrior(TrainedPrior):
         """As `TrainedPrior.denoise_residual`, of the whole picture that `pictures` are of."""
         if self.pictures is None:
             return super().denoise_residual(residual, sigma, sigma_data, seen, mode, noise_std)
-        injection = self.injected(self.guides.denoiser)
-        return guided_denoise(self.denoiser, injection, residual, sigma, sigma_data, seen, mode, noise_std)
+        refiner = self.guides.denoiser
+        injection = self.injected(refiner.site)
+        return guided_denoise(self.denoiser, refiner, injection, residual, sigma, sigma_data, seen, mode, noise_std)
 
     def injected(self, site: Site) -> Injection:
         """What the guides bring to a place, for one evaluation."""
         if self.pictures is None:
             raise RuntimeError("asked only where there are guides")
-        pictures = self.pictures.to(self.device)
-        return Injection(site, pictures, pictures.isfinite(), self.origin)
+        # `kept` is shared with those that this one was cut from; what inference makes is of no use where gradients go
+        place = self.origin, self.pictures.shape, torch.is_inference_mode_enabled()
+        found = self.kept.get(site)
+        if found is None or found[0] != place:
+            pictures = self.pictures.to(self.device)
+            found = self.kept[site] = place, Injection(site, pictures, pictures.isfinite(), self.origin)
+        return found[1]

@@ -1,24 +1,29 @@
-"""The networks of guides for one prior, and one evaluation of its denoiser with them."""
+"""The networks of guides for one prior, and one evaluation of its encoder's mean and of its denoiser with them."""
 
 from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from veriscale.diffusion.card import Network
 from veriscale.diffusion.denoiser import Denoiser
+from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition
 from veriscale.diffusion.prior import denoise_residual
 from veriscale.guides.arguments import GuideArguments
+from veriscale.guides.expert import unit
 from veriscale.guides.refiner import Refiner
-from veriscale.guides.site import Injection, Site
+from veriscale.guides.site import Injection
+
+STRIDE, POOL = 2, 2  # of the encoder's corrections
 
 
 class Guides(NamedTuple):
-    """The places where guides come in: after the encoder, and the denoiser's finest level on its way up."""
+    """What corrects the encoder's mean, and what the denoiser says."""
 
     encoder: Refiner
-    denoiser: Site
+    denoiser: Refiner
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """By name."""
@@ -27,19 +32,36 @@ class Guides(NamedTuple):
 
 def build_guides(network: Network, arguments: GuideArguments) -> Guides:
     """Freshly initialised, so that they add nothing yet; for priors of these sizes."""
-    widths, channels, stem = network.denoiser.width, network.channels, network.denoiser.stem
-    pool = 2 if len(widths) > 1 else 1  # so that a cell is no larger than what windows are multiples of
+    n, a = network, arguments
+    widths, stem = n.denoiser.width, n.denoiser.stem
+    pool = POOL if len(widths) > 1 else 1  # so that a cell is no larger than what windows are multiples of
+    seen = (n.channels + n.encoder.features) * STRIDE**2
     guides = Guides(
-        Refiner(arguments, channels, network.encoder.features),
-        Site(arguments, stem, pool, widths[0], channels, embedding=2 * widths[0]),
+        Refiner(a, STRIDE, POOL, n.channels, seen, n.channels * STRIDE**2, a.blocks[0]),
+        Refiner(a, stem, pool, n.channels, widths[0], n.channels * stem**2, a.blocks[1], embedding=2 * widths[0]),
     )
     for part in guides:
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return guides
 
 
+def guided_mean(refiner: Refiner, injection: Injection, condition: Condition) -> Tensor:
+    """(B, C, H, W), what guides make of an encoder's mean, by its features too; where the amount is 0 what it was."""
+    mean, features = condition
+    seen = torch.cat([(mean - CENTRE) / SPREAD, features.to(mean.dtype)], 1).to(next(refiner.parameters()).dtype)
+    correction = refiner(F.pixel_unshuffle(F.pad(seen, injection.edges, mode="replicate"), STRIDE), injection)
+    if correction is None:
+        # (1 − a)·m + a·Σ w_m·(m + s·r_m), since an expert predicts how the truth differs from m
+        added = injection.on_truth_grid(injection.amount) * injection.mixed()
+    else:
+        added = F.pixel_shuffle(correction, STRIDE)[injection.inside].to(mean.dtype)
+    out: Tensor = mean + SPREAD * added
+    return out
+
+
 def guided_denoise(
     denoiser: Denoiser,
+    refiner: Refiner,
     injection: Injection,
     residual: Tensor,
     sigma: Tensor,
@@ -48,10 +70,15 @@ def guided_denoise(
     mode: Tensor,
     noise_std: Tensor,
 ) -> Tensor:
-    """What `denoiser` makes of a noisy residual and its guides; arguments as `denoise_residual`."""
-    network = partial(denoiser, inject=injection)
+    """What `denoiser` makes of a noisy residual, corrected by guides; further arguments as `denoise_residual`."""
+
+    def correct(h: Tensor, embedding: Tensor, c_noise: Tensor) -> Tensor:
+        correction = refiner(unit(h), injection, embedding, c_noise)
+        return h.new_zeros(()) if correction is None else correction
+
+    network = partial(denoiser, correct=correct)
     denoised = denoise_residual(network, residual, sigma, sigma_data, seen, mode, noise_std)
-    if injection.site.mix == "features":
+    if refiner.site.mix == "features":
         return denoised
     amount = injection.on_truth_grid(injection.amount)
     return (1 - amount) * denoised + amount * sigma_data.view(-1, 1, 1, 1) * injection.mixed()

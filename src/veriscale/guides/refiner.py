@@ -1,59 +1,70 @@
-"""Where guides help the encoder: a network on a fine grid that corrects what the frozen one says."""
+"""What guides make of what a frozen network has found: a correction, by a network on a grid of a few pixels."""
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition, residual_trunk
+from veriscale.diffusion.encoder import residual_trunk
 from veriscale.guides.arguments import GuideArguments
+from veriscale.guides.expert import unit
 from veriscale.guides.site import Injection, Site
-
-STRIDE = 2  # from the truth grid to its own
-POOL = 2
 
 
 class Refiner(nn.Module):
-    """Mean and features, seen on a grid of 2 × 2 pixels; guides come in, residual blocks, and a correction of both.
+    """The frozen network's features; guides come in, residual blocks, and a correction.
 
     Args:
         arguments: sizes and choices.
-        channels: of the truth.
-        features: of the encoder's condition.
+        stride, pool, channels, embedding: as of `Site`.
+        seen: channels of the frozen network's features.
+        added: channels of the correction.
+        blocks: residual blocks.
     """
 
-    def __init__(self, arguments: GuideArguments, channels: int, features: int) -> None:
+    def __init__(
+        self,
+        arguments: GuideArguments,
+        stride: int,
+        pool: int,
+        channels: int,
+        seen: int,
+        added: int,
+        blocks: int,
+        embedding: int = 0,
+    ) -> None:
         super().__init__()
-        width, count = arguments.width, (channels + features) * STRIDE**2
-        self.site = Site(arguments, STRIDE, POOL, width, channels)
+        width = arguments.width
+        self.site = Site(arguments, stride, pool, width, channels, embedding)
         looked_at = arguments.mix == "features" or arguments.fusion == "dynamic"
-        self.entry = nn.Conv2d(count, width, 3, padding=1) if looked_at else nn.Identity()
+        self.entry = nn.Conv2d(seen, width, 3, padding=1) if looked_at else nn.Identity()
+        self.told = nn.Linear(embedding, 2 * width) if embedding and looked_at else None
         if arguments.mix == "features":
-            self.site.project.reset_parameters()  # the correction begins at zero already
-            self.trunk = residual_trunk(width, arguments.blocks)
-            self.out = nn.Conv2d(width, count, 3, padding=1)
+            self.trunk = residual_trunk(width, blocks)
+            self.out = nn.Conv2d(width, added, 3, padding=1)
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with a bias
 
-    def forward(self, condition: Condition, injection: Injection) -> Condition:
-        """(B, C, H, W) and (B, F, H, W) to the same; where the amount is 0 they are what they were."""
-        mean, features = condition
-        seen = torch.cat([(mean - CENTRE) / SPREAD, features.to(mean.dtype)], 1).to(next(self.parameters()).dtype)
-        seen = F.pixel_unshuffle(F.pad(seen, injection.edges, mode="replicate"), STRIDE)
+    def forward(
+        self, seen: Tensor, injection: Injection, embedding: Tensor | None = None, c_noise: Tensor | None = None
+    ) -> Tensor | None:
+        """(B, seen, h, w) to (B, added, h, w), 0 where the amount is; to nothing where predictions are mixed.
+
+        Args:
+            seen: features on the grid of `Site`, padded as the injection.
+            injection: of the guides; it keeps weights and amount.
+            embedding, c_noise: as of `Injection.weigh`.
+        """
         h = self.entry(seen.contiguous(memory_format=torch.channels_last))
-        injection.weigh(h)
+        if self.told is not None:
+            scale, shift = self.told(embedding)[:, :, None, None].chunk(2, 1)
+            h = torch.addcmul(shift, unit(h), 1 + scale)
+        injection.weigh(h, embedding, c_noise)
         if self.site.mix == "predictions":
-            # (1 − a)·m + a·Σ w_m·(m + s·r_m), since an expert predicts how the truth differs from m
-            correction = injection.on_truth_grid(injection.amount) * injection.mixed()
-            return Condition(mean + SPREAD * correction, features)
-        h = self.trunk(h + injection.fused())
-        correction = F.pixel_shuffle(self.out(h), STRIDE)[injection.inside]
-        correction = injection.on_truth_grid(injection.amount) * correction.to(mean.dtype)
-        channels = mean.shape[1]
-        return Condition(
-            mean + SPREAD * correction[:, :channels], features + correction[:, channels:].to(features.dtype)
-        )
+            return None
+        out: Tensor = self.out(self.trunk(h + injection.fused()))
+        return injection.on_own_grid(injection.amount).to(out.dtype) * out
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of the truth, its correction sees."""
-        return STRIDE * (self.site.reach + 2 * (len(self.trunk) if self.site.mix == "features" else 0) + 1)
+        """How far, in pixels of the truth, its correction sees beyond what it is given."""
+        blocks = len(self.trunk) if self.site.mix == "features" else 0
+        return self.site.stride * (self.site.reach + 2 * blocks + 1)

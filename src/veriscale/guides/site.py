@@ -77,7 +77,12 @@ class Injection:
         self.valid = cells.amin(2) > 0  # a guide counts in a cell all of whose pixels are valid
 
     def weigh(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> None:
-        """Find weights and amount; arguments as `__call__`."""
+        """Find weights and amount.
+
+        Args:
+            h: (B, trunk, h, w), the trunk's feature.
+            embedding, c_noise: as `Denoiser.forward` hands them on; none where σ = ∞.
+        """
         site, self.embedding = self.site, embedding
         valid = self.valid.expand(len(h), -1, -1, -1)
         any_valid = valid.any(1, keepdim=True)
@@ -97,27 +102,15 @@ class Injection:
         """(B, trunk, h, w), P(Σ w_m E_m), after `weigh`."""
         site = self.site
         if site.fusion == "concat":
-            valid = _repeated(self.valid, site.pool)
+            valid = self.on_own_grid(self.valid)
             out = site.project(
                 torch.cat([torch.where(valid[:, m, None], f, 0) for m, f in enumerate(self.features)], 1)
             )
         else:
-            shares = _repeated(self.weights, site.pool).to(self.features[0].dtype)
+            shares = self.on_own_grid(self.weights).to(self.features[0].dtype)
             out = site.project(sum(shares[:, m, None] * f for m, f in enumerate(self.features)))
         added: Tensor = out
         return added
-
-    def __call__(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> Tensor:
-        """h + a P(Σ w_m E_m), (B, trunk, h, w) to the same.
-
-        Args:
-            h: the trunk's feature.
-            embedding, c_noise: as `Denoiser.forward` hands them on; none where σ = ∞.
-        """
-        self.weigh(h, embedding, c_noise)
-        if self.site.mix == "predictions":
-            return h
-        return h + _repeated(self.amount, self.site.pool).to(h.dtype) * self.fused()
 
     def predictions(self, held: bool = False) -> Tensor:
         """(B, M, C, H, W): what each expert alone predicts of the truth's residual, in units of what is usual.
@@ -128,6 +121,10 @@ class Injection:
         features = [feature.detach() if held else feature for feature in self.features]
         each = zip(self.site.heads, features, strict=True)
         return torch.stack([head(feature, self.embedding) for head, feature in each], 1).float()[self.inside]
+
+    def on_own_grid(self, t: Tensor) -> Tensor:
+        """Weights or amount for every pixel of the grid of the place."""
+        return _repeated(t, self.site.pool)
 
     def on_truth_grid(self, t: Tensor) -> Tensor:
         """Weights, amount or `valid` for every pixel."""

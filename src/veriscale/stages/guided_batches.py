@@ -13,7 +13,7 @@ from veriscale.stages.corruption import corrupted
 from veriscale.stages.recipe import Task
 
 PARTLY = 0.2  # of the items: the field of view of one guide ends inside
-ALL = 0.5  # of the items with a spoilt guide: all that are there are, each in a region of its own
+ALL = 0.5  # of the items with a spoilt guide: all that are there are, in one way, at one place
 FAR = 8  # slices: the nearest that a guide is swapped with, where there is one so far
 
 
@@ -53,6 +53,7 @@ class GuidedBatches(Batches):
         order = torch.randperm(len(self.modalities), generator=g).tolist()
         chosen = order[: 1 + int(torch.randint(len(order), (), generator=g))]
         corrupt, every = torch.rand(2, generator=g).tolist()
+        seed = key(self.seed, phase, step, i, "spoilt")
         spoilt = [] if corrupt >= self.corrupt else chosen if every < ALL else chosen[:1]
         wide = side + 2 * context
         out = torch.full((len(self.modalities), wide, wide), math.nan, device=image.device)
@@ -61,9 +62,10 @@ class GuidedBatches(Batches):
             if place not in slices:
                 continue
             far = [k for k in slices if abs(k - place) >= FAR] or list(slices)
-            other = far[int(torch.randint(len(far), (), generator=g))]
+            how = torch.Generator().manual_seed(seed)  # anew for each: guides that are wrong together agree
+            other = far[int(torch.randint(len(far), (), generator=how))]
             own, swapped = (continued(slices[k], top, left, side, context, scale)[0] / 255 for k in (place, other))
-            out[m] = corrupted(own, swapped, g) if m in spoilt else own
+            out[m] = corrupted(own, swapped, how) if m in spoilt else own
         view = torch.Generator().manual_seed(key(self.seed, phase, step, i, "view"))
         if float(torch.rand((), generator=view)) < PARTLY:
             out[chosen[-1]][beyond_line(wide, view).to(out.device)] = math.nan

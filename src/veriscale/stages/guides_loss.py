@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import TrainedPrior
-from veriscale.guides.networks import Guides, guided_denoise
+from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.site import Injection
 from veriscale.guides.teaching import teaching_loss
 from veriscale.stages.batches import Batch
@@ -17,8 +17,7 @@ TEACHING = 1.0  # of the loss that teaches heads and gate, beside the prior's ow
 class GuidesLoss(nn.Module):
     """The prior's own losses of mean and denoiser, each with its guides, and what teaches heads and gate.
 
-    The squared error of the mean is in units of the unguided one's; the denoiser's gradient reaches the guides of the
-    features, and not of the mean.
+    The squared error of the mean is in units of the unguided one's; the denoiser's gradient does not reach its guides.
 
     Args:
         prior: loaded, frozen.
@@ -47,7 +46,8 @@ class GuidesLoss(nn.Module):
         with torch.no_grad():
             plain = encoder(*rest, features=True)
         injection = Injection(self.guides.encoder.site, pictures, valid)
-        condition = Condition(*(inside(t, cut) for t in self.guides.encoder(plain, injection)))
+        mean = guided_mean(self.guides.encoder, injection, plain)
+        condition = Condition(*(inside(t, cut) for t in (mean, plain.features)))
         weight = 1 / self.plain.usual(batch.scale, batch.noise_std).square()
         total = (weight.view(-1, 1, 1, 1) * (condition.mean - batch.x).square()).mean()
         taught = (
@@ -57,7 +57,8 @@ class GuidesLoss(nn.Module):
         )
 
         given = self.plain.noised(batch, Condition(condition.mean.detach(), condition.features))
-        injection = Injection(self.guides.denoiser, inside(pictures, cut), inside(valid, cut))
-        total = total + given.loss(guided_denoise(denoiser, injection, *given[1:]))
+        refiner = self.guides.denoiser
+        injection = Injection(refiner.site, inside(pictures, cut), inside(valid, cut))
+        total = total + given.loss(guided_denoise(denoiser, refiner, injection, *given[1:]))
         taught = taught + teaching_loss(injection, given.truth / given.sigma_data.view(-1, 1, 1, 1))
         return total + TEACHING * taught

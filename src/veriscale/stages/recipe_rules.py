@@ -168,7 +168,7 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
         "restoration takes edges or boundaries, which no recipe trains on; leave it out",
     )
     demand(
-        min(guides.width, guides.depth, guides.blocks) > 0,
+        min(guides.width, guides.depth, *guides.blocks) > 0,
         "guides.width, guides.depth and guides.blocks must be positive",
     )
 
