@@ -74,7 +74,7 @@ def test_the_halo_has_the_reach_of_the_guides(guided, tiny):
     other[..., 80, 80] += 100
     found = []
     for picture in (guide, other):
-        prior = guided.guided_by({"T1": picture})
+        prior = guided.guided_by({"T1": picture, "FLAIR": rand(1, 160, 160, seed=2)})
         condition = encode(tiny, y, 4, 0.0, features=True)
         found.append(
             (encode(prior, y, 4, 0.0, features=False).mean, ConditionalDenoiser(prior, condition, 4, 0.0)(x, 0.1))

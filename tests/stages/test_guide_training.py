@@ -131,7 +131,6 @@ def test_a_recipe_of_guides_is_checked(recipe):
         "stage.toy.guides.patch=20": "guides.patch 20 must be a multiple",
         "stage.toy.encoder.steps=5": "guides are trained alone",
         "stage.toy.trainable=decoder": "guides are trained whole",
-        "stage.toy.planes=all": "guides are trained on axial slices, so leave it out",
     }.items():
         with pytest.raises(InputError, match=words):
             read_recipe(recipe, [override])
@@ -233,6 +232,22 @@ def test_a_field_of_view_ends_along_a_straight_line_in_the_middle():
     assert 0.4 < float(beyond.float().mean()) < 0.6
     rows, columns = (beyond.float().diff(dim=k).abs().sum(k) for k in (1, 2))
     assert rows.max() == columns.max() == 1  # crossed once
+
+
+def test_slices_of_every_plane_have_their_own_guides(tmp_path):
+    values = blobs((30, 36, 33), 0)
+    for name, each in {"T2": values, "T1": 1000 - values}.items():
+        nibabel.Nifti1Image(each.astype(np.float32), np.eye(4)).to_filename(tmp_path / f"one_{name}.nii.gz")
+    whole = load(["*.nii.gz"], tmp_path, 1, CPU, "CC0", "training", planes="all")
+    found = contrasts_of(whole, GuideArguments("T2", ["T1"]), "data")
+    of_contrast = {
+        contrast: {n: i for n, i in zip(whole.names, whole.images, strict=True) if contrast in n}
+        for contrast in ("T1", "T2")
+    }
+    assert {len(found.volumes), len(found.target.images)} == {6, len(of_contrast["T2"])}
+    assert {image.shape[-2:] for image in found.target.images} == {(30, 36), (30, 33), (36, 33)}
+    for name, (whose, k) in zip(found.target.names, found.places, strict=True):
+        assert torch.equal(found.volumes[whose, "T1"][k], of_contrast["T1"][name.replace("T2", "T1")])
 
 
 def test_processes_see_what_one_sees_and_some_guides_are_spoilt():

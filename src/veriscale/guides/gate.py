@@ -12,6 +12,7 @@ from veriscale.guides.expert import unit
 OPEN, LIMIT = 2.0, 4.0  # of the amount's logit: where it begins, and how far it goes, so that it cannot close for good
 HOTTEST = 2.0  # of a temperature that falls or rises between its inverse and it
 COLDEST = 1e-3
+WIDE = 2, 4  # dilations: whether guides fit is seen in wholes of some thirty pixels rather than in a few
 
 
 def weights(logits: Tensor, temperature: Tensor | float, valid: Tensor) -> Tensor:
@@ -69,18 +70,19 @@ class Gate(nn.Module):
     def __init__(self, trunk: int, width: int, embedding: int, pool: int) -> None:
         super().__init__()
         self.pool = pool
-        self.trunk = nn.Conv2d(trunk, width, 3, padding=1)
-        self.expert = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.trunk = nn.Conv2d(trunk, width, 1)
+        self.expert = nn.Conv2d(width, width, 1, bias=False)
         self.told = nn.Linear(embedding, width) if embedding else None
         self.mixed = nn.Conv2d(width, width, 3, padding=1)
+        self.wide = nn.ModuleList([nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in WIDE])
         self.out = nn.Conv2d(width, 2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with a bias
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of the trunk's grid, it sees: a convolution, the own pool and the next."""
-        return 2 * self.pool
+        """How far, in pixels of the trunk's grid, it sees: its own pool and some pools around it."""
+        return (2 + sum(WIDE)) * self.pool - 1
 
     def forward(self, h: Tensor, keys: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of the trunk (B, trunk, h, w), and what `expert` makes of each guide's feature (B or 1, width, h, w).
@@ -93,6 +95,13 @@ class Gate(nn.Module):
             seen = seen + self.told(embedding)[:, :, None, None]
         # the product is large where guide and trunk agree, which a sum is not
         each = [F.avg_pool2d(seen + k + seen * k, self.pool) for k in keys]
-        answers = [self.out(F.silu(self.mixed(F.silu(z)))) for z in each]
+        answers = [self._answer(z) for z in each]
         logits, amounts = torch.stack(answers, 2).unbind(1)
         return logits, LIMIT * torch.tanh((OPEN + amounts) / LIMIT)
+
+    def _answer(self, z: Tensor) -> Tensor:
+        z = self.mixed(F.silu(z))
+        for layer in self.wide:
+            z = z + layer(F.silu(z))
+        out: Tensor = self.out(F.silu(z))
+        return out

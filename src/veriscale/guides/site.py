@@ -47,7 +47,7 @@ class Site(nn.Module):
     def reach(self) -> int:
         """How far, in pixels of its grid, what it adds sees, of guides and trunk."""
         expert: Expert = self.experts[0]  # type: ignore[assignment]  # a list of them
-        return expert.reach + 2 * self.pool
+        return expert.reach + (self.gate.reach if self.fusion == "dynamic" else 2 * self.pool)
 
 
 class Injection:

@@ -44,12 +44,13 @@ def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contra
     """
     if data.stored:
         raise InputError(f"{where} are photographs, and guides are trained on scans of several contrasts; give scans.")
-    told = [_contrast(volume) for volume in data.volumes]
+    contrast_of = {volume: _contrast(volume, volume in data.other_planes) for volume in dict.fromkeys(data.volumes)}
+    told = [contrast_of[volume] for volume in data.volumes]
     known = sorted({contrast for _, contrast in told})
     for name in (guides.target, *guides.modalities):
         if name not in known:
             raise InputError(f"{where} hold no volume whose name ends with {name!r}; {closest(name, known)}.")
-    affines = {_contrast(volume): data.affines[volume] for volume in data.volumes if volume in data.affines}
+    affines = {each: data.affines[volume] for volume, each in contrast_of.items() if volume in data.affines}
     for (whose, contrast), affine in affines.items():
         target = affines.get((whose, guides.target))
         if contrast in guides.modalities and target is not None and not _alike(affine, target):
@@ -86,7 +87,8 @@ def _alike(one: Affine, other: Affine) -> bool:
     return bool((np.abs(one - other)[:3] <= tolerance).all())
 
 
-def _contrast(volume: str) -> tuple[str, str]:
-    """Whose a volume is, and its contrast, by its name."""
-    begins, contrast = split_contrast(volume)
-    return f"{PurePosixPath(volume).parent}/{begins}", contrast
+def _contrast(volume: str, other_plane: bool) -> tuple[str, str]:
+    """Whose a volume is, in which plane it was cut, and its contrast, by its name."""
+    name, plane = volume.rsplit("#", 1) if other_plane else (volume, "")
+    begins, contrast = split_contrast(name)
+    return f"{PurePosixPath(name).parent}/{begins}#{plane}", contrast

@@ -153,10 +153,6 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
         first.trainable == "all", f"{where}.trainable is {first.trainable!r}; guides are trained whole, so leave it out"
     )
     demand(not first.patience, f"{where}.patience is for networks of a prior; leave it out where guides are trained")
-    demand(
-        first.planes == "axial",
-        f"{where}.planes is {first.planes!r}; guides are trained on axial slices, so leave it out",
-    )
     demand(0 <= first.guides.corrupt <= 1, f"{where}.guides.corrupt must be within 0 and 1")
     names = [guides.target, *guides.modalities]
     demand(len(names) > 1, "guides.modalities is empty; name what guides")
