@@ -58,14 +58,23 @@ class Injection:
         guides: (B or 1, M, H, W) on the truth grid, in [0, 1].
         valid: the same shape, bool: elsewhere a guide is as if it were not there.
         origin: row and column of the first pixel in the whole picture: cells begin where they do there.
+        opened: (B,) bool: items with an amount of 1 whatever the gate says, so that a gate that closes early does not
+            keep a correction from being learnt.
 
     Attributes:
         weights: (B, M, h, w) by cells, each at least 0, summing to 1 where any guide is valid, all 0 elsewhere.
         amount: (B, 1, h, w), in [0, 1]; 0 where no guide is valid.
     """
 
-    def __init__(self, site: Site, guides: Tensor, valid: Tensor, origin: tuple[int, int] = (0, 0)) -> None:
-        self.site = site
+    def __init__(
+        self,
+        site: Site,
+        guides: Tensor,
+        valid: Tensor,
+        origin: tuple[int, int] = (0, 0),
+        opened: Tensor | None = None,
+    ) -> None:
+        self.site, self.opened = site, opened
         (b, count, *sides), cell = valid.shape, site.cell
         (top, left), (rows, columns) = (n % cell for n in origin), sides
         self.edges = left, -(left + columns) % cell, top, -(top + rows) % cell
@@ -92,6 +101,8 @@ class Injection:
             logits, amounts = site.gate(h, self.keys, embedding)
             self.weights = weights(logits.float(), site.temperature(share), valid)
             amount = torch.sigmoid((self.weights * amounts).sum(1, keepdim=True))
+            if self.opened is not None:
+                amount = torch.where(self.opened.view(-1, 1, 1, 1), 1.0, amount)
             self.amount = torch.where(any_valid, amount, 0)
         else:
             logits = site.logits.view(1, -1, 1, 1) if site.fusion == "learned" else torch.zeros(1, device=h.device)
