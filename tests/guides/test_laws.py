@@ -143,3 +143,14 @@ def test_an_amount_cannot_close_for_good():
     shut(seen(), injection)
     known = injection.valid.any(1)
     assert 0.01 < injection.amount[:, 0][known].min() < injection.amount[:, 0][known].max() < 0.02
+
+
+def test_opened_items_have_an_amount_of_one_where_any_guide_is_valid():
+    pictures, valid = guides()
+    network = refiner()
+    some, plain = (Injection(network.site, pictures, valid, opened=o) for o in (torch.tensor([True, False]), None))
+    corrections = [network(seen(), injection) for injection in (some, plain)]
+    assert torch.equal(some.amount[0, 0], some.valid[0].any(0).float())
+    assert (plain.amount[0] < 0.99).all()
+    assert torch.equal(some.amount[1], plain.amount[1])
+    torch.testing.assert_close(corrections[0] * plain.amount, corrections[1] * some.amount)
