@@ -30,7 +30,7 @@ VALIDATION = "tcgadu7294"
 EVERYONE = (*TRAINING, VALIDATION)
 """Who may be trained on, and is left out by turns; those of `scans.SUBJECTS` choose nothing."""
 FUSIONS: tuple[Fusion, ...] = ("dynamic", "mean", "concat", "learned")
-WIDTH = {"dynamic": 32, "mean": 36, "concat": 36, "learned": 36}
+WIDTH = {"dynamic": 32, "mean": 40, "concat": 40, "learned": 40}
 """Of experts: static fusion has no gate, and at this width no fewer parameters."""
 SEEDS = (0, 1, 2)
 RATE, FACTORS = 1.6e-3, (1.0, 0.5)

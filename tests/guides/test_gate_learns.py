@@ -7,6 +7,8 @@ from tests.guides.toys import arguments
 from torch import Tensor
 
 from veriscale.diffusion.encoder import CENTRE, SPREAD
+from veriscale.guides.expert import Experts
+from veriscale.guides.guidance import guidance
 from veriscale.guides.site import Injection, Site
 from veriscale.guides.teaching import teaching_loss
 
@@ -28,23 +30,23 @@ def toy(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return CENTRE + SPREAD * (guides + chequer * height), truth, v
 
 
-def evaluated(site: Site, guides: Tensor) -> Injection:
-    injection = Injection(site, guides, torch.ones_like(guides, dtype=torch.bool))
+def evaluated(experts: Experts, site: Site, guides: Tensor) -> Injection:
+    injection = Injection(site, guidance(experts, guides, torch.ones_like(guides, dtype=torch.bool), site.cell))
     injection.weigh(torch.ones(4, 4, 12, 12))
     return injection
 
 
 def test_weights_follow_inverse_variances():
     torch.manual_seed(0)
-    site = Site(arguments(mix="predictions"), 2, 1, trunk=4, channels=1)
-    optimiser = torch.optim.Adam(site.parameters(), lr=1e-2)
+    experts, site = Experts(2, 16, 1, 3), Site(arguments(mix="predictions"), 2, 1, trunk=4, channels=1)
+    optimiser = torch.optim.Adam([*experts.parameters(), *site.parameters()], lr=1e-2)
     for step in range(400):
         guides, truth, _ = toy(step)
         optimiser.zero_grad()
-        teaching_loss(evaluated(site, guides), truth).backward()
+        teaching_loss(evaluated(experts, site, guides), truth).backward()
         optimiser.step()
     guides, _, v = toy(999)
-    weights = evaluated(site, guides).weights.detach()
+    weights = evaluated(experts, site, guides).weights.detach()
     best = (1 / v) / (1 / v).sum(1, keepdim=True)
     assert np.corrcoef(weights.flatten(), best.flatten())[0, 1] > 0.9
     assert np.corrcoef(weights.flatten(), best.roll(1, 1).flatten())[0, 1] < 0.1

@@ -83,7 +83,7 @@ def test_the_halo_has_the_reach_of_the_guides(guided, tiny):
     for a, b, halo in zip(*found, halos, strict=True):
         rows = (a - b).abs().amax((0, 1, 3)).nonzero().flatten()
         far = int((rows - 80).abs().max())
-        assert guided.guides.denoiser.reach - 8 <= far <= halo
+        assert guided.guides.experts.reach + guided.guides.denoiser.reach - 8 <= far <= halo
 
 
 def test_bf16_is_close_to_float32(tiny, tiny_file, tmp_path, monkeypatch, pictures):
@@ -113,7 +113,7 @@ def test_guides_smaller_than_the_padded_picture_end_where_they_end(guided, pictu
 
 
 def test_what_experts_say_is_found_once_for_all_noise_levels(guided, pictures, monkeypatch):
-    prior, expert = guided.guided_by(pictures), guided.guides.denoiser.site.experts[0]
+    prior, expert = guided.guided_by(pictures), guided.guides.experts.each[0]
     other = prior.rearranged(lambda t: t.flip(-1))
     asked, forward = [], expert.forward
     monkeypatch.setattr(expert, "forward", lambda *seen: asked.append(1) or forward(*seen))

@@ -4,9 +4,11 @@ from itertools import permutations
 
 import pytest
 import torch
-from tests.guides.toys import guides, refiner, seen
+from tests.guides.toys import guides, injected, perturbed, refiner, seen
 
+from veriscale.guides.expert import Experts
 from veriscale.guides.gate import Temperature, weights
+from veriscale.guides.guidance import guidance
 from veriscale.guides.site import Injection
 
 FUSIONS = "dynamic", "mean", "learned", "concat"
@@ -18,7 +20,7 @@ TAUS = "constant", "falling", "reversed", "learned", "modality"
 def test_weights_sum_to_one_over_valid_guides_and_are_zero_elsewhere(fusion, tau):
     pictures, valid = guides()
     network = refiner(fusion=fusion, tau=tau)
-    injection = Injection(network.site, pictures, valid)
+    injection = injected(network, pictures, valid)
     network(seen(), injection)
     any_valid = injection.valid.any(1)
     assert any_valid.any()
@@ -39,7 +41,7 @@ def test_nothing_under_an_invalid_pixel_matters(fusion, mix, hidden):
     answers = []
     for given in (pictures, torch.where(valid, pictures, under), torch.where(valid, 1 - pictures, under)):
         network = refiner(fusion=fusion, mix=mix)
-        injection = Injection(network.site, given, valid)
+        injection = injected(network, given, valid)
         correction = network(seen(), injection)
         assert (correction is None) == (mix == "predictions")
         made = injection.mixed() if correction is None else correction
@@ -54,31 +56,32 @@ def test_nothing_under_an_invalid_pixel_matters(fusion, mix, hidden):
 def test_where_no_guide_is_valid_nothing_is_added(fusion):
     pictures, valid = guides()
     network = refiner(fusion=fusion)
-    added = network(seen(), Injection(network.site, pictures, valid))
+    added = network(seen(), injected(network, pictures, valid))
     assert not added[..., 6:].any()
     assert added[..., :6].any(1).all()
-    nothing = Injection(network.site, torch.full_like(pictures, torch.nan), torch.zeros_like(valid))
+    nothing = injected(network, torch.full_like(pictures, torch.nan), torch.zeros_like(valid))
     assert not network(seen(), nothing).any()
 
 
 @pytest.mark.parametrize("tau", TAUS)
 def test_permuting_modalities_permutes_weights(tau):
     pictures, valid = guides()
-    networks = refiner(tau=tau), refiner(tau=tau)
-    kept, moved = (network.site for network in networks)
-    before = Injection(kept, pictures, valid)
-    correction = networks[0](seen(), before)
+    network = refiner(tau=tau)
+    torch.manual_seed(1)
+    experts = perturbed(Experts(2, 16, 1, 3))
+    before = Injection(network.site, guidance(experts, pictures, valid, 2))
+    correction, mixed = network(seen(), before), before.mixed()
     for order in permutations(range(3)):
-        for mine, parts in ((moved.experts, kept.experts), (moved.heads, kept.heads)):
-            for i, k in enumerate(order):
-                mine[i] = parts[k]
+        other, moved = refiner(tau=tau), Experts(2, 16, 1, 3)
+        for i, k in enumerate(order):
+            moved.each[i], other.site.heads[i] = experts.each[k], network.site.heads[k]
         if tau == "modality":
-            moved.temperature.level.copy_(kept.temperature.level[list(order)])
-            moved.temperature.slope.copy_(kept.temperature.slope[list(order)])
-        after = Injection(moved, pictures[:, list(order)], valid[:, list(order)])
-        torch.testing.assert_close(networks[1](seen(), after), correction)
+            other.site.temperature.level.copy_(network.site.temperature.level[list(order)])
+            other.site.temperature.slope.copy_(network.site.temperature.slope[list(order)])
+        after = Injection(other.site, guidance(moved, pictures[:, list(order)], valid[:, list(order)], 2))
+        torch.testing.assert_close(other(seen(), after), correction)
         torch.testing.assert_close(after.weights, before.weights[:, list(order)])
-        torch.testing.assert_close(after.mixed(), before.mixed())
+        torch.testing.assert_close(after.mixed(), mixed)
 
 
 def drawn(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -139,7 +142,7 @@ def test_an_amount_cannot_close_for_good():
     shut = refiner()
     shut.site.gate.out.weight[1] = 0
     shut.site.gate.out.bias[1] = -1e4
-    injection = Injection(shut.site, pictures, valid)
+    injection = injected(shut, pictures, valid)
     shut(seen(), injection)
     known = injection.valid.any(1)
     assert 0.01 < injection.amount[:, 0][known].min() < injection.amount[:, 0][known].max() < 0.02
@@ -148,7 +151,7 @@ def test_an_amount_cannot_close_for_good():
 def test_opened_items_have_an_amount_of_one_where_any_guide_is_valid():
     pictures, valid = guides()
     network = refiner()
-    some, plain = (Injection(network.site, pictures, valid, opened=o) for o in (torch.tensor([True, False]), None))
+    some, plain = (injected(network, pictures, valid, opened=o) for o in (torch.tensor([True, False]), None))
     corrections = [network(seen(), injection) for injection in (some, plain)]
     assert torch.equal(some.amount[0, 0], some.valid[0].any(0).float())
     assert (plain.amount[0] < 0.99).all()

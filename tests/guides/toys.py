@@ -4,7 +4,10 @@ import torch
 from torch import Tensor
 
 from veriscale.guides.arguments import GuideArguments
+from veriscale.guides.expert import Experts
+from veriscale.guides.guidance import guidance
 from veriscale.guides.refiner import Refiner
+from veriscale.guides.site import Injection
 
 NAMES = ["T1", "T1C", "FLAIR"]
 
@@ -27,6 +30,14 @@ def refiner(**changes: object) -> Refiner:
     made = perturbed(Refiner(arguments(**changes), 2, 1, channels=1, seen=8, added=4, blocks=1))
     assert isinstance(made, Refiner)
     return made
+
+
+def injected(network: Refiner, pictures: Tensor, valid: Tensor, **changes: object) -> Injection:
+    """Of experts of random weights, the same ones each time."""
+    torch.manual_seed(1)
+    a = arguments()
+    experts = perturbed(Experts(2, a.width, a.depth, len(a.modalities)))
+    return Injection(network.site, guidance(experts, pictures, valid, network.site.cell), **changes)  # type: ignore[arg-type]
 
 
 def guides(seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ class GuideArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modalities: list[str]
     width: int = 32
     depth: int = 1
-    blocks: tuple[int, int] = (4, 2)
+    blocks: tuple[int, int] = (4, 1)
     fusion: Fusion = "dynamic"
     mix: Mix = "features"
     tau: Tau = "constant"

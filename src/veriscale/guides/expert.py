@@ -42,10 +42,30 @@ class Expert(nn.Module):
         h = self.entry(seen.contiguous(memory_format=torch.channels_last))
         return unit(h + self.trunk(h))
 
+
+class Experts(nn.Module):
+    """Those of all modalities, whose features every place takes where guides come in.
+
+    Args:
+        stride: factor from the truth grid to theirs.
+        width: channels of a feature.
+        depth: residual blocks of each.
+        modalities: how many there are.
+    """
+
+    def __init__(self, stride: int, width: int, depth: int, modalities: int) -> None:
+        super().__init__()
+        self.stride, self.depth = stride, depth
+        self.each = nn.ModuleList([Expert(stride, width, depth) for _ in range(modalities)])
+
+    def forward(self, guides: Tensor, valid: Tensor) -> list[Tensor]:
+        """(B, M, H, W) in [0, 1], and where they are valid, to M features (B, width, H / stride, W / stride)."""
+        return [expert(guides[:, m, None], valid[:, m, None]) for m, expert in enumerate(self.each)]
+
     @property
     def reach(self) -> int:
-        """How far, in pixels of its grid, its feature sees."""
-        return 2 * len(self.trunk) + 1
+        """How far, in pixels of the truth, a feature sees."""
+        return self.stride * (2 * self.depth + 1)
 
 
 class Head(nn.Module):

@@ -70,8 +70,8 @@ class Gate(nn.Module):
     def __init__(self, trunk: int, width: int, embedding: int, pool: int) -> None:
         super().__init__()
         self.pool = pool
-        self.trunk = nn.Conv2d(trunk, width, 1)
-        self.expert = nn.Conv2d(width, width, 1, bias=False)
+        self.trunk = nn.Conv2d(trunk, width, 3, padding=1)
+        self.expert = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.told = nn.Linear(embedding, width) if embedding else None
         self.mixed = nn.Conv2d(width, width, 3, padding=1)
         self.wide = nn.ModuleList([nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in WIDE])
@@ -81,8 +81,8 @@ class Gate(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of the trunk's grid, it sees: its own pool and some pools around it."""
-        return (2 + sum(WIDE)) * self.pool - 1
+        """How far, in pixels of the trunk's grid, it sees: a convolution, its own pool and some pools around it."""
+        return (2 + sum(WIDE)) * self.pool
 
     def forward(self, h: Tensor, keys: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of the trunk (B, trunk, h, w), and what `expert` makes of each guide's feature (B or 1, width, h, w).

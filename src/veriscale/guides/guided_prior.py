@@ -14,9 +14,19 @@ from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
+from veriscale.guides.guidance import Guidance, guidance
 from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
+
+
+@dataclass
+class Kept:
+    """What guides say of a place, and what either network makes of it."""
+
+    place: object = None
+    guidance: Guidance | None = None
+    injections: dict[Site, Injection] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,8 @@ class GuidedPrior(TrainedPrior):
             guides, and the prior is the unguided one.
         given: the modalities that are among them, which may be known elsewhere than here.
         origin: row and column of their first pixel in the whole picture.
-        kept: by place, what the last evaluation has made of the guides alone, which the next takes as it is: of one
-            picture, or of one tile of it.
+        kept: what the last evaluation has made of the guides alone, which the next takes as it is: of one picture, or
+            of one tile of it.
     """
 
     guides: Guides = field(kw_only=True)
@@ -40,7 +50,7 @@ class GuidedPrior(TrainedPrior):
     pictures: Tensor | None = field(default=None, kw_only=True)
     given: tuple[str, ...] = field(default=(), kw_only=True)
     origin: tuple[int, int] = field(default=(0, 0), kw_only=True)
-    kept: dict[Site, tuple[object, Injection]] = field(default_factory=dict, kw_only=True, repr=False, compare=False)
+    kept: Kept = field(default_factory=Kept, kw_only=True, repr=False, compare=False)
 
     def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
         """This prior for one picture with guides; any subset of the modalities will do.
@@ -62,7 +72,7 @@ class GuidedPrior(TrainedPrior):
             return replace(self, pictures=None, given=())
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
         stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
-        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept={})
+        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept=Kept())
 
     def modality(self, name: str) -> str:
         """A modality as the card spells it; upper and lower case are one.
@@ -117,17 +127,18 @@ class GuidedPrior(TrainedPrior):
     @property
     def encoder_extra(self) -> int:
         """By the guides' own reach, at the smallest scale."""
-        return math.ceil(self.guides.encoder.reach / min(self.card.network.scales))
+        reach = self.guides.experts.reach + self.guides.encoder.reach
+        return math.ceil(reach / min(self.card.network.scales))
 
     @property
     def receptive_radius(self) -> int:
         """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
-        beyond = self.guides.denoiser.reach
+        beyond = self.guides.experts.reach + self.guides.denoiser.reach
         return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
 
     def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
         """With the guides rearranged as the pictures are."""
-        return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept={})
+        return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept=Kept())
 
     def within(self, window: Window) -> Self:
         """With the guides cut to a window; beyond their own edge nothing is known."""
@@ -163,8 +174,10 @@ class GuidedPrior(TrainedPrior):
             raise RuntimeError("asked only where there are guides")
         # `kept` is shared with those that this one was cut from; what inference makes is of no use where gradients go
         place = self.origin, self.pictures.shape, torch.is_inference_mode_enabled()
-        found = self.kept.get(site)
-        if found is None or found[0] != place:
-            pictures = self.pictures.to(self.device)
-            found = self.kept[site] = place, Injection(site, pictures, pictures.isfinite(), self.origin)
-        return found[1]
+        if self.kept.guidance is None or self.kept.place != place:
+            pictures, experts = self.pictures.to(self.device), self.guides.experts
+            said = guidance(experts, pictures, pictures.isfinite(), site.cell, self.origin)
+            self.kept.place, self.kept.guidance, self.kept.injections = place, said, {}
+        if site not in self.kept.injections:
+            self.kept.injections[site] = Injection(site, self.kept.guidance)
+        return self.kept.injections[site]

@@ -12,16 +12,17 @@ from veriscale.diffusion.denoiser import Denoiser
 from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition
 from veriscale.diffusion.prior import denoise_residual
 from veriscale.guides.arguments import GuideArguments
-from veriscale.guides.expert import unit
+from veriscale.guides.expert import Experts, unit
 from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection
 
-STRIDE, POOL = 2, 2  # of the encoder's corrections
+POOL = 2  # pixels of their grid a side that have one weight
 
 
 class Guides(NamedTuple):
-    """What corrects the encoder's mean, and what the denoiser says."""
+    """What reads the guides; what corrects the encoder's mean by them, and the denoiser's answer."""
 
+    experts: Experts
     encoder: Refiner
     denoiser: Refiner
 
@@ -33,12 +34,13 @@ class Guides(NamedTuple):
 def build_guides(network: Network, arguments: GuideArguments) -> Guides:
     """Freshly initialised, so that they add nothing yet; for priors of these sizes."""
     n, a = network, arguments
-    widths, stem = n.denoiser.width, n.denoiser.stem
+    widths, stride = n.denoiser.width, n.denoiser.stem
     pool = POOL if len(widths) > 1 else 1  # so that a cell is no larger than what windows are multiples of
-    seen = (n.channels + n.encoder.features) * STRIDE**2
+    seen, added = (n.channels + n.encoder.features) * stride**2, n.channels * stride**2
     guides = Guides(
-        Refiner(a, STRIDE, POOL, n.channels, seen, n.channels * STRIDE**2, a.blocks[0]),
-        Refiner(a, stem, pool, n.channels, widths[0], n.channels * stem**2, a.blocks[1], embedding=2 * widths[0]),
+        Experts(stride, a.width, a.depth, len(a.modalities)),
+        Refiner(a, stride, pool, n.channels, seen, added, a.blocks[0]),
+        Refiner(a, stride, pool, n.channels, widths[0], added, a.blocks[1], embedding=2 * widths[0]),
     )
     for part in guides:
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -49,12 +51,13 @@ def guided_mean(refiner: Refiner, injection: Injection, condition: Condition) ->
     """(B, C, H, W), what guides make of an encoder's mean, by its features too; where the amount is 0 what it was."""
     mean, features = condition
     seen = torch.cat([(mean - CENTRE) / SPREAD, features.to(mean.dtype)], 1).to(next(refiner.parameters()).dtype)
-    correction = refiner(F.pixel_unshuffle(F.pad(seen, injection.edges, mode="replicate"), STRIDE), injection)
+    stride = refiner.site.stride
+    correction = refiner(F.pixel_unshuffle(F.pad(seen, injection.edges, mode="replicate"), stride), injection)
     if correction is None:
         # (1 − a)·m + a·Σ w_m·(m + s·r_m), since an expert predicts how the truth differs from m
         added = injection.on_truth_grid(injection.amount) * injection.mixed()
     else:
-        added = F.pixel_shuffle(correction, STRIDE)[injection.inside].to(mean.dtype)
+        added = F.pixel_shuffle(correction, stride)[injection.inside].to(mean.dtype)
     out: Tensor = mean + SPREAD * added
     return out
 

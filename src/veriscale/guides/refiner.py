@@ -65,6 +65,6 @@ class Refiner(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of the truth, its correction sees beyond what it is given."""
+        """How far, in pixels of the truth, its correction sees, of what it is given and of experts' features."""
         blocks = len(self.trunk) if self.site.mix == "features" else 0
-        return self.site.stride * (self.site.reach + 2 * blocks + 1)
+        return self.site.stride * (self.site.reach + 2 * blocks + 2)

@@ -1,20 +1,21 @@
-"""A place where guides come in: experts, gate and projection, and one evaluation of them."""
+"""A place where guides come in: gate, projection and heads, and one evaluation of them."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veriscale.guides.arguments import GuideArguments
-from veriscale.guides.expert import Expert, Head
+from veriscale.guides.expert import Head
 from veriscale.guides.gate import Gate, Temperature, weights
+from veriscale.guides.guidance import Guidance
 
 
 class Site(nn.Module):
-    """Experts of all modalities, and what fuses them at one place.
+    """What fuses the experts' features at one place.
 
     Args:
         arguments: sizes and choices.
-        stride: factor from the truth grid to the grid of this place.
+        stride: factor from the truth grid to the grid of this place and of the experts.
         pool: pixels of that grid a side that have one weight.
         trunk: channels of the feature that is injected into.
         channels: of the truth.
@@ -27,7 +28,6 @@ class Site(nn.Module):
         super().__init__()
         a, count = arguments, len(arguments.modalities)
         self.fusion, self.mix, self.stride, self.pool = a.fusion, a.mix, stride, pool
-        self.experts = nn.ModuleList([Expert(stride, a.width, a.depth) for _ in a.modalities])
         self.heads = nn.ModuleList([Head(stride, a.width, channels, embedding) for _ in a.modalities])
         if a.fusion == "dynamic":
             self.gate = Gate(trunk, a.width, embedding, pool)
@@ -45,9 +45,8 @@ class Site(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of its grid, what it adds sees, of guides and trunk."""
-        expert: Expert = self.experts[0]  # type: ignore[assignment]  # a list of them
-        return expert.reach + (self.gate.reach if self.fusion == "dynamic" else 2 * self.pool)
+        """How far, in pixels of its grid, what it adds sees, of features and trunk."""
+        return self.gate.reach if self.fusion == "dynamic" else self.pool - 1
 
 
 class Injection:
@@ -55,9 +54,7 @@ class Injection:
 
     Args:
         site: where they come in.
-        guides: (B or 1, M, H, W) on the truth grid, in [0, 1].
-        valid: the same shape, bool: elsewhere a guide is as if it were not there.
-        origin: row and column of the first pixel in the whole picture: cells begin where they do there.
+        guidance: what guides say.
         opened: (B,) bool: items with an amount of 1 whatever the gate says, so that a gate that closes early does not
             keep a correction from being learnt.
 
@@ -66,23 +63,12 @@ class Injection:
         amount: (B, 1, h, w), in [0, 1]; 0 where no guide is valid.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        guides: Tensor,
-        valid: Tensor,
-        origin: tuple[int, int] = (0, 0),
-        opened: Tensor | None = None,
-    ) -> None:
-        self.site, self.opened = site, opened
-        (b, count, *sides), cell = valid.shape, site.cell
-        (top, left), (rows, columns) = (n % cell for n in origin), sides
-        self.edges = left, -(left + columns) % cell, top, -(top + rows) % cell
-        self.inside = (..., slice(top, top + rows), slice(left, left + columns))
-        guides, valid = F.pad(guides, self.edges, value=torch.nan), F.pad(valid, self.edges, value=False)
-        self.features = [expert(guides[:, m, None], valid[:, m, None]) for m, expert in enumerate(site.experts)]
+    def __init__(self, site: Site, guidance: Guidance, opened: Tensor | None = None) -> None:
+        self.site, self.features, self.opened = site, guidance.features, opened
+        self.edges, self.inside = guidance.edges, guidance.inside
         self.keys = [site.gate.expert(f) for f in self.features] if site.fusion == "dynamic" else []
-        cells = F.pixel_unshuffle(valid.float(), cell).view(b, count, cell**2, *(n // cell for n in valid.shape[-2:]))
+        (b, count, *sides), cell = guidance.valid.shape, site.cell
+        cells = F.pixel_unshuffle(guidance.valid.float(), cell).view(b, count, cell**2, *(n // cell for n in sides))
         self.valid = cells.amin(2) > 0  # a guide counts in a cell all of whose pixels are valid
 
     def weigh(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> None:

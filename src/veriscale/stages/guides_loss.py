@@ -5,19 +5,22 @@ from torch import Tensor, nn
 
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import TrainedPrior
+from veriscale.guides.guidance import guidance
 from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.site import Injection
 from veriscale.guides.teaching import teaching_loss
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import DenoiserLoss, inside
 
+GUIDED = {True: (0.0, 1.2), False: (0.0, 1.2)}  # as `DENSITY`: guides count where much is open, without a condition too
 TEACHING = 1.0  # of the loss that teaches heads and gate, beside the prior's own
 
 
 class GuidesLoss(nn.Module):
     """The prior's own losses of mean and denoiser, each with its guides, and what teaches heads and gate.
 
-    The squared error of the mean is in units of the unguided one's; the denoiser's gradient does not reach its guides.
+    The squared error of the mean is in units of the unguided one's; the denoiser's gradient reaches neither it nor
+    the experts.
 
     Args:
         prior: loaded, frozen.
@@ -32,6 +35,7 @@ class GuidesLoss(nn.Module):
         knots = card.modes[-1].noise_std
         self.plain = DenoiserLoss(prior.encoder, prior.denoiser, knots, sigma_data, margin, mean=card.mean)
         self.plain.requires_grad_(False)
+        self.plain.density = GUIDED
         self.parts = nn.ModuleDict(guides.parts()).requires_grad_(True)
         self.guides = guides
 
@@ -45,8 +49,10 @@ class GuidesLoss(nn.Module):
         cut = self.plain.margin * batch.scale
         with torch.no_grad():
             plain = encoder(*rest, features=True)
-        injection = Injection(self.guides.encoder.site, pictures, valid)
-        mean = guided_mean(self.guides.encoder, injection, plain)
+        refiner = self.guides.encoder
+        said = guidance(self.guides.experts, pictures, valid, refiner.site.cell)
+        injection = Injection(refiner.site, said)
+        mean = guided_mean(refiner, injection, plain)
         condition = Condition(*(inside(t, cut) for t in (mean, plain.features)))
         weight = 1 / self.plain.usual(batch.scale, batch.noise_std).square()
         total = (weight.view(-1, 1, 1, 1) * (condition.mean - batch.x).square()).mean()
@@ -60,7 +66,7 @@ class GuidesLoss(nn.Module):
         refiner = self.guides.denoiser
         # where there is little to gain, a gate shuts before its correction is any good
         opened = torch.arange(len(pictures), device=pictures.device) % 2 == 0
-        injection = Injection(refiner.site, inside(pictures, cut), inside(valid, cut), opened=opened)
+        injection = Injection(refiner.site, said.inner(cut), opened)
         total = total + given.loss(guided_denoise(denoiser, refiner, injection, *given[1:]))
         taught = taught + teaching_loss(injection, given.truth / given.sigma_data.view(-1, 1, 1, 1))
         return total + TEACHING * taught
