@@ -135,8 +135,9 @@ NOTES = (
     f"have {FOLD_STEPS} steps there, a third of those elsewhere; intervals are Student's over the five. One of them is "
     f"{VALIDATION}, by whom rates were chosen: that gap knows one choice of two. Terms of the bound are in squared "
     "levels; σ_d as on the card; concat has even weights by construction. shift: slabs overlap, so that no interval is "
-    "given. through: guides have seen axial slices alone in training, and pictures through the plane are sagittal and "
-    "coronal; over the study's parent, and over `mri` of T2 alone."
+    "given. through: the study's guides have seen axial slices alone in training, and pictures through the plane are "
+    "sagittal and coronal; over the study's parent, and over `mri` of T2 alone. speed: `denoiser` with what guides "
+    "say kept from one evaluation to the next, as in slices; `denoiser_anew` without, as through the plane."
 )
 
 

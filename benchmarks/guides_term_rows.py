@@ -8,6 +8,7 @@ import numpy as np
 from guide_shift import GUIDES
 from guides_blocks import blocks
 from guides_cases import DRAWN, NONE, Condition
+from guides_rows import STATIC
 from guides_runs import FUSIONS, SOUND, SPOILT_AS_TRAINED, VALIDATION, Run, Study
 from guides_scores import SAMPLES, Numbers, bound_sums, draw_errors
 from results import Row
@@ -45,8 +46,12 @@ def bound_rows(study: Study) -> list[Row]:
             for k, where in enumerate(WHERE):
                 terms = {name: bound(_block_sums(of, condition, k)) for name, of in numbers.items()}
                 rows += _rows_at(f"{subject}.{said}.{k}", f"{subject}, guides {said}, {where}", terms)
-                share[where] = terms["dynamic"].fused.estimate / terms["mean"].fused.estimate - 1
-            what = f"{subject}, guides {said}: E Σ w ℓ of dynamic over static weights, less 1, at the worst noise level"
+                least = min(terms[name].fused.estimate for name in terms if name in STATIC)
+                share[where] = terms["dynamic"].fused.estimate / least - 1
+            what = (
+                f"{subject}, guides {said}: E Σ w ℓ of dynamic over the least of static weights, less 1, at the worst "
+                "noise level"
+            )
             id = f"guides.bound.{subject}.{said}.below_static"
             rows.append(Row(id, what, max(share.values()), "", None, "< 0", share))
         every = [of[f"{c.name} @ {k}"] for of in numbers.values() for c in ASKED for k in range(len(WHERE))]
@@ -112,9 +117,14 @@ def draw_rows(study: Study) -> list[Row]:
             Row(f"guides.draws.{subject}.spread_skill", said, skills[0].estimate, "", interval, "0.8..1.25", told)
         )
         for end, of, said, bar in (
-            ("inform", sound, "std with all guides over none, less 1, where they are sound", "< 0"),
-            ("one_spoilt", one, "likewise in a region where one of three is of a wrong slice", None),
-            ("spoilt", emptied, "likewise in a region where all are of a wrong slice", "-0.1..0.1"),
+            (
+                "inform",
+                sound,
+                "std with all guides, sound ones, over none, less 1, in a region of the foreground",
+                "< 0",
+            ),
+            ("one_spoilt", one, "likewise there, where one of three is of a wrong slice", None),
+            ("spoilt", emptied, "likewise there, where all are of a wrong slice", "-0.1..0.1"),
         ):
             rows.append(
                 _relative(f"guides.draws.{subject}.{end}", f"{what}: {said}", of["std_inside"], none["std_inside"], bar)

@@ -339,7 +339,11 @@ ROWS = [
         for tau in ("falling", "reversed", "learned", "modality")
         for what in ("loss_1", "loss_2", "loss_3", "crps")
     ),
-    *(f"guides.{kind}speed.{network}" for kind in ("", "shipped.") for network in ("encoder", "denoiser")),
+    *(
+        f"guides.{kind}speed.{network}"
+        for kind in ("", "shipped.")
+        for network in ("encoder", "denoiser", "denoiser_anew")
+    ),
     *(f"guides.shipped.through.ms19.T2{end}" for end in ("", ".lowest")),
     "input.kinds.files",
     "input.kinds.restored",

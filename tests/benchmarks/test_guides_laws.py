@@ -199,7 +199,8 @@ def test_the_estimate_counts_every_run_once(benchmark):
 def test_recipes_fit_each_other_and_subjects_are_those_of_the_splits(benchmark):
     runs = benchmark("guides_runs")
     guided, unguided, domain = (read_recipe(runs.RECIPES / f"{n}.toml") for n in ("guided", "unguided", "domain"))
-    task = msgspec.structs.replace(guided.task, weights=domain.task.weights)  # of how often, not of what
+    often = {key: getattr(domain.task, key) for key in ("weights", "unconditional")}  # of how often, not of what
+    task = msgspec.structs.replace(guided.task, **often)
     assert (task, guided.encoder, guided.denoiser) == (domain.task, domain.encoder, domain.denoiser)
     assert (unguided.task, unguided.encoder, unguided.denoiser) == (domain.task, domain.encoder, domain.denoiser)
     shipped, parent = (read_recipe(runs.RECIPES.parent / f"{n}.toml") for n in ("mri_guided", "mri"))

@@ -12,6 +12,14 @@ def rand(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def some_guides(height: int, width: int) -> dict[str, torch.Tensor]:
+    """One known everywhere, one with a hole, one on the left alone."""
+    made = {name: rand(1, height, width, seed=k) for k, name in enumerate(NAMES)}
+    made["T1C"][:, 30:50, 20:41] = torch.nan
+    made["FLAIR"][..., 33:] = torch.nan
+    return made
+
+
 def restored(prior, tile: int = 1536) -> list[torch.Tensor]:
     """An encoding with features, a conditional evaluation of two pictures at once, and an unconditional one."""
     y, x = rand(1, 3, 24, 20), rand(2, 3, 96, 80)
@@ -49,21 +57,51 @@ def test_any_subset_is_as_if_the_others_were_known_nowhere(guided, pictures):
         assert a.isfinite().all()
 
 
-@pytest.mark.parametrize("tile", [16, 48])
-def test_in_tiles_it_is_the_whole(guided, pictures, tile):
-    prior = guided.guided_by(pictures)
-    for a, b in zip(restored(prior), restored(prior, tile), strict=True):
-        assert (a - b).abs().max() <= 1e-5
+def windows(prior, monkeypatch) -> list[tuple[slice, slice]]:
+    """Where it is asked to look, from here on."""
+    seen, within = [], type(prior).within
+    monkeypatch.setattr(type(prior), "within", lambda self, window: seen.append(window) or within(self, window))
+    return seen
 
 
-@pytest.mark.parametrize("sides, tile", [((23, 21), 15), ((24, 20), 27)])
-def test_cells_are_those_of_the_whole_where_tiles_begin_at_odd_pixels(guided, pictures, sides, tile):
-    prior = guided.guided_by({name: picture[:, : 3 * sides[0], : 3 * sides[1]] for name, picture in pictures.items()})
-    y = rand(1, 3, *sides)
-    whole, parts = (encode(prior, y, 3, 0.0, features=True, tile=size) for size in (1536, tile))
-    assert whole.mean.shape[-2:] == (3 * sides[0], 3 * sides[1])
+@pytest.mark.parametrize("scale, sides, tile", [(2, (101, 23), 22), (3, (121, 21), 20), (4, (120, 18), 48)])
+def test_means_in_tiles_are_those_of_the_whole(guided, monkeypatch, scale, sides, tile):
+    height, width = (scale * n for n in sides)
+    prior, y = guided.guided_by(some_guides(height, width)), rand(1, 3, *sides)
+    whole = encode(prior, y, scale, 0.0, features=True)
+    asked = windows(prior, monkeypatch)
+    parts = encode(prior, y, scale, 0.0, features=True, tile=tile)
+    assert any(0 < rows.start < rows.stop < height for rows, _ in asked)
+    assert scale == 4 or any(rows.start % 4 for rows, _ in asked)
     for a, b in zip(whole, parts, strict=True):
         assert (a - b).abs().max() <= 1e-5
+    assert (whole.mean - encode(guided, y, scale, 0.0, features=False).mean).abs().max() > 0.1
+
+
+def test_answers_of_the_denoiser_in_tiles_are_those_of_the_whole(guided, monkeypatch):
+    x = rand(1, 3, 330, 290)
+    prior = guided.guided_by(some_guides(330, 290))
+    whole = UnconditionalDenoiser(prior)(x, 0.3)
+    asked = windows(prior, monkeypatch)
+    parts = UnconditionalDenoiser(prior, 48)(x, 0.3)
+    assert len(asked) > 20
+    assert any(columns.stop - columns.start < 290 for _, columns in asked)
+    assert (whole - parts).abs().max() <= 1e-5
+    assert (whole - UnconditionalDenoiser(guided)(x, 0.3)).abs().max() > 1e-2
+
+
+def test_without_guides_tiles_are_those_of_the_unguided_prior(guided, tiny):
+    for a, b in zip(restored(guided, 16), restored(tiny, 16), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_guides_reach_the_edges_of_sides_that_are_no_whole_cells(guided):
+    y = rand(1, 3, 13, 11)
+    plain = encode(guided, y, 2, 0.0, features=False).mean
+    found = encode(guided.guided_by({"T1": rand(1, 26, 22)}), y, 2, 0.0, features=False).mean
+    changed = (found - plain).abs().amax((0, 1)) > 0
+    assert changed[-2:].any()
+    assert changed[:, -2:].any()
 
 
 def test_the_halo_has_the_reach_of_the_guides(guided, tiny):
@@ -79,7 +117,7 @@ def test_the_halo_has_the_reach_of_the_guides(guided, tiny):
         found.append(
             (encode(prior, y, 4, 0.0, features=False).mean, ConditionalDenoiser(prior, condition, 4, 0.0)(x, 0.1))
         )
-    halos = 4 * (tiny.encoder.receptive_radius + guided.encoder_extra), guided.receptive_radius
+    halos = 4 * (tiny.encoder.receptive_radius + prior.encoder_extra), prior.receptive_radius
     for a, b, halo in zip(*found, halos, strict=True):
         rows = (a - b).abs().amax((0, 1, 3)).nonzero().flatten()
         far = int((rows - 80).abs().max())
@@ -108,8 +146,8 @@ def test_guides_smaller_than_the_padded_picture_end_where_they_end(guided, pictu
     cut = prior.within((slice(80, 112), slice(64, 96)))
     assert cut.pictures.shape == (1, 3, 32, 32)
     assert torch.equal(cut.pictures[0, 1, :16, :16], pictures["T1C"][0, 80:, 64:])
-    assert cut.pictures[0, 1, 16:].isnan().all()
-    assert cut.pictures[0, 1, :, 16:].isnan().all()
+    assert cut.pictures[0, 1, 16:].isinf().all()
+    assert cut.pictures[0, 1, :, 16:].isinf().all()
 
 
 def test_what_experts_say_is_found_once_for_all_noise_levels(guided, pictures, monkeypatch):

@@ -55,12 +55,26 @@ class Experts(nn.Module):
 
     def __init__(self, stride: int, width: int, depth: int, modalities: int) -> None:
         super().__init__()
-        self.stride, self.depth = stride, depth
+        self.stride, self.width, self.depth = stride, width, depth
         self.each = nn.ModuleList([Expert(stride, width, depth) for _ in range(modalities)])
 
-    def forward(self, guides: Tensor, valid: Tensor) -> list[Tensor]:
-        """(B, M, H, W) in [0, 1], and where they are valid, to M features (B, width, H / stride, W / stride)."""
-        return [expert(guides[:, m, None], valid[:, m, None]) for m, expert in enumerate(self.each)]
+    def forward(self, guides: Tensor, valid: Tensor, given: list[bool]) -> list[Tensor]:
+        """(B, M, H, W) in [0, 1], and where they are valid, to M features (B, width, H / stride, W / stride).
+
+        Those that are not given are 0 and take no time, but in training, where every process needs all gradients.
+        """
+        b, _, *sides = guides.shape
+        nothing = guides.new_zeros(b, self.width, *(n // self.stride for n in sides), dtype=self.dtype)
+        asked = [torch.is_grad_enabled() or there for there in given]
+        return [
+            expert(guides[:, m, None], valid[:, m, None]) if ask else nothing
+            for m, (expert, ask) in enumerate(zip(self.each, asked, strict=True))
+        ]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.parameters()).dtype
 
     @property
     def reach(self) -> int:

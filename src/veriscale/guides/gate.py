@@ -58,13 +58,13 @@ class Temperature(nn.Module):
 
 
 class Gate(nn.Module):
-    """Logits g_m and b_m of each guide from (trunk feature, its expert's feature, σ): one network for all guides.
+    """Logits g_m and b_m of each guide from (feature, its expert's feature, σ): one network for all guides.
 
     Args:
-        trunk: channels of the trunk's feature.
+        trunk: channels of the feature.
         width: of experts, and of its own.
         embedding: width of what tells the noise level; 0 in the encoder.
-        pool: pixels of the trunk's grid a side that have one weight.
+        pool: pixels of the feature's grid a side that have one weight.
     """
 
     def __init__(self, trunk: int, width: int, embedding: int, pool: int) -> None:
@@ -81,11 +81,11 @@ class Gate(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of the trunk's grid, it sees: a convolution, its own pool and some pools around it."""
+        """How far, in pixels of the feature's grid, it sees: a convolution, its own pool and some pools around it."""
         return (2 + sum(WIDE)) * self.pool
 
-    def forward(self, h: Tensor, keys: list[Tensor], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Of the trunk (B, trunk, h, w), and what `expert` makes of each guide's feature (B or 1, width, h, w).
+    def forward(self, h: Tensor, keys: list[Tensor | None], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of the feature (B, trunk, h, w), and what `expert` makes of each guide's (B or 1, width, h, w), where given.
 
         Returns:
             (B, M, h / pool, w / pool) each.
@@ -93,9 +93,10 @@ class Gate(nn.Module):
         seen = self.trunk(unit(h))
         if self.told is not None:
             seen = seen + self.told(embedding)[:, :, None, None]
-        # the product is large where guide and trunk agree, which a sum is not
-        each = [F.avg_pool2d(seen + k + seen * k, self.pool) for k in keys]
-        answers = [self._answer(z) for z in each]
+        # the product is large where guide and feature agree, which a sum is not
+        each = [None if k is None else F.avg_pool2d(seen + k + seen * k, self.pool) for k in keys]
+        nothing = seen.new_zeros(len(h), 2, *(n // self.pool for n in h.shape[-2:]))
+        answers = [nothing if z is None else self._answer(z) for z in each]
         logits, amounts = torch.stack(answers, 2).unbind(1)
         return logits, LIMIT * torch.tanh((OPEN + amounts) / LIMIT)
 

@@ -16,6 +16,7 @@ from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
 from veriscale.guides.guidance import Guidance, guidance
 from veriscale.guides.networks import Guides, guided_denoise, guided_mean
+from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
 
@@ -36,13 +37,13 @@ class GuidedPrior(TrainedPrior):
     Attributes:
         guides: on the prior's device, in its type.
         guide_card: of their file.
-        pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known; N is
-            1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
-            guides, and the prior is the unguided one.
+        pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known,
+            infinite beyond the picture; N is 1, or the number of pictures denoised at once. Of a volume
+            (1, M, X, Y, Z), to be cut into those. None: no guides, and the prior is the unguided one.
         given: the modalities that are among them, which may be known elsewhere than here.
         origin: row and column of their first pixel in the whole picture.
-        kept: what the last evaluation has made of the guides alone, which the next takes as it is: of one picture, or
-            of one tile of it.
+        kept: what the last evaluation has made of the guides alone, which the next takes as it is, of a picture that is
+            one tile.
     """
 
     guides: Guides = field(kw_only=True)
@@ -72,6 +73,7 @@ class GuidedPrior(TrainedPrior):
             return replace(self, pictures=None, given=())
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
         stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
+        stacked = torch.where(stacked.isfinite(), stacked, math.nan)
         return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept=Kept())
 
     def modality(self, name: str) -> str:
@@ -127,27 +129,36 @@ class GuidedPrior(TrainedPrior):
     @property
     def encoder_extra(self) -> int:
         """By the guides' own reach, at the smallest scale."""
-        reach = self.guides.experts.reach + self.guides.encoder.reach
-        return math.ceil(reach / min(self.card.network.scales))
+        if self.pictures is None:
+            return super().encoder_extra
+        return math.ceil(self._reach(self.guides.encoder) / min(self.card.network.scales))
 
     @property
     def receptive_radius(self) -> int:
         """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
-        beyond = self.guides.experts.reach + self.guides.denoiser.reach
+        if self.pictures is None:
+            return super().receptive_radius
+        beyond = self._reach(self.guides.denoiser)
         return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
+
+    def _reach(self, refiner: Refiner) -> int:
+        """In pixels of the truth; of the grids' pixels the last counts whole."""
+        return self.guides.experts.reach + refiner.reach + refiner.site.stride - 1
 
     def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
         """With the guides rearranged as the pictures are."""
         return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept=Kept())
 
     def within(self, window: Window) -> Self:
-        """With the guides cut to a window; beyond their own edge nothing is known."""
+        """With the guides cut to a window; beyond their own edge there is no picture."""
         if self.pictures is None:
             return self
         cut = self.pictures[(..., *window)]
         rows, columns = (w.stop - w.start - n for w, n in zip(window, cut.shape[-2:], strict=True))
         top, left = (first + w.start for first, w in zip(self.origin, window, strict=True))
-        return replace(self, pictures=F.pad(cut, (0, columns, 0, rows), value=math.nan), origin=(top, left))
+        kept = self.kept if cut.shape == self.pictures.shape else Kept()  # of one of several tiles nothing is kept
+        wide = F.pad(cut, (0, columns, 0, rows), value=math.inf)
+        return replace(self, pictures=wide, origin=(top, left), kept=kept)
 
     def encode(self, y: Tensor, scale: int, noise_std: Tensor, features: bool) -> Condition:
         """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""

@@ -1,7 +1,6 @@
 """A place where guides come in: gate, projection and heads, and one evaluation of them."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from veriscale.guides.arguments import GuideArguments
@@ -17,7 +16,7 @@ class Site(nn.Module):
         arguments: sizes and choices.
         stride: factor from the truth grid to the grid of this place and of the experts.
         pool: pixels of that grid a side that have one weight.
-        trunk: channels of the feature that is injected into.
+        trunk: channels of the feature that they come in at.
         channels: of the truth.
         embedding: width of the embedding of the noise level; 0 where σ = ∞.
     """
@@ -45,7 +44,7 @@ class Site(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How far, in pixels of its grid, what it adds sees, of features and trunk."""
+        """How far, in pixels of its grid, what it adds sees of features."""
         return self.gate.reach if self.fusion == "dynamic" else self.pool - 1
 
 
@@ -66,16 +65,17 @@ class Injection:
     def __init__(self, site: Site, guidance: Guidance, opened: Tensor | None = None) -> None:
         self.site, self.features, self.opened = site, guidance.features, opened
         self.edges, self.inside = guidance.edges, guidance.inside
-        self.keys = [site.gate.expert(f) for f in self.features] if site.fusion == "dynamic" else []
-        (b, count, *sides), cell = guidance.valid.shape, site.cell
-        cells = F.pixel_unshuffle(guidance.valid.float(), cell).view(b, count, cell**2, *(n // cell for n in sides))
-        self.valid = cells.amin(2) > 0  # a guide counts in a cell all of whose pixels are valid
+        self.keys = [
+            site.gate.expert(feature) if site.fusion == "dynamic" and there else None
+            for feature, there in zip(self.features, guidance.given, strict=True)
+        ]
+        self.valid = guidance.valid
 
     def weigh(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> None:
         """Find weights and amount.
 
         Args:
-            h: (B, trunk, h, w), the trunk's feature.
+            h: (B, trunk, h, w), the feature that they come in at.
             embedding, c_noise: as `Denoiser.forward` hands them on; none where σ = ∞.
         """
         site, self.embedding = self.site, embedding

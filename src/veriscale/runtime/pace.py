@@ -36,7 +36,11 @@ def encoder_pace(prior: TrainedPrior, shape: Sequence[int], scale: int, features
     """
     height, width = (max(1, n // scale) for n in _cut(shape))
     y = torch.full((1, prior.card.network.channels, height, width), _LEVEL)
-    return _seconds(lambda: encode(prior, y, scale, 0.0, features=features)) / (height * width * scale**2)
+
+    def evaluate() -> object:  # anew for every picture: guides are read for each
+        return encode(prior.rearranged(lambda t: t), y, scale, 0.0, features=features)
+
+    return _seconds(evaluate) / (height * width * scale**2)
 
 
 def _cut(shape: Sequence[int]) -> tuple[int, int]:

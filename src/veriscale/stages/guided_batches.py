@@ -40,7 +40,7 @@ class GuidedBatches(Batches):
         """As `Batches.make`, which it does not change, with guides."""
         batch = super().make(phase, step, items, patch, margin, unconditional)
         guides = torch.stack([self._guides(phase, step, i, patch, margin, batch.scale) for i in items])
-        return batch._replace(guides=guides)
+        return batch._replace(guides=guides, opened=torch.tensor([i % 2 == 0 for i in items], device=guides.device))
 
     def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
         """(M, H, W) of one item, NaN where one is left out or lacking."""

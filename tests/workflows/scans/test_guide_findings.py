@@ -49,6 +49,15 @@ def test_weights_and_amount_at_several_noise_levels(place, asked):
         assert sum(level["shares"].values()) == pytest.approx(level["amount"], abs=1e-3)
 
 
+def test_nothing_is_said_of_a_guide_that_is_known_nowhere_where_is_looked(place, monkeypatch):
+    monkeypatch.setattr("veriscale.workflows.scans.guide_findings._LOOKED_AT", 2)
+    save(place / "Doe_FLAIR.nii.gz", contrast(tissues(0)[:, :, 10:11], 2), AFFINE)  # of the first slice alone
+    said = []
+    run = restore_scan_with(place, said, {"T1": "Doe_T1.nii.gz", "FLAIR": "Doe_FLAIR.nii.gz"})
+    assert all(set(level["weights"]) == {"T1"} for level in run["guide_findings"]["levels"])
+    assert not any("almost no weight" in line for line in said)
+
+
 def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
     said = []
     run = restore_scan_with(place, said, {"T1": "Doe_T1.nii.gz", "FLAIR": "Doe_FLAIR.nii.gz"})

@@ -27,8 +27,9 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
     """For run.json; empty without guides.
 
     Of a few pictures of the result, over its foreground: at each noise level, the largest first, the mean amount and
-    the mean weight of each guide where it is valid, of those that are `weighed`; σ is None for the mean, where it is
-    infinite. Of each guide the shift in voxels of the result, to the right, front and head, that would fit better.
+    the mean weight of each guide where it is valid, of those that are `weighed` and valid somewhere there; σ is None
+    for the mean, where it is infinite. Of each guide the shift in voxels of the result, to the right, front and head,
+    that would fit better.
 
     Args:
         work: that the scan was restored by.
@@ -47,10 +48,9 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
     rows = []
     for sigma, total in sums.items():
         amount, places, *each = total.tolist()
-        weights = {name: each[3 * m] / max(1, each[3 * m + 2]) for m, name in enumerate(names) if name in prior.weighed}
-        shares = {
-            name: each[3 * m + 1] / max(1, each[3 * m + 2]) for m, name in enumerate(names) if name in prior.weighed
-        }
+        there = [m for m, name in enumerate(names) if name in prior.weighed and each[3 * m + 2]]
+        weights = {names[m]: each[3 * m] / each[3 * m + 2] for m in there}
+        shares = {names[m]: each[3 * m + 1] / each[3 * m + 2] for m in there}
         rows.append(
             {
                 "sigma": None if math.isinf(sigma) else round(sigma, 4),
