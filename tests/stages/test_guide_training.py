@@ -29,6 +29,7 @@ from veriscale.stages.guides_loss import GuidesLoss
 from veriscale.stages.losses import inside
 from veriscale.stages.recipe import Task
 from veriscale.stages.recipe_file import read_recipe
+from veriscale.stages.thick_slices import with_estimates
 from veriscale.stages.training import train
 
 CPU = torch.device("cpu")
@@ -248,6 +249,43 @@ def test_slices_of_every_plane_have_their_own_guides(tmp_path):
     assert {image.shape[-2:] for image in found.target.images} == {(30, 36), (30, 33), (36, 33)}
     for name, (whose, k) in zip(found.target.names, found.places, strict=True):
         assert torch.equal(found.volumes[whose, "T1"][k], of_contrast["T1"][name.replace("T2", "T1")])
+
+
+def test_estimates_from_thick_slices_take_the_place_of_the_mean(tmp_path):
+    values = blobs((30, 36, 34), 0)
+    for name, each in {"T2": values, "T1": 1000 - values}.items():
+        nibabel.Nifti1Image(each.astype(np.float32), np.eye(4)).to_filename(tmp_path / f"one_{name}.nii.gz")
+    whole, arguments = (
+        load(["*.nii.gz"], tmp_path, 1, CPU, "CC0", "training", planes="all"),
+        GuideArguments("T2", ["T1"]),
+    )
+    prior, said = load_checkpoint(write_tiny(tmp_path / "tiny.safetensors", channels=1), CPU, torch.float32), []
+    seen = contrasts_of(whole, arguments, "data")
+    found = with_estimates(prior, seen, said.append)
+    (sagittal, across), (coronal, along) = found.estimates.items()
+    assert said == ["thick slices of ./one"]
+    assert (sagittal, coronal) == ("./one#sagittal", "./one#coronal")
+    target = dict(zip(seen.places, seen.target.images, strict=True))
+    for name, of in found.estimates.items():
+        assert {(name, k): image.shape for k, image in of.items()} == {
+            place: image.shape for place, image in target.items() if place[0] == name
+        }
+    assert all(torch.equal(across[k][0, j], along[j][0, k]) for k in across for j in along)
+
+    batches = GuidedBatches(found, TASK, arguments, 0, corrupt=0.0)
+    batch = batches.make("guides", 0, range(64), 8, 2)
+    there = batch.estimate.isfinite().flatten(1).all(1)
+    assert (batch.estimate.isfinite().flatten(1).any(1) == there).all()
+    assert 0.2 < there.float().mean() < 0.5  # half of two thirds
+    off = (inside(batch.estimate, 2 * batch.scale) - batch.x)[there].abs().mean()
+    assert off < (inside(batch.estimate, 2 * batch.scale) - batch.x.roll(1, 0))[there].abs().mean()
+
+    torch.manual_seed(0)
+    loss = GuidesLoss(prior, build_guides(prior.card.network, arguments), margin=2)
+    some = batches.make("guides", 0, range(64), 24 // batch.scale, 2)
+    cases = some, some._replace(estimate=None), some._replace(estimate=some.estimate / 2)
+    with torch.no_grad():
+        assert len({float(loss(case)) for case in cases}) == 3
 
 
 def test_processes_see_what_one_sees_and_some_guides_are_spoilt():

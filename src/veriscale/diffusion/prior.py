@@ -141,6 +141,20 @@ class Prior(ABC):
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x0 + sigma·n = x] without a condition, (B, C, H, W) on the device, differentiable in x."""
 
+    @property
+    def corrects(self) -> bool:
+        """Whether `corrected` changes anything."""
+        return False
+
+    def corrected(self, x: Tensor) -> Tensor:
+        """An estimate of the truth, (B, C, H, W) on the device, by what it holds of the picture: itself without."""
+        return x
+
+    @property
+    def plain(self) -> "Prior":
+        """It without what it holds of a picture."""
+        return self
+
     def within(self, window: Window) -> Self:
         """What it is for a window of the whole picture, in truth pixels: itself, where nothing belongs to a place."""
         return self

@@ -127,6 +127,24 @@ class GuidedPrior(TrainedPrior):
         return {**super().facts, "guides": self.guide_card.name, "guides_sha256": self.guide_card.tensors_sha256}
 
     @property
+    def corrects(self) -> bool:
+        """Where there are guides, whose training knows estimates from thick slices."""
+        return self.pictures is not None and any(data.planes == "all" for data in self.guide_card.training)
+
+    def corrected(self, x: Tensor) -> Tensor:
+        """As `Prior.corrected`, of the whole picture that `pictures` are of."""
+        if not self.corrects:
+            return x
+        nothing = torch.zeros(len(x), self.card.network.encoder.features, *x.shape[2:], device=x.device)
+        refiner = self.guides.encoder
+        return guided_mean(refiner, self.injected(refiner.site), Condition(x, nothing))
+
+    @property
+    def plain(self) -> Self:
+        """The unguided one."""
+        return self.guided_by({})
+
+    @property
     def encoder_extra(self) -> int:
         """By the guides' own reach, at the smallest scale."""
         if self.pictures is None:

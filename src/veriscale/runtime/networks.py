@@ -247,6 +247,17 @@ class UnconditionalDenoiser:
         return x[..., _reflected(height, height + rows)[:, None], _reflected(width, width + columns)]
 
 
+class Correction(UnconditionalDenoiser):
+    """(x, any number) -> x corrected over a whole picture by what a prior holds of it: `Prior.corrected`."""
+
+    def rearranged(self, how: Callable[[Tensor], Tensor]) -> "Correction":
+        """As of `UnconditionalDenoiser`."""
+        return Correction(self.prior.rearranged(how), self.tile)
+
+    def _denoise(self, x: Tensor, sigma: float, window: Window) -> Tensor:
+        return self.prior.within(window).corrected(x.to(self.prior.device)).float().cpu()
+
+
 def _reflected(size: int, wide: int) -> Tensor:
     """Which of `size` pixels each of `wide` is, when they are continued by reflection, as often as it takes."""
     period = max(1, 2 * (size - 1))

@@ -32,6 +32,9 @@ class Batch(NamedTuple):
     uniform: Tensor  # (B,) for the noise level of diffusion
     noise: Tensor  # (B, C, H, W) unit noise of diffusion
     guides: Tensor | None = None  # (B, M, H + 2·margin·scale, …) of the modalities, NaN where not valid
+    estimate: Tensor | None = (
+        None  # as guides, (B, C, …): the mean in the place of the encoder's, NaN where there is none
+    )
     opened: Tensor | None = None  # (B,) bool: with guides, items of which the denoiser's amount is 1
 
 

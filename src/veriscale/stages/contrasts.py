@@ -1,6 +1,6 @@
 """Slices of several contrasts of one subject at the same place: a target, and what may guide it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -21,11 +21,13 @@ class Contrasts:
         target: the slices of the target's volumes alone.
         places: of each of them, whose volumes it belongs to, and its place in them.
         volumes: (whose, modality) → place → (1, H, W) uint8; empty slices are not there.
+        estimates: whose → place → (1, H, W) uint8, of the target from thick slices.
     """
 
     target: PictureSet
     places: list[tuple[str, int]]
     volumes: dict[tuple[str, str], dict[int, Tensor]]
+    estimates: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
 
 def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contrasts:

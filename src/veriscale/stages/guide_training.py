@@ -29,6 +29,7 @@ from veriscale.stages.inheritance import Parent
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
 from veriscale.stages.recipe import GUIDES, Recipe
 from veriscale.stages.state import load_modules, read_facts
+from veriscale.stages.thick_slices import with_estimates
 from veriscale.stages.trainer import Progress, Run, fit
 
 MARGIN = 4  # measurement pixels of context around a patch, half of what priors have, for time
@@ -87,6 +88,8 @@ def train_guides(
     taken_up = resume and state.exists()
     run, start = Run(state, Curves(state.with_suffix(".csv"), keep=taken_up)), 0
     prior = load_checkpoint(parent.path, accelerator.device, torch.float32)
+    if stage.planes == "all":
+        seen = with_estimates(prior, seen, tell)
     torch.manual_seed(recipe.seed)
     guides = build_guides(prior.card.network, arguments)
     for part in guides:

@@ -40,7 +40,22 @@ class GuidedBatches(Batches):
         """As `Batches.make`, which it does not change, with guides."""
         batch = super().make(phase, step, items, patch, margin, unconditional)
         guides = torch.stack([self._guides(phase, step, i, patch, margin, batch.scale) for i in items])
+        if self.contrasts.estimates:
+            each = [self._estimate(phase, step, i, patch, margin, batch.scale) for i in items]
+            batch = batch._replace(estimate=torch.stack(each))
         return batch._replace(guides=guides, opened=torch.tensor([i % 2 == 0 for i in items], device=guides.device))
+
+    def _estimate(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
+        """(1, H, W) of one item, from thick slices; NaN where there is none, and in half of the others."""
+        index, u = self.item(phase, step, i)
+        whose, place = self.contrasts.places[index]
+        image, side, context = self.data.images[index], patch * scale, margin * scale
+        g = torch.Generator().manual_seed(key(self.seed, phase, step, i, "estimate"))
+        found = self.contrasts.estimates.get(whose, {}).get(place)
+        if found is None or float(torch.rand((), generator=g)) < 0.5:
+            return torch.full((1, *2 * [side + 2 * context]), math.nan, device=image.device)
+        top, left = (int(v * (n - side + 1)) for v, n in zip(u[1:3], image.shape[-2:], strict=True))
+        return turned(continued(found, top, left, side, context, scale) / 255, u)
 
     def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
         """(M, H, W) of one item, NaN where one is left out or lacking."""

@@ -49,6 +49,11 @@ class GuidesLoss(nn.Module):
         cut = self.plain.margin * batch.scale
         with torch.no_grad():
             plain = encoder(*rest, features=True)
+        if batch.estimate is not None:
+            there = batch.estimate.isfinite().flatten(1).all(1)
+            here = there.view(-1, 1, 1, 1)
+            plain = Condition(torch.where(here, batch.estimate, plain.mean), plain.features.masked_fill(here, 0))
+            batch = batch._replace(unconditional=batch.unconditional | there)
         refiner = self.guides.encoder
         said = guidance(self.guides.experts, pictures, valid, refiner.site.cell)
         injection = Injection(refiner.site, said)

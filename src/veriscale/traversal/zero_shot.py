@@ -18,7 +18,7 @@ from veriscale.physics.masked import Masked
 from veriscale.physics.measurement_noise import ROUNDING, Noise
 from veriscale.physics.operator import Operator, Shape
 from veriscale.physics.slice_profile import SliceProfile
-from veriscale.runtime.networks import UnconditionalDenoiser
+from veriscale.runtime.networks import Correction, UnconditionalDenoiser
 from veriscale.runtime.two_way import PlacedDenoiser, TwoWayDenoiser
 from veriscale.traversal import anchor as anchors
 from veriscale.traversal.dial import Dial, best_path
@@ -30,7 +30,7 @@ from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Covariance, Proximal
 from veriscale.traversal.presets import DEFAULT, Preset
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
-from veriscale.traversal.splitting import splitting_evaluations, splitting_for
+from veriscale.traversal.splitting import THICK_SLICES, splitting_evaluations, splitting_for
 from veriscale.traversal.start import PILOTS, full_level, pilot_starts
 from veriscale.traversal.thick_slices import ThickSlices
 
@@ -79,6 +79,11 @@ class ZeroShot:
     def thick(self) -> SliceProfile | None:
         """What made the slices of a volume thick; None of pictures."""
         return self.operator if isinstance(self.operator, SliceProfile) and len(self.shape) == 4 else None
+
+    @property
+    def corrected(self) -> bool:
+        """Whether the anchor is found without guides and corrected by them."""
+        return self.thick is not None and self.prior.corrects
 
     @property
     def path(self) -> str:
@@ -138,14 +143,19 @@ class ZeroShotProblem:
         self.method, self.data, self.work = method, data, work
         self.mode = method.prior.mode(0)
         self.network = UnconditionalDenoiser(method.prior, work.tile)
-        self.denoiser: PlacedDenoiser = self.network
-        if method.thick is not None:
-            self.denoiser = TwoWayDenoiser(self.network, method.thick.axis)
+        self.denoiser = self.first = self._over(self.network)
+        if method.corrected:  # what is corrected is an estimate without guides
+            self.first = self._over(UnconditionalDenoiser(method.prior.plain, work.tile))
         self.evaluations = Evaluations(work, method.first_evaluations)
         self._denoise = self.evaluations.counted(self.denoiser)
         self._pullback = self.evaluations.counted(self.network.pullback)
         found = self._anchor(noise)
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
+
+    def _over(self, network: PlacedDenoiser) -> PlacedDenoiser:
+        """Of pictures, or of a volume."""
+        thick = self.method.thick
+        return network if thick is None else TwoWayDenoiser(network, thick.axis)
 
     def draw(self, fields: Sequence[tuple[NoiseField, int]], start: float) -> Tensor:
         """Draws from `start`, (B, C, H, W), one per field; those that an earlier run has left are taken."""
@@ -200,9 +210,12 @@ class ZeroShotProblem:
             self.evaluations.done += int(left["done"])
             del left  # `fast` takes it once more, and two of a volume are many
         if method.anchor in ("fast", "draws"):
+            denoise = self.evaluations.counted(self.first)
             found = fast_anchor(
-                method.prior, data, self._denoise, lambda: [(noise(), 0)], tell, self.work.kept, self._flipped
+                method.prior, data, denoise, lambda: [(noise(), 0)], tell, self.work.kept, self._flipped
             )
+            if method.corrected:
+                found = found._replace(x=self._corrected(found.x))
             return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))
         preset = method.knobs
         weight = anchors.consistent_weight(data.noise_std, preset.sigma) if preset.weight is None else preset.weight
@@ -237,7 +250,12 @@ class ZeroShotProblem:
         return replace(self.data, y=self.data.y.expand(copies, *self.data.y.shape[1:]))
 
     def _flipped(self, axes: tuple[int, ...]) -> Denoiser:
-        return self.evaluations.counted(self.denoiser.rearranged(lambda t: t.flip(axes)))
+        return self.evaluations.counted(self.first.rearranged(lambda t: t.flip(axes)))
+
+    def _corrected(self, x: Tensor) -> Tensor:
+        """By guides, in pictures of both directions, and pulled to the data again."""
+        correct = self._over(Correction(self.method.prior, self.work.tile))
+        return self.data.prox(correct(x, 0.0), THICK_SLICES.low)
 
 
 def fast_anchor(
