@@ -78,7 +78,7 @@ PARTS = {
     "bound": Part(list(RUNS.values()), bound_rows),
     "shift": Part([], shift_rows),
     "speed": Part([Run()], speed_rows),
-    "through": Part([Run(target=target) for target in THROUGH], through_rows),
+    "through": Part([Run(target=target, planes="all") for target in THROUGH], through_rows),
     "generalise": Part([Run(f, left_out=subject) for subject in EVERYONE for f in FUSIONS], generalise_rows),
     "tau": Part([Run(tau=tau) for tau in TAUS], tau_rows),
     "shipped": Part([Run()], shipped_rows),
@@ -135,9 +135,9 @@ NOTES = (
     f"have {FOLD_STEPS} steps there, a third of those elsewhere; intervals are Student's over the five. One of them is "
     f"{VALIDATION}, by whom rates were chosen: that gap knows one choice of two. Terms of the bound are in squared "
     "levels; σ_d as on the card; concat has even weights by construction. shift: slabs overlap, so that no interval is "
-    "given. through: the study's guides have seen axial slices alone in training, and pictures through the plane are "
-    "sagittal and coronal; over the study's parent, and over `mri` of T2 alone. speed: `denoiser` with what guides "
-    "say kept from one evaluation to the next, as in slices; `denoiser_anew` without, as through the plane."
+    "given. through: by guides that are trained on slices of all planes and on anchors from thick slices; over the "
+    "study's parent, and over `mri` of T2 alone. speed: `denoiser` with what guides say kept from one evaluation to "
+    "the next, as in slices; `denoiser_anew` without, as through the plane."
 )
 
 

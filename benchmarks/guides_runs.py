@@ -60,6 +60,7 @@ class Run:
         fusion, mix, tau: of `GuideArguments`.
         seed: of the recipe.
         target: whom they guide.
+        planes: of the training slices; with all of them they learn to correct estimates from thick slices.
         left_out: a subject that neither they nor their parent have seen; else they are trained on `TRAINING`.
         factor: of `RATE`; None: that of the fusion's best trial.
     """
@@ -69,6 +70,7 @@ class Run:
     tau: Tau = "constant"
     seed: int = 0
     target: str = TARGET
+    planes: str = "axial"
     left_out: str | None = None
     factor: float | None = None
 
@@ -76,7 +78,8 @@ class Run:
     def name(self) -> str:
         """In files."""
         told = [self.fusion, self.mix, self.tau, f"seed{self.seed}", self.target]
-        return "_".join([*told, *([] if self.left_out is None else [f"without-{self.left_out}"])])
+        more = [] if self.planes == "axial" else [self.planes]
+        return "_".join([*told, *more, *([] if self.left_out is None else [f"without-{self.left_out}"])])
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +239,7 @@ def settings(run: Run, factor: float) -> list[str]:
         f"stage.guided.validation={json.dumps(_folders([run.left_out or VALIDATION]))}",
         f"stage.guided.guides.lr={RATE * factor!r}",
         f"stage.guided.guides.adam_lr={RATE * factor!r}",
+        *([] if run.planes == "axial" else [f"stage.guided.planes={run.planes}"]),
         *([] if run.left_out is None else [f"stage.guided.guides.steps={FOLD_STEPS}"]),
     ]
 

@@ -42,7 +42,9 @@ def through_rows(study: Study) -> list[Row]:
     return [
         row
         for target in THROUGH
-        for row in _through(study.guides(Run(target=target)), target, f"guides.through.{TEST}.{target}", ">= 0.8")
+        for row in _through(
+            study.guides(Run(target=target, planes="all")), target, f"guides.through.{TEST}.{target}", ">= 0.8"
+        )
     ]
 
 

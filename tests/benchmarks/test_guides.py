@@ -247,8 +247,9 @@ def test_uses(toy):
     through = [f"guides.through.ms19.{c}{end}" for c in ("T2", "FLAIR") for end in ("", ".lowest")]
     assert list(rows) == [*through, "guides.shift.ms19.found", "guides.shift.ms19.suspected"]
     assert all(rows[id].value != 0 for id in through)
-    flair = toy.study.guides(toy.guides_runs.Run(target="FLAIR"))
+    flair = toy.study.guides(toy.guides_runs.Run(target="FLAIR", planes="all"))
     assert read_guide_card(flair).arguments.modalities == ["T1", "T1C", "T2"]
+    assert read_guide_card(flair).training[0].planes == "all"
     assert rows["guides.through.ms19.FLAIR"].what.endswith(f"over unguided {read_guide_card(flair).parent!r}")
     assert all(row.value > 0 for row in toy.guides_use_rows.speed_rows(toy.study))
 
