@@ -27,7 +27,7 @@ def arguments(**changes: object) -> GuideArguments:
 
 def refiner(**changes: object) -> Refiner:
     torch.manual_seed(0)
-    made = perturbed(Refiner(arguments(**changes), 2, 1, channels=1, seen=8, added=4, blocks=1))
+    made = perturbed(Refiner(arguments(**changes), 2, 2, channels=1, seen=8, added=4, blocks=1))
     assert isinstance(made, Refiner)
     return made
 

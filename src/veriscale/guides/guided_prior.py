@@ -19,6 +19,7 @@ from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
+from veriscale.runtime.networks import TILE
 
 
 @dataclass
@@ -118,8 +119,12 @@ class GuidedPrior(TrainedPrior):
 
     @property
     def memory(self) -> int:
-        """Bytes of the guides' pictures."""
-        return 0 if self.pictures is None else self.pictures.nbytes
+        """Bytes of the guides' pictures, and of what is kept of one, or of its largest tile."""
+        if self.pictures is None:
+            return 0
+        experts, (*_, rows, columns) = self.guides.experts, sorted(self.pictures.shape[2:])
+        feature = experts.width * experts.dtype.itemsize * min(rows * columns, TILE**2) // experts.stride**2
+        return self.pictures.nbytes + 3 * len(self.given) * feature  # with a key of it for either network
 
     @property
     def facts(self) -> dict[str, str | int]:
