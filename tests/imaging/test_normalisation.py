@@ -109,7 +109,7 @@ def test_content_below_a_constant_counts():
 @pytest.mark.parametrize(
     "values, sentence",
     [
-        (np.zeros(50), "scan is 0 everywhere: there is nothing to restore"),
+        (np.zeros(50), "scan is 0 everywhere: there is nothing in it"),
         (np.full(50, 7, np.int16), "scan is 7 everywhere"),
         (np.full(50, -3.5), "scan is -3.5 everywhere"),
         (np.array([0, 1, np.nan]), "scan holds NaN or infinite values"),

@@ -68,7 +68,7 @@ def levels_of(values: NDArray[Any], name: str) -> Levels:
     if max(-least, most) > _LARGEST:
         raise InputError(f"{name} holds values of {max(-least, most):.2g}, which no scan has; correct its slope")
     if least == most:
-        raise InputError(f"{name} is {least:g} everywhere: there is nothing to restore; check which volume it holds")
+        raise InputError(f"{name} is {least:g} everywhere: there is nothing in it; check which volume it holds")
     low = 0.0 if least >= 0 else float(np.percentile(values, _LOW))
     content = values[(values > low) & (values != 0)]
     high = low + HEADROOM * (float(np.percentile(content, _HIGH)) - low) if content.size else low
