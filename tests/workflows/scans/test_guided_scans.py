@@ -9,6 +9,7 @@ import pytest
 from tests.workflows.scans.guided import COARSE, SHAPE, finer, install, save, values, write_subject
 
 import veriscale as library
+from veriscale.errors import InputError
 from veriscale.imaging.nifti.read import read_volume
 from veriscale.workflows.batch_door import restore_files
 from veriscale.workflows.restoring.door import restore
