@@ -101,9 +101,11 @@ def test_edges_of_the_measurement_and_label_maps_guide_too(scan, place):
     assert np.abs(found[0].image.samples - plain).max() > 1e-4
 
 
-def test_labels_that_are_no_whole_numbers_are_refused(place):
+def test_labels_that_are_no_whole_numbers_are_refused(scan, place):
+    matrix, shape = finer(2)
+    grey = save(place / "grey.nii.gz", values(shape, 3), matrix)
     with pytest.raises(InputError, match=r"guide labels holds [\d.]+, and labels are whole numbers; give a map"):
-        restore(place / "Doe_T2.nii.gz", "grey-guided", guides={"labels": place / "Doe_T1.nii.gz"}, scale=2)
+        restore(scan, "grey-guided", guides={"labels": grey}, scale=2)
 
 
 def test_a_folder_of_scans_finds_its_guides_by_name_and_leaves_them_out(place):
