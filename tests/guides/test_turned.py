@@ -119,6 +119,8 @@ def test_guides_that_have_seen_thick_slices_correct_estimates(guided):
     prior = dataclasses.replace(guided, guide_card=learnt).guided_by({NAMES[0]: rand(1, 24, 20)})
     x = rand(2, 3, 24, 20, seed=3)
     assert prior.corrects
+    thick = ZeroShot(prior, SliceProfile(2.0, 2.0, 2, 1.0), GaussianNoise(0.0), (3, 10, 12, 8))
+    assert thick.how == "unconditionally (zero-shot, anchor fast, corrected by guides)"
     assert (prior.corrected(x) - x).abs().max() > 1e-3
     assert not prior.plain.corrects
     assert torch.equal(prior.plain.corrected(x), x)

@@ -73,7 +73,8 @@ class ZeroShot:
     @property
     def how(self) -> str:
         """A phrase that says how the prior is used."""
-        return f"unconditionally (zero-shot, anchor {self.anchor})"
+        by = ", corrected by guides" if self.corrected else ""
+        return f"unconditionally (zero-shot, anchor {self.anchor}{by})"
 
     @property
     def thick(self) -> SliceProfile | None:
