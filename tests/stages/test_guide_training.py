@@ -29,7 +29,7 @@ from veriscale.stages.guides_loss import GuidesLoss
 from veriscale.stages.losses import inside
 from veriscale.stages.recipe import Task
 from veriscale.stages.recipe_file import read_recipe
-from veriscale.stages.thick_slices import with_estimates
+from veriscale.stages.thick_estimates import with_estimates
 from veriscale.stages.training import train
 
 CPU = torch.device("cpu")

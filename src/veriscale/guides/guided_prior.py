@@ -23,7 +23,7 @@ from veriscale.runtime.networks import TILE
 
 
 @dataclass
-class Kept:
+class KeptGuidance:
     """What guides say of a place, and what either network makes of it."""
 
     place: object = None
@@ -52,7 +52,7 @@ class GuidedPrior(TrainedPrior):
     pictures: Tensor | None = field(default=None, kw_only=True)
     given: tuple[str, ...] = field(default=(), kw_only=True)
     origin: tuple[int, int] = field(default=(0, 0), kw_only=True)
-    kept: Kept = field(default_factory=Kept, kw_only=True, repr=False, compare=False)
+    kept: KeptGuidance = field(default_factory=KeptGuidance, kw_only=True, repr=False, compare=False)
 
     def guided_by(self, pictures: Mapping[str, Tensor]) -> Self:
         """This prior for one picture with guides; any subset of the modalities will do.
@@ -75,7 +75,9 @@ class GuidedPrior(TrainedPrior):
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
         stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
         stacked = torch.where(stacked.isfinite(), stacked, math.nan)
-        return replace(self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept=Kept())
+        return replace(
+            self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept=KeptGuidance()
+        )
 
     def modality(self, name: str) -> str:
         """A modality as the card spells it; upper and lower case are one.
@@ -170,7 +172,7 @@ class GuidedPrior(TrainedPrior):
 
     def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
         """With the guides rearranged as the pictures are."""
-        return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept=Kept())
+        return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept=KeptGuidance())
 
     def within(self, window: Window) -> Self:
         """With the guides cut to a window; beyond their own edge there is no picture."""
@@ -179,7 +181,8 @@ class GuidedPrior(TrainedPrior):
         cut = self.pictures[(..., *window)]
         rows, columns = (w.stop - w.start - n for w, n in zip(window, cut.shape[-2:], strict=True))
         top, left = (first + w.start for first, w in zip(self.origin, window, strict=True))
-        kept = self.kept if cut.shape == self.pictures.shape else Kept()  # of one of several tiles nothing is kept
+        whole = cut.shape == self.pictures.shape  # of one of several tiles nothing is kept
+        kept = self.kept if whole else KeptGuidance()
         wide = F.pad(cut, (0, columns, 0, rows), value=math.inf)
         return replace(self, pictures=wide, origin=(top, left), kept=kept)
 

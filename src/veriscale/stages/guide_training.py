@@ -29,7 +29,7 @@ from veriscale.stages.inheritance import Parent
 from veriscale.stages.provenance import phase_names, provenance, refuse_changes
 from veriscale.stages.recipe import GUIDES, Recipe
 from veriscale.stages.state import load_modules, read_facts
-from veriscale.stages.thick_slices import with_estimates
+from veriscale.stages.thick_estimates import with_estimates
 from veriscale.stages.trainer import Progress, Run, fit
 
 MARGIN = 4  # measurement pixels of context around a patch, half of what priors have, for time

@@ -54,8 +54,7 @@ class GuidedBatches(Batches):
         found = self.contrasts.estimates.get(whose, {}).get(place)
         if found is None or float(torch.rand((), generator=g)) < 0.5:
             return torch.full((1, *2 * [side + 2 * context]), math.nan, device=image.device)
-        top, left = (int(v * (n - side + 1)) for v, n in zip(u[1:3], image.shape[-2:], strict=True))
-        return turned(continued(found, top, left, side, context, scale) / 255, u)
+        return turned(continued(found, *_corner(image, side, u), side, context, scale) / 255, u)
 
     def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
         """(M, H, W) of one item, NaN where one is left out or lacking."""
@@ -63,7 +62,7 @@ class GuidedBatches(Batches):
         whose, place = self.contrasts.places[index]
         image = self.data.images[index]
         side, context = patch * scale, margin * scale
-        top, left = (int(v * (n - side + 1)) for v, n in zip(u[1:3], image.shape[-2:], strict=True))
+        top, left = _corner(image, side, u)
         g = torch.Generator().manual_seed(key(self.seed, phase, step, i, "guides"))
         order = torch.randperm(len(self.modalities), generator=g).tolist()
         chosen = order[: 1 + int(torch.randint(len(order), (), generator=g))]
@@ -85,6 +84,12 @@ class GuidedBatches(Batches):
         if float(torch.rand((), generator=view)) < PARTLY:
             out[chosen[-1]][beyond_line(wide, view).to(out.device)] = math.nan
         return turned(out, u)
+
+
+def _corner(image: Tensor, side: int, u: list[float]) -> tuple[int, int]:
+    """Where `Batches` cuts the target's patch of an item."""
+    top, left = (int(v * (n - side + 1)) for v, n in zip(u[1:3], image.shape[-2:], strict=True))
+    return top, left
 
 
 def beyond_line(side: int, generator: torch.Generator) -> Tensor:

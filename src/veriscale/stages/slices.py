@@ -23,7 +23,7 @@ from veriscale.metrics.foreground import FLOOR
 LEAST = 0.05
 """Of a slice's pixels, the share that has to lie above `FLOOR`; else it holds nothing to learn from."""
 
-_PLANES = "sagittal", "coronal", ""  # across the axes of a canonical volume; axial ones need no name
+PLANES = "sagittal", "coronal", ""  # across the axes of a canonical volume; axial ones need no name
 _AXIAL = 2
 _SAME = 1e-2  # relative: spacings of an isotropic volume, which headers round
 
@@ -93,7 +93,7 @@ def _of_volume(volume: Volume, planes: str) -> Iterator[Slices]:
     patients = identifiers(volume, "PatientID")
     for axis in (2, 1, 0) if isotropic and planes == "all" else (_AXIAL if isotropic else volume.slice_axis,):
         first, second = (s for k, s in enumerate(volume.spacing) if k != axis)
-        kept, plane = _kept(np.moveaxis(volume.samples, axis, 0)), _PLANES[axis] if isotropic else ""
+        kept, plane = _kept(np.moveaxis(volume.samples, axis, 0)), PLANES[axis] if isotropic else ""
         yield Slices("", kept, (first, second), affine=volume.affine, patients=patients, plane=plane)
 
 

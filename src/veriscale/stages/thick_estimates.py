@@ -12,11 +12,11 @@ from veriscale.imaging.rounding import quantised
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.slice_profile import SliceProfile
 from veriscale.stages.contrasts import Contrasts
+from veriscale.stages.slices import PLANES
 from veriscale.traversal.method import Work
 from veriscale.traversal.zero_shot import ZeroShot
 
 THICK = 4  # voxels a slice
-PLANES = "sagittal", "coronal"  # across the first axis of a volume and the second
 
 
 def with_estimates(prior: TrainedPrior, seen: Contrasts, tell: Callable[[str], None]) -> Contrasts:
@@ -35,17 +35,18 @@ def with_estimates(prior: TrainedPrior, seen: Contrasts, tell: Callable[[str], N
         images.setdefault(name, {}).setdefault(plane, {})[place] = image
     found: dict[str, dict[int, Tensor]] = {}
     for name, planes in images.items():
-        if not all(plane in planes for plane in PLANES):
+        across, along = PLANES[:2]
+        if across not in planes or along not in planes:
             continue
         tell(f"thick slices of {name}")
-        sagittal, coronal = (planes[plane] for plane in PLANES)
+        sagittal, coronal = planes[across], planes[along]
         (_, columns, depth), rows = next(iter(sagittal.values())).shape, next(iter(coronal.values())).shape[1]
         volume = torch.zeros(rows, columns, depth)
         for k, image in sagittal.items():
             volume[k] = image[0].cpu().float() / 255
         estimate = torch.from_numpy(quantised(thick_anchor(prior, volume).numpy()))
-        found[f"{name}#sagittal"] = {k: estimate[k][None].to(image.device) for k, image in sagittal.items()}
-        found[f"{name}#coronal"] = {k: estimate[:, k][None].to(image.device) for k, image in coronal.items()}
+        found[f"{name}#{across}"] = {k: estimate[k][None].to(image.device) for k, image in sagittal.items()}
+        found[f"{name}#{along}"] = {k: estimate[:, k][None].to(image.device) for k, image in coronal.items()}
     return replace(seen, estimates=found)
 
 
