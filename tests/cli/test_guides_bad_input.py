@@ -147,6 +147,15 @@ def test_another_patient_is_refused_unless_it_is_said(bad, veriscale, tmp_path):
     assert "FrameOfReferenceUID" not in err.replace("carry", "")
 
 
+def test_another_patient_without_a_guide(veriscale, scan, tmp_path):
+    out = tmp_path / "out.nii.gz"
+    asked = ("--prior", "grey-guided", "--scale", 2, "--another-patient", "-o", out)
+    code, _, err = veriscale("restore", scan, *asked)
+    assert code == 2
+    assert "--another-patient is of guides, and there is none; leave it out, or give a --guide." in err
+    assert not out.exists()
+
+
 def test_another_frame_of_reference_is_said(scan, veriscale, tmp_path):
     own, other = series(tmp_path / "Doe"), series(tmp_path / "Doe_other", frame="1.2.4")
     asked = ("--prior", "grey-guided", "--scale", 2, "-o", tmp_path / "out.nii.gz")
@@ -169,4 +178,6 @@ def test_a_tool_takes_none(scan, tmp_path, tool):
     restorer = ToolRestorer(parse_command(tool("")), Downsample(2), "0", parse_score("gradient"), 0, 10.0, None)
     with pytest.raises(InputError, match="A tool takes no guides"):
         asked_of(restorer, {"t1": guide(tmp_path)}, False)
+    with pytest.raises(InputError, match="A tool takes no guides"):
+        asked_of(restorer, {}, True)
     assert asked_of(restorer, {}, False) is None

@@ -116,7 +116,7 @@ def asked_of(restorer: Restorer, given: Mapping[str, object], another_patient: b
     """
     if isinstance(restorer, PriorRestorer):
         return asked_guides(restorer.prior, given, another_patient)
-    if given:
+    if given or another_patient:
         raise InputError("A tool takes no guides; leave out `--guide`, or restore with a prior.")
     return None
 
@@ -154,8 +154,11 @@ def asked_guides(prior: Prior, given: Mapping[str, object], another_patient: boo
         another_patient: as of `AskedGuides`.
 
     Raises:
-        InputError: the prior takes no guides, a name is not known or there twice, or a file is not there.
+        InputError: the prior takes no guides, a name is not known or there twice, a file is not there, or another
+            patient is told of without a guide.
     """
+    if not given and another_patient:
+        raise InputError("`--another-patient` is of guides, and there is none; leave it out, or give a `--guide`.")
     if not given:
         return None
     if not isinstance(prior, GuidedPrior):
