@@ -80,14 +80,15 @@ def tiny(tiny_file: Path) -> Prior:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Folders in the layout of diffusers: stable-diffusion, stable-diffusion-3, ldm, ddpm."""
+    """Folders in the layout of diffusers: stable-diffusion, stable-diffusion-3, the same with T5, ldm, ddpm."""
     for name in ("diffusers", "transformers"):
         pytest.importorskip(name, reason=f"{name}, of the extra `latent`, is not installed")
     from tests.latent import models
 
     place = tmp_path_factory.mktemp("models")
     models.write_stable_diffusion(place / "stable-diffusion")
-    models.write_stable_diffusion_3(place / "stable-diffusion-3")
+    models.write_stable_diffusion_3(place / "stable-diffusion-3", third=False)
+    models.write_stable_diffusion_3(place / "stable-diffusion-3-t5", third=True)
     models.write_ldm(place / "ldm")
     models.write_ddpm(place / "ddpm")
     with pytest.MonkeyPatch.context() as patch:

@@ -47,6 +47,20 @@ def write_clip(folder: Path, tokenizer: Path, projected: bool, width: int = 16) 
     CLIPTokenizer.from_pretrained(tokenizer, model_max_length=8).save_pretrained(tokenizer)
 
 
+def write_t5(folder: Path, tokenizer: Path, width: int) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import Unigram
+    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+
+    words = [("▁", -2.0), ("▁a", -1.5), ("▁cat", -1.0), *((letter, -3.0) for letter in "abcdefghimnost")]
+    pieces = Tokenizer(Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *words], unk_id=2))
+    T5TokenizerFast(tokenizer_object=pieces, extra_ids=0).save_pretrained(tokenizer)
+    config = T5Config(
+        vocab_size=len(words) + 3, d_model=width, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
+    )
+    T5EncoderModel(config).save_pretrained(folder)
+
+
 def write_index(folder: Path, pipeline: str, **components: str) -> None:
     libraries = {"CLIP": "transformers", "T5En": "transformers"}
     said = {name: [libraries.get(kind[:4], "diffusers"), kind] for name, kind in components.items()}
@@ -85,8 +99,8 @@ def write_stable_diffusion(folder: Path, scheduler: str = "PNDMScheduler", **sch
     return folder
 
 
-def write_stable_diffusion_3(folder: Path) -> Path:
-    """The layout of Stable Diffusion 3, without its third text encoder, as many have it."""
+def write_stable_diffusion_3(folder: Path, third: bool) -> Path:
+    """The layout of Stable Diffusion 3, with its third text encoder, which reads long prompts, or as many have it."""
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 
     torch.manual_seed(0)
@@ -121,18 +135,26 @@ def write_stable_diffusion_3(folder: Path) -> Path:
         scheduler="FlowMatchEulerDiscreteScheduler",
     )
     index = json.loads((folder / "model_index.json").read_text())
-    absent = {"text_encoder_3": [None, None], "tokenizer_3": [None, None]}
-    (folder / "model_index.json").write_text(json.dumps({**index, **absent}))
+    if third:
+        write_t5(folder / "text_encoder_3", folder / "tokenizer_3", 64)
+        more = {
+            "text_encoder_3": ["transformers", "T5EncoderModel"],
+            "tokenizer_3": ["transformers", "T5TokenizerFast"],
+        }
+    else:
+        more = {name: [None, None] for name in ("text_encoder_3", "tokenizer_3")}
+    (folder / "model_index.json").write_text(json.dumps({**index, **more}))
     return folder
 
 
-def write_unet(folder: Path, channels: int) -> None:
+def write_unet(folder: Path, channels: int, answered: int | None = None) -> None:
+    """Of a network that answers with more channels than it is given, the others are a variance."""
     from diffusers import UNet2DModel
 
     UNet2DModel(
         sample_size=16,
         in_channels=channels,
-        out_channels=channels,
+        out_channels=answered or channels,
         block_out_channels=(8, 16),
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),

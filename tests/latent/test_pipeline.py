@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.latent.models import write_unet
 
 import veriscale
 from veriscale.diffusion.adapters import from_epsilon
@@ -75,8 +76,9 @@ def test_stable_diffusion_denoises_as_a_step_of_diffusers(models, pipeline, time
     assert not torch.allclose(prior.denoise(z_t / bar**0.5, ((1 - bar) / bar) ** 0.5), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_stable_diffusion_3_denoises_as_diffusers(models, pipeline):
-    prior, theirs = load(models / "stable-diffusion-3"), pipeline("stable-diffusion-3")
+@pytest.mark.parametrize("name", ["stable-diffusion-3", "stable-diffusion-3-t5"])
+def test_stable_diffusion_3_denoises_as_diffusers(models, pipeline, name):
+    prior, theirs = load(models / name), pipeline(name)
     z_t, time = noise(1, 16, 8, 10), 0.6
     with torch.no_grad():
         text, other, pooled, other_pooled = theirs.encode_prompt("a cat", None, None, device=CPU, negative_prompt="mat")
@@ -91,6 +93,30 @@ def test_stable_diffusion_3_denoises_as_diffusers(models, pipeline):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert prior.widest == 48
     assert prior.grid(30, 37) == (32, 40)
+
+
+def test_the_third_text_encoder_reads_longer_prompts(models):
+    prior, long = load(models / "stable-diffusion-3-t5"), " ".join(["a cat on a mat"] * 3)
+    told, _ = prior.told(Prompt(long)).texts.conditions(long, "")
+    assert told["encoder_hidden_states"].shape[1] == 8 + 256  # CLIP's tokens, then T5's
+    with pytest.raises(InputError, match="tokens, and prior 'stable-diffusion-3-t5' reads 256; shorten it"):
+        prior.told(Prompt(" ".join(["a cat on a mat"] * 30)))
+    with pytest.raises(InputError, match="reads 8; shorten it"):
+        load(models / "stable-diffusion-3").told(Prompt(long))
+
+
+def test_a_learned_variance_is_left_out(models, tmp_path):
+    """As of many pixel models: twice as many channels come out as go in, and the first of them are the answer."""
+    import diffusers
+
+    shutil.copytree(models / "ldm", tmp_path / "ldm")
+    write_unet(tmp_path / "ldm" / "unet", 3, answered=6)
+    network = diffusers.UNet2DModel.from_pretrained(tmp_path / "ldm" / "unet").eval()
+    prior, z = load(tmp_path / "ldm"), noise(1, 3, 8, 8)
+    with torch.no_grad():
+        expected = network(z, torch.tensor([100.0])).sample
+        assert expected.shape[1] == 6
+        torch.testing.assert_close(prior.backbone(z, torch.tensor([100.0]), {}), expected[:, :3])
 
 
 @pytest.mark.parametrize("name", ["stable-diffusion", "stable-diffusion-3"])
@@ -217,9 +243,11 @@ def test_large_pictures_go_whole(models, tmp_path):
     assert torch.equal(*sizes)
 
 
-@pytest.mark.parametrize("name", ["stable-diffusion", "stable-diffusion-3", "ldm"])
-def test_what_the_network_keeps_for_a_gradient_is_known_in_advance(models, name):
-    prior, held = load(models / name), {}
+@pytest.mark.parametrize(
+    ("name", "guidance"), [("stable-diffusion", 1), ("stable-diffusion", 3), ("stable-diffusion-3", 1), ("ldm", 1)]
+)
+def test_what_the_network_keeps_for_a_gradient_is_known_in_advance(models, name, guidance):
+    prior, held = load(models / name).told(Prompt(guidance=guidance)), {}
 
     def keep(t):
         held[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
@@ -231,7 +259,7 @@ def test_what_the_network_keeps_for_a_gradient_is_known_in_advance(models, name)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
         prior.denoise(x, 1.0)
     found = sum(size for place, size in held.items() if place not in weights) / 32**2
-    assert 0.5 * found < prior.backbone.graph < 2 * found
+    assert 0.5 * found < prior.graph < 2 * found
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from veriscale.traversal.pilot import pilot
 from veriscale.traversal.posterior import Proximal
 from veriscale.traversal.presets import LATENT_DEFAULT, LatentPreset
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
-from veriscale.traversal.start import PILOTS
+from veriscale.traversal.start import PILOTS, WIDE
 from veriscale.traversal.zero_shot import SAMPLER, STEPS
 
 ANCHOR = "paper"
@@ -109,7 +109,7 @@ class Latent:
     def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
         """Bytes at the peak: pictures, and what the decoder and, for `dps`, the network keep for a gradient."""
         autoencoder = self.prior.autoencoder
-        graph = self.prior.backbone.graph // autoencoder.factor**2 if self.posterior == "dps" else 0
+        graph = self.prior.graph // autoencoder.factor**2 if self.posterior == "dps" else 0
         return pixels * (4 * channels * (pictures + 4) + autoencoder.graph + graph)
 
     def costs(self) -> tuple[str, str]:
@@ -162,7 +162,8 @@ class LatentProblem:
         """Learned from draws on this picture; without partial ones for the path `interpolate` alone."""
         if partial is None:
             return pilot(self.anchor, full, lambda start: full[0], (), self.method.sigma_max)
-        starts = [self.method.sigma_max * share for share in PILOTS]
+        # Of latents, which have unit variance: above WIDE nothing of them is left, wherever a full draw starts.
+        starts = [min(self.method.sigma_max, WIDE) * share for share in PILOTS]
         return pilot(self.anchor, full, partial, starts, self.method.sigma_max)
 
     def predicted_error(self, threshold: Tensor) -> Tensor:

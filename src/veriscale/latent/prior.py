@@ -82,6 +82,11 @@ class LatentPrior(Prior):
         return self.backbone.stride
 
     @property
+    def graph(self) -> int:
+        """Bytes a pixel of latents that an evaluation keeps for a gradient, about: with guidance there are two."""
+        return self.backbone.graph * (2 if self.texts is not None and self.prompt.guidance != 1 else 1)
+
+    @property
     def receptive_radius(self) -> None:
         """Whole latents: attention sees all of them."""
 
