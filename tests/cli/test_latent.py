@@ -245,6 +245,9 @@ def test_too_little_memory_says_what_to_lower(refused, models, picture, small, m
     monkeypatch.setattr("veriscale.latent.method.LatentMisfit", full)
     said = refused("restore", picture, "--prior", models / "ldm", *HOLES, *QUICK, *small)
     assert said.endswith("There is not enough memory for 21×18 pixels; restore parts with --crop.")
+    told = ("--prior", models / "stable-diffusion", "--prompt", "a cat", "--guidance", 3)
+    said = refused("restore", picture, *told, *HOLES, *QUICK, *small)
+    assert said.endswith("; leave out guidance with --guidance 1, or restore parts with --crop.")
 
 
 def test_a_folder_that_is_no_model_is_refused(refused, picture, tmp_path):

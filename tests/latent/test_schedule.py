@@ -91,6 +91,11 @@ def test_an_exact_flow_is_told_timesteps_and_becomes_the_exact_denoiser():
     [
         ("EDMEulerScheduler", {}, "it has a EDMEulerScheduler, which is not supported; supported: DDPMScheduler"),
         ("DDIMScheduler", {"prediction_type": "noise"}, "predicts 'noise', which is not supported; supported: epsilon"),
+        (
+            "EulerDiscreteScheduler",
+            {"timestep_type": "continuous"},
+            "tells its network 'continuous' timesteps, which is",
+        ),
         ("DDIMScheduler", {"beta_schedule": "square"}, "The noise schedule of it cannot be made"),
         ("DDIMScheduler", {"trained_betas": [0.1, 2.0, 0.1]}, "does not go from little noise to much"),
     ],

@@ -103,6 +103,11 @@ class Latent:
             return {}
         return {"prompt": prompt.text, "negative_prompt": prompt.negative, "guidance": prompt.guidance}
 
+    @property
+    def twice(self) -> bool:
+        """Whether a gradient holds two evaluations of the network, since guidance asks it twice."""
+        return self.posterior == "dps" and self.prior.guided
+
     def check_dial(self) -> None:
         """Every position can be reached."""
 

@@ -83,8 +83,13 @@ class LatentPrior(Prior):
 
     @property
     def graph(self) -> int:
-        """Bytes a pixel of latents that an evaluation keeps for a gradient, about: with guidance there are two."""
-        return self.backbone.graph * (2 if self.texts is not None and self.prompt.guidance != 1 else 1)
+        """Bytes a pixel of latents that an evaluation keeps for a gradient, about."""
+        return self.backbone.graph * (2 if self.guided else 1)
+
+    @property
+    def guided(self) -> bool:
+        """Whether an evaluation asks the network twice, with the prompt and with the negative one."""
+        return self.texts is not None and self.prompt.guidance != 1
 
     @property
     def receptive_radius(self) -> None:
@@ -127,7 +132,7 @@ class LatentPrior(Prior):
         if self.texts is None:
             return self.schedule.denoiser(lambda x, t: network(x, t, {}))
         told, other = self.texts.conditions(prompt.text, prompt.negative)
-        if prompt.guidance == 1:
+        if not self.guided:
             return self.schedule.denoiser(lambda x, t: network(x, t, told))
 
         def guided(x: Tensor, t: Tensor) -> Tensor:

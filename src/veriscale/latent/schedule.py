@@ -89,10 +89,15 @@ def schedule_of(kind: str, config: dict[str, Any], where: str) -> Schedule:
         where: whose it is, for people.
 
     Raises:
-        InputError: its class, its prediction type or its betas are unknown.
+        InputError: its class, its prediction type, its kind of timesteps or its betas are unknown.
     """
     if kind not in SCHEDULERS:
         raise InputError(f"{where} has a {kind}, which is not supported; supported: {', '.join(SCHEDULERS)}.")
+    if config.get("timestep_type", "discrete") != "discrete":
+        raise InputError(
+            f"{where} tells its network {config['timestep_type']!r} timesteps, which is not supported; supported: "
+            "discrete ones."
+        )
     flow = kind.startswith("FlowMatch")
     predicts = config.get("prediction_type", "epsilon")
     if not flow and predicts not in list(PREDICTS):  # whatever type a file says it in

@@ -58,5 +58,7 @@ def _size(plan: Plan) -> str:
 def _gentler(plan: Plan) -> str:
     light = plan.method.posterior in ("conditional", "proximal") or isinstance(plan.method, Latent)
     gentler = [] if light else ["choose `--posterior` proximal"]
+    if isinstance(plan.method, Latent) and plan.method.twice:
+        gentler.append("leave out guidance with `--guidance` 1")
     fewer = ["ask for fewer `--samples`"] if plan.samples else []
     return ", ".join([*gentler, *fewer, "or restore parts with `--crop`"]).removeprefix("or ")
