@@ -12,12 +12,14 @@ from veriscale.diffusion.samplers import heun
 from veriscale.diffusion.schedule import karras
 from veriscale.latent.autoencoder import Autoencoder
 from veriscale.latent.misfit import LatentMisfit, dps_length
+from veriscale.latent.new_networks import new_schedule
 from veriscale.physics.data_term import DataTerm
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.anchor import consistent_weight, paper
 from veriscale.traversal.dps import dps
 from veriscale.traversal.posterior import Proximal, autograd_pullback
+from veriscale.traversal.presets import LATENT_DEFAULT
 
 SIDE, LATENTS, NOISE = 16, (4, 8, 8), 0.1
 LEVEL = 0.02  # t₁ of stage 1: what its noise leaves of error is proportional to it
@@ -90,7 +92,8 @@ def affine(problem: Problem) -> tuple[Tensor, float]:
 
 
 def rows() -> list[Row]:
-    found = []
+    found, knobs = [], LATENT_DEFAULT
+    usual = new_schedule(latents=True).level(knobs.timestep)  # of our own prior
     for name, text in OPERATORS.items():
         problem = Problem.of(text)
         weight = consistent_weight(NOISE, LEVEL, 1.0)
@@ -98,6 +101,18 @@ def rows() -> list[Row]:
         what = f"linear decoder, {text}: "
         off = relative(z, problem.mean)
         found.append(Row(f"latent.closed.{name}.stage1", what + "the anchor off the closed form", off, bar="<= 0.02"))
+        weight = consistent_weight(NOISE, usual, 1.0)
+        z = paper(
+            denoise,
+            problem.misfit,
+            iterations=knobs.iterations,
+            weight=weight,
+            rate=knobs.rate,
+            sigma=usual,
+            noise=unit,
+        ).x
+        said = f"the same with our default settings, {knobs.iterations} iterations at σ = {usual:.2g}"
+        found.append(Row(f"latent.closed.{name}.stage1_default", what + said, relative(z, problem.mean)))
         mean, trace = affine(problem)
         what += "gauss-newton, "
         off = relative(mean, problem.mean)
@@ -112,5 +127,6 @@ def rows() -> list[Row]:
             what = f"linear decoder, {text}: dps at zeta {zeta:g}, mean of {DRAWS} draws off the closed form"
             off = relative(ends.mean(0, keepdim=True), problem.mean)
             key = f"latent.closed.{name}.dps_{zeta:g}"
-            found.append(Row(key, what, off, against={"variance over its": spread}))
+            chance = (problem.trace / DRAWS) ** 0.5 / float(problem.mean.norm())
+            found.append(Row(key, what, off, against={"variance over its": spread, "of chance alone": chance}))
     return found

@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from math import sqrt
 from pathlib import Path
 
 import torch
@@ -11,17 +12,22 @@ from peers import resample
 from results import ROOT
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.diffusion.schedule import karras
-from veriscale.latent.method import POSTERIORS
+from veriscale.latent.method import POSTERIORS, Latent
 from veriscale.latent.misfit import LatentMisfit, dps_length
 from veriscale.latent.prior import LatentPrior
 from veriscale.physics.data_term import DataTerm
+from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.runtime.networks import UnconditionalDenoiser
 from veriscale.traversal.anchor import consistent_weight, paper
 from veriscale.traversal.dps import dps
+from veriscale.traversal.method import Work
 from veriscale.traversal.posterior import Proximal
+from veriscale.traversal.presets import LatentPreset
 from veriscale.traversal.renoise import renoise, renoised, unit_noise
+from veriscale.traversal.walk import Walk, walk
 from veriscale.traversal.zero_shot import SAMPLER, STEPS
 from veriscale.workflows.opening import load_prior
+from zeroshot_problems import NOISE, perception, psnr
 
 TASKS = {
     "sr": "downsample:factor=4,kernel=box",
@@ -30,9 +36,18 @@ TASKS = {
     "sensing": "sensing:ratio=0.5",
     "hdr": "hdr:gain=2",
 }
-MAIN = "sr", "inpainting", "blur"  # on which the anchor has bars
+MAIN = "sr", "inpainting", "blur"
+DIALLED = "sr", "blur"  # whose dial has bars
 GAUSS_NEWTON = POSTERIORS[1]
+DPS = "dps", "dps_plain"
+"""Latent DPS with the authors' weighted steps, which are our second stage too, and with those of Chung et al. 2023."""
+FEW = 20
+"""Iterations of our anchor, which leave it at least five times faster than 100 steps of DPS."""
+DIALS = (0.0, 0.25, 0.5, 0.75, 1.0)
+OTHER = "latent-taef2"
 LONG = 100  # steps of others' samplers, and of ours by dps
+MOST = 30  # iterations of ReSample at each of ten levels: three times the decoder's gradients of DPS
+DRAWS = 4  # of dps, whose mean is an anchor too
 BUILD = Path(os.environ.get("VERISCALE_BUILD") or ROOT / "build")
 RECIPES = {"latent": "recipes/latent.toml", "latent-taef2": "recipes/latent_taef2.toml", "ddpm": "recipes/ddpm.toml"}
 
@@ -51,6 +66,44 @@ def latent_prior(name: str = "latent") -> LatentPrior:
     if not isinstance(found, LatentPrior):
         raise SystemExit(f"prior {name} is not over latents")
     return found
+
+
+def scores(image: Tensor, x: Tensor) -> dict[str, list[float]]:
+    """Of every picture."""
+    sliced, energy = perception(image, x)
+    mse = (image - x).double().square().mean((1, 2, 3))
+    found = {"psnr": psnr(image, x), "mse": mse, "sliced": sliced, "energy": energy}
+    return {k: list(map(float, v)) for k, v in found.items()}
+
+
+def ours(
+    prior: LatentPrior,
+    data: DataTerm,
+    x: Tensor,
+    dials: tuple[float, ...],
+    knobs: LatentPreset,
+    path: str | None = None,
+) -> dict[str, dict[str, list[float]]]:
+    """Both stages as `restore` runs them, picture by picture."""
+    pictures: dict[float, list[Tensor]] = {f: [] for f in dials}
+    noise = GaussianNoise(NOISE)
+    for i, y in enumerate(data.y):
+        method = Latent(prior, data.operator, noise, tuple(y.shape), knobs=knobs, steps=knobs.steps)
+        found_anchor = method.begin(y[None], 1, lambda i=i: NoiseField(0, str(i)), Work(True, 1))
+        full = 2 if len(dials) > 2 else len(dials) - 1
+        wanted = Walk(dials, path or method.path, full, method.sigma_max, one_by_one=True)
+        found, _ = walk(found_anchor, wanted, NoiseField(0, str(i)))
+        for f in dials:
+            pictures[f].append(found[f])
+    return {f"dial {f:g}": scores(torch.cat(images), x) for f, images in pictures.items()}
+
+
+def plain_length(s: float, t: float) -> float:
+    """As `dps_length`, of a gradient that is not weighted by ᾱ: 2 over √(ᾱ_t·ᾱ_(t−1)).
+
+    Source: Chung et al. 2023, algorithm 1, over latents.
+    """
+    return 2 * sqrt((1 + s**2) * (1 + t**2))
 
 
 class Methods:
@@ -76,10 +129,15 @@ class Methods:
             noise=self._noise(data, "anchor", 0),
         ).x
 
-    def dps(self, data: DataTerm, zeta: float, draw: int = 0) -> Tensor:
+    def dps(self, data: DataTerm, zeta: float, plain: float = 0, draw: int = 0) -> Tensor:
         x, sigmas = self._start(data, draw)
-        noise = self._noise(data, "dps", draw)
-        return dps(self.network.pullback, self.misfit(data), x, sigmas, zeta, noise, length=dps_length)
+        noise, length = self._noise(data, "dps", draw), plain_length if plain else dps_length
+        return dps(self.network.pullback, self.misfit(data), x, sigmas, zeta, noise, length=length)
+
+    def mean_of_dps(self, data: DataTerm, **settings: float) -> Tensor:
+        """The mean picture of `DRAWS` draws."""
+        draws = [self.picture(data, self.dps(data, **settings, draw=k)) for k in range(DRAWS)]
+        return torch.stack(draws).mean(0)
 
     def resample(self, data: DataTerm, gamma: float, rate: float, iterations: float, draw: int = 0) -> Tensor:
         x, sigmas = self._start(data, draw)
