@@ -240,8 +240,9 @@ def main() -> None:
         "tasks; `dps` and `resample` have settings of their own for each task, for PSNR and for looks, and `mean of "
         f"{DRAWS} dps` for its own PSNR, all of latent_tuning.json (two validation crops), and {LONG} steps from pure "
         "noise. Steps of `dps` are weighted by ᾱ, as LMAP-RPS has them, or not, as Chung et al.: whichever was better. "
-        f"`resample` fits at every tenth of all levels, by as many iterations as were chosen, {MOST} at most. The dial "
-        f"is shown by both paths, by renoise on {FEWER} crops; that of a latent prior is interpolate. Seconds are "
+        "`resample` is algorithm 1 of its paper, without the steps of DPS that its authors' code adds: it fits latents "
+        f"at every tenth of all levels, by as many iterations as were chosen, {MOST} at most. The dial is shown by "
+        f"both paths, by renoise on {FEWER} crops; that of a latent prior is interpolate. Seconds are "
         "medians of stages in turn, of one picture. `photo` restores without its encoder, in bfloat16 where there is "
         "hardware for it; networks over latents are in float32."
     )
