@@ -250,7 +250,12 @@ def _over_static(
     told = {f"over {fusion}": gain(ours, of).estimate for fusion, of in theirs.items()}
     best = min(STATIC, key=lambda fusion: told[f"over {fusion}"])
     said = f"{subject}, {what}: dynamic weights over the best static ones ({best})"
-    rows = gain_rows(id, said, bar, ours, theirs[best], told, lowest)
+    rows = gain_rows(id, said, bar, ours, theirs[best], told, lowest=False)
+    if lowest:
+        each = {fusion: [gain([a], [b]) for a, b in zip(ours, of, strict=True)] for fusion, of in theirs.items()}
+        lows = {f"over {fusion}": min(one.low for one in found) for fusion, found in each.items()}
+        said = f"{subject}, {what}: lowest end of the interval over any static weights of any seed"
+        rows.append(Row(f"{id}.lowest", said, min(lows.values()), "dB", None, "> 0", lows))
     if conditions[0].kind and not conditions[0].whole:
         inside = {fusion: gain(ours, of, "error_inside") for fusion, of in theirs.items()}
         told = {f"over {fusion}": found.estimate for fusion, found in inside.items()}

@@ -93,9 +93,10 @@ def bound_sums(prior: GuidedPrior, case: Case, conditions: Sequence[Condition]) 
     """
     slices: dict[str, list[dict[str, Any]]] = {}
     for condition in conditions:
+        which = [prior.guide_card.arguments.modalities.index(name) for name in condition.given]
         for i in range(len(case.places)):
             for k, answer in enumerate(_answers(prior, case, i, condition)):
-                inside = answer.everywhere.numpy() & case.mask[..., i]
+                inside = answer.known(which).numpy() & case.mask[..., i]
                 w, f = answer.weights.numpy()[:, inside], answer.predictions.mean(1).numpy()[:, inside]
                 x, d = case.truth.samples[..., i][inside], answer.estimate.mean(0).numpy()[inside]
                 sums = block_sums(w, f, x, d)
@@ -117,7 +118,7 @@ def draw_errors(prior: Prior, case: Case, conditions: Sequence[Condition]) -> Nu
             mask, inside = case.mask[..., i], case.inside(i)
             sums, std = (
                 draw_sums(list(draws[..., i]), case.truth.samples[..., i], SEED, mask),
-                draws[..., i].std(0, ddof=1),
+                draws[..., i].std(0, ddof=1, dtype=np.float64),
             )
             of = {"crps": sums.crps, "places": mask.sum()}
             of |= {"variance": sums.spread.variance, "squared_error": sums.spread.squared_error}

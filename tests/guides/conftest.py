@@ -12,7 +12,7 @@ from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.guides.networks import Guides, build_guides
 
 
-def write_guides(path: Path, prior: TrainedPrior, **changes: object) -> Path:
+def write_guides(path: Path, prior: TrainedPrior, planes: str = "", **changes: object) -> Path:
     torch.manual_seed(0)
     built = build_guides(prior.card.network, arguments(**changes))
     guides = Guides(*(perturbed(part) for part in built))  # type: ignore[arg-type]  # sites
@@ -21,7 +21,7 @@ def write_guides(path: Path, prior: TrainedPrior, **changes: object) -> Path:
         parent=prior.card.name,
         parent_sha256=prior.card.tensors_sha256,
         arguments=arguments(**changes),
-        training=[Data("contrasts/*", 4, "1" * 64, "CC BY 4.0", each=["ab" * 8])],
+        training=[Data("contrasts/*", 4, "1" * 64, "CC BY 4.0", each=["ab" * 8], planes=planes)],
         validation=[],
         steps=1,
         batch=1,

@@ -32,7 +32,8 @@ def test_the_estimates_are_what_a_restoration_computes(guided, pictures):
         assert not answer.weights[~answer.valid].any()
         assert not answer.amount[~valid].any()
         assert not answer.valid[2].any()
-        assert (answer.everywhere == answer.valid[:2].all(0)).all()
+        assert torch.equal(answer.known([0, 1]), answer.valid[0] & answer.valid[1])
+        assert not answer.known([0, 2]).any()  # what is known nowhere here is no other than what ends elsewhere
 
 
 @pytest.mark.parametrize("part", ["encoder", "denoiser"])

@@ -1,9 +1,13 @@
+import dataclasses
+
 import pytest
 import torch
+from msgspec.structs import replace
 from tests.guides.conftest import write_guides
 from tests.guides.toys import NAMES
 
 from veriscale.errors import InputError
+from veriscale.guides.guidance import mirrored
 from veriscale.guides.guide_file import load_guides
 from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, encode
 
@@ -152,13 +156,27 @@ def test_memory_is_that_of_pictures_and_of_what_is_kept_of_them(guided, pictures
     assert guided.memory == 0
 
 
-def test_guides_smaller_than_the_padded_picture_end_where_they_end(guided, pictures):
+def test_guides_smaller_than_the_padded_picture_go_on_as_their_mirror_image(guided, pictures):
     prior = guided.guided_by({"T1C": pictures["T1C"]})
     cut = prior.within((slice(80, 112), slice(64, 96)))
     assert cut.pictures.shape == (1, 3, 32, 32)
     assert torch.equal(cut.pictures[0, 1, :16, :16], pictures["T1C"][0, 80:, 64:])
-    assert cut.pictures[0, 1, 16:].isinf().all()
-    assert cut.pictures[0, 1, :, 16:].isinf().all()
+    assert torch.equal(cut.pictures[0, 1, 16:], cut.pictures[0, 1, :16].flip(0))
+    assert torch.equal(cut.pictures[0, 1, :, 16:], cut.pictures[0, 1, :, :16].flip(1))
+
+
+def test_at_an_edge_guides_and_what_they_correct_go_on_as_their_mirror_image(guided, pictures, monkeypatch):
+    """As patches of the training do: of a picture beside its mirror images the middle is what it is alone."""
+    monkeypatch.setattr("veriscale.guides.guided_prior.CONTEXT", 128)  # beyond all reach
+    card = replace(guided.guide_card, training=[replace(guided.guide_card.training[0], planes="all")])
+    prior, edges = dataclasses.replace(guided, guide_card=card), (40, 40, 48, 48)
+    small = {name: picture[:, :48, :40] for name, picture in pictures.items()}
+    x, middle = rand(1, 3, 48, 40), (..., slice(48, 96), slice(40, 80))
+    alone = prior.guided_by(small).corrected(x)
+    wide = prior.guided_by({name: mirrored(picture, edges) for name, picture in small.items()})
+    torch.testing.assert_close(wide.corrected(mirrored(x, edges))[middle], alone, atol=1e-5, rtol=0)
+    monkeypatch.setattr("veriscale.guides.guided_prior.CONTEXT", 0)
+    assert (prior.guided_by(small).corrected(x) - alone).abs().max() > 1e-3
 
 
 def test_what_experts_say_is_found_once_for_all_noise_levels(guided, pictures, monkeypatch):

@@ -124,5 +124,9 @@ def test_guides_that_have_seen_thick_slices_correct_estimates(guided):
     assert (prior.corrected(x) - x).abs().max() > 1e-3
     assert not prior.plain.corrects
     assert torch.equal(prior.plain.corrected(x), x)
-    whole, parts = (Correction(prior, tile)(x, 0.0) for tile in (1536, 16))
+    halo = prior.receptive_radius
+    sides = 2 * halo + 60, halo + 40
+    wide = dataclasses.replace(guided, guide_card=learnt).guided_by({NAMES[0]: rand(1, *sides)})
+    x = rand(1, 3, *sides, seed=4)
+    whole, parts = (Correction(wide, tile)(x, 0.0) for tile in (1536, 32))
     torch.testing.assert_close(whole, parts, atol=1e-5, rtol=0)

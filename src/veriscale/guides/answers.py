@@ -1,5 +1,6 @@
 """What a guided prior says of a picture at a noise level, taken apart: weights, amount, each guide's own prediction."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,11 +22,9 @@ class Answer(NamedTuple):
     predictions: Tensor  # (M, C, H, W), f_m of the truth
     estimate: Tensor  # (C, H, W), D
 
-    @property
-    def everywhere(self) -> Tensor:
-        """(H, W), where every guide that is given counts."""
-        given = self.valid.flatten(1).any(1)
-        return self.valid[given].all(0)
+    def known(self, which: Sequence[int]) -> Tensor:
+        """(H, W), where each of some modalities counts."""
+        return self.valid[list(which)].all(0)
 
 
 @torch.inference_mode()
@@ -44,6 +43,18 @@ def encoder_answer(prior: GuidedPrior, y: Tensor, scale: int, noise_std: float) 
     unguided = prior.encoder(y, scale, std, True)
     condition = unguided._replace(mean=guided_mean(prior.guides.encoder, injection, unguided))
     return _answer(injection, unguided.mean, SPREAD, condition.mean), condition
+
+
+@torch.inference_mode()
+def correction_answer(prior: GuidedPrior, x: Tensor) -> Answer:
+    """Of an estimate from thick slices that guides correct: `Prior.corrected`, where σ = ∞ too.
+
+    Args:
+        prior: with guides of this picture, (1, M, H, W), that have learnt it.
+        x: (1, C, H, W), the estimate; H and W multiples of the prior's stride.
+    """
+    x = x.to(prior.device)
+    return _answer(prior.injected(prior.guides.encoder.site), x, SPREAD, prior.corrected(x))
 
 
 @torch.inference_mode()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from veriscale.diffusion.card import Data
@@ -14,12 +13,14 @@ from veriscale.diffusion.encoder import Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
-from veriscale.guides.guidance import Guidance, guidance
+from veriscale.guides.guidance import Guidance, guidance, mirrored
 from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
 from veriscale.runtime.networks import TILE
+
+CONTEXT = 8  # pixels: what a patch has around it in training, at the least
 
 
 @dataclass
@@ -38,9 +39,9 @@ class GuidedPrior(TrainedPrior):
     Attributes:
         guides: on the prior's device, in its type.
         guide_card: of their file.
-        pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known,
-            infinite beyond the picture; N is 1, or the number of pictures denoised at once. Of a volume
-            (1, M, X, Y, Z), to be cut into those. None: no guides, and the prior is the unguided one.
+        pictures: (N, M, H, W) float32 on the truth grid from its first row and column, NaN where nothing is known; N is
+            1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
+            guides, and the prior is the unguided one.
         given: the modalities that are among them, which may be known elsewhere than here.
         origin: row and column of their first pixel in the whole picture.
         kept: what the last evaluation has made of the guides alone, which the next takes as it is, of a picture that is
@@ -125,7 +126,8 @@ class GuidedPrior(TrainedPrior):
         if self.pictures is None:
             return 0
         experts, (*_, rows, columns) = self.guides.experts, sorted(self.pictures.shape[2:])
-        feature = experts.width * experts.dtype.itemsize * min(rows * columns, TILE**2) // experts.stride**2
+        pixels = min(rows * columns, TILE**2) + 2 * self._context * (min(rows, TILE) + min(columns, TILE))
+        feature = experts.width * experts.dtype.itemsize * pixels // experts.stride**2
         return self.pictures.nbytes + 3 * len(self.given) * feature  # with a key of it for either network
 
     @property
@@ -160,11 +162,11 @@ class GuidedPrior(TrainedPrior):
 
     @property
     def receptive_radius(self) -> int:
-        """Of the denoiser, and of the guides beyond it: a multiple of the stride."""
+        """Of the denoiser with the guides beyond it, and of a correction: a multiple of the stride."""
         if self.pictures is None:
             return super().receptive_radius
-        beyond = self._reach(self.guides.denoiser)
-        return super().receptive_radius + math.ceil(beyond / self.stride) * self.stride
+        denoised = super().receptive_radius + self._reach(self.guides.denoiser)
+        return math.ceil(max(denoised, self._reach(self.guides.encoder)) / self.stride) * self.stride
 
     def _reach(self, refiner: Refiner) -> int:
         """In pixels of the truth; of the grids' pixels the last counts whole."""
@@ -175,7 +177,7 @@ class GuidedPrior(TrainedPrior):
         return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept=KeptGuidance())
 
     def within(self, window: Window) -> Self:
-        """With the guides cut to a window; beyond their own edge there is no picture."""
+        """With the guides cut to a window; beyond their own edge they are mirrored."""
         if self.pictures is None:
             return self
         cut = self.pictures[(..., *window)]
@@ -183,8 +185,7 @@ class GuidedPrior(TrainedPrior):
         top, left = (first + w.start for first, w in zip(self.origin, window, strict=True))
         whole = cut.shape == self.pictures.shape  # of one of several tiles nothing is kept
         kept = self.kept if whole else KeptGuidance()
-        wide = F.pad(cut, (0, columns, 0, rows), value=math.inf)
-        return replace(self, pictures=wide, origin=(top, left), kept=kept)
+        return replace(self, pictures=mirrored(cut, (0, columns, 0, rows)), origin=(top, left), kept=kept)
 
     def encode(self, y: Tensor, scale: int, noise_std: Tensor, features: bool) -> Condition:
         """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""
@@ -213,8 +214,17 @@ class GuidedPrior(TrainedPrior):
         place = self.origin, self.pictures.shape, torch.is_inference_mode_enabled()
         if self.kept.guidance is None or self.kept.place != place:
             pictures, experts = self.pictures.to(self.device), self.guides.experts
-            said = guidance(experts, pictures, pictures.isfinite(), site.cell, self.origin)
+            said = guidance(experts, pictures, pictures.isfinite(), site.cell, self.origin, self._context)
             self.kept.place, self.kept.guidance, self.kept.injections = place, said, {}
         if site not in self.kept.injections:
-            self.kept.injections[site] = Injection(site, self.kept.guidance)
+            said = self.kept.guidance
+            if site is self.guides.denoiser.site:  # which is trained on patches without a context
+                said = said.inner(self._context)
+            self.kept.injections[site] = Injection(site, said)
         return self.kept.injections[site]
+
+    @property
+    def _context(self) -> int:
+        """Pixels beyond an edge by which guides, and what they correct, are mirrored: whole cells."""
+        cell = self.guides.encoder.site.cell
+        return math.ceil(CONTEXT / cell) * cell

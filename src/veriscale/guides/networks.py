@@ -13,6 +13,7 @@ from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition
 from veriscale.diffusion.prior import denoise_residual
 from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.expert import Experts, unit
+from veriscale.guides.guidance import mirrored
 from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection
 
@@ -52,7 +53,7 @@ def guided_mean(refiner: Refiner, injection: Injection, condition: Condition) ->
     mean, features = condition
     seen = torch.cat([(mean - CENTRE) / SPREAD, features.to(mean.dtype)], 1).to(next(refiner.parameters()).dtype)
     stride = refiner.site.stride
-    correction = refiner(F.pixel_unshuffle(F.pad(seen, injection.edges, mode="replicate"), stride), injection)
+    correction = refiner(F.pixel_unshuffle(mirrored(seen, injection.edges), stride), injection)
     if correction is None:
         # (1 − a)·m + a·Σ w_m·(m + s·r_m), since an expert predicts how the truth differs from m
         added = injection.on_truth_grid(injection.amount) * injection.mixed()

@@ -84,7 +84,7 @@ class ZeroShot:
     @property
     def corrected(self) -> bool:
         """Whether the anchor is found without guides and corrected by them."""
-        return self.thick is not None and self.prior.corrects
+        return self.thick is not None and self.anchor != "paper" and self.prior.corrects
 
     @property
     def path(self) -> str:

@@ -138,3 +138,30 @@ def test_scores_are_kept_where_there_is_no_bound(truth):
     assert found.bound is None
     assert len(found.scores) == 2
     assert any("There is no bound" in line and "a part in common" in line for line in said)
+
+
+@pytest.mark.parametrize("left", ["T1", "FLAIR"])
+def test_slices_that_a_guide_lacks_do_not_count(truth, left):
+    """Where it is known nowhere in a slice, that slice is left out, as are places of one that it is known in."""
+    whole = rows(truth)
+    path = truth.parent / f"Doe_{left}.nii.gz"
+    scan = library.read_volume(path)
+    save(path, scan.values()[..., :3], scan.affine)
+    some = rows(truth)
+    assert all(np.isfinite(row[term][0]) for row in some for term in TERMS)
+    assert some[0]["loss"][left] != whole[0]["loss"][left]
+    truth_of_some = save(truth, library.read_volume(truth).values()[..., :3], library.read_volume(truth).affine)
+    alone = rows(truth_of_some)
+    assert some[0]["weight"]["T1"][0] == pytest.approx(alone[0]["weight"]["T1"][0], abs=0.02)
+
+
+def test_guides_that_are_known_in_other_slices_have_no_bound(truth):
+    said, (matrix, shape) = [], finer(2)
+    save(truth.parent / "Doe_T1.nii.gz", values(shape, 1)[..., :2], matrix)
+    moved = matrix.copy()
+    moved[2, 3] += 12
+    save(truth.parent / "Doe_FLAIR.nii.gz", values(shape, 2)[..., :2], moved)
+    guides = dict.fromkeys(("T1", "FLAIR"), truth.parent)
+    asked = {"guides": guides, "bound": True, "scale": 2, "device": "cpu", "say": said.append}
+    assert library.evaluate(truth, "grey-guided", **asked).bound is None
+    assert any("There is no bound" in line for line in said)

@@ -71,7 +71,7 @@ def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
     )
     page = (place / "out" / "Doe_T2_restored_report.html").read_text()
     assert "looks misregistered" in page
-    assert "guides at the mean" in page
+    assert "guides at the anchor" in page
     assert re.findall(r'<th scope="col">(.*?)</th>', page) == ["T1", "FLAIR", "amount of all"]
     assert len(re.findall(r'<img class="pixels" src="data:image/png;', page)) == 3 * 4
     assert "T1, FLAIR, by grey-guided" in page
@@ -109,7 +109,7 @@ def test_maps_of_weights_are_turned_as_the_planes_are(place):
     save(place / "Doe_FLAIR.nii.gz", contrast(tissues(0)[:, :, 10:18], 2), matrix)
     guides = {"T1": place / "Doe_T1.nii.gz", "FLAIR": place / "Doe_FLAIR.nii.gz"}
     result = restore(place / "Doe_T2.nii.gz", "grey-guided", guides=guides, scale=2)
-    assert result.weights[0].level == "the mean"
+    assert result.weights[0].level == "the anchor"
     assert len(result.weights) == 4
     for each in result.weights:
         t1, flair, amount = each.maps.values()

@@ -56,6 +56,21 @@ def test_guides_change_the_result_and_none_are_the_unguided_prior(scan, asked):
     assert guided.run["prior"]["guides"] == "grey-guided"
 
 
+@pytest.mark.parametrize("planes", ["all", ""])
+def test_what_corrects_an_anchor_through_the_plane_is_told_of(scan, tmp_path, monkeypatch, planes):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(install(tmp_path / "others", planes=planes)))
+    result = restore(scan, "grey-guided", guides={"t1": beside(scan, "T1")}, **THROUGH)
+    first, *others = result.run["guide_findings"]["levels"]
+    corrected = planes == "all"
+    assert result.run.get("corrected") == ("by guides" if corrected else None)
+    assert (first["sigma"] is None) == corrected
+    assert len(others) == (3 if corrected else 2)
+    assert (result.weights[0].level == "the anchor") == corrected
+    if corrected:
+        assert 0 < first["amount"] < 1
+        assert first["weights"] == {"T1": 1.0}
+
+
 def test_a_guide_counts_where_it_lies_in_the_world(scan, place):
     """The same guide in other axes, finer, or with voxels far away, is the same guide."""
     matrix, shape = finer(2)

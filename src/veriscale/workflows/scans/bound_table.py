@@ -72,7 +72,7 @@ class BoundTable:
 
 def _sums(asked: Asked, mask: Any, which: list[int]) -> BlockSums:
     answer = asked.answer
-    inside = answer.everywhere.numpy() & mask[asked.window]
+    inside = answer.known(which).numpy() & mask[asked.window]
     weights, predictions = answer.weights.numpy()[which], answer.predictions.mean(1).numpy()[which]
     return block_sums(
         weights[:, inside], predictions[:, inside], asked.picture[inside], answer.estimate.mean(0).numpy()[inside]

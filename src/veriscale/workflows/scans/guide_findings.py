@@ -14,7 +14,7 @@ from veriscale.imaging.geometry import spacing_of
 from veriscale.imaging.resampling import resampled
 from veriscale.imaging.volume import Volume
 from veriscale.metrics.foreground import FLOOR
-from veriscale.workflows.scans.guided_slices import Asked, answers
+from veriscale.workflows.scans.guided_slices import Asked, answers_on_result
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.through_plane import PreparedThrough
 
@@ -28,8 +28,8 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
 
     Of a few pictures of the result, over its foreground: at each noise level, the largest first, the mean amount and
     the mean weight of each guide where it is valid, of those that are `weighed` and valid somewhere there; σ is None
-    for the mean, where it is infinite. Of each guide the shift in voxels of the result, to the right, front and head,
-    that would fit better.
+    where it is infinite: for the mean, or through the plane for what corrects the anchor. Of each guide the shift in
+    voxels of the result, to the right, front and head, that would fit better.
 
     Args:
         work: that the scan was restored by.
@@ -93,7 +93,7 @@ def finding_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows of a report."""
     rows = []
     for level in found.get("levels", []):
-        at = "the mean" if level["sigma"] is None else f"noise level {level['sigma']:.3g}"
+        at = "the anchor" if level["sigma"] is None else f"noise level {level['sigma']:.3g}"
         told = ", ".join(f"{name} {weight:.2f}" for name, weight in level["weights"].items())
         rows.append((f"guides at {at}", f"amount {level['amount']:.2f}, {f'of it {told}' if told else 'no weights'}"))
     return rows
@@ -106,7 +106,7 @@ def _looked_at(work: PreparedSlices | PreparedThrough, image: Volume) -> Iterato
     for each in across:
         n = image.shape[each]
         places = sorted({(2 * i + 1) * n // (2 * count) for i in range(count)})
-        yield from answers(work, image, each, places)
+        yield from answers_on_result(work, image, each, places)
 
 
 def _sums(asked: Asked) -> NDArray[np.float64]:

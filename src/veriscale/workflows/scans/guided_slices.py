@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from veriscale.diffusion.card import Mode
-from veriscale.guides.answers import Answer, denoiser_answer, encoder_answer
+from veriscale.diffusion.prior import Prior
+from veriscale.guides.answers import Answer, correction_answer, denoiser_answer, encoder_answer
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.imaging.tiles import Window
 from veriscale.imaging.volume import Volume
@@ -28,8 +29,8 @@ class Asked(NamedTuple):
     """One answer, over the pixels (H, W) of a window."""
 
     place: int  # of the picture, along the axis it lies across
-    level: float  # of `LEVELS`; infinite of the mean
-    sigma: float  # infinite of the mean
+    level: float  # of `LEVELS`; infinite of the mean, and of a correction
+    sigma: float  # likewise
     window: Window
     picture: Array  # (H, W), without noise
     answer: Answer
@@ -67,6 +68,29 @@ def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, pl
         for level, sigma in zip(LEVELS, levels(mode, noise_std), strict=True):
             answer = denoiser_answer(near, x + sigma * noise, sigma, condition, scale, noise_std)
             yield Asked(k, level, sigma, window, picture, answer)
+
+
+def answers_on_result(
+    work: PreparedSlices | PreparedThrough, image: Volume, axis: int, places: Sequence[int]
+) -> Iterator[Asked]:
+    """`answers` about a result; first, at σ = ∞ too, of the guides' correction of an anchor through the plane.
+
+    That is asked what it would make of the result, since what it was given is not kept.
+    """
+    if isinstance(work, PreparedThrough) and work.method.corrected:
+        yield from _corrections(work.prior, image, axis, places)
+    yield from answers(work, image, axis, places)
+
+
+def _corrections(prior: Prior, image: Volume, axis: int, places: Sequence[int]) -> Iterator[Asked]:
+    if not isinstance(prior, GuidedPrior):
+        raise RuntimeError("only guides correct")
+    rows, columns = (_middle(n, prior.stride) for n in np.delete(image.shape, axis).tolist())
+    for k in places if rows.stop and columns.stop else ():
+        near = prior.rearranged(partial(slices_of, axis=axis, k=k)).within((rows, columns))
+        picture = np.moveaxis(image.samples, axis, 0)[k][rows, columns]
+        answer = correction_answer(near, _tensor(picture, prior.card.network.channels))
+        yield Asked(k, math.inf, math.inf, (rows, columns), picture, answer)
 
 
 def levels(mode: Mode, noise_std: float) -> list[float]:

@@ -129,6 +129,7 @@ class PreparedThrough:
             "operator": self._operator,
             "noise": str(method.noise),
             "anchor": method.anchor,
+            **({"corrected": "by guides"} if method.corrected else {}),
             "posterior": method.posterior,
             "correlation_mm": LENGTH,
             "dial": list(self.dials),
