@@ -42,6 +42,8 @@ RECIPES = ROOT / "recipes" / "study"
 
 CODE = 1
 """Of the code that trains: another number trains all runs again, which is due when they would come out otherwise."""
+THICK = 2
+"""The same of runs on slices of all planes."""
 
 SUBSETS = [Condition(tuple(g for k, g in enumerate(guides_of(TARGET)) if n >> k & 1)) for n in range(8)]
 SOUND = SUBSETS[-1]
@@ -114,7 +116,8 @@ class Study:
             if run.fusion not in self.factors:
                 self.factors[run.fusion] = self.factor(run.fusion)
             factor = self.factors[run.fusion]
-        return self._trained("guided", f"{run.name}_{factor:g}", parent, settings(run, factor))
+        code = CODE if run.planes == "axial" else THICK
+        return self._trained("guided", f"{run.name}_{factor:g}", parent, settings(run, factor), code)
 
     def parent(self, name: str = PARENT) -> Path:
         """A parent of the study.
@@ -151,9 +154,9 @@ class Study:
             said += [f"stage.domain.{network}.lr={default_rate('muon', 'all') * factor!r}"]
         return self._trained("unguided", f"adapted_{factor:g}", self.parent(), said)
 
-    def _trained(self, recipe: str, name: str, parent: Path, said: Sequence[str]) -> Path:
+    def _trained(self, recipe: str, name: str, parent: Path, said: Sequence[str], code: int = CODE) -> Path:
         file = self.recipes / f"{recipe}.toml"
-        made_of = [CODE, file.read_text(encoding="utf-8"), read_card(parent).tensors_sha256, *said]
+        made_of = [code, file.read_text(encoding="utf-8"), read_card(parent).tensors_sha256, *said]
         digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]
         path = self.folder / "priors" / f"{name}_{digest}.safetensors"
         if not path.exists():

@@ -18,6 +18,8 @@ from veriscale.errors import InputError
 from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.guide_file import load_guides, read_guide_card
 from veriscale.guides.networks import build_guides
+from veriscale.guides.site import Injection
+from veriscale.guides.teaching import teaching_loss
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.stages import trainer
 from veriscale.stages.batches import Batches
@@ -29,7 +31,7 @@ from veriscale.stages.guides_loss import GuidesLoss
 from veriscale.stages.losses import inside
 from veriscale.stages.recipe import Task
 from veriscale.stages.recipe_file import read_recipe
-from veriscale.stages.thick_estimates import with_estimates
+from veriscale.stages.thick_estimates import Thick, drawn, thick_anchor, with_estimates
 from veriscale.stages.training import train
 
 CPU = torch.device("cpu")
@@ -118,6 +120,19 @@ def test_guides_are_trained_and_a_run_that_was_cut_ends_with_the_same_bits(recip
     assert all(b > a for a, b in zip(without, every, strict=True))
     with pytest.raises(InputError, match=r"stage\.toy\.guides\.corrupt was 0\.5 and is 0\.2"):
         train(recipe, again, cpu=True, resume=True, force=True, overrides=["stage.toy.guides.corrupt=0.2"])
+
+
+@pytest.mark.parametrize("planes", ["all", "axial"])
+def test_guides_of_all_planes_learn_from_thick_slices_too(recipe, tmp_path, monkeypatch, planes):
+    for seed, path in enumerate((tmp_path / "data" / "set").glob("*/*.nii.gz")):
+        nibabel.Nifti1Image(blobs((40, 42, 44), seed).astype(np.float32), np.eye(4)).to_filename(path)
+    asked = []
+    monkeypatch.setattr(
+        "veriscale.stages.guide_training.with_estimates", lambda prior, seen, seed, tell: asked.append(seed) or seen
+    )
+    said = [f"stage.toy.planes={planes}", "stage.toy.guides.steps=1"]
+    train(recipe, tmp_path / "some.safetensors", cpu=True, overrides=said)
+    assert asked == ([3] if planes == "all" else [])
 
 
 def test_a_recipe_of_guides_is_checked(recipe):
@@ -251,28 +266,56 @@ def test_slices_of_every_plane_have_their_own_guides(tmp_path):
         assert torch.equal(found.volumes[whose, "T1"][k], of_contrast["T1"][name.replace("T2", "T1")])
 
 
-def test_estimates_from_thick_slices_take_the_place_of_the_mean(tmp_path):
+@pytest.fixture
+def estimated(tmp_path):
+    """A prior, and contrasts of all planes with estimates from thick slices."""
     values = blobs((30, 36, 34), 0)
     for name, each in {"T2": values, "T1": 1000 - values}.items():
         nibabel.Nifti1Image(each.astype(np.float32), np.eye(4)).to_filename(tmp_path / f"one_{name}.nii.gz")
-    whole, arguments = (
-        load(["*.nii.gz"], tmp_path, 1, CPU, "CC0", "training", planes="all"),
-        GuideArguments("T2", ["T1"]),
-    )
+    whole = load(["*.nii.gz"], tmp_path, 1, CPU, "CC0", "training", planes="all")
     prior, said = load_checkpoint(write_tiny(tmp_path / "tiny.safetensors", channels=1), CPU, torch.float32), []
-    seen = contrasts_of(whole, arguments, "data")
-    found = with_estimates(prior, seen, said.append)
-    (sagittal, across), (coronal, along) = found.estimates.items()
+    found = with_estimates(prior, contrasts_of(whole, THICK, "data"), 0, said.append)
     assert said == ["thick slices of ./one"]
-    assert (sagittal, coronal) == ("./one#sagittal", "./one#coronal")
-    target = dict(zip(seen.places, seen.target.images, strict=True))
-    for name, of in found.estimates.items():
-        assert {(name, k): image.shape for k, image in of.items()} == {
-            place: image.shape for place, image in target.items() if place[0] == name
-        }
-    assert all(torch.equal(across[k][0, j], along[j][0, k]) for k in across for j in along)
+    return prior, found
 
-    batches = GuidedBatches(found, TASK, arguments, 0, corrupt=0.0)
+
+THICK = GuideArguments("T2", ["T1"], width=16)
+
+
+def test_estimates_are_of_the_whole_volume_from_usual_slices_and_others(estimated):
+    prior, found = estimated
+    (sagittal, across), (coronal, along) = found.estimates.items()
+    assert (sagittal, coronal) == ("./one#sagittal", "./one#coronal")
+    target = dict(zip(found.places, found.target.images, strict=True))
+    for name, of in found.estimates.items():
+        assert {(name, k): [e.shape for e in each] for k, each in of.items()} == {
+            place: [image.shape] * 2 for place, image in target.items() if place[0] == name
+        }
+    assert all(torch.equal(across[k][n][0, j], along[j][n][0, k]) for k in across for j in along for n in (0, 1))
+    volume = torch.zeros(30, 36, 34)
+    for (whose, k), image in target.items():
+        if whose == sagittal:
+            volume[k] = image[0] / 255
+    usual = thick_anchor(prior, volume, Thick(4, 4.0, 0.0), 0)
+    middle = 15
+    usual = usual[middle].clamp(0, 1)
+    torch.testing.assert_close(across[middle][0][0] / 255, usual, atol=1 / 255, rtol=0)
+    assert not torch.allclose(across[middle][1][0] / 255, usual, atol=2 / 255)
+
+
+def test_other_thick_slices_have_gaps_and_noise_and_are_always_the_same():
+    each = [drawn(0, str(k)) for k in range(200)]
+    assert each == [drawn(0, str(k)) for k in range(200)]
+    assert {thick.step for thick in each} == {2, 3, 5, 6, 8}
+    assert all(0.6 * thick.step <= thick.fwhm <= thick.step for thick in each)
+    assert 0.4 < np.mean([thick.noise_std > 0 for thick in each]) < 0.6
+    assert max(thick.noise_std for thick in each) <= 0.05
+    assert drawn(1, "0") != each[0]
+
+
+def test_estimates_from_thick_slices_take_the_place_of_the_mean(estimated, monkeypatch):
+    prior, found = estimated
+    batches = GuidedBatches(found, TASK, THICK, 0, corrupt=0.0)
     batch = batches.make("guides", 0, range(64), 8, 2)
     there = batch.estimate.isfinite().flatten(1).all(1)
     assert (batch.estimate.isfinite().flatten(1).any(1) == there).all()
@@ -281,11 +324,81 @@ def test_estimates_from_thick_slices_take_the_place_of_the_mean(tmp_path):
     assert off < (inside(batch.estimate, 2 * batch.scale) - batch.x.roll(1, 0))[there].abs().mean()
 
     torch.manual_seed(0)
-    loss = GuidesLoss(prior, build_guides(prior.card.network, arguments), margin=2)
+    loss = GuidesLoss(prior, build_guides(prior.card.network, THICK), margin=2)
     some = batches.make("guides", 0, range(64), 24 // batch.scale, 2)
+    some = some._replace(unconditional=torch.zeros_like(some.unconditional))
     cases = some, some._replace(estimate=None), some._replace(estimate=some.estimate / 2)
     with torch.no_grad():
         assert len({float(loss(case)) for case in cases}) == 3
+    asked, noised = [], loss.plain.noised
+    monkeypatch.setattr(loss.plain, "noised", lambda *given: asked.append(given) or noised(*given))
+    loss(some)
+    (denoised, condition), here = asked[0], some.estimate.isfinite().flatten(1).all(1)
+    assert torch.equal(denoised.unconditional, here)  # so that the denoiser sees no condition of them
+    assert not condition.features[here].any()
+    assert condition.features[~here].any()
+
+
+def test_the_denoiser_teaches_experts_and_mean_nothing(estimated, monkeypatch):
+    """Of a loss without the mean's part no gradient reaches what reads the guides, but the denoiser's own place."""
+    prior, found = estimated
+    torch.manual_seed(0)
+    guides = build_guides(prior.card.network, THICK)
+    for p in (p for part in guides for p in part.parameters()):
+        p.data += 0.05 * torch.randn_like(p)
+    loss = GuidesLoss(prior, guides, margin=4)
+    batch = some_items(found)
+    loss(batch).backward()
+    both = {name: p.grad.clone() for name, p in loss.parts.named_parameters()}
+    loss.zero_grad()
+    where = "veriscale.stages.guides_loss"
+    monkeypatch.setattr(f"{where}.guided_denoise", lambda denoiser, refiner, injection, r, *_: 0 * r)
+    monkeypatch.setattr(f"{where}.teaching_loss", taught_at_the_mean(teaching_loss, loss.guides.encoder.site))
+    loss(batch).backward()
+    for name, p in loss.parts.named_parameters():
+        if name.startswith("denoiser."):
+            assert p.grad is None or not p.grad.any()
+        else:
+            torch.testing.assert_close(both[name], p.grad)
+    assert any(gradient.any() for name, gradient in both.items() if name.startswith("denoiser."))
+
+
+def some_items(found):
+    batches = GuidedBatches(found, TASK, THICK, 0, corrupt=0.0)
+    return batches.make("guides", 0, range(4), 24 // batches.scale("guides", 0), 4)
+
+
+def taught_at_the_mean(teach, site):
+    """`teaching_loss` at one place, 0 at others."""
+    return lambda injection, *given: teach(injection, *given) if injection.site is site else torch.zeros(())
+
+
+def test_an_amount_is_held_open_in_every_other_item_of_training_alone(estimated, monkeypatch):
+    prior, found = estimated
+    batch = some_items(found)
+    assert batch.opened.tolist() == [True, False, True, False]
+    torch.manual_seed(0)
+    loss = GuidesLoss(prior, build_guides(prior.card.network, THICK), margin=4)
+    made = []
+    monkeypatch.setattr(
+        "veriscale.stages.guides_loss.Injection", lambda *given: made.append(Injection(*given)) or made[-1]
+    )
+    loss(batch)
+    with torch.no_grad():
+        loss(batch)
+    mean, denoised, _, held_out = made
+    assert mean.opened is None
+    assert held_out.opened is None
+    assert torch.equal(denoised.opened, batch.opened)
+    amount, valid = denoised.amount.flatten(1), denoised.valid.any(1).flatten(1)
+    assert (amount[batch.opened][valid[batch.opened]] == 1).all()
+    assert (amount[~batch.opened] < 1).all()
+
+
+def test_noise_is_drawn_as_where_guides_count(estimated):
+    prior, _ = estimated
+    loss = GuidesLoss(prior, build_guides(prior.card.network, THICK), margin=4)
+    assert loss.plain.density == {True: (0.0, 1.2), False: (0.0, 1.2)}
 
 
 def test_processes_see_what_one_sees_and_some_guides_are_spoilt():

@@ -21,13 +21,13 @@ class Contrasts:
         target: the slices of the target's volumes alone.
         places: of each of them, whose volumes it belongs to, and its place in them.
         volumes: (whose, modality) → place → (1, H, W) uint8; empty slices are not there.
-        estimates: whose → place → (1, H, W) uint8, of the target from thick slices.
+        estimates: whose → place → (1, H, W) uint8 each, of the target from thick slices.
     """
 
     target: PictureSet
     places: list[tuple[str, int]]
     volumes: dict[tuple[str, str], dict[int, Tensor]]
-    estimates: dict[str, dict[int, Tensor]] = field(default_factory=dict)
+    estimates: dict[str, dict[int, list[Tensor]]] = field(default_factory=dict)
 
 
 def contrasts_of(data: PictureSet, guides: GuideArguments, where: str) -> Contrasts:

@@ -89,7 +89,7 @@ def train_guides(
     run, start = Run(state, Curves(state.with_suffix(".csv"), keep=taken_up)), 0
     prior = load_checkpoint(parent.path, accelerator.device, torch.float32)
     if stage.planes == "all":
-        seen = with_estimates(prior, seen, tell)
+        seen = with_estimates(prior, seen, recipe.seed, tell)
     torch.manual_seed(recipe.seed)
     guides = build_guides(prior.card.network, arguments)
     for part in guides:

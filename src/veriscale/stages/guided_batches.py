@@ -51,9 +51,10 @@ class GuidedBatches(Batches):
         whose, place = self.contrasts.places[index]
         image, side, context = self.data.images[index], patch * scale, margin * scale
         g = torch.Generator().manual_seed(key(self.seed, phase, step, i, "estimate"))
-        found = self.contrasts.estimates.get(whose, {}).get(place)
-        if found is None or float(torch.rand((), generator=g)) < 0.5:
+        each = self.contrasts.estimates.get(whose, {}).get(place)
+        if each is None or float(torch.rand((), generator=g)) < 0.5:
             return torch.full((1, *2 * [side + 2 * context]), math.nan, device=image.device)
+        found = each[int(torch.randint(len(each), (), generator=g))]
         return turned(continued(found, *_corner(image, side, u), side, context, scale) / 255, u)
 
     def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
