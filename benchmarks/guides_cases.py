@@ -65,10 +65,11 @@ class Case:
         subject: by name.
         places: of the slices in the volume.
         truth: (X, Y, N), in the levels of the measurement.
-        measurement: (X / 4, Y / 4, N), with levels of its own.
+        measurement: (X / scale, Y / scale, N), with levels of its own.
         guides: by contrast, (X, Y, N), each with levels of its own.
         wrong: the same of slices `APART`.
         mask: (X, Y, N) bool, the foreground of the measurement.
+        scale: factor of the measurement.
     """
 
     subject: str
@@ -78,6 +79,7 @@ class Case:
     guides: dict[str, Volume]
     wrong: dict[str, Volume]
     mask: np.ndarray
+    scale: int
 
     @cached_property
     def width(self) -> float:
@@ -128,13 +130,13 @@ class Case:
         ]
 
 
-def case(subject: str, every: int = EVERY, target: str = TARGET) -> Case:
+def case(subject: str, every: int = EVERY, target: str = TARGET, scale: int = SCALE) -> Case:
     """Measure a subject's target, and take every so many axial slices in which there is something."""
     whole = scan(subject, target)
     x, y, depth = whole.shape
     cut = slice(x // _MULTIPLE * _MULTIPLE), slice(y // _MULTIPLE * _MULTIPLE)
     truth = _slices(whole, cut, range(depth))
-    small = measurement(truth, SCALE)
+    small = measurement(truth, scale)
     mask = foreground_on(truth.grid, small)
     places = [k for k in range(0, depth, every) if mask[..., k].any()]
     wrong = [max(0, min(k + APART if k < depth / 2 else k - APART, depth - 1)) for k in places]
@@ -147,6 +149,7 @@ def case(subject: str, every: int = EVERY, target: str = TARGET) -> Case:
         {name: _slices(volume, cut, places) for name, volume in others.items()},
         {name: _slices(volume, cut, wrong) for name, volume in others.items()},
         mask[..., places],
+        scale,
     )
 
 

@@ -116,7 +116,7 @@ class Study:
             if run.fusion not in self.factors:
                 self.factors[run.fusion] = self.factor(run.fusion)
             factor = self.factors[run.fusion]
-        code = CODE if run.planes == "axial" else THICK
+        code = None if run.planes == "axial" else THICK
         return self._trained("guided", f"{run.name}_{factor:g}", parent, settings(run, factor), code)
 
     def parent(self, name: str = PARENT) -> Path:
@@ -154,9 +154,10 @@ class Study:
             said += [f"stage.domain.{network}.lr={default_rate('muon', 'all') * factor!r}"]
         return self._trained("unguided", f"adapted_{factor:g}", self.parent(), said)
 
-    def _trained(self, recipe: str, name: str, parent: Path, said: Sequence[str], code: int = CODE) -> Path:
+    def _trained(self, recipe: str, name: str, parent: Path, said: Sequence[str], code: int | None = None) -> Path:
         file = self.recipes / f"{recipe}.toml"
-        made_of = [code, file.read_text(encoding="utf-8"), read_card(parent).tensors_sha256, *said]
+        told = file.read_text(encoding="utf-8"), read_card(parent).tensors_sha256
+        made_of = [CODE if code is None else code, *told, *said]
         digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]
         path = self.folder / "priors" / f"{name}_{digest}.safetensors"
         if not path.exists():
@@ -174,10 +175,12 @@ class Study:
             found[factor] = sum(sum(numbers[c.name]["error"]) for c in (SOUND, *SPOILT_AS_TRAINED))
         return min(found, key=lambda factor: found[factor])
 
-    def errors(self, prior: Path, subject: str, conditions: Sequence[Condition] = CONDITIONS) -> Numbers:
+    def errors(
+        self, prior: Path, subject: str, conditions: Sequence[Condition] = CONDITIONS, scale: int = SCALE
+    ) -> Numbers:
         """`mean_errors` of a prior, with every condition of the study; of one without guides with none."""
         own = conditions if holds_guides(prior) else [NONE]
-        return self.scored("errors", prior, subject, mean_errors, own)
+        return self.scored("errors", prior, subject, mean_errors, own, scale=scale)
 
     def regression(self, subject: str) -> Numbers:
         """`regression_errors` of the parent's results, fitted on the training subjects."""
@@ -207,16 +210,17 @@ class Study:
         conditions: Sequence[Condition],
         every: int = EVERY,
         target: str = TARGET,
+        scale: int = SCALE,
     ) -> Numbers:
         """What a prior makes of a subject, from the cache where it is there."""
         settings: Mapping[str, Any] = {
             "prior": hash_of(prior),
             "conditions": [condition.name for condition in conditions],
-            "of": [SCALE, every, APART, SIDE, SAMPLES, target],
+            "of": [scale, every, APART, SIDE, SAMPLES, target],
         }
 
         def work(item: str) -> Numbers:
-            return measure(load_prior(prior), case(subject, every, target), conditions)
+            return measure(load_prior(prior), case(subject, every, target, scale), conditions)
 
         [found] = measured(f"guides_{what}", dict(settings), [subject], work, 60.0)
         return dict(found)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dice import overlaps, thresholds
-from guides_cases import SCALE, Case, Condition
+from guides_cases import Case, Condition
 from veriscale.diffusion.prior import Prior, TrainedPrior
 from veriscale.guides.answers import Answer, denoiser_answer, encoder_answer
 from veriscale.guides.bound import block_sums
@@ -111,7 +111,7 @@ def draw_errors(prior: Prior, case: Case, conditions: Sequence[Condition]) -> Nu
     """What draws at dial 1 say, in sums over the foreground; Σ std where guides are spoilt and elsewhere."""
     slices: dict[str, list[dict[str, Any]]] = {}
     for condition in conditions:
-        restorer = PriorRestorer(prior, settled(Settings(scale=SCALE, dial="0", samples=SAMPLES, seed=SEED)))
+        restorer = PriorRestorer(prior, settled(Settings(scale=case.scale, dial="0", samples=SAMPLES, seed=SEED)))
         work = prepare_slices(restorer, case.measurement, guides=case.volumes(condition))
         draws = np.stack([draw.samples for draw in work.restore(lambda what, done, of: None).samples])
         for i in range(len(case.places)):
@@ -142,7 +142,7 @@ def _mean(prior: Prior, case: Case, i: int, condition: Condition) -> np.ndarray:
         prior = prior.guided_by(case.pictures(i, condition))
     elif condition.given or not isinstance(prior, TrainedPrior):
         raise TypeError("a trained prior takes no guides, and another has no mean")
-    return encode(prior, case.y(i), SCALE, 0.0, features=False).mean[0, 0].numpy()
+    return encode(prior, case.y(i), case.scale, 0.0, features=False).mean[0, 0].numpy()
 
 
 def _first(prior: GuidedPrior, case: Case, i: int, condition: Condition) -> dict[str, Answer]:
@@ -154,8 +154,8 @@ def _first(prior: GuidedPrior, case: Case, i: int, condition: Condition) -> dict
 def _answers(prior: GuidedPrior, case: Case, i: int, condition: Condition) -> Any:
     """At σ = ∞, then at `guided_slices.levels`, the highest first; each when it is asked for."""
     guided = prior.guided_by(case.pictures(i, condition))
-    answer, seen = encoder_answer(guided, case.y(i), SCALE, 0.0)
+    answer, seen = encoder_answer(guided, case.y(i), case.scale, 0.0)
     yield answer
     noise = torch.randn(case.x(i).shape, generator=torch.Generator().manual_seed(case.places[i]))
-    for sigma in levels(prior.mode(SCALE), 0.0):
-        yield denoiser_answer(guided, case.x(i) + sigma * noise, sigma, seen, SCALE, 0.0)
+    for sigma in levels(prior.mode(case.scale), 0.0):
+        yield denoiser_answer(guided, case.x(i) + sigma * noise, sigma, seen, case.scale, 0.0)

@@ -328,7 +328,7 @@ ROWS = [
             *(f"shipped.{subject}{end}" for end in ("", ".lowest")),
         )
     ),
-    *(f"guides.through.ms19.{contrast}{end}" for contrast in ("T2", "FLAIR") for end in ("", ".lowest")),
+    *(f"guides.through.ms19.{contrast}{end}" for contrast in ("T2", "FLAIR") for end in ("", ".lowest", ".wrong")),
     *(f"guides.generalise.{fusion}" for fusion in ("dynamic", "mean", "concat", "learned")),
     *(f"guides.generalise.dynamic_less_{fusion}" for fusion in ("mean", "concat", "learned")),
     "guides.tau.default",
@@ -344,7 +344,8 @@ ROWS = [
         for kind in ("", "shipped.")
         for network in ("encoder", "denoiser", "denoiser_anew")
     ),
-    *(f"guides.shipped.through.ms19.T2{end}" for end in ("", ".lowest")),
+    *(f"guides.shipped.through.ms19.T2{end}" for end in ("", ".lowest", ".wrong")),
+    *(f"guides.shipped.{subject}.x2" for subject in ("ms19", "gli00001")),
     "input.kinds.files",
     "input.kinds.restored",
     "input.kinds.refused",

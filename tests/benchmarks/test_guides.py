@@ -84,7 +84,9 @@ def toy(tmp_path_factory):
             for key, value in values.items():
                 patch.setattr(modules[name], key, value)
         case = modules["guides_cases"].case
-        patch.setattr(modules["guides_runs"], "case", lambda s, every=2, target="T2": case(s, 3 * every, target))
+        patch.setattr(
+            modules["guides_runs"], "case", lambda s, every=2, target="T2", x=4: case(s, 3 * every, target, x)
+        )
         modules["scans"].brain.cache_clear()
         patch.setattr(modules["scans"], "DATA", folder / "data")
         patch.setattr(modules["cache"], "FOLDER", folder / "cache")
@@ -244,7 +246,7 @@ def test_who_is_left_out_is_unseen_by_guides_and_parent(toy):
 
 def test_uses(toy):
     rows = by_id([*toy.guides_use_rows.through_rows(toy.study), *toy.guides_use_rows.shift_rows(toy.study)])
-    through = [f"guides.through.ms19.{c}{end}" for c in ("T2", "FLAIR") for end in ("", ".lowest")]
+    through = [f"guides.through.ms19.{c}{end}" for c in ("T2", "FLAIR") for end in ("", ".lowest", ".wrong")]
     assert list(rows) == [*through, "guides.shift.ms19.found", "guides.shift.ms19.suspected"]
     assert all(rows[id].value != 0 for id in through)
     flair = toy.study.guides(toy.guides_runs.Run(target="FLAIR", planes="all"))
@@ -260,7 +262,9 @@ def test_shipped_guides_are_measured_on_the_same_tests(toy):
     rows = by_id(toy.guides_use_rows.shipped_rows(toy.study))
     row = rows["guides.shipped.ms19"]
     assert row.value == pytest.approx(row.against["the study's gain"])
-    assert set(rows) >= {"guides.shipped.through.ms19.T2", "guides.shipped.speed.denoiser"}
+    assert set(rows) >= {"guides.shipped.through.ms19.T2.wrong", "guides.shipped.speed.denoiser"}
+    assert rows["guides.shipped.ms19.x2"].value not in (0, row.value)
+    assert "T2 ×2" in rows["guides.shipped.ms19.x2"].what
 
 
 def test_a_study_that_was_cut_off_goes_on(toy):

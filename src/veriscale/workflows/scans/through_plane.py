@@ -93,21 +93,26 @@ class PreparedThrough:
         return [line, *(f"{note}." for note in (*self.prior.notes, *method.operator.notes))]
 
     def cost(self) -> Cost:
-        """What it takes, by one small evaluation."""
-        voxels, axis = math.prod(self.grid.shape), self.volume.slice_axis
+        """What it takes, by one small evaluation; a correction of the anchor counts as nothing beside it."""
+        voxels, first = math.prod(self.grid.shape), self.method.first_evaluations
+        pace = self._pace(self.prior)
+        before = self._pace(self.prior.plain) if self.method.corrected else pace
+        return Cost(
+            f"{self.evaluations - first} evaluations of the denoiser after {first} for the anchor, each of "
+            f"{2 * voxels / 1e6:.1f} megapixels; about {self.memory / 1e6:.0f} MB of volumes beside the networks",
+            self.memory,
+            (first * before + (self.evaluations - first) * pace) * voxels,
+        )
+
+    def _pace(self, prior: Prior) -> float:
+        """Seconds a voxel of an evaluation in both directions."""
+        axis = self.volume.slice_axis
         across = [
-            (self.prior.rearranged(partial(pictures_of, axis=2 + k, part=slice(1))), (n, self.grid.shape[axis]))
+            (prior.rearranged(partial(pictures_of, axis=2 + k, part=slice(1))), (n, self.grid.shape[axis]))
             for k, n in enumerate(self.grid.shape)
             if k != axis
         ]
-        pace = sum(denoiser_pace(prior, shape) for prior, shape in across)
-        return Cost(
-            f"{self.evaluations - self.method.first_evaluations} evaluations of the denoiser after "
-            f"{self.method.first_evaluations} for the anchor, each of {2 * voxels / 1e6:.1f} megapixels; about "
-            f"{self.memory / 1e6:.0f} MB of volumes beside the networks",
-            self.memory,
-            self.evaluations * pace * voxels,
-        )
+        return sum(denoiser_pace(each, shape) for each, shape in across)
 
     @property
     def memory(self) -> int:
