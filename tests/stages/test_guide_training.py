@@ -144,6 +144,7 @@ def test_a_recipe_of_guides_is_checked(recipe):
         "guides.fusion=static": "guides.fusion is 'static'; .*known: dynamic, mean, learned, concat",
         "guides.modalties=[]": "did you mean 'modalities'",
         "stage.toy.guides.corrupt=2": "corrupt must be within 0 and 1",
+        "stage.toy.guides.batch=1": "guides.batch must be 2 or more",
         "stage.toy.guides.patch=20": "guides.patch 20 must be a multiple",
         "stage.toy.encoder.steps=5": "guides are trained alone",
         "stage.toy.trainable=decoder": "guides are trained whole",

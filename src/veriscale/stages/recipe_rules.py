@@ -154,6 +154,7 @@ def _check_guides(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
     )
     demand(not first.patience, f"{where}.patience is for networks of a prior; leave it out where guides are trained")
     demand(0 <= first.guides.corrupt <= 1, f"{where}.guides.corrupt must be within 0 and 1")
+    demand(first.guides.batch > 1, f"{where}.guides.batch must be 2 or more: every other item teaches the gate")
     names = [guides.target, *guides.modalities]
     demand(len(names) > 1, "guides.modalities is empty; name what guides")
     demand(len(set(names)) == len(names), f"guides.target and guides.modalities are {', '.join(names)}; name each once")
