@@ -15,7 +15,7 @@ def closed(benchmark):
 
 
 def test_draws_that_are_affine_are_those_of_the_posterior(closed, monkeypatch):
-    problem = closed.Problem.of(closed.OPERATORS["inpainting"])
+    problem = closed.Problem.of(closed.OPERATORS["sr"])
     mean, trace = closed.affine(problem)
     assert closed.relative(mean, problem.mean) < 0.02
     assert abs(trace / problem.trace - 1) < 0.02
@@ -43,6 +43,7 @@ def table(benchmark, models, monkeypatch):
     monkeypatch.setattr(script, "tuned", lambda method, *_: chosen[method])
     monkeypatch.setattr(script, "best_dps", lambda *_: {"zeta": 0.1})
     monkeypatch.setattr(problems, "LONG", 3)
+    monkeypatch.setattr(problems, "STEPS", 2)
     monkeypatch.setattr(script, "LATENT_DEFAULT", replace(script.LATENT_DEFAULT, iterations=2, steps=3))
     prior = problems.load_prior(models / "ldm", "cpu", torch.float32)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
