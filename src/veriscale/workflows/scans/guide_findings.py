@@ -14,7 +14,7 @@ from veriscale.imaging.geometry import spacing_of
 from veriscale.imaging.resampling import resampled
 from veriscale.imaging.volume import Volume
 from veriscale.metrics.foreground import FLOOR
-from veriscale.workflows.scans.guided_slices import Asked, answers_on_result
+from veriscale.workflows.scans.guided_slices import Asked, answers
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.through_plane import PreparedThrough
 
@@ -106,7 +106,7 @@ def _looked_at(work: PreparedSlices | PreparedThrough, image: Volume) -> Iterato
     for each in across:
         n = image.shape[each]
         places = sorted({(2 * i + 1) * n // (2 * count) for i in range(count)})
-        yield from answers_on_result(work, image, each, places)
+        yield from answers(work, image, each, places, restored=True)
 
 
 def _sums(asked: Asked) -> NDArray[np.float64]:

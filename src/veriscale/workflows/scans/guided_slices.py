@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from veriscale.diffusion.card import Mode
-from veriscale.diffusion.prior import Prior
 from veriscale.guides.answers import Answer, correction_answer, denoiser_answer, encoder_answer
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.imaging.tiles import Window
 from veriscale.imaging.volume import Volume
 from veriscale.traversal.conditional import Conditional
+from veriscale.traversal.zero_shot import ZeroShot
 from veriscale.workflows.scans.in_plane import PreparedSlices, slices_of
 from veriscale.workflows.scans.through_plane import PreparedThrough
 
@@ -36,7 +36,9 @@ class Asked(NamedTuple):
     answer: Answer
 
 
-def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, places: Sequence[int]) -> Iterator[Asked]:
+def answers(
+    work: PreparedSlices | PreparedThrough, image: Volume, axis: int, places: Sequence[int], restored: bool = False
+) -> Iterator[Asked]:
     """Of pictures across an axis; at σ = ∞ where the encoder makes the mean, then at `LEVELS`.
 
     Args:
@@ -44,6 +46,8 @@ def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, pl
         image: (X, Y, Z), a result or the truth on the result's grid, in its levels: what noise is added to.
         axis: 0 to 2; of slices theirs.
         places: along it; none are taken of pictures that the networks cannot take whole.
+        restored: whether the image is a result. Where guides have corrected the anchor through the plane, they are then
+            asked first, at σ = ∞ too, what they would make of that, since what they were given is not kept.
     """
     prior = work.prior
     if not isinstance(prior, GuidedPrior):
@@ -59,6 +63,8 @@ def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, pl
         picture = np.moveaxis(image.samples, axis, 0)[k][window]
         x = _tensor(picture, channels)
         near, condition = own.within(window), None
+        if restored and isinstance(method, ZeroShot) and method.corrected:
+            yield Asked(k, math.inf, math.inf, window, picture, correction_answer(near, x))
         if scale:
             coarse = tuple(slice(w.start // scale, w.stop // scale) for w in window)
             y = _tensor(np.moveaxis(work.volume.samples, axis, 0)[k][coarse], channels)
@@ -68,29 +74,6 @@ def answers(work: PreparedSlices | PreparedThrough, image: Volume, axis: int, pl
         for level, sigma in zip(LEVELS, levels(mode, noise_std), strict=True):
             answer = denoiser_answer(near, x + sigma * noise, sigma, condition, scale, noise_std)
             yield Asked(k, level, sigma, window, picture, answer)
-
-
-def answers_on_result(
-    work: PreparedSlices | PreparedThrough, image: Volume, axis: int, places: Sequence[int]
-) -> Iterator[Asked]:
-    """`answers` about a result; first, at σ = ∞ too, of the guides' correction of an anchor through the plane.
-
-    That is asked what it would make of the result, since what it was given is not kept.
-    """
-    if isinstance(work, PreparedThrough) and work.method.corrected:
-        yield from _corrections(work.prior, image, axis, places)
-    yield from answers(work, image, axis, places)
-
-
-def _corrections(prior: Prior, image: Volume, axis: int, places: Sequence[int]) -> Iterator[Asked]:
-    if not isinstance(prior, GuidedPrior):
-        raise RuntimeError("only guides correct")
-    rows, columns = (_middle(n, prior.stride) for n in np.delete(image.shape, axis).tolist())
-    for k in places if rows.stop and columns.stop else ():
-        near = prior.rearranged(partial(slices_of, axis=axis, k=k)).within((rows, columns))
-        picture = np.moveaxis(image.samples, axis, 0)[k][rows, columns]
-        answer = correction_answer(near, _tensor(picture, prior.card.network.channels))
-        yield Asked(k, math.inf, math.inf, (rows, columns), picture, answer)
 
 
 def levels(mode: Mode, noise_std: float) -> list[float]:

@@ -6,7 +6,7 @@ from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.imaging.geometry import spacing_of
 from veriscale.imaging.volume import Volume
 from veriscale.report.weight_table import LevelMaps
-from veriscale.workflows.scans.guided_slices import answers_on_result
+from veriscale.workflows.scans.guided_slices import answers
 from veriscale.workflows.scans.in_plane import PreparedSlices
 from veriscale.workflows.scans.through_plane import PreparedThrough
 
@@ -31,7 +31,7 @@ def weight_maps(work: PreparedSlices | PreparedThrough, image: Volume) -> list[L
     across = axis if isinstance(work, PreparedSlices) else (axis + 1) % 3
     spacing = [float(s) for k, s in enumerate(spacing_of(image.affine)) if k != across]
     found = []
-    for asked in answers_on_result(work, image, across, [image.shape[across] // 2]):
+    for asked in answers(work, image, across, [image.shape[across] // 2], restored=True):
         weights = dict(zip(prior.guide_card.arguments.modalities, asked.answer.weights.numpy(), strict=True))
         maps = {name: weights[name] for name in prior.weighed} | {AMOUNT: asked.answer.amount.numpy()}
         level = "the anchor" if math.isinf(asked.sigma) else f"noise level {asked.sigma:.3g}"
