@@ -133,7 +133,7 @@ NOTES = (
     "so that dynamic over static is of weights and amount together, and of features that are normalised for both. "
     "generalise: one subject of five is left out by turns, of whom the unguided prior of that fold has seen nothing "
     "either (unguided.toml: 1000 steps of encoder and denoiser on scans where the parent takes 2000 and 2500); guides "
-    f"have {FOLD_STEPS} steps there, a third of those elsewhere; intervals are Student's over the five. One of them is "
+    f"have {FOLD_STEPS} steps there, half of those elsewhere; intervals are Student's over the five. One of them is "
     f"{VALIDATION}, by whom rates were chosen: that gap knows one choice of two. Terms of the bound are in squared "
     "levels; σ_d as on the card; concat has even weights by construction. shift: slabs overlap, so that no interval is "
     "given. through: by guides that are trained on slices of all planes and on anchors from thick slices; over the "

@@ -36,7 +36,7 @@ SEEDS = (0, 1, 2)
 RATE, FACTORS = 1.6e-3, (1.0, 0.5)
 """Of Muon and of Adam beside it, and its shares that are the trials of every fusion."""
 FOLD_STEPS = 1000
-"""Of guides that leave a subject out, a third of those of others."""
+"""Of guides that leave a subject out, half of those of others."""
 PARENT, SOURCE = "study-domain", "study-source"
 RECIPES = ROOT / "recipes" / "study"
 
