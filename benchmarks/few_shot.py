@@ -196,11 +196,13 @@ NOTES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=PARTS, help="tables; all by default")
+    parser.add_argument("part", nargs="*", help=f"tables of {', '.join(PARTS)}; all by default")
     parser.add_argument(
         "--parents", type=Path, default=ROOT / "benchmarks" / "parents", help="folder of the study's parents"
     )
     asked = parser.parse_args()
+    if unknown := set(asked.part) - set(PARTS):
+        parser.error(f"no table is called {' or '.join(sorted(unknown))}")
     parts, begun, folder = [p for p in PARTS if p in asked.part] or list(PARTS), time.monotonic(), ROOT / "build"
     tell = lambda line: print(f"{time.monotonic() - begun:.0f} s: {line}", flush=True)  # noqa: E731
     study = Study(folder / "few_shot", asked.parents, targets(folder / "few_shot"), tell=tell)

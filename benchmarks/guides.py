@@ -1,13 +1,12 @@
 """guides.*: other contrasts beside a scan: what they are worth sound, spoilt, wrong and missing, and what weights know.
 
-`guides.py [PART …]` measures all parts, or those that are named, and writes their rows; `shipped` is left out where the
-prior `mri-guided` is not installed. Runs are kept in build/guides, scores as those of all benchmarks, so that what was
-cut off goes on and further parts take what is there. The parents, in benchmarks/parents, come from
-recipes/study/train.sh.
+`guides.py [PART …]` measures all parts, or those that are named, and writes the rows of each in a file of its own;
+`shipped` is left out where the prior `mri-guided` is not installed. Runs are kept in build/guides, scores as those of
+all benchmarks, so that what was cut off goes on and further parts take what is there. The parents, in
+benchmarks/parents, come from recipes/study/train.sh.
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -45,7 +44,7 @@ from guides_scores import SAMPLES, mean_errors
 from guides_spoiling import SIDE
 from guides_term_rows import RUNS, TAUS, bound_rows, draw_rows, tau_rows
 from guides_use_rows import SHIPPED, THROUGH, shift_rows, shipped_rows, speed_rows, through_rows
-from results import RESULTS, ROOT, Row, commit, write_results
+from results import ROOT, Row, write_results
 from veriscale.diffusion.library import known_priors
 from veriscale.guides.guide_file import read_guide_card
 from veriscale.stages.recipe_file import read_recipe
@@ -81,7 +80,7 @@ PARTS = {
     "through": Part([Run(target=target, planes="all") for target in THROUGH], through_rows),
     "generalise": Part([Run(f, left_out=subject) for subject in EVERYONE for f in FUSIONS], generalise_rows),
     "tau": Part([Run(tau=tau) for tau in TAUS], tau_rows),
-    "shipped": Part([Run()], shipped_rows),
+    "shipped": Part([], shipped_rows),
 }
 """In the order in which they are measured: the main table first."""
 
@@ -142,23 +141,15 @@ NOTES = (
 )
 
 
-def kept(parts: Iterable[str], folder: Path = RESULTS) -> list[Row]:
-    """The rows of other parts that the same code has written before."""
-    path = folder / "guides.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"commit": "", "rows": []}
-    if found["commit"] != commit():
-        return []
-    rows = [{k: tuple(v) if k == "interval" else v for k, v in row.items() if k != "holds"} for row in found["rows"]]
-    return [Row(**row) for row in rows if row["id"].split(".")[1] not in parts]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=PARTS, help="tables; all by default")
+    parser.add_argument("part", nargs="*", help=f"tables of {', '.join(PARTS)}; all by default")
     parser.add_argument(
         "--parents", type=Path, default=ROOT / "benchmarks" / "parents", help="folder of the study's parents"
     )
     asked = parser.parse_args()
+    if unknown := set(asked.part) - set(PARTS):
+        parser.error(f"no table is called {' or '.join(sorted(unknown))}")
     begun, folder = time.monotonic(), ROOT / "build" / "guides"
     installed = [name for name in PARTS if name != "shipped" or SHIPPED in known_priors()]
     parts = [name for name in PARTS if name in asked.part] or installed
@@ -179,16 +170,11 @@ def main() -> None:
         f"guides: {len(names)} trainings of {seconds:.0f} s, about {len(names) * seconds / 60:.0f} minutes, less what"
     )
     print(f"is there; scores of a prior {scoring:.0f} s a subject and table")
-    rows = []
     for name in parts:
-        made = PARTS[name].rows(study)
-        for row in made:
+        since, rows = time.monotonic(), PARTS[name].rows(study)
+        for row in rows:
             print(f"{row.id}: {row.value:.4g} {row.unit} {row.interval} {row.against}", flush=True)
-        rows += made
-    rows = [*kept(parts), *rows]
-    missing = [name for name in PARTS if not any(row.id.startswith(f"guides.{name}.") for row in rows)]
-    left = f" Not measured: {', '.join(missing)}." if missing else ""
-    write_results("guides", rows, NOTES + left, time.monotonic() - begun)
+        write_results(f"guides_{name}", rows, NOTES, time.monotonic() - since)
 
 
 if __name__ == "__main__":

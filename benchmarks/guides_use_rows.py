@@ -1,5 +1,6 @@
 """The rows of guides that are of use: through the plane, shifted guides, the shipped ones beside the study's, time."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from guides_cases import NONE, SCALE, Condition, case
 from guides_rows import GAINS
 from guides_runs import SOUND, Run, Study, hash_of
 from guides_scores import Numbers
-from results import Row
+from results import RESULTS, Row
 from scan_inplane import AXIAL
 from scan_through import TEST, THICK, restored, thick, truth_of
 from scans import SUBJECTS, scan
@@ -78,8 +79,7 @@ def shipped_rows(study: Study) -> list[Row]:
     """The shipped guides on the study's tests, which are to bring no less than the study's."""
     rows, guides = [], known_priors()[SHIPPED]
     for subject in SUBJECTS:
-        numbers, own = (study.errors(path, subject) for path in (guides, study.guides(Run())))
-        least = psnr(own, SOUND) - psnr(own, NONE)
+        numbers, least = study.errors(guides, subject), gain_of_study(subject)
         told = {"guided": psnr(numbers, SOUND), "without": psnr(numbers, NONE), "the study's gain": least}
         with_guides, without = ([blocks(numbers, condition)] for condition in (SOUND, NONE))
         what = f"{subject}, T2 ×{SCALE}, dial 0, {SHIPPED} with all guides over without"
@@ -93,6 +93,20 @@ def shipped_rows(study: Study) -> list[Row]:
         )
     through = _through(guides, TARGET, f"guides.shipped.through.{TEST}.{TARGET}", ">= 0.8")
     return [*rows, *through, *_speeds(guides, "guides.shipped.speed")]
+
+
+def gain_of_study(subject: str, folder: Path = RESULTS) -> float:
+    """dB that all guides bring the study's own, as written with the part `clean`.
+
+    Raises:
+        SystemExit: that part has not been measured.
+    """
+    path = folder / "guides_clean.json"
+    if not path.exists():
+        raise SystemExit(f"{path.name} is not in {folder}: measure the part clean before the part shipped")
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    [told] = [row["against"] for row in rows if row["id"] == f"guides.clean.{subject}"]
+    return float(told["guided"] - told["without"])
 
 
 def speed_rows(study: Study) -> list[Row]:

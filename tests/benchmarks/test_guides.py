@@ -1,6 +1,7 @@
 """The study of guides, whole, on tiny parents and scans: all tables are made, and what is done is not done again."""
 
 import importlib
+import sys
 from types import SimpleNamespace
 
 import nibabel
@@ -259,9 +260,11 @@ def test_uses(toy):
 def test_shipped_guides_are_measured_on_the_same_tests(toy):
     guides = toy.study.guides(toy.guides_runs.Run())
     (guides.parent / "mri-guided.safetensors").write_bytes(guides.read_bytes())
-    rows = by_id(toy.guides_use_rows.shipped_rows(toy.study))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toy.guides_use_rows, "gain_of_study", lambda subject: 0.5)
+        rows = by_id(toy.guides_use_rows.shipped_rows(toy.study))
     row = rows["guides.shipped.ms19"]
-    assert row.value == pytest.approx(row.against["the study's gain"])
+    assert (row.against["the study's gain"], row.bar) == (0.5, ">= 2.00")
     assert set(rows) >= {"guides.shipped.through.ms19.T2.wrong", "guides.shipped.speed.denoiser"}
     assert rows["guides.shipped.ms19.x2"].value not in (0, row.value)
     assert "T2 ×2" in rows["guides.shipped.ms19.x2"].what
@@ -314,18 +317,37 @@ def test_what_goes_on_without_guides_is_the_better_of_the_same_rates(toy):
         assert toy.study.adapted() == tried[int(np.argmin(errors))]
 
 
-def test_a_part_alone_leaves_the_rows_of_others(benchmark, monkeypatch, tmp_path):
+def test_every_part_has_a_file_of_its_own(benchmark, monkeypatch):
     guides, results = benchmark("guides"), benchmark("results")
-    rows = [
-        results.Row(f"guides.{name}", name, 1.5, "dB", (1.0, 2.0), ">= 1") for name in ("clean.ms19", "tau.default")
-    ]
+    made = {name: [results.Row(f"guides.{name}.ms19", name, 1.5)] for name in ("clean", "tau", "shipped")}
+    parts = {name: guides.Part([], lambda study, rows=rows: rows) for name, rows in made.items()}
+    written = {}
+    monkeypatch.setattr(guides, "PARTS", parts)
+    monkeypatch.setattr(guides, "select", lambda *asked: [])
+    monkeypatch.setattr(guides, "pace", lambda study: (1.0, 1.0))
+    monkeypatch.setattr(guides, "known_priors", dict)
+    monkeypatch.setattr(guides, "write_results", lambda name, rows, notes, seconds: written.update({name: rows}))
+    monkeypatch.setenv("VERISCALE_PRIORS", "")
+    monkeypatch.setattr(sys, "argv", ["guides.py"])
+    guides.main()
+    assert written == {f"guides_{name}": made[name] for name in ("clean", "tau")}
+    monkeypatch.setattr(sys, "argv", ["guides.py", "shipped"])
+    with pytest.raises(SystemExit, match="no prior is called mri-guided"):
+        guides.main()
+    monkeypatch.setattr(sys, "argv", ["guides.py", "cleen"])
+    with pytest.raises(SystemExit, match="2"):
+        guides.main()
+
+
+def test_the_gain_of_the_study_is_read_where_it_is_written(benchmark, monkeypatch, tmp_path):
+    uses, results = benchmark("guides_use_rows"), benchmark("results")
+    with pytest.raises(SystemExit, match="measure the part clean"):
+        uses.gain_of_study("ms19", tmp_path)
     monkeypatch.setattr(results, "commit", lambda: "abc")
-    monkeypatch.setattr(guides, "commit", lambda: "abc")
-    assert guides.kept(["tau"], tmp_path) == []
-    results.write_results("guides", rows, "", 1.0, tmp_path)
-    assert guides.kept(["tau"], tmp_path) == rows[:1]
-    monkeypatch.setattr(guides, "commit", lambda: "other")
-    assert guides.kept(["tau"], tmp_path) == []
+    told = {"guided": 30.5, "without": 28.0}
+    rows = [results.Row(f"guides.clean.{end}", "", 1.0, against=told) for end in ("ms19", "ms19.lowest")]
+    results.write_results("guides_clean", rows, "", 1.0, tmp_path)
+    assert uses.gain_of_study("ms19", tmp_path) == 2.5
 
 
 def test_rates_are_those_of_the_best_trial(toy):
