@@ -9,7 +9,7 @@ from tests.stages.test_score import prior_with, slices
 from veriscale.stages import card_measurements, temperature
 from veriscale.stages.temperature import SPREAD_SKILL, measure_spread_skill, spread_doubt, temperature_of
 
-STEPS = 24  # of Heun, so that a sampler's error is none of the draws' spread
+STEPS = 12  # of Heun, so that a sampler's error is none of the draws' spread
 
 
 @pytest.fixture(autouse=True)
