@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from tests.guides.conftest import write_guides
 from tests.guides.toys import NAMES
 
 from veriscale.diffusion.encoder import Condition
 from veriscale.guides.answers import denoiser_answer, encoder_answer
+from veriscale.guides.guide_file import load_guides
 from veriscale.runtime.networks import ConditionalDenoiser, UnconditionalDenoiser, encode
 
 
@@ -34,6 +36,16 @@ def test_the_estimates_are_what_a_restoration_computes(guided, pictures):
         assert not answer.valid[2].any()
         assert torch.equal(answer.known([0, 1]), answer.valid[0] & answer.valid[1])
         assert not answer.known([0, 2]).any()  # what is known nowhere here is no other than what ends elsewhere
+
+
+@pytest.mark.parametrize("fusion", ["dynamic", "learned"])
+def test_parts_are_in_float32_whatever_the_networks_are_in(tiny, tiny_file, pictures, tmp_path, monkeypatch, fusion):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tiny_file.parent))
+    path = write_guides(tmp_path / "tiny-guided.safetensors", tiny, fusion=fusion)
+    prior = load_guides(path, torch.device("cpu"), torch.bfloat16).guided_by(pictures)
+    found, _ = encoder_answer(prior, rand(1, 3, 24, 20), 4, 0.0)
+    parts = (found.weights, found.amount, found.predictions, found.estimate)
+    assert {part.dtype for part in parts} == {torch.float32}
 
 
 @pytest.mark.parametrize("part", ["encoder", "denoiser"])

@@ -92,7 +92,7 @@ class Injection:
             self.amount = torch.where(any_valid, amount, 0)
         else:
             logits = site.logits.view(1, -1, 1, 1) if site.fusion == "learned" else torch.zeros(1, device=h.device)
-            self.weights = weights(logits.expand(valid.shape), 1.0, valid)
+            self.weights = weights(logits.float().expand(valid.shape), 1.0, valid)
             self.amount = any_valid.float()
 
     def fused(self) -> Tensor:
