@@ -42,8 +42,8 @@ RECIPES = ROOT / "recipes" / "study"
 
 CODE = 1
 """Of the code that trains: another number trains all runs again, which is due when they would come out otherwise."""
-THICK = 2
-"""The same of runs on slices of all planes."""
+WEIGHED, THICK = 2, 3
+"""The same of runs of dynamic weights, and of those on slices of all planes."""
 
 SUBSETS = [Condition(tuple(g for k, g in enumerate(guides_of(TARGET)) if n >> k & 1)) for n in range(8)]
 SOUND = SUBSETS[-1]
@@ -116,7 +116,7 @@ class Study:
             if run.fusion not in self.factors:
                 self.factors[run.fusion] = self.factor(run.fusion)
             factor = self.factors[run.fusion]
-        code = None if run.planes == "axial" else THICK
+        code = THICK if run.planes == "all" else WEIGHED if run.fusion == "dynamic" else None
         return self._trained("guided", f"{run.name}_{factor:g}", parent, settings(run, factor), code)
 
     def parent(self, name: str = PARENT) -> Path:

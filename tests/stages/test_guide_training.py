@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.guide_file import load_guides, read_guide_card
 from veriscale.guides.networks import build_guides
 from veriscale.guides.site import Injection
-from veriscale.guides.teaching import teaching_loss
+from veriscale.guides.teaching import shunning_loss, teaching_loss
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
 from veriscale.stages import trainer
 from veriscale.stages.batches import Batches
@@ -354,7 +355,8 @@ def test_the_denoiser_teaches_experts_and_mean_nothing(estimated, monkeypatch):
     loss.zero_grad()
     where = "veriscale.stages.guides_loss"
     monkeypatch.setattr(f"{where}.guided_denoise", lambda denoiser, refiner, injection, r, *_: 0 * r)
-    monkeypatch.setattr(f"{where}.teaching_loss", taught_at_the_mean(teaching_loss, loss.guides.encoder.site))
+    for name, teach in (("teaching_loss", teaching_loss), ("shunning_loss", shunning_loss)):
+        monkeypatch.setattr(f"{where}.{name}", taught_at_the_mean(teach, loss.guides.encoder.site))
     loss(batch).backward()
     for name, p in loss.parts.named_parameters():
         if name.startswith("denoiser."):
@@ -370,7 +372,7 @@ def some_items(found):
 
 
 def taught_at_the_mean(teach, site):
-    """`teaching_loss` at one place, 0 at others."""
+    """A loss at one place, 0 at others."""
     return lambda injection, *given: teach(injection, *given) if injection.site is site else torch.zeros(())
 
 
@@ -414,6 +416,38 @@ def test_processes_see_what_one_sees_and_some_guides_are_spoilt():
     assert 0.3 < (spoilt > 0).float().mean() < 0.6
     pairs = spoilt[(~whole.isnan()).flatten(2).any(2).all(1)]
     assert set(pairs.tolist()) == {0, 1, 2}  # none, one, and all that are there
+
+
+def test_it_is_known_where_guides_are_spoilt():
+    """Wherever they differ, and no further than a few pixels around."""
+    data = contrasts_of(registered(), ARGUMENTS, "data")
+    made, clean = (
+        GuidedBatches(data, TASK, ARGUMENTS, 0, corrupt=c).make("guides", 0, range(32), 12, 2) for c in (0.5, 0.0)
+    )
+    assert not clean.spoilt.any()
+    differs = (made.guides - clean.guides).nan_to_num().abs() > 0.02
+    wide = torch.nn.functional.max_pool2d(differs.float(), 9, 1, 4) > 0
+    known = made.guides.isfinite()
+    assert torch.equal((made.spoilt & known)[wide], known[wide])
+    assert not (made.spoilt & known & ~wide).flatten(2).any(2)[known.flatten(2).all(2)].any()
+    assert 0.05 < made.spoilt.float().mean() < 0.5
+
+
+@pytest.mark.parametrize("fusion", ["dynamic", "mean"])
+def test_what_is_spoilt_teaches_both_gates_and_nothing_else(estimated, fusion):
+    prior, found = estimated
+    torch.manual_seed(0)
+    guides = build_guides(prior.card.network, msgspec.structs.replace(THICK, fusion=fusion))
+    loss, batch = GuidesLoss(prior, guides, margin=4), some_items(found)
+    half = torch.zeros_like(batch.spoilt)
+    half[:, 0, ::2] = True
+    taught = []
+    for spoilt in (torch.zeros_like(half), half):
+        loss.zero_grad()
+        loss(batch._replace(spoilt=spoilt)).backward()
+        taught.append({n: p.grad.clone() for n, p in loss.parts.named_parameters() if p.grad is not None})
+    other = {n.split(".site.gate.")[0] for n in taught[0] if not torch.equal(*(each[n] for each in taught))}
+    assert other == ({"encoder", "denoiser"} if fusion == "dynamic" else set())
 
 
 def test_corruptions_do_what_they_say():

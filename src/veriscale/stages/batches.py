@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     uniform: Tensor  # (B,) for the noise level of diffusion
     noise: Tensor  # (B, C, H, W) unit noise of diffusion
     guides: Tensor | None = None  # (B, M, H + 2·margin·scale, …) of the modalities, NaN where not valid
+    spoilt: Tensor | None = None  # as guides, bool: not what it was before it was spoilt
     estimate: Tensor | None = None  # as guides, (B, C, …): in the place of the encoder's mean; NaN of other items
     opened: Tensor | None = None  # (B,) bool: with guides, items of which the denoiser's amount is 1
 

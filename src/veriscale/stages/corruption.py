@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+HARM, NEAR = 0.02, 4  # of a guide's levels, by which a pixel differs, and pixels to such a one: there it is spoilt
 Corruption = Callable[[Tensor, Tensor, float, torch.Generator], Tensor]
 """(guide, another slice of it, strength in [0, 1), generator on the CPU) -> spoilt; pictures are (H, W) in [0, 1]."""
 
@@ -73,3 +74,10 @@ def corrupted(guide: Tensor, other: Tensor, generator: torch.Generator) -> Tenso
     region = slice(top, top + sides[0]), slice(left, left + sides[1])
     out[region] = spoilt[region]
     return out
+
+
+def harm(guide: Tensor, spoilt: Tensor) -> Tensor:
+    """(H, W) bool: where a guide is spoilt in what it shows: not in air, which stays the same."""
+    differs = ((spoilt - guide).abs() > HARM).float()
+    near: Tensor = F.max_pool2d(differs[None, None], 2 * NEAR + 1, 1, NEAR)[0, 0] > 0
+    return near

@@ -9,7 +9,7 @@ from veriscale.guides.arguments import GuideArguments
 from veriscale.stages.batches import Batch, Batches, key, turned
 from veriscale.stages.border import continued
 from veriscale.stages.contrasts import Contrasts
-from veriscale.stages.corruption import corrupted
+from veriscale.stages.corruption import corrupted, harm
 from veriscale.stages.recipe import Task
 
 PARTLY = 0.2  # of the items: the field of view of one guide ends inside
@@ -39,11 +39,13 @@ class GuidedBatches(Batches):
     ) -> Batch:
         """As `Batches.make`, which it does not change, with guides."""
         batch = super().make(phase, step, items, patch, margin, unconditional)
-        guides = torch.stack([self._guides(phase, step, i, patch, margin, batch.scale) for i in items])
+        made = [self._guides(phase, step, i, patch, margin, batch.scale) for i in items]
+        guides, spoilt = (torch.stack(each) for each in zip(*made, strict=True))
         if self.contrasts.estimates:
             each = [self._estimate(phase, step, i, patch, margin, batch.scale) for i in items]
             batch = batch._replace(estimate=torch.stack(each))
-        return batch._replace(guides=guides, opened=torch.tensor([i % 2 == 0 for i in items], device=guides.device))
+        opened = torch.tensor([i % 2 == 0 for i in items], device=guides.device)
+        return batch._replace(guides=guides, spoilt=spoilt, opened=opened)
 
     def _estimate(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
         """(1, H, W) of one item, from thick slices; NaN where there is none, and in half of the others."""
@@ -57,8 +59,8 @@ class GuidedBatches(Batches):
         found = each[int(torch.randint(len(each), (), generator=g))]
         return turned(continued(found, *_corner(image, side, u), side, context, scale) / 255, u)
 
-    def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> Tensor:
-        """(M, H, W) of one item, NaN where one is left out or lacking."""
+    def _guides(self, phase: str, step: int, i: int, patch: int, margin: int, scale: int) -> tuple[Tensor, Tensor]:
+        """(M, H, W) of one item, NaN where one is left out or lacking, and where they are spoilt."""
         index, u = self.item(phase, step, i)
         whose, place = self.contrasts.places[index]
         image = self.data.images[index]
@@ -72,6 +74,7 @@ class GuidedBatches(Batches):
         spoilt = [] if corrupt >= self.corrupt else chosen if every < ALL else chosen[:1]
         wide = side + 2 * context
         out = torch.full((len(self.modalities), wide, wide), math.nan, device=image.device)
+        harmed = torch.zeros(out.shape, dtype=torch.bool, device=image.device)
         for m in chosen:
             slices = self.contrasts.volumes.get((whose, self.modalities[m]), {})
             if place not in slices:
@@ -81,10 +84,11 @@ class GuidedBatches(Batches):
             other = far[int(torch.randint(len(far), (), generator=how))]
             own, swapped = (continued(slices[k], top, left, side, context, scale)[0] / 255 for k in (place, other))
             out[m] = corrupted(own, swapped, how) if m in spoilt else own
+            harmed[m] = harm(own, out[m])
         view = torch.Generator().manual_seed(key(self.seed, phase, step, i, "view"))
         if float(torch.rand((), generator=view)) < PARTLY:
             out[chosen[-1]][beyond_line(wide, view).to(out.device)] = math.nan
-        return turned(out, u)
+        return turned(out, u), turned(harmed, u)
 
 
 def _corner(image: Tensor, side: int, u: list[float]) -> tuple[int, int]:

@@ -8,12 +8,13 @@ from veriscale.diffusion.prior import TrainedPrior
 from veriscale.guides.guidance import guidance
 from veriscale.guides.networks import Guides, guided_denoise, guided_mean
 from veriscale.guides.site import Injection
-from veriscale.guides.teaching import teaching_loss
+from veriscale.guides.teaching import shunning_loss, teaching_loss
 from veriscale.stages.batches import Batch
 from veriscale.stages.losses import DenoiserLoss, inside
 
 GUIDED = {True: (0.0, 1.2), False: (0.0, 1.2)}  # as `DENSITY`: guides count where much is open, without a condition too
 TEACHING = 1.0  # of the loss that teaches heads and gate, beside the prior's own
+SHUNNING = 0.1  # of what the gate learns of guides that are known to be spoilt; at 1 what sound ones bring is less
 
 
 class GuidesLoss(nn.Module):
@@ -41,10 +42,10 @@ class GuidesLoss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean over items and pixels."""
-        if batch.guides is None:
+        if batch.guides is None or batch.spoilt is None:
             raise RuntimeError("batches of guides have them")
         encoder, denoiser = self.plain.encoder, self.plain.denoiser
-        pictures, valid = batch.guides, batch.guides.isfinite()
+        pictures, valid, spoilt = batch.guides, batch.guides.isfinite(), batch.spoilt
         rest = batch.y, batch.scale, batch.noise_std
         cut = self.plain.margin * batch.scale
         with torch.no_grad():
@@ -66,6 +67,9 @@ class GuidesLoss(nn.Module):
             * SPREAD**2
             * weight.mean()
         )
+        dynamic = refiner.site.fusion == "dynamic"
+        if dynamic:
+            taught = taught + SHUNNING * shunning_loss(injection, spoilt)
 
         given = self.plain.noised(batch, Condition(condition.mean.detach(), condition.features))
         refiner = self.guides.denoiser
@@ -74,4 +78,6 @@ class GuidesLoss(nn.Module):
         injection = Injection(refiner.site, said.inner(cut), opened)
         total = total + given.loss(guided_denoise(denoiser, refiner, injection, *given[1:]))
         taught = taught + teaching_loss(injection, given.truth / given.sigma_data.view(-1, 1, 1, 1))
+        if dynamic:
+            taught = taught + SHUNNING * shunning_loss(injection, inside(spoilt, cut))
         return total + TEACHING * taught
