@@ -14,7 +14,7 @@ from veriscale.stages.losses import DenoiserLoss, inside
 
 GUIDED = {True: (0.0, 1.2), False: (0.0, 1.2)}  # as `DENSITY`: guides count where much is open, without a condition too
 TEACHING = 1.0  # of the loss that teaches heads and gate, beside the prior's own
-SHUNNING = 0.1  # of what the gate learns of guides that are known to be spoilt; at 1 what sound ones bring is less
+SHUNNING = 0.1  # of what the gate learns of guides that are known to be spoilt
 
 
 class GuidesLoss(nn.Module):
