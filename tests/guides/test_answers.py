@@ -59,7 +59,8 @@ def test_mixed_predictions_are_the_estimate_where_the_amount_is_one(guided, pict
     plain = encode(guided, y, 4, 0.0, features=True).mean[0]
     if part == "denoiser":
         found = denoiser_answer(prior, x, 0.1, condition, 4, 0.0)
-        plain = ConditionalDenoiser(guided, Condition(condition.mean, condition.features.float()), 4, 0.0)(x, 0.1)[0]
+        own = condition._replace(features=condition.features[:, : guided.features].float())
+        plain = ConditionalDenoiser(guided, own, 4, 0.0)(x, 0.1)[0]
     mean = (found.weights[:, None] * found.predictions).sum(0)
     expected = (1 - found.amount) * plain + found.amount * mean
     torch.testing.assert_close(found.estimate, torch.where(found.valid.any(0), expected, plain), atol=2e-5, rtol=0)

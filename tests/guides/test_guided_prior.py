@@ -25,11 +25,12 @@ def some_guides(height: int, width: int) -> dict[str, torch.Tensor]:
 
 
 def restored(prior, tile: int = 1536) -> list[torch.Tensor]:
-    """An encoding with features, a conditional evaluation of two pictures at once, and an unconditional one."""
+    """An encoding with the encoder's features, a conditional evaluation of two pictures at once, an unconditional."""
     y, x = rand(1, 3, 24, 20), rand(2, 3, 96, 80)
     condition = encode(prior, y, 4, 0.02, features=True, tile=tile)
     return [
-        *condition,
+        condition.mean,
+        condition.features[:, : prior.plain.features],
         ConditionalDenoiser(prior, condition, 4, 0.02, tile)(x, 0.1),
         UnconditionalDenoiser(prior, tile)(x[..., :93, :75], 0.3),
     ]

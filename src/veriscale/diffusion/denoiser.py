@@ -82,6 +82,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = stem
+        self.seen = channels + features
         self.depth = tuple(depth)
         self.stride: int = stem * 2 ** (len(width) - 1)
         embedding = 2 * width[0]

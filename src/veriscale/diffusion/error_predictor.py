@@ -22,16 +22,19 @@ class ErrorPredictor(nn.Module):
 
     def __init__(self, channels: int, features: int, scales: Sequence[int], width: int, depth: int) -> None:
         super().__init__()
-        into = channels + features
+        into, self.features = channels + features, features
         out = len(THRESHOLDS)
         self.entries = nn.ModuleDict({str(s): nn.Conv2d(into * s**2, width, 3, padding=1) for s in scales})
         self.trunk = residual_trunk(width, depth)
         self.exits = nn.ModuleDict({str(s): _zero(nn.Conv2d(width, out * s**2, 3, padding=1)) for s in scales})
 
     def forward(self, condition: Condition, scale: int) -> Tensor:
-        """Of a condition on the truth grid, (B, thresholds, H, W) logits, in the type of the weights."""
+        """Of a condition on the truth grid, (B, thresholds, H, W) logits, in the type of the weights.
+
+        Of its features those that the encoder makes, which come first.
+        """
         mean = (condition.mean - CENTRE) / SPREAD
-        seen = torch.cat([mean, condition.features.to(mean.dtype)], 1)
+        seen = torch.cat([mean, condition.features[:, : self.features].to(mean.dtype)], 1)
         h = F.pixel_unshuffle(seen, scale).to(self.dtype).contiguous(memory_format=torch.channels_last)
         h = self.entries[str(scale)](h)
         return F.pixel_shuffle(self.exits[str(scale)](h + self.trunk(h)), scale)

@@ -214,6 +214,11 @@ class TrainedPrior(Prior):
         return self.denoiser.receptive_radius
 
     @property
+    def features(self) -> int:
+        """Channels of the features of a condition, as `encode` makes it."""
+        return self.card.network.encoder.features
+
+    @property
     def encoder_extra(self) -> int:
         """How much farther than its encoder alone it looks for a mean, in measurement pixels."""
         return 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import denoiser_input
 from veriscale.guides.guided_prior import GuidedPrior
-from veriscale.guides.networks import guided_denoise, guided_mean
+from veriscale.guides.networks import guided_condition, guided_denoise
 from veriscale.guides.site import Injection
 
 
@@ -41,7 +41,7 @@ def encoder_answer(prior: GuidedPrior, y: Tensor, scale: int, noise_std: float) 
     std = torch.tensor([noise_std], device=prior.device)
     injection = prior.injected(prior.guides.encoder.site)
     unguided = prior.encoder(y, scale, std, True)
-    condition = unguided._replace(mean=guided_mean(prior.guides.encoder, injection, unguided))
+    condition = guided_condition(prior.guides.encoder, injection, unguided)
     return _answer(injection, unguided.mean, SPREAD, condition.mean), condition
 
 

@@ -32,6 +32,11 @@ def weights(logits: Tensor, temperature: Tensor | float, valid: Tensor) -> Tenso
     return e / e.sum(1, keepdim=True).clamp(min=1)  # the greatest is 1 where any is valid
 
 
+def amount_logits(answers: Tensor) -> Tensor:
+    """b_m of any b'_m."""
+    return LIMIT * torch.tanh((OPEN + answers) / LIMIT)
+
+
 class Temperature(nn.Module):
     """τ as a function of s = σ²/(σ² + σ_d²), which is 1 in the encoder, where σ = ∞, and 0 at σ = 0."""
 
@@ -58,7 +63,7 @@ class Temperature(nn.Module):
 
 
 class Gate(nn.Module):
-    """Logits g_m and b_m of each guide from (feature, its expert's feature, σ): one network for all guides.
+    """Logits g_m and b'_m of each guide from (feature, its expert's feature, σ): one network for all guides.
 
     Args:
         trunk: channels of the feature.
@@ -84,11 +89,11 @@ class Gate(nn.Module):
         """How far, in pixels of the feature's grid, it sees: a convolution, its own pool and some pools around it."""
         return (2 + sum(WIDE)) * self.pool
 
-    def forward(self, h: Tensor, keys: list[Tensor | None], embedding: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, h: Tensor, keys: list[Tensor | None], embedding: Tensor | None) -> Tensor:
         """Of the feature (B, trunk, h, w), and what `expert` makes of each guide's (B or 1, width, h, w), where given.
 
         Returns:
-            (B, M, h / pool, w / pool) each.
+            (B, 2, M, h / pool, w / pool), float32: g_m, then b'_m.
         """
         seen = self.trunk(unit(h))
         if self.told is not None:
@@ -97,8 +102,7 @@ class Gate(nn.Module):
         each = [None if k is None else F.avg_pool2d(seen + k + seen * k, self.pool) for k in keys]
         nothing = seen.new_zeros(len(h), 2, *(n // self.pool for n in h.shape[-2:]))
         answers = [nothing if z is None else self._answer(z) for z in each]
-        logits, amounts = torch.stack(answers, 2).unbind(1)
-        return logits, LIMIT * torch.tanh((OPEN + amounts) / LIMIT)
+        return torch.stack(answers, 2).float()
 
     def _answer(self, z: Tensor) -> Tensor:
         z = self.mixed(F.silu(z))

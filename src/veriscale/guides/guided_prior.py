@@ -14,7 +14,7 @@ from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
 from veriscale.guides.guidance import Guidance, guidance, mirrored
-from veriscale.guides.networks import Guides, guided_denoise, guided_mean
+from veriscale.guides.networks import Guides, guided_condition, guided_denoise
 from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
@@ -146,12 +146,19 @@ class GuidedPrior(TrainedPrior):
             return x
         nothing = torch.zeros(len(x), self.card.network.encoder.features, *x.shape[2:], device=x.device)
         refiner = self.guides.encoder
-        return guided_mean(refiner, self.injected(refiner.site), Condition(x, nothing))
+        return guided_condition(refiner, self.injected(refiner.site), Condition(x, nothing)).mean
 
     @property
     def plain(self) -> Self:
         """The unguided one."""
         return self.guided_by({})
+
+    @property
+    def features(self) -> int:
+        """With what the gate has found, as `Injection.on_condition`."""
+        a = self.guide_card.arguments
+        gated = self.pictures is not None and a.fusion == "dynamic"
+        return super().features + (2 * len(a.modalities) if gated else 0)
 
     @property
     def encoder_extra(self) -> int:
@@ -193,8 +200,8 @@ class GuidedPrior(TrainedPrior):
             return super().encode(y, scale, noise_std, features)
         condition = super().encode(y, scale, noise_std, True)
         refiner = self.guides.encoder
-        mean = guided_mean(refiner, self.injected(refiner.site), condition)
-        return Condition(mean, condition.features if features else condition.features[:, :0])
+        guided = guided_condition(refiner, self.injected(refiner.site), condition)
+        return guided if features else guided._replace(features=guided.features[:, :0])
 
     def denoise_residual(
         self, residual: Tensor, sigma: Tensor, sigma_data: Tensor, seen: Tensor, mode: Tensor, noise_std: Tensor

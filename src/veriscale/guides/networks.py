@@ -48,8 +48,11 @@ def build_guides(network: Network, arguments: GuideArguments) -> Guides:
     return guides
 
 
-def guided_mean(refiner: Refiner, injection: Injection, condition: Condition) -> Tensor:
-    """(B, C, H, W), what guides make of an encoder's mean, by its features too; where the amount is 0 what it was."""
+def guided_condition(refiner: Refiner, injection: Injection, condition: Condition) -> Condition:
+    """What guides make of an encoder's mean, by its features too: where the amount is 0 it is what it was.
+
+    To the features comes what the gate has found, `Injection.on_condition`, for `guided_denoise`.
+    """
     mean, features = condition
     seen = torch.cat([(mean - CENTRE) / SPREAD, features.to(mean.dtype)], 1).to(next(refiner.parameters()).dtype)
     stride = refiner.site.stride
@@ -59,8 +62,7 @@ def guided_mean(refiner: Refiner, injection: Injection, condition: Condition) ->
         added = injection.on_truth_grid(injection.amount) * injection.mixed()
     else:
         added = F.pixel_shuffle(correction, stride)[injection.inside].to(mean.dtype)
-    out: Tensor = mean + SPREAD * added
-    return out
+    return Condition(mean + SPREAD * added, torch.cat([features, injection.on_condition()], 1))
 
 
 def guided_denoise(
@@ -74,10 +76,18 @@ def guided_denoise(
     mode: Tensor,
     noise_std: Tensor,
 ) -> Tensor:
-    """What `denoiser` makes of a noisy residual, corrected by guides; further arguments as `denoise_residual`."""
+    """What `denoiser` makes of a noisy residual, corrected by guides.
+
+    Args:
+        denoiser: of the guided prior.
+        refiner, injection: of the denoiser.
+        residual, sigma, sigma_data, mode, noise_std: as of `denoise_residual`.
+        seen: likewise, of `guided_condition` with what its gate has found, or of the unconditional mode without.
+    """
+    seen, found = seen[:, : denoiser.seen], seen[:, denoiser.seen :]
 
     def correct(h: Tensor, embedding: Tensor, c_noise: Tensor) -> Tensor:
-        correction = refiner(unit(h), injection, embedding, c_noise)
+        correction = refiner(unit(h), injection, embedding, c_noise, found if found.shape[1] else None)
         return h.new_zeros(()) if correction is None else correction
 
     network = partial(denoiser, correct=correct)

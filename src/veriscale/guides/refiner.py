@@ -44,20 +44,25 @@ class Refiner(nn.Module):
             nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with a bias
 
     def forward(
-        self, seen: Tensor, injection: Injection, embedding: Tensor | None = None, c_noise: Tensor | None = None
+        self,
+        seen: Tensor,
+        injection: Injection,
+        embedding: Tensor | None = None,
+        c_noise: Tensor | None = None,
+        found: Tensor | None = None,
     ) -> Tensor | None:
         """(B, seen, h, w) to (B, added, h, w), 0 where the amount is; to nothing where predictions are mixed.
 
         Args:
             seen: features on the grid of `Site`, padded as the injection.
             injection: of the guides; it keeps weights and amount.
-            embedding, c_noise: as of `Injection.weigh`.
+            embedding, c_noise, found: as of `Injection.weigh`.
         """
         h = self.entry(seen.contiguous(memory_format=torch.channels_last))
         if self.told is not None:
             scale, shift = self.told(embedding)[:, :, None, None].chunk(2, 1)
             h = torch.addcmul(shift, unit(h), 1 + scale)
-        injection.weigh(h, embedding, c_noise)
+        injection.weigh(h, embedding, c_noise, found)
         if self.site.mix == "predictions":
             return None
         out: Tensor = self.out(self.trunk(h + injection.fused()))

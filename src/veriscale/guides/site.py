@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.expert import Head
-from veriscale.guides.gate import Gate, Temperature, weights
+from veriscale.guides.gate import Gate, Temperature, amount_logits, weights
 from veriscale.guides.guidance import Guidance
 
 
@@ -60,6 +60,7 @@ class Injection:
     Attributes:
         weights: (B, M, h, w) by cells, each at least 0, summing to 1 where any guide is valid, all 0 elsewhere.
         amount: (B, 1, h, w), in [0, 1]; 0 where no guide is valid.
+        answers: (B, 2, M, h, w) of a dynamic gate.
     """
 
     def __init__(self, site: Site, guidance: Guidance, opened: Tensor | None = None) -> None:
@@ -71,12 +72,20 @@ class Injection:
         ]
         self.valid = guidance.valid
 
-    def weigh(self, h: Tensor, embedding: Tensor | None = None, c_noise: Tensor | None = None) -> None:
+    def weigh(
+        self,
+        h: Tensor,
+        embedding: Tensor | None = None,
+        c_noise: Tensor | None = None,
+        found: Tensor | None = None,
+    ) -> None:
         """Find weights and amount.
 
         Args:
             h: (B, trunk, h, w), the feature that they come in at.
             embedding, c_noise: as `Denoiser.forward` hands them on; none where σ = ∞.
+            found: (B, 2·M, H, W) of `on_condition`: what the gate that looked at the measurement has answered, which
+                this gate's answers are added to; 0 where nobody has looked.
         """
         site, self.embedding = self.site, embedding
         valid = self.valid.expand(len(h), -1, -1, -1)
@@ -84,9 +93,12 @@ class Injection:
         if site.fusion == "dynamic":
             # c_noise = ln(σ/σ_d)/4, so that this is σ²/(σ² + σ_d²)
             share = torch.ones(1, device=h.device) if c_noise is None else torch.sigmoid(8 * c_noise)
-            logits, amounts = site.gate(h, self.keys, embedding)
-            self.weights = weights(logits.float(), site.temperature(share), valid)
-            amount = torch.sigmoid((self.weights * amounts).sum(1, keepdim=True))
+            self.answers = site.gate(h, self.keys, embedding)
+            if found is not None:
+                self.answers = self.answers + torch.stack(self._by_cells(found).chunk(2, 1), 1)
+            logits, amounts = self.answers.unbind(1)
+            self.weights = weights(logits, site.temperature(share), valid)
+            amount = torch.sigmoid((self.weights * amount_logits(amounts)).sum(1, keepdim=True))
             if self.opened is not None:
                 amount = torch.where(self.opened.view(-1, 1, 1, 1), 1.0, amount)
             self.amount = torch.where(any_valid, amount, 0)
@@ -126,6 +138,24 @@ class Injection:
     def on_truth_grid(self, t: Tensor) -> Tensor:
         """Weights, amount or `valid` for every pixel."""
         return _repeated(t, self.site.cell)[self.inside]
+
+    def on_condition(self) -> Tensor:
+        """(B, 2·M, H, W), what a dynamic gate has answered, for every pixel, for another's `weigh`; else of 0 channels.
+
+        No gradient goes through it: a gate answers for what is made of its own answers.
+        """
+        if self.site.fusion != "dynamic":
+            return self.on_truth_grid(self.amount[:, :0])
+        return self.on_truth_grid(self.answers.detach().flatten(1, 2))
+
+    def _by_cells(self, t: Tensor) -> Tensor:
+        """What is the same for every pixel of a cell, (B, n, H, W), once for each: of its first that is inside."""
+        cell = self.site.cell
+        rows, columns = (
+            (torch.arange(n, device=t.device) * cell - inside.start).clamp(min=0)
+            for n, inside in zip(self.valid.shape[-2:], self.inside[1:], strict=True)
+        )
+        return t[..., rows[:, None], columns]
 
     def mixed(self) -> Tensor:
         """(B, C, H, W): Σ w_m f_m of the predictions f_m, the f̄ of the bound."""

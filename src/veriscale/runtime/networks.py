@@ -54,7 +54,7 @@ def encode(
     """
     height, width = y.shape[-2] * scale, y.shape[-1] * scale
     mean = torch.from_numpy(canvas((y.shape[1], height, width)))[None]
-    count = prior.card.network.encoder.features if features else 0
+    count = prior.features if features else 0
     kept = torch.from_numpy(canvas((count, height, width)))[None] if features else mean[:, :0]
     std = torch.tensor([noise_std], device=prior.device)
     halo = min(ENCODER_HALO, prior.encoder.receptive_radius) + prior.encoder_extra

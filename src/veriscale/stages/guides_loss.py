@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from veriscale.diffusion.encoder import SPREAD, Condition
 from veriscale.diffusion.prior import TrainedPrior
 from veriscale.guides.guidance import guidance
-from veriscale.guides.networks import Guides, guided_denoise, guided_mean
+from veriscale.guides.networks import Guides, guided_condition, guided_denoise
 from veriscale.guides.site import Injection
 from veriscale.guides.teaching import shunning_loss, teaching_loss
 from veriscale.stages.batches import Batch
@@ -58,8 +58,7 @@ class GuidesLoss(nn.Module):
         refiner = self.guides.encoder
         said = guidance(self.guides.experts, pictures, valid, refiner.site.cell)
         injection = Injection(refiner.site, said)
-        mean = guided_mean(refiner, injection, plain)
-        condition = Condition(*(inside(t, cut) for t in (mean, plain.features)))
+        condition = Condition(*(inside(t, cut) for t in guided_condition(refiner, injection, plain)))
         weight = 1 / self.plain.usual(batch.scale, batch.noise_std).square()
         total = (weight.view(-1, 1, 1, 1) * (condition.mean - batch.x).square()).mean()
         taught = (

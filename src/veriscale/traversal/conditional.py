@@ -72,7 +72,7 @@ class Conditional:
 
     def memory(self, pixels: int, channels: int, pictures: int, features: bool) -> int:
         """Bytes of canvases at the peak."""
-        kept = self.prior.card.network.encoder.features + 5 * channels if features else 0
+        kept = self.prior.features + 5 * channels if features else 0
         return 4 * pixels * (channels * pictures + kept)
 
     def costs(self) -> tuple[str, str]:
