@@ -5,7 +5,6 @@ build/few_shot, so that what was cut off goes on and further parts take what is 
 benchmarks/parents, come from recipes/study/train.sh.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from few_shot_runs import DRAWS, FACTORS, TUNED_COUNT, TUNED_DRAW, TUNED_ON, Not
 from few_shot_scores import SAMPLES, SIDE, SLICES, scores, slices_of
 from pictures import DATA
 from results import ROOT, Row, write_results
+from study_arguments import study_arguments
 from veriscale.diffusion.checkpoint import read_card
 from veriscale.stages.recipe_file import read_recipe
 from veriscale.stages.training import train
@@ -195,14 +195,7 @@ NOTES = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", help=f"tables of {', '.join(PARTS)}; all by default")
-    parser.add_argument(
-        "--parents", type=Path, default=ROOT / "benchmarks" / "parents", help="folder of the study's parents"
-    )
-    asked = parser.parse_args()
-    if unknown := set(asked.part) - set(PARTS):
-        parser.error(f"no table is called {' or '.join(sorted(unknown))}")
+    asked = study_arguments(__doc__, PARTS)
     parts, begun, folder = [p for p in PARTS if p in asked.part] or list(PARTS), time.monotonic(), ROOT / "build"
     tell = lambda line: print(f"{time.monotonic() - begun:.0f} s: {line}", flush=True)  # noqa: E731
     study = Study(folder / "few_shot", asked.parents, targets(folder / "few_shot"), tell=tell)

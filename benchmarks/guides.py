@@ -6,7 +6,6 @@ all benchmarks, so that what was cut off goes on and further parts take what is 
 benchmarks/parents, come from recipes/study/train.sh.
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -45,6 +44,7 @@ from guides_spoiling import SIDE
 from guides_term_rows import RUNS, TAUS, bound_rows, draw_rows, tau_rows
 from guides_use_rows import SHIPPED, THROUGH, shift_rows, shipped_rows, speed_rows, through_rows
 from results import ROOT, Row, write_results
+from study_arguments import study_arguments
 from veriscale.diffusion.library import known_priors
 from veriscale.guides.guide_file import read_guide_card
 from veriscale.stages.recipe_file import read_recipe
@@ -112,9 +112,10 @@ def pace(study: Study) -> tuple[float, float]:
 
 
 NOTES = (
-    "No setting was chosen on test subjects; but that the gate learns where training has spoilt guides was tried after "
-    "amounts of guides without it had been seen on them, and its share is the best of a few single runs on "
-    f"{VALIDATION}. Trained on ms07, gli00000, tcgafg6692 and pgbm003; rates "
+    "No setting was chosen on test subjects; but two changes were tried after rows without them had been seen on them: "
+    "that the gate learns where training has spoilt guides, whose share is the best of a few single runs on "
+    f"{VALIDATION}, and that what it finds after the encoder goes on to the denoiser's, of which there was one run. "
+    "Trained on ms07, gli00000, tcgafg6692 and pgbm003; rates "
     f"({' and '.join(f'{RATE * f:g}' for f in FACTORS)}, of Muon and of Adam beside it) chosen for each fusion with "
     f"seed 0 by the error at dial 0 on {VALIDATION} with sound and spoilt guides, and kept for all else of that "
     "fusion. Guides of the small parent of recipes/study, by guided.toml there; static fusion is as wide as gives it "
@@ -144,14 +145,7 @@ NOTES = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", help=f"tables of {', '.join(PARTS)}; all by default")
-    parser.add_argument(
-        "--parents", type=Path, default=ROOT / "benchmarks" / "parents", help="folder of the study's parents"
-    )
-    asked = parser.parse_args()
-    if unknown := set(asked.part) - set(PARTS):
-        parser.error(f"no table is called {' or '.join(sorted(unknown))}")
+    asked = study_arguments(__doc__, PARTS)
     begun, folder = time.monotonic(), ROOT / "build" / "guides"
     installed = [name for name in PARTS if name != "shipped" or SHIPPED in known_priors()]
     parts = [name for name in PARTS if name in asked.part] or installed

@@ -446,3 +446,17 @@ def test_the_parents_lie_beside_the_benchmark(benchmark):
         assert card.name == recipe.name == name
         assert card.network == network_of(recipe)
         assert file.stat().st_size <= 1.6e6
+
+
+def test_tables_are_asked_for_by_name_and_none_are_all(benchmark, monkeypatch, capsys):
+    asked = benchmark("study_arguments").study_arguments
+    monkeypatch.setattr("sys.argv", ["study.py"])
+    assert asked("", ["main", "zero"]).part == []
+    monkeypatch.setattr("sys.argv", ["study.py", "zero", "--parents", "elsewhere"])
+    found = asked("", ["main", "zero"])
+    assert found.part == ["zero"]
+    assert found.parents.name == "elsewhere"
+    monkeypatch.setattr("sys.argv", ["study.py", "zero", "maim"])
+    with pytest.raises(SystemExit, match="2"):
+        asked("", ["main", "zero"])
+    assert "no table is called maim" in capsys.readouterr().err

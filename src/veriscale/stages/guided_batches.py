@@ -84,7 +84,8 @@ class GuidedBatches(Batches):
             other = far[int(torch.randint(len(far), (), generator=how))]
             own, swapped = (continued(slices[k], top, left, side, context, scale)[0] / 255 for k in (place, other))
             out[m] = corrupted(own, swapped, how) if m in spoilt else own
-            harmed[m] = harm(own, out[m])
+            if m in spoilt:
+                harmed[m] = harm(own, out[m])
         view = torch.Generator().manual_seed(key(self.seed, phase, step, i, "view"))
         if float(torch.rand((), generator=view)) < PARTLY:
             out[chosen[-1]][beyond_line(wide, view).to(out.device)] = math.nan
