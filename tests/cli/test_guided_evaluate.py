@@ -1,6 +1,7 @@
 """`evaluate` with guides, by the command."""
 
 import json
+import shutil
 
 import pytest
 from tests.workflows.scans.guided import finer, install, save, values, write_subject
@@ -38,3 +39,22 @@ def test_the_terms_of_the_bound_are_printed_and_written(truth, veriscale, tmp_pa
 def test_the_bound_needs_guides_and_no_certificate(truth, refused):
     assert "--bound is on the risk of fused guides" in refused("evaluate", truth, "--prior", "grey-guided", "--bound")
     assert "--bound is of scores" in refused("evaluate", truth, "--certificate", "c.json", "--bound")
+
+
+def test_scans_without_their_guide_are_counted(truth, veriscale, tmp_path):
+    """Of two scans both, one or none has it."""
+    write_subject(truth.parent, "Roe", seed=10)
+    matrix, shape = finer(2)
+    truths = tmp_path / "truths"
+    for k, name in enumerate(("Doe", "Roe")):
+        save(truths / f"{name}_T2.nii.gz", values(shape, 10 * k), matrix)
+    for names, told in ((("Doe", "Roe"), "guided by T1\n"), (("Doe",), "T1 (1 of 2)\n"), ((), "T1 (0 of 2)\n")):
+        guides = tmp_path / f"of_{len(names)}"
+        guides.mkdir()
+        for name in names:
+            shutil.copy(truth.parent / f"{name}_T1.nii.gz", guides)
+        asked = ("--prior", "grey-guided", "--device", "cpu", "--scale", 2, "--guide", f"t1={guides}", "--bound")
+        code, out, err = veriscale("evaluate", truths, *asked)
+        assert code == 0, err
+        assert told in out
+        assert ("There is no bound: no scan has all guides that are given." in err) == (not names)

@@ -96,10 +96,16 @@ def test_infinite_values(bad, tmp_path):
 
 
 def test_the_scan_itself(bad, scan, tmp_path):
-    copy = tmp_path / "Doe_bad.nii.gz"
+    copy, unzipped = tmp_path / "Doe_bad.nii.gz", tmp_path / "Doe_bad.nii"
     copy.write_bytes(scan.read_bytes())
-    for file in (scan, copy):
-        assert "The guide T1 is the scan itself, byte for byte; give another" in bad(f"t1={file}")
+    nibabel.save(nibabel.load(scan), unzipped)
+    for file in (scan, copy, unzipped):
+        assert "The guide T1 is the scan itself; give another" in bad(f"t1={file}")
+
+
+def test_one_scan_by_two_names(bad, tmp_path):
+    file = guide(tmp_path)
+    assert "The guides T1 and FLAIR are one scan; give it once." in bad(f"t1={file}", f"flair={file}")
 
 
 def test_no_scan(bad, tmp_path):
@@ -128,15 +134,15 @@ def test_several_files_of_a_folder_fit(bad, tmp_path):
     assert "2 files of the folder of the guide T1 fit the scan; name the file." in said
 
 
-def series(folder, patient="ID-4711", frame="1.2.3", described="T2"):
-    made = synthetic.slices(6, (12, 12))
+def series(folder, patient="ID-4711", frame="1.2.3", described="T2", seed=0):
+    made = synthetic.slices(stored=np.random.default_rng(seed).integers(0, 1000, (12, 12, 6)).astype(np.uint16))
     for each in made:
         each.PatientID, each.FrameOfReferenceUID, each.SeriesDescription = patient, frame, described
     return synthetic.write(folder, made)
 
 
 def test_another_patient_is_refused_unless_it_is_said(bad, veriscale, tmp_path):
-    scan, other = series(tmp_path / "Doe"), series(tmp_path / "Doe_other", patient="ID-1")
+    scan, other = series(tmp_path / "Doe"), series(tmp_path / "Doe_other", patient="ID-1", seed=1)
     said = bad(f"t1={other}", given=scan)
     assert "The guide T1 is of another patient than the scan, by the PatientID of both" in said
     assert "--another-patient" in said
@@ -145,6 +151,16 @@ def test_another_patient_is_refused_unless_it_is_said(bad, veriscale, tmp_path):
     code, _, err = veriscale("restore", scan, *asked, "--another-patient")
     assert code == 0, err
     assert "FrameOfReferenceUID" not in err.replace("carry", "")
+
+
+def test_a_series_without_a_patient_is_said(veriscale, scan, tmp_path):
+    own, other = series(tmp_path / "Doe"), series(tmp_path / "Doe_other", patient="", seed=1)
+    asked = ("--prior", "grey-guided", "--scale", 2, "-o", tmp_path / "out.nii.gz", "--force")
+    code, _, err = veriscale("restore", own, "--guide", f"t1={other}", *asked)
+    assert code == 0, err
+    assert "Of the guide T1: nobody says whether it is of the same patient, since the guide has no PatientID." in err
+    code, _, err = veriscale("restore", own, "--guide", f"t1={other}", "--another-patient", *asked)
+    assert "PatientID" not in err
 
 
 def test_another_patient_without_a_guide(veriscale, scan, tmp_path):
@@ -157,12 +173,12 @@ def test_another_patient_without_a_guide(veriscale, scan, tmp_path):
 
 
 def test_another_frame_of_reference_is_said(scan, veriscale, tmp_path):
-    own, other = series(tmp_path / "Doe"), series(tmp_path / "Doe_other", frame="1.2.4")
+    own, other = series(tmp_path / "Doe"), series(tmp_path / "Doe_other", frame="1.2.4", seed=1)
     asked = ("--prior", "grey-guided", "--scale", 2, "-o", tmp_path / "out.nii.gz")
     code, _, err = veriscale("restore", own, "--guide", f"t1={other}", *asked)
     assert code == 0, err
-    assert "The guide T1 has another FrameOfReferenceUID than the scan" in err
-    same = series(tmp_path / "Doe_same", described="T1")
+    assert "Of the guide T1: it has another FrameOfReferenceUID than the scan" in err
+    same = series(tmp_path / "Doe_same", described="T1", seed=1)
     code, _, err = veriscale("restore", own, "--guide", f"t1={same}", *asked, "--force")
     assert code == 0, err
     assert "another FrameOfReferenceUID" not in err

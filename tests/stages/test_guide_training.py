@@ -326,19 +326,23 @@ def test_estimates_from_thick_slices_take_the_place_of_the_mean(estimated, monke
     assert off < (inside(batch.estimate, 2 * batch.scale) - batch.x.roll(1, 0))[there].abs().mean()
 
     torch.manual_seed(0)
-    loss = GuidesLoss(prior, build_guides(prior.card.network, THICK), margin=2)
+    guides = build_guides(prior.card.network, THICK)
+    for p in (p for part in guides for p in part.parameters()):
+        p.data += 0.05 * torch.randn_like(p)  # so that a gate has something to hand on
+    loss = GuidesLoss(prior, guides, margin=2)
     some = batches.make("guides", 0, range(64), 24 // batch.scale, 2)
     some = some._replace(unconditional=torch.zeros_like(some.unconditional))
     cases = some, some._replace(estimate=None), some._replace(estimate=some.estimate / 2)
     with torch.no_grad():
         assert len({float(loss(case)) for case in cases}) == 3
     asked, noised = [], loss.plain.noised
-    monkeypatch.setattr(loss.plain, "noised", lambda *given: asked.append(given) or noised(*given))
+    monkeypatch.setattr(loss.plain, "noised", lambda *given: asked.append(noised(*given)) or asked[-1])
     loss(some)
-    (denoised, condition), here = asked[0], some.estimate.isfinite().flatten(1).all(1)
-    assert torch.equal(denoised.unconditional, here)  # so that the denoiser sees no condition of them
-    assert not condition.features[here].any()
-    assert condition.features[~here].any()
+    here, own = some.estimate.isfinite().flatten(1).all(1), 1 + prior.card.network.encoder.features
+    assert not asked[0].seen[here].any()  # the denoiser sees no condition of them
+    assert asked[0].seen[~here, :own].any()
+    assert asked[0].seen[~here, own:].any()
+    assert not asked[0].mode[here].any()
 
 
 def test_the_denoiser_teaches_experts_and_mean_nothing(estimated, monkeypatch):

@@ -171,7 +171,8 @@ def _print_scores(found: "Evaluation", as_json: bool) -> None:
     s, columns = found.settings, _COLUMNS[found.kind]
     measured = f"{s['operator']}, noise {s['noise']}" if "operator" in s else f"×{s['scale']}, noise {s['noise_std']:g}"
     counted = found.kind if found.pictures != 1 else found.kind.removesuffix("s")
-    by = f", guided by {', '.join(s['guided_by'])}" if "guided_by" in s else ""
+    parts = {k: "" if n == found.pictures else f" ({n} of {found.pictures})" for k, n in s.get("guided_by", {}).items()}
+    by = f", guided by {', '.join(name + part for name, part in parts.items())}" if parts else ""
     print(f"{found.pictures} {counted}, {measured}, prior {s['prior']}{by}")
     print(" ".join([f"{'dial':>8}", *(f"{title:>{width}}" for title, _, width, _ in columns)]))
     for row in found.summary():

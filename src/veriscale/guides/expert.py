@@ -65,7 +65,7 @@ class Experts(nn.Module):
         """
         b, _, *sides = guides.shape
         nothing = guides.new_zeros(b, self.width, *(n // self.stride for n in sides), dtype=self.dtype)
-        asked = [torch.is_grad_enabled() or there for there in given]
+        asked = [self.training or there for there in given]
         return [
             expert(guides[:, m, None], valid[:, m, None]) if ask else nothing
             for m, (expert, ask) in enumerate(zip(self.each, asked, strict=True))

@@ -217,7 +217,7 @@ class Certificate:
         certified, asked = self.binding.restoration.given(), restoration.given()
         for key in [*certified, *asked]:
             if asked.get(key) != certified.get(key):
-                held, this = _apart(_text(certified.get(key)), _text(asked.get(key)))
+                held, this = _told_apart(certified.get(key), asked.get(key))
                 remedy = _REMEDIES.get(key, "leave it to the certificate")
                 raise InputError(
                     f"The certificate is for {key} {held}, and this is {this}: {remedy}, or calibrate for it."
@@ -265,9 +265,18 @@ def _share_below(quantiles: NDArray[np.float32], levels: NDArray[np.float64], th
     return float(levels[k - 1] + (levels[k] - levels[k - 1]) * inside)
 
 
+def _told_apart(one: Any, other: Any) -> tuple[str, str]:
+    if isinstance(one, list) and isinstance(other, list):  # guides: the hash of their file, and names
+        alike = one[:1] == other[:1]
+        held, this = (
+            ", ".join(guides[1:] if alike else [*guides[1:], f"by {guides[0][:12]}…"]) if guides else "none"
+            for guides in (one, other)
+        )
+        return held, this
+    return _apart(_text(one), _text(other))
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

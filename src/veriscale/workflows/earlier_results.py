@@ -16,6 +16,9 @@ from veriscale.workflows.scans.scan_names import outputs_of
 _WITHOUT_A_SAY = ("prior", "certificate", "timeout")
 
 
+_GUIDES = "`--guide`"
+
+
 def hashes(run: dict[str, Any]) -> dict[str, str | None]:
     """What decides the pictures of a run.json beside its arguments and its input, by what it is the hash of."""
     prior, held = run.get("prior") or {}, run.get("certificate") or {}
@@ -23,8 +26,7 @@ def hashes(run: dict[str, Any]) -> dict[str, str | None]:
         "`--prior`": prior.get("sha256"),
         "card of `--prior`": prior.get("card"),
         "file of guides as `--prior`": prior.get("guides_sha256"),
-        "`--guide`": " + ".join(f"{name} {sha256}" for name, sha256 in sorted((run.get("guides") or {}).items()))
-        or None,
+        _GUIDES: " + ".join(f"{name} {sha256}" for name, sha256 in sorted((run.get("guides") or {}).items())) or None,
         "content of the files of `--operator`": run.get("operator_files"),
         "`--certificate`": held.get("sha256"),
         "tool behind `--command`": run.get("tool"),
@@ -124,6 +126,8 @@ def unlike(origin: Origin, then: dict[str, str | None], sha256: str | None) -> l
         for what in now
         if now[what] is not None and then[what] not in (None, now[what])
     ]
+    if now[_GUIDES] is not None and then[_GUIDES] is None:
+        said.append(f"the repeated run had no {_GUIDES}: the result will differ.")
     if sha256 not in (None, origin.known["input"]["sha256"]):
         said.append("not the input of the repeated run: only its settings are.")
     return [spoken(line) for line in said]

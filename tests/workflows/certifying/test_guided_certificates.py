@@ -47,11 +47,14 @@ def test_in_use_it_finds_the_guides_file_and_wants_the_guides(place):
     result = library.restore(scan, certificate=place / "cert.json", guides={"T1": guide}, alpha=0.3, **ASKED)
     assert result.mask is not None
     assert result.run["prior"]["guides"] == "grey-guided"
-    for guides in (None, {"T1": guide, "FLAIR": guide}, {"FLAIR": guide}):
-        with pytest.raises(
-            InputError, match=r"The certificate is for guides .* give the guides that it was calibrated"
-        ):
+    flair = place / "others" / "Doe7_other.nii.gz"
+    save(flair, blobs(200, (24, 20, 2)), np.array(AFFINE))
+    cases = {"none": None, "FLAIR, T1": {"T1": guide, "FLAIR": flair}, "FLAIR": {"FLAIR": flair}}
+    for this, guides in cases.items():
+        said = rf"The certificate is for guides T1\b.*, and this is {this}: give the guides that it was calibrated"
+        with pytest.raises(InputError, match=said):
             library.restore(scan, certificate=place / "cert.json", guides=guides, alpha=0.3, **ASKED)
+    flair.unlink()
 
 
 def test_other_guides_of_the_same_names_are_refused(place, tmp_path, monkeypatch):

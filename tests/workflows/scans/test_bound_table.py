@@ -131,7 +131,7 @@ def test_scores_are_kept_where_there_is_no_bound(truth):
     for name, end in (("T1", 13), ("FLAIR", -13)):
         moved = matrix.copy()
         moved[0, 3] += end
-        save(truth.parent / f"Doe_{name}.nii.gz", values(shape, 3), moved)
+        save(truth.parent / f"Doe_{name}.nii.gz", values(shape, abs(end) + (end < 0)), moved)
     guides = dict.fromkeys(("T1", "FLAIR"), truth.parent)
     asked = {"guides": guides, "bound": True, "scale": 2, "device": "cpu", "say": said.append}
     found = library.evaluate(truth, "grey-guided", **asked)

@@ -49,13 +49,25 @@ def test_weights_and_amount_at_several_noise_levels(place, asked):
         assert sum(level["shares"].values()) == pytest.approx(level["amount"], abs=1e-3)
 
 
-def test_nothing_is_said_of_a_guide_that_is_known_nowhere_where_is_looked(place, monkeypatch):
+def test_a_guide_that_covers_a_slab_is_asked_there(place, monkeypatch):
     monkeypatch.setattr("veriscale.workflows.scans.guide_findings._LOOKED_AT", 2)
     save(place / "Doe_FLAIR.nii.gz", contrast(tissues(0)[:, :, 10:11], 2), AFFINE)  # of the first slice alone
+    for guides in (("T1", "FLAIR"), ("FLAIR",)):
+        said = []
+        run = restore_scan_with(place, said, {name: f"Doe_{name}.nii.gz" for name in guides}, f"out{len(guides)}")
+        for level in run["guide_findings"]["levels"]:
+            assert set(level["weights"]) == set(guides)
+            assert level["amount"] > 0
+        assert not any("whole cell" in line for line in said)
+
+
+def test_a_guide_that_fills_no_cell_is_said_to_do_nothing(place):
+    save(place / "Doe_FLAIR.nii.gz", contrast(tissues(0)[20:22, 20:22, 10:18], 2), AFFINE)
     said = []
-    run = restore_scan_with(place, said, {"T1": "Doe_T1.nii.gz", "FLAIR": "Doe_FLAIR.nii.gz"})
-    assert all(set(level["weights"]) == {"T1"} for level in run["guide_findings"]["levels"])
-    assert not any("almost no weight" in line for line in said)
+    found = restore_scan_with(place, said, {"FLAIR": "Doe_FLAIR.nii.gz"})["guide_findings"]
+    assert all((level["amount"], level["weights"]) == (None, {}) for level in found["levels"])
+    assert any("guide FLAIR is known in no whole cell" in line for line in said)
+    assert "no amount, no weights" in (place / "out" / "Doe_T2_restored_report.html").read_text()
 
 
 def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
@@ -78,12 +90,12 @@ def test_a_shifted_guide_is_said_with_the_way_it_should_be_moved(place):
     assert "Doe" not in page
 
 
-def restore_scan_with(place, said, guides):
+def restore_scan_with(place, said, guides, out="out"):
     prior = load_prior("grey-guided", "cpu")
     asked = asked_guides(prior, {name: place / file for name, file in guides.items()})
     restorer = PriorRestorer(prior, settled(Settings(scale=2)))
     scan = place / "Doe_T2.nii.gz"
-    return restore_scan(restorer, scan, place / "out", guides=asked, report=True, say=said.append)
+    return restore_scan(restorer, scan, place / out, guides=asked, report=True, say=said.append)
 
 
 def test_without_guides_nothing_is_said(place):
@@ -94,7 +106,8 @@ def test_without_guides_nothing_is_said(place):
 def test_a_guide_that_hardly_counts_is_said():
     def found(*shares):
         return {
-            "levels": [{"sigma": None, "amount": 0.5, "weights": {}, "shares": {"T1": s, "PD": 0.4}} for s in shares]
+            "weighed": ["T1", "PD"],
+            "levels": [{"sigma": None, "amount": 0.5, "weights": {}, "shares": {"T1": s, "PD": 0.4}} for s in shares],
         }
 
     (line,) = finding_lines(found(0.004, 0.01))

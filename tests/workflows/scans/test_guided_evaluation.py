@@ -1,5 +1,6 @@
 """Scores of a guided prior: the scans are measured and their guides are not, and guides are not scored themselves."""
 
+import nibabel
 import numpy as np
 import pytest
 from tests.workflows.scans.guided import finer, install, save, values, write_subject
@@ -30,7 +31,7 @@ def test_guides_beside_the_scans_are_found_by_name_and_change_the_scores(scans):
     plain = library.evaluate(sorted(scans.rglob("*_T2.nii.gz")), "grey", scale=2, device="cpu")
     assert found.pictures == plain.pictures == 2
     assert any("4 scans are left out, by name guides of the others" in line for line in said)
-    assert found.settings["guided_by"] == ["FLAIR", "T1"]
+    assert found.settings["guided_by"] == {"FLAIR": 2, "T1": 2}
     assert {"prior": "grey", "guides": "grey-guided"}.items() <= found.settings.items()
     for a, b in zip(found.scores, plain.scores, strict=True):
         assert a.sha256 == b.sha256
@@ -75,3 +76,14 @@ def test_a_truth_does_not_guide_itself(scans, tmp_path):
     apart.write_bytes(truth.read_bytes())
     with pytest.raises(InputError, match="guide T1 is the scan itself"):
         library.evaluate(truth, "grey-guided", guides={"T1": apart}, scale=2, device="cpu")
+
+
+def test_a_truth_does_not_guide_its_own_score(scans, tmp_path):
+    """Of the same name in a folder apart, its samples the same and its bytes others."""
+    truth = save(tmp_path / "truths" / "Doe_T2.nii.gz", values((24, 20, 5), 5), finer(2)[0])
+    (tmp_path / "copies").mkdir()
+    nibabel.save(nibabel.load(truth), tmp_path / "copies" / "Doe_T2.nii.gz")
+    asked = {"scale": 2, "device": "cpu"}
+    for guide in (tmp_path / "copies", tmp_path / "copies" / "Doe_T2.nii.gz", read_volume(truth)):
+        with pytest.raises(InputError, match="The guide T1 is the scan itself"):
+            library.evaluate(truth, "grey-guided", guides={"t1": guide}, **asked)

@@ -177,6 +177,24 @@ def test_a_run_is_repeated_with_its_guides_given_again(scan, place):
     assert not any("another" in line for line in said)
     restore_files(scan, place / "three", guides={"T1": beside(scan, "FLAIR")}, repeat=run, **asked)
     assert "this is another guide than in the repeated run: the result will differ." in said[-1] + "".join(said)
+    restore_files(scan, place / "plain", "grey-guided", scale=2, **asked)
+    run = place / "plain" / "Doe_T2_restored.run.json"
+    restore_files(scan, place / "four", guides={"T1": beside(scan, "T1")}, repeat=run, **asked)
+    assert any("the repeated run had no guide: the result will differ." in line for line in said)
+
+
+def test_what_python_gives_is_checked(scan, place):
+    volume = read_volume(scan)
+    for guides in ({"t1": volume}, {"t1": scan}):
+        with pytest.raises(InputError, match="The guide T1 is the scan itself"):
+            library.restore(volume, prior="grey-guided", scale=2, guides=guides)
+    with pytest.raises(InputError, match="The guide T1 is the scan itself"):
+        library.restore(scan, prior="grey-guided", scale=2, guides={"t1": volume})
+    for guides in ([("t1", volume)], "t1=x", {1: volume}):
+        with pytest.raises(InputError, match="give a mapping from names, such as T1, to files or volumes"):
+            library.restore(scan, prior="grey-guided", scale=2, guides=guides)
+    with pytest.raises(InputError, match="guide"):
+        library.restore(scan, prior="grey-guided", scale=2, guides={"t1": volume.samples})
 
 
 def test_a_repeated_run_says_that_its_guides_have_to_be_given_again(scan, place):

@@ -8,7 +8,7 @@ from veriscale.diffusion.prior import Prior
 from veriscale.errors import InputError, nameless, shown
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.guides.modalities import EDGES, edges_of
-from veriscale.imaging.dicom.origin import identifiers
+from veriscale.imaging.dicom.origin import SeriesOrigin, identifiers
 from veriscale.imaging.nifti.read import SeveralVolumes
 from veriscale.imaging.volume import Volume
 from veriscale.settings import as_name
@@ -36,16 +36,19 @@ class AskedGuides:
     another_patient: bool = False
     known: Sequence[str] = ()
 
-    def of(self, scan: Scan) -> tuple[list[Guide], list[str]]:
+    def of(self, scan: Scan, truth: Volume | None = None) -> tuple[list[Guide], list[str]]:
         """A scan's guides, and sentences about them, none of which tells whose scan it is.
 
         Args:
             scan: what is restored; its volume is the measurement, its path that by which guides are found.
+            truth: what is measured, where that is known: no guide either.
 
         Raises:
             InputError: one cannot be read or used.
         """
         guides, notes = [], list[str]()
+        own = {scan.sha256, *(volume.content() for volume in (scan.volume, truth) if volume is not None)}
+        seen: dict[str, str] = {}
         for modality, source in self.sources.items():
             if source is None:
                 guides.append(Guide(modality, edges_of(scan.volume), AUTO))
@@ -55,11 +58,14 @@ class AskedGuides:
                 notes.append(f"No guide {modality} is found for it in the folder that was given: it goes without.")
                 continue
             guide = _read(found, modality) if isinstance(found, Path) else Scan(found, found.content(), None)
-            if guide.sha256 == scan.sha256:
+            content = guide.volume.content()
+            if not own.isdisjoint((guide.sha256, content)):
                 raise InputError(
-                    f"The guide {modality} is the scan itself, byte for byte; give another scan of the same place, or "
-                    "leave it out."
+                    f"The guide {modality} is the scan itself; give another scan of the same place, or leave it out."
                 )
+            if content in seen:
+                raise InputError(f"The guides {seen[content]} and {modality} are one scan; give it once.")
+            seen[content] = modality
             notes += self._same_patient(scan, guide, modality)
             notes += [f"Of the guide {modality}: {note}" for note in guide.notes]
             guides.append(Guide(modality, guide.volume, guide.sha256))
@@ -82,13 +88,21 @@ class AskedGuides:
                 f"The guide {modality} is of another patient than the scan, by the PatientID of both; take one of the "
                 "same patient, or say `--another-patient` if it is."
             )
+        notes = []
+        series = isinstance(scan.volume.origin, SeriesOrigin) and isinstance(guide.volume.origin, SeriesOrigin)
+        if series and not (own and theirs) and not self.another_patient:
+            whose = "scan" if theirs else "guide"
+            notes.append(
+                f"Of the guide {modality}: nobody says whether it is of the same patient, since the {whose} has no "
+                "PatientID."
+            )
         own, theirs = (identifiers(each.volume, "FrameOfReferenceUID") for each in (scan, guide))
         if own and theirs and not own & theirs:
-            return [
-                f"The guide {modality} has another FrameOfReferenceUID than the scan: nobody says that they lie in one "
-                "space, so see that they are registered."
-            ]
-        return []
+            notes.append(
+                f"Of the guide {modality}: it has another FrameOfReferenceUID than the scan: nobody says that they lie "
+                "in one space, so see that they are registered."
+            )
+        return notes
 
 
 def split_guides(texts: Iterable[str]) -> dict[str, str]:
@@ -166,19 +180,21 @@ def asked_guides(prior: Prior, given: Mapping[str, object], another_patient: boo
             f"The prior {prior.named!r} takes no guides; give a file of guides as `--prior`, which `veriscale priors` "
             "lists, or leave out `--guide`."
         )
+    if not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
+        raise InputError(f"`guides` is {shown(given)}; give a mapping from names, such as T1, to files or volumes.")
     sources: dict[str, Path | Volume | None] = {}
     for name, source in given.items():
         modality = prior.modality(name)
         if modality in sources:
             raise _twice(modality)
-        if source == AUTO and modality.casefold() != EDGES:
+        if _itself(source) and modality.casefold() != EDGES:
             raise InputError(f"Only {EDGES} can be made of the scan itself; give `--guide` {modality} a file.")
         sources[modality] = _source(source, modality)
     return AskedGuides(sources, another_patient, prior.guide_card.arguments.modalities)
 
 
 def _source(given: object, modality: str) -> Path | Volume | None:
-    if given == AUTO:
+    if _itself(given):
         return None
     if isinstance(given, Volume):
         return given
@@ -186,6 +202,10 @@ def _source(given: object, modality: str) -> Path | Volume | None:
     if not path.exists():
         raise InputError(f"The file or folder of the guide {modality} does not exist; check its name.")
     return path
+
+
+def _itself(source: object) -> bool:
+    return isinstance(source, str) and source == AUTO
 
 
 def _one(source: Path) -> bool:

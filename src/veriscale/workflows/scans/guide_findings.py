@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.guides.modalities import EDGES
@@ -26,10 +27,11 @@ _WAYS = (("right", "left"), ("front", "back"), ("head", "feet"))
 def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement: Volume) -> dict[str, Any]:
     """For run.json; empty without guides.
 
-    Of a few pictures of the result, over its foreground: at each noise level, the largest first, the mean amount and
-    the mean weight of each guide where it is valid, of those that are `weighed` and valid somewhere there; σ is None
-    where it is infinite: for the mean, or through the plane for what corrects the anchor. Of each guide the shift in
-    voxels of the result, to the right, front and head, that would fit better.
+    Of a few pictures of the result at places where guides are known, over its foreground: at each noise level, the
+    largest first, the mean amount, None where no guide is valid, and the mean weight of each guide where it is valid,
+    of those that are `weighed` and valid somewhere there; σ is None where it is infinite: for the mean, or through the
+    plane for what corrects the anchor. Of each guide the shift in voxels of the result, to the right, front and head,
+    that would fit better.
 
     Args:
         work: that the scan was restored by.
@@ -42,7 +44,7 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
     if not isinstance(prior, GuidedPrior) or prior.pictures is None:
         return {}
     sums: dict[float, NDArray[np.float64]] = {}
-    for asked in _looked_at(work, image):
+    for asked in _looked_at(work, prior.pictures[0].isfinite(), image):
         sums[asked.sigma] = sums.get(asked.sigma, 0) + _sums(asked)
     names = prior.guide_card.arguments.modalities
     rows = []
@@ -54,7 +56,7 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
         rows.append(
             {
                 "sigma": None if math.isinf(sigma) else round(sigma, 4),
-                "amount": round(amount / max(1, places), 4),
+                "amount": round(amount / places, 4) if places else None,
                 "weights": {name: round(w, 4) for name, w in weights.items()},
                 "shares": {name: round(w, 4) for name, w in shares.items()},
             }
@@ -67,13 +69,19 @@ def findings(work: PreparedSlices | PreparedThrough, image: Volume, measurement:
         if name in prior.given and name.casefold() != EDGES
     }
     told = {name: {"shift": list(fit.shift), "gain": round(fit.gain, 4), "off": fit.off} for name, fit in fits.items()}
-    return {"levels": rows, "registration": told}
+    return {"weighed": list(prior.weighed), "levels": rows, "registration": told}
 
 
 def finding_lines(found: dict[str, Any]) -> list[str]:
     """What is to be said of it: a guide that carries almost no weight, or looks misregistered."""
     lines, levels = [], found.get("levels", [])
-    for name in levels[0]["shares"] if levels else ():
+    for name in found.get("weighed", ()) if levels else ():
+        if name not in levels[0]["shares"]:
+            lines.append(
+                f"The guide {name} is known in no whole cell of the pictures whose weights were looked at: it may do "
+                "nothing."
+            )
+            continue
         most = max(level["shares"][name] for level in levels)
         if most < LITTLE / len(levels[0]["shares"]):
             lines.append(
@@ -95,18 +103,29 @@ def finding_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     for level in found.get("levels", []):
         at = "the anchor" if level["sigma"] is None else f"noise level {level['sigma']:.3g}"
         told = ", ".join(f"{name} {weight:.2f}" for name, weight in level["weights"].items())
-        rows.append((f"guides at {at}", f"amount {level['amount']:.2f}, {f'of it {told}' if told else 'no weights'}"))
+        amount = "no amount" if level["amount"] is None else f"amount {level['amount']:.2f}"
+        rows.append((f"guides at {at}", f"{amount}, {f'of it {told}' if told else 'no weights'}"))
     return rows
 
 
-def _looked_at(work: PreparedSlices | PreparedThrough, image: Volume) -> Iterator[Asked]:
+def _looked_at(work: PreparedSlices | PreparedThrough, known: Tensor, image: Volume) -> Iterator[Asked]:
     axis = work.volume.slice_axis
     across = [axis] if isinstance(work, PreparedSlices) else [k for k in range(3) if k != axis]
     count = _LOOKED_AT // len(across)
     for each in across:
-        n = image.shape[each]
-        places = sorted({(2 * i + 1) * n // (2 * count) for i in range(count)})
+        places = _places(known.movedim(1 + each, 1).flatten(2).any(2), count)
         yield from answers(work, image, each, places, restored=True)
+
+
+def _places(known: Tensor, count: int) -> list[int]:
+    """So many of the places where one of the guides is known, (M, n) bool, and one of each guide that these miss."""
+    some = known.any(0).nonzero().flatten().tolist()
+    chosen = {some[(2 * i + 1) * len(some) // (2 * count)] for i in range(count)} if some else set()
+    for each in known:
+        own = each.nonzero().flatten().tolist()
+        if own and chosen.isdisjoint(own):
+            chosen.add(own[len(own) // 2])
+    return sorted(chosen)
 
 
 def _sums(asked: Asked) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """How good a prior is on somebody's scans: each is the truth, is measured, restored and compared."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -111,6 +112,7 @@ def evaluate_scans(
     scores: list[ScanScores] = []
     draws: dict[float, DrawTable] = {}
     terms = BoundTable() if bound else None
+    guided, wholly = Counter[str](), 0
     failed: list[str] = []
     hashes: dict[str, tuple[str, ...]] = {}
     for number, path in enumerate(paths, start=1):
@@ -125,6 +127,8 @@ def evaluate_scans(
                 say(f"{label}: It is left out of the bound, which is of scans with all guides that are given.")
             found, sums, run = _scored(number, scan, job, terms if whole else None, labelled(progress, label))
             scores += found
+            guided.update(guide.modality for guide in job.guides)
+            wholly += whole
             hashes[label] = scan.files
             for temperature, of in sums.items():
                 names = {"scan": number, "sha256": scan.sha256}
@@ -142,11 +146,13 @@ def evaluate_scans(
         say(
             "There is no bound: it is over places in the foreground at which every guide is known, and there are none; "
             "give guides whose fields of view have a part in common."
+            if wholly
+            else "There is no bound: no scan has all guides that are given."
         )
     facts = {
         "prior": prior.card.name,
         **{k: v for k, v in prior.facts.items() if k != "name"},
-        **({} if guides is None else {"guided_by": sorted(guides.sources)}),
+        **({} if guides is None else {"guided_by": {name: guided[name] for name in sorted(guides.sources)}}),
         "operator": operator_told({**run, "operator": str(a)}),
         "noise": str(model),
         **{k: run[k] for k in ("path", "sampler", "steps", "seed", *(["samples"] if settings.samples else []))},
@@ -177,7 +183,7 @@ def _job(scan: Scan, restorer: PriorRestorer, a: Operator, noise: Noise, asked: 
         a = replace(a, centred=True)  # as a restoration takes it: steps need not be whole voxels
     y = measure_scan(truth, a, noise, restorer.settings.seed or 0).volume.relevelled()
     restorer = replace(restorer, noise=in_other_units(noise, truth.levels.width / y.levels.width))
-    guides, notes = ([], []) if asked is None else asked.of(replace(scan, volume=y))
+    guides, notes = ([], []) if asked is None else asked.of(replace(scan, volume=y), truth)
     if isinstance(a, SliceProfile):
         wanted: list[float | None] = [None, None, None]
         wanted[y.slice_axis] = truth.spacing[y.slice_axis]
