@@ -197,6 +197,17 @@ def test_what_experts_say_is_found_once_for_all_noise_levels(guided, pictures, m
     assert pull(torch.ones_like(x)).abs().max() > 0
 
 
+def test_what_is_not_given_takes_no_time_with_gradients_either(guided, pictures, monkeypatch):
+    asked = []
+    for k, expert in enumerate(guided.guides.experts.each):
+        forward = expert.forward
+        monkeypatch.setattr(expert, "forward", lambda *seen, k=k, of=forward: asked.append(k) or of(*seen))
+    prior = guided.guided_by({NAMES[1]: pictures[NAMES[1]]})
+    _, pull = UnconditionalDenoiser(prior).pullback(rand(1, 3, 96, 80), 0.3)
+    assert pull(torch.ones(1, 3, 96, 80)).abs().max() > 0
+    assert set(asked) == {1}
+
+
 def test_what_is_no_guide_of_it_is_refused(guided, pictures):
     with pytest.raises(InputError, match=r"is called 'PD'; known: T1, T1C, FLAIR"):
         guided.guided_by({"PD": pictures["T1"]})
