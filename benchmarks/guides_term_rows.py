@@ -123,8 +123,18 @@ def draw_rows(study: Study) -> list[Row]:
                 "std with all guides, sound ones, over none, less 1, in a region of the foreground",
                 "< 0",
             ),
-            ("one_spoilt", one, "likewise there, where one of three is of a wrong slice", None),
-            ("spoilt", emptied, "likewise there, where all are of a wrong slice", "-0.1..0.1"),
+            (
+                "one_spoilt",
+                one,
+                "std where one guide of three is of a wrong slice, in a region of the foreground, over none, less 1",
+                None,
+            ),
+            (
+                "spoilt",
+                emptied,
+                "std where all guides are of a wrong slice, in a region of the foreground, over none, less 1",
+                "-0.1..0.1",
+            ),
         ):
             rows.append(
                 _relative(f"guides.draws.{subject}.{end}", f"{what}: {said}", of["std_inside"], none["std_inside"], bar)
