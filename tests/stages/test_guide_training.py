@@ -18,7 +18,7 @@ from veriscale.diffusion.checkpoint import load_checkpoint, read_card
 from veriscale.errors import InputError
 from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.guide_file import load_guides, read_guide_card
-from veriscale.guides.networks import build_guides
+from veriscale.guides.networks import build_guides, guided_denoise
 from veriscale.guides.site import Injection
 from veriscale.guides.teaching import shunning_loss, teaching_loss
 from veriscale.imaging.normalisation import PHOTOGRAPH, SCAN
@@ -335,14 +335,17 @@ def test_estimates_from_thick_slices_take_the_place_of_the_mean(estimated, monke
     cases = some, some._replace(estimate=None), some._replace(estimate=some.estimate / 2)
     with torch.no_grad():
         assert len({float(loss(case)) for case in cases}) == 3
-    asked, noised = [], loss.plain.noised
-    monkeypatch.setattr(loss.plain, "noised", lambda *given: asked.append(noised(*given)) or asked[-1])
-    loss(some)
+    seen, mode = asked_of_the_denoiser(loss, some, monkeypatch)
     here, own = some.estimate.isfinite().flatten(1).all(1), 1 + prior.card.network.encoder.features
-    assert not asked[0].seen[here].any()  # the denoiser sees no condition of them
-    assert asked[0].seen[~here, :own].any()
-    assert asked[0].seen[~here, own:].any()
-    assert not asked[0].mode[here].any()
+    assert not seen[here, :own].any()  # the denoiser sees no condition of them,
+    assert seen[here, own:].flatten(1).any(1).all()  # but what the gate has found in what it corrects
+    assert seen[~here, :own].any()
+    assert seen[~here, own:].any()
+    assert not mode[here].any()
+    free = some._replace(unconditional=~some.unconditional)
+    seen, _ = asked_of_the_denoiser(loss, free, monkeypatch)
+    assert seen[here, own:].flatten(1).any(1).all()
+    assert not seen[~here].any()  # nobody has looked there
 
 
 def test_the_denoiser_teaches_experts_and_mean_nothing(estimated, monkeypatch):
@@ -368,6 +371,18 @@ def test_the_denoiser_teaches_experts_and_mean_nothing(estimated, monkeypatch):
         else:
             torch.testing.assert_close(both[name], p.grad)
     assert any(gradient.any() for name, gradient in both.items() if name.startswith("denoiser."))
+
+
+def asked_of_the_denoiser(loss, batch, monkeypatch):
+    """What it sees, and the modes."""
+    asked = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "veriscale.stages.guides_loss.guided_denoise", lambda *given: asked.append(given) or guided_denoise(*given)
+        )
+        loss(batch)
+    [(*_, seen, mode, _)] = asked
+    return seen, mode
 
 
 def some_items(found):

@@ -71,6 +71,10 @@ class GuidesLoss(nn.Module):
             taught = taught + SHUNNING * shunning_loss(injection, spoilt)
 
         given = self.plain.noised(batch, Condition(condition.mean.detach(), condition.features))
+        if batch.estimate is not None:  # of which the denoiser sees nothing but what the gate has found
+            nothing, found = given.seen[:, : denoiser.seen], condition.features[:, encoder.features :]
+            found = torch.where(here, found, given.seen[:, denoiser.seen :])
+            given = given._replace(seen=torch.cat([nothing, found], 1))
         refiner = self.guides.denoiser
         # where there is little to gain, a gate shuts before its correction is any good
         opened = batch.opened if torch.is_grad_enabled() else None
