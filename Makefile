@@ -106,8 +106,9 @@ house: $(VENV)/dev
 # Every shipped file from its recipe, then what hangs on it: training (resumed where it was left, anew where a parent is
 # another since), the certificates, the numbers, the pictures.
 PRIORS := src/veriscale/priors
-priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors $(PRIORS)/cardiac.safetensors
+priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors $(PRIORS)/cardiac.safetensors $(PRIORS)/mri-guided.safetensors
 	$(MAKE) bench cardiac
+	$(BIN)/python benchmarks/guides.py shipped
 	$(BIN)/python benchmarks/picture.py
 	$(BIN)/python benchmarks/mask_picture.py
 	$(BIN)/python benchmarks/curve.py
@@ -143,6 +144,12 @@ $(PRIORS)/cardiac.safetensors: recipes/cardiac.toml $(PRIORS)/mri.safetensors | 
 	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/cardiac.safetensors --force
 	cp build/cardiac.safetensors $@
 	$(BIN)/python recipes/cardiac_certificate.py build/cardiac.safetensors $(PRIORS)/cardiac_x4_dial-0_area.json
+
+# Guides of T2 by the other contrasts, around it.
+$(PRIORS)/mri-guided.safetensors: recipes/mri_guided.toml recipes/splits.toml $(PRIORS)/mri.safetensors | $(VENV)/dev
+	$(BIN)/python recipes/outdated_state.py build/mri-guided.training.safetensors $(PRIORS)/mri.safetensors
+	VERISCALE_PRIORS=$(PRIORS) $(BIN)/veriscale train $< --resume -o build/mri-guided.safetensors --force
+	cp build/mri-guided.safetensors $@
 
 results-table: $(VENV)/dev
 	$(BIN)/python benchmarks/table.py

@@ -42,7 +42,7 @@ RECIPES = ROOT / "recipes" / "study"
 
 CODE = 1
 """Of the code that trains: another number trains all runs again, which is due when they would come out otherwise."""
-WEIGHED, THICK = 3, 4
+WEIGHED, THICK = 3, 5
 """The same of runs of dynamic weights, and of those on slices of all planes."""
 
 SUBSETS = [Condition(tuple(g for k, g in enumerate(guides_of(TARGET)) if n >> k & 1)) for n in range(8)]

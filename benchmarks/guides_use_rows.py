@@ -38,6 +38,7 @@ SMALLER = 2
 BESIDE = Condition(("T1",))
 FLIPPED = replace(BESIDE, kind="flipped", whole=True)
 """The guide of thick slices, and a wrong one: left is right."""
+DIALS = ("0", "1")
 SHIFTS = 2  # along both axes
 SLABS = (0.1, 0.3, 0.5, 0.7, 0.9)
 _REPEATS = 15
@@ -115,25 +116,33 @@ def speed_rows(study: Study) -> list[Row]:
 
 
 def _through(guides: Path, target: str, id: str, bar: str) -> list[Row]:
-    def work(item: str) -> Numbers:
+    def work(item: str) -> dict[str, Numbers]:
         truth, mask = truth_of(TEST, target)
         y, values, prior = thick(truth), truth.values(), load_prior(guides)
-        found: Numbers = {"places": list(range(truth.shape[AXIAL])), "width": data_range(values, mask)}
+        about: Numbers = {"places": list(range(truth.shape[AXIAL])), "width": data_range(values, mask)}
+        found = {dial: dict(about) for dial in DIALS}
         for condition in (NONE, BESIDE, FLIPPED):
             beside = [Guide(name, _beside(name, condition), "") for name in condition.given]
-            square = np.square(restored(y, prior, "0", beside)[0] - values) * mask
-            found[condition.name] = {"error": square.sum((0, 1)).tolist(), "places": mask.sum((0, 1)).tolist()}
+            for dial, image in zip(DIALS, restored(y, prior, ",".join(DIALS), beside), strict=True):
+                square = np.square(image - values) * mask
+                error, places = (of.sum((0, 1)).tolist() for of in (square, mask))
+                found[dial][condition.name] = {"error": error, "places": places}
         return found
 
-    settings = {"prior": hash_of(guides), "target": target}
+    settings = {"prior": hash_of(guides), "target": target, "dials": DIALS}
     [numbers] = measured("guides_through", settings, [TEST], work, 180.0)
     parent = read_guide_card(guides).parent
-    what = f"{TEST} {target}, {THICK} mm to 1 mm, dial 0, a T1 of 1 mm beside it"
-    told = {"guided": psnr(numbers, BESIDE), "without": psnr(numbers, NONE)}
-    of = {condition: [blocks(numbers, condition)] for condition in (NONE, BESIDE, FLIPPED)}
-    rows = gain_rows(id, f"{what} over unguided {parent!r}", bar, of[BESIDE], of[NONE], told)
-    what = f"{what}, left for right, over unguided {parent!r}"
-    return [*rows, *gain_rows(f"{id}.wrong", what, ">= -0.1", of[FLIPPED], of[NONE], {}, lowest=False)]
+    rows = []
+    for dial, end in zip(DIALS, ("", ".draw"), strict=True):
+        what = f"{TEST} {target}, {THICK} mm to 1 mm, dial {dial}, a T1 of 1 mm beside it"
+        told = {"guided": psnr(numbers[dial], BESIDE), "without": psnr(numbers[dial], NONE)}
+        of = {condition: [blocks(numbers[dial], condition)] for condition in (NONE, BESIDE, FLIPPED)}
+        over, wrong = f"over unguided {parent!r}", "left for right"
+        asked, lowest = (None, False) if end else (bar, True)  # the bar is of dial 0
+        rows += gain_rows(f"{id}{end}", f"{what} {over}", asked, of[BESIDE], of[NONE], told, lowest=lowest)
+        what = f"{what}, {wrong}, {over}"
+        rows += gain_rows(f"{id}{end}.wrong", what, ">= -0.1", of[FLIPPED], of[NONE], {}, lowest=False)
+    return rows
 
 
 def _beside(name: str, condition: Condition) -> Volume:

@@ -41,6 +41,7 @@ PARTS = {
 }
 TASKS = "sr", "inpainting", "blur"
 NETWORKS = "encoder", "denoiser", "predictor"
+_THROUGH = "", ".lowest", ".wrong", ".draw", ".draw.wrong"
 ROWS = [
     "photo.psnr.set5_x4_dial0",
     "photo.psnr.set14_x4_dial0",
@@ -328,7 +329,7 @@ ROWS = [
             *(f"shipped.{subject}{end}" for end in ("", ".lowest")),
         )
     ),
-    *(f"guides.through.ms19.{contrast}{end}" for contrast in ("T2", "FLAIR") for end in ("", ".lowest", ".wrong")),
+    *(f"guides.through.ms19.{contrast}{end}" for contrast in ("T2", "FLAIR") for end in _THROUGH),
     *(f"guides.generalise.{fusion}" for fusion in ("dynamic", "mean", "concat", "learned")),
     *(f"guides.generalise.dynamic_less_{fusion}" for fusion in ("mean", "concat", "learned")),
     "guides.tau.default",
@@ -344,7 +345,7 @@ ROWS = [
         for kind in ("", "shipped.")
         for network in ("encoder", "denoiser", "denoiser_anew")
     ),
-    *(f"guides.shipped.through.ms19.T2{end}" for end in ("", ".lowest", ".wrong")),
+    *(f"guides.shipped.through.ms19.T2{end}" for end in _THROUGH),
     *(f"guides.shipped.{subject}.x2" for subject in ("ms19", "gli00001")),
     "input.kinds.files",
     "input.kinds.restored",

@@ -23,7 +23,7 @@ from veriscale.stages.provenance import provenance
 from veriscale.stages.recipe_file import read_recipe
 
 ROOT = Path(__file__).parent.parent
-GENERATIONS = ["photo", "mri_source", "mri", "cardiac"]
+GENERATIONS = ["photo", "mri_source", "mri", "cardiac", "mri_guided"]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -97,7 +97,8 @@ def touch_all(clone: Path) -> None:
         ("recipes/photo.toml", GENERATIONS),
         ("recipes/mri_source.toml", GENERATIONS[1:]),
         ("recipes/splits.toml", GENERATIONS[2:]),
-        ("recipes/cardiac.toml", GENERATIONS[3:]),
+        ("recipes/cardiac.toml", ["cardiac"]),
+        ("recipes/mri_guided.toml", ["mri_guided"]),
         ("recipes/target.toml", []),
     ],
 )
@@ -109,7 +110,7 @@ def test_what_comes_after_a_change_is_trained_again(clone, changed, expected):
     assert [recipe for _, recipe, _ in trained(said(clone, "-W", changed))] == expected
 
 
-STATES = ["photo", "mri-source", "mri", "cardiac"]
+STATES = [name.replace("_", "-") for name in GENERATIONS]
 TRAIN = """#!/bin/sh
 test "$1" = train || exit 0
 state=${5%.safetensors}.training.safetensors
@@ -144,7 +145,7 @@ def kept(clone) -> Path:
     return clone
 
 
-@pytest.mark.parametrize("parent, begun", [("new", ["photo", "mri_source", "cardiac"]), ("old", [])])
+@pytest.mark.parametrize("parent, begun", [("new", ["photo", "mri_source", "cardiac", "mri_guided"]), ("old", [])])
 def test_states_of_another_parent_are_put_aside_and_all_others_go_on(kept, parent, begun):
     """And mri goes on from the source's new state."""
     shutil.copy(kept / f"{parent}.safetensors", kept / "trained.safetensors")

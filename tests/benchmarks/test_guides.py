@@ -247,9 +247,11 @@ def test_who_is_left_out_is_unseen_by_guides_and_parent(toy):
 
 def test_uses(toy):
     rows = by_id([*toy.guides_use_rows.through_rows(toy.study), *toy.guides_use_rows.shift_rows(toy.study)])
-    through = [f"guides.through.ms19.{c}{end}" for c in ("T2", "FLAIR") for end in ("", ".lowest", ".wrong")]
+    ends = "", ".lowest", ".wrong", ".draw", ".draw.wrong"
+    through = [f"guides.through.ms19.{c}{end}" for c in ("T2", "FLAIR") for end in ends]
     assert list(rows) == [*through, "guides.shift.ms19.found", "guides.shift.ms19.suspected"]
-    assert all(rows[id].value != 0 for id in through)
+    assert len({rows[id].value for id in through} - {0}) == len(through)
+    assert [rows[f"guides.through.ms19.T2{end}"].bar for end in ends] == [">= 0.8", "> 0", ">= -0.1", None, ">= -0.1"]
     flair = toy.study.guides(toy.guides_runs.Run(target="FLAIR", planes="all"))
     assert read_guide_card(flair).arguments.modalities == ["T1", "T1C", "T2"]
     assert read_guide_card(flair).training[0].planes == "all"

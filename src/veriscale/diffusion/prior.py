@@ -150,6 +150,10 @@ class Prior(ABC):
         """An estimate of the truth, (B, C, H, W) on the device, by what it holds of the picture: itself without."""
         return x
 
+    def about(self, x: Tensor) -> Self:
+        """It for a picture, or volume, of which that estimate is known, (B, C, …): itself, where that says nothing."""
+        return self
+
     @property
     def plain(self) -> "Prior":
         """It without what it holds of a picture."""
@@ -237,9 +241,13 @@ class TrainedPrior(Prior):
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The unconditional mode; arguments as `Prior.denoise`."""
         device, b = x.device, len(x)
-        seen = torch.zeros(b, x.shape[1] + self.card.network.encoder.features, *x.shape[-2:], device=device)
         none = torch.zeros(b, device=device)
         sigma_data = self.mode(0).sigma_data[0]
         levels = torch.full((b,), sigma, device=device), torch.full((b,), sigma_data, device=device)
         mean = self.card.mean
-        return mean + self.denoise_residual(x - mean, *levels, seen, none.long(), none)
+        return mean + self.denoise_residual(x - mean, *levels, self.unconditional_input(x), none.long(), none)
+
+    def unconditional_input(self, x: Tensor) -> Tensor:
+        """(B, C + features, H, W): what the denoiser sees where there is no condition of pictures x, (B, C, H, W)."""
+        features = self.card.network.encoder.features
+        return torch.zeros(len(x), x.shape[1] + features, *x.shape[-2:], device=x.device)

@@ -74,8 +74,7 @@ def denoiser_answer(
     x, mode = x.to(prior.device), prior.mode(scale)
     if condition is None:
         mean = torch.full_like(x, prior.card.mean)
-        seen = torch.zeros(1, x.shape[1] + prior.card.network.encoder.features, *x.shape[2:], device=x.device)
-        sigma_data, told = mode.sigma_data[0], sigma
+        seen, sigma_data, told = prior.unconditional_input(x), mode.sigma_data[0], sigma
     else:
         mean, seen = condition.mean.float(), denoiser_input(condition)
         sigma_data, told = mode.sigma_data_at(noise_std), sigma * mode.level_ratio

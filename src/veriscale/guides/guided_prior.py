@@ -14,7 +14,7 @@ from veriscale.diffusion.prior import TrainedPrior
 from veriscale.errors import InputError, closest
 from veriscale.guides.card import GuideCard
 from veriscale.guides.guidance import Guidance, guidance, mirrored
-from veriscale.guides.networks import Guides, guided_condition, guided_denoise
+from veriscale.guides.networks import Guides, found_in, guided_condition, guided_denoise
 from veriscale.guides.refiner import Refiner
 from veriscale.guides.site import Injection, Site
 from veriscale.imaging.tiles import Window
@@ -30,6 +30,7 @@ class KeptGuidance:
     place: object = None
     guidance: Guidance | None = None
     injections: dict[Site, Injection] = field(default_factory=dict)
+    found: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class GuidedPrior(TrainedPrior):
             1, or the number of pictures denoised at once. Of a volume (1, M, X, Y, Z), to be cut into those. None: no
             guides, and the prior is the unguided one.
         given: the modalities that are among them, which may be known elsewhere than here.
+        estimate: (N, C, H, W), or (1, C, X, Y, Z), of the picture that they are of, which they can be compared with
+            where there is no condition; None: there is none.
         origin: row and column of their first pixel in the whole picture.
         kept: what the last evaluation has made of the guides alone, which the next takes as it is, of a picture that is
             one tile.
@@ -52,6 +55,7 @@ class GuidedPrior(TrainedPrior):
     guide_card: GuideCard = field(kw_only=True)
     pictures: Tensor | None = field(default=None, kw_only=True)
     given: tuple[str, ...] = field(default=(), kw_only=True)
+    estimate: Tensor | None = field(default=None, kw_only=True)
     origin: tuple[int, int] = field(default=(0, 0), kw_only=True)
     kept: KeptGuidance = field(default_factory=KeptGuidance, kw_only=True, repr=False, compare=False)
 
@@ -72,13 +76,12 @@ class GuidedPrior(TrainedPrior):
             each = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
             raise InputError(f"Guides have to lie on one grid, and these are of {each}; resample them to the result's.")
         if not pictures:
-            return replace(self, pictures=None, given=())
+            return replace(self, pictures=None, given=(), estimate=None)
         nowhere = torch.full(next(iter(shapes.values())), math.nan)
         stacked = torch.stack([pictures.get(name, nowhere) for name in known], 1).float()
         stacked = torch.where(stacked.isfinite(), stacked, math.nan)
-        return replace(
-            self, pictures=stacked, given=tuple(name for name in known if name in pictures), kept=KeptGuidance()
-        )
+        given = tuple(name for name in known if name in pictures)
+        return replace(self, pictures=stacked, given=given, estimate=None, kept=KeptGuidance())
 
     def modality(self, name: str) -> str:
         """A modality as the card spells it; upper and lower case are one.
@@ -113,7 +116,10 @@ class GuidedPrior(TrainedPrior):
         card = self.guide_card
         if not self.given:
             return (*super().notes, f"no guide is given: {card.name} is the prior {card.parent} then")
-        return (*super().notes, f"guided by {', '.join(self.given)}, by {card.name}")
+        return (
+            *super().notes,
+            f"guided by {', '.join(self.given)}, by {card.name}, trained for {card.arguments.target}",
+        )
 
     @property
     def seen(self) -> list[Data]:
@@ -144,9 +150,27 @@ class GuidedPrior(TrainedPrior):
         """As `Prior.corrected`, of the whole picture that `pictures` are of."""
         if not self.corrects:
             return x
-        nothing = torch.zeros(len(x), self.card.network.encoder.features, *x.shape[2:], device=x.device)
         refiner = self.guides.encoder
-        return guided_condition(refiner, self.injected(refiner.site), Condition(x, nothing)).mean
+        return guided_condition(refiner, self.injected(refiner.site), self._condition(x)).mean
+
+    def about(self, x: Tensor) -> Self:
+        """With an estimate that could be `corrected`, of the whole picture that `pictures` are of."""
+        return replace(self, estimate=x, kept=KeptGuidance()) if self.corrects else self
+
+    def unconditional_input(self, x: Tensor) -> Tensor:
+        """With what the gate finds in the estimate, where there is one."""
+        nothing = super().unconditional_input(x)
+        if self.estimate is None:
+            return nothing
+        refiner = self.guides.encoder
+        injection = self.injected(refiner.site)  # of another place nothing is kept
+        if self.kept.found is None:
+            self.kept.found = found_in(refiner, injection, self._condition(self.estimate.to(self.device)))
+        return torch.cat([nothing, self.kept.found.expand(len(x), -1, -1, -1)], 1)
+
+    def _condition(self, x: Tensor) -> Condition:
+        """An estimate of which there are no features."""
+        return Condition(x, torch.zeros(len(x), self.card.network.encoder.features, *x.shape[2:], device=x.device))
 
     @property
     def plain(self) -> Self:
@@ -172,8 +196,10 @@ class GuidedPrior(TrainedPrior):
         """Of the denoiser with the guides beyond it, and of a correction: a multiple of the stride."""
         if self.pictures is None:
             return super().receptive_radius
-        denoised = super().receptive_radius + self._reach(self.guides.denoiser)
-        return math.ceil(max(denoised, self._reach(self.guides.encoder)) / self.stride) * self.stride
+        own, looked_at = super().receptive_radius, self._reach(self.guides.encoder)
+        told = own if self.estimate is None else max(own, looked_at)  # of an estimate, and handed on
+        farthest = max(told + self._reach(self.guides.denoiser), looked_at)
+        return math.ceil(farthest / self.stride) * self.stride
 
     def _reach(self, refiner: Refiner) -> int:
         """In pixels of the truth; of the grids' pixels the last counts whole."""
@@ -181,7 +207,10 @@ class GuidedPrior(TrainedPrior):
 
     def rearranged(self, how: Callable[[Tensor], Tensor]) -> Self:
         """With the guides rearranged as the pictures are."""
-        return self if self.pictures is None else replace(self, pictures=how(self.pictures), kept=KeptGuidance())
+        if self.pictures is None:
+            return self
+        estimate = None if self.estimate is None else how(self.estimate)
+        return replace(self, pictures=how(self.pictures), estimate=estimate, kept=KeptGuidance())
 
     def within(self, window: Window) -> Self:
         """With the guides cut to a window; beyond their own edge they are mirrored."""
@@ -192,7 +221,9 @@ class GuidedPrior(TrainedPrior):
         top, left = (first + w.start for first, w in zip(self.origin, window, strict=True))
         whole = cut.shape == self.pictures.shape  # of one of several tiles nothing is kept
         kept = self.kept if whole else KeptGuidance()
-        return replace(self, pictures=mirrored(cut, (0, columns, 0, rows)), origin=(top, left), kept=kept)
+        edges = 0, columns, 0, rows
+        estimate = None if self.estimate is None else mirrored(self.estimate[(..., *window)], edges)
+        return replace(self, pictures=mirrored(cut, edges), estimate=estimate, origin=(top, left), kept=kept)
 
     def encode(self, y: Tensor, scale: int, noise_std: Tensor, features: bool) -> Condition:
         """As `TrainedPrior.encode`, of the whole picture that `pictures` are of."""
@@ -222,7 +253,7 @@ class GuidedPrior(TrainedPrior):
         if self.kept.guidance is None or self.kept.place != place:
             pictures, experts = self.pictures.to(self.device), self.guides.experts
             said = guidance(experts, pictures, pictures.isfinite(), site.cell, self.origin, self._context)
-            self.kept.place, self.kept.guidance, self.kept.injections = place, said, {}
+            self.kept.place, self.kept.guidance, self.kept.injections, self.kept.found = place, said, {}, None
         if site not in self.kept.injections:
             said = self.kept.guidance
             if site is self.guides.denoiser.site:  # which is trained on patches without a context

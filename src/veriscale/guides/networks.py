@@ -9,8 +9,8 @@ from torch import Tensor
 
 from veriscale.diffusion.card import Network
 from veriscale.diffusion.denoiser import Denoiser
-from veriscale.diffusion.encoder import CENTRE, SPREAD, Condition
-from veriscale.diffusion.prior import denoise_residual
+from veriscale.diffusion.encoder import SPREAD, Condition
+from veriscale.diffusion.prior import denoise_residual, denoiser_input
 from veriscale.guides.arguments import GuideArguments
 from veriscale.guides.expert import Experts, unit
 from veriscale.guides.guidance import mirrored
@@ -54,15 +54,24 @@ def guided_condition(refiner: Refiner, injection: Injection, condition: Conditio
     To the features comes what the gate has found, `Injection.on_condition`, for `guided_denoise`.
     """
     mean, features = condition
-    seen = torch.cat([(mean - CENTRE) / SPREAD, features.to(mean.dtype)], 1).to(next(refiner.parameters()).dtype)
-    stride = refiner.site.stride
-    correction = refiner(F.pixel_unshuffle(mirrored(seen, injection.edges), stride), injection)
+    correction = refiner(_on_its_grid(refiner, injection, condition), injection)
     if correction is None:
         # (1 − a)·m + a·Σ w_m·(m + s·r_m), since an expert predicts how the truth differs from m
         added = injection.on_truth_grid(injection.amount) * injection.mixed()
     else:
-        added = F.pixel_shuffle(correction, stride)[injection.inside].to(mean.dtype)
+        added = F.pixel_shuffle(correction, refiner.site.stride)[injection.inside].to(mean.dtype)
     return Condition(mean + SPREAD * added, torch.cat([features, injection.on_condition()], 1))
+
+
+def found_in(refiner: Refiner, injection: Injection, condition: Condition) -> Tensor:
+    """(B, 2·M, H, W), `Injection.on_condition` of `guided_condition`, and nothing else of it."""
+    refiner.weigh(_on_its_grid(refiner, injection, condition), injection)
+    return injection.on_condition()
+
+
+def _on_its_grid(refiner: Refiner, injection: Injection, condition: Condition) -> Tensor:
+    seen = denoiser_input(condition).to(next(refiner.parameters()).dtype)
+    return F.pixel_unshuffle(mirrored(seen, injection.edges), refiner.site.stride)
 
 
 def guided_denoise(

@@ -58,15 +58,30 @@ class Refiner(nn.Module):
             injection: of the guides; it keeps weights and amount.
             embedding, c_noise, found: as of `Injection.weigh`.
         """
-        h = self.entry(seen.contiguous(memory_format=torch.channels_last))
-        if self.told is not None:
-            scale, shift = self.told(embedding)[:, :, None, None].chunk(2, 1)
-            h = torch.addcmul(shift, unit(h), 1 + scale)
-        injection.weigh(h, embedding, c_noise, found)
+        h = self.weigh(seen, injection, embedding, c_noise, found)
         if self.site.mix == "predictions":
             return None
         out: Tensor = self.out(self.trunk(h + injection.fused()))
         return injection.on_own_grid(injection.amount).to(out.dtype) * out
+
+    def weigh(
+        self,
+        seen: Tensor,
+        injection: Injection,
+        embedding: Tensor | None = None,
+        c_noise: Tensor | None = None,
+        found: Tensor | None = None,
+    ) -> Tensor:
+        """The feature (B, width, h, w) that guides come in at, once the injection has found weights and amount by it.
+
+        Arguments as of `forward`.
+        """
+        h: Tensor = self.entry(seen.contiguous(memory_format=torch.channels_last))
+        if self.told is not None:
+            scale, shift = self.told(embedding)[:, :, None, None].chunk(2, 1)
+            h = torch.addcmul(shift, unit(h), 1 + scale)
+        injection.weigh(h, embedding, c_noise, found)
+        return h
 
     @property
     def reach(self) -> int:

@@ -143,15 +143,17 @@ class ZeroShotProblem:
     def __init__(self, method: ZeroShot, data: DataTerm, noise: Callable[[], NoiseField], work: Work) -> None:
         self.method, self.data, self.work = method, data, work
         self.mode = method.prior.mode(0)
-        self.network = UnconditionalDenoiser(method.prior, work.tile)
-        self.denoiser = self.first = self._over(self.network)
-        if method.corrected:  # what is corrected is an estimate without guides
-            self.first = self._over(UnconditionalDenoiser(method.prior.plain, work.tile))
         self.evaluations = Evaluations(work, method.first_evaluations)
-        self._denoise = self.evaluations.counted(self.denoiser)
-        self._pullback = self.evaluations.counted(self.network.pullback)
+        self._draw_by(method.prior)
+        unguided = method.prior.plain if method.corrected else method.prior  # what is corrected knows nothing of guides
+        self.first = self._over(UnconditionalDenoiser(unguided, work.tile))
         found = self._anchor(noise)
         self.anchor, self.fell_back = found.x, bool(found.fell_back.any())
+
+    def _draw_by(self, prior: Prior) -> None:
+        network = UnconditionalDenoiser(prior, self.work.tile)
+        self._denoise = self.evaluations.counted(self._over(network))
+        self._pullback = self.evaluations.counted(network.pullback)
 
     def _over(self, network: PlacedDenoiser) -> PlacedDenoiser:
         """Of pictures, or of a volume."""
@@ -216,6 +218,7 @@ class ZeroShotProblem:
                 method.prior, data, denoise, lambda: [(noise(), 0)], tell, self.work.kept, self._flipped
             )
             if method.corrected:
+                self._draw_by(method.prior.about(found.x))
                 found = found._replace(x=self._corrected(found.x))
             return found if method.anchor == "fast" else found._replace(x=self._mean(found.x, noise()))
         preset = method.knobs

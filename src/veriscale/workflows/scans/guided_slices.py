@@ -65,6 +65,7 @@ def answers(
         near, condition = own.within(window), None
         if restored and isinstance(method, ZeroShot) and method.corrected:
             yield Asked(k, math.inf, math.inf, window, picture, correction_answer(near, x))
+            near = near.about(x)
         if scale:
             coarse = tuple(slice(w.start // scale, w.stop // scale) for w in window)
             y = _tensor(np.moveaxis(work.volume.samples, axis, 0)[k][coarse], channels)
