@@ -109,6 +109,7 @@ PRIORS := src/veriscale/priors
 priors: $(PRIORS)/photo.safetensors $(PRIORS)/mri.safetensors $(PRIORS)/cardiac.safetensors $(PRIORS)/mri-guided.safetensors
 	$(MAKE) bench cardiac
 	$(BIN)/python benchmarks/guides.py shipped
+	$(MAKE) results-table
 	$(BIN)/python benchmarks/picture.py
 	$(BIN)/python benchmarks/mask_picture.py
 	$(BIN)/python benchmarks/curve.py

@@ -76,7 +76,7 @@ PARTS = {
     "semantic": Part([Run(fusion) for fusion in FUSIONS], semantic_rows),
     "bound": Part(list(RUNS.values()), bound_rows),
     "shift": Part([], shift_rows),
-    "speed": Part([Run()], speed_rows),
+    "speed": Part([Run(planes="all")], speed_rows),
     "through": Part([Run(target=target, planes="all") for target in THROUGH], through_rows),
     "generalise": Part([Run(f, left_out=subject) for subject in EVERYONE for f in FUSIONS], generalise_rows),
     "tau": Part([Run(tau=tau) for tau in TAUS], tau_rows),

@@ -112,7 +112,7 @@ def gain_of_study(subject: str, folder: Path = RESULTS) -> float:
 
 def speed_rows(study: Study) -> list[Row]:
     """An evaluation of each network with three guides over one without."""
-    return _speeds(study.guides(Run()), "guides.speed")
+    return _speeds(study.guides(Run(planes="all")), "guides.speed")
 
 
 def _through(guides: Path, target: str, id: str, bar: str) -> list[Row]:
@@ -163,7 +163,7 @@ def _speeds(guides: Path, id: str) -> list[Row]:
     works: dict[str, list[Callable[[], object]]] = {
         "encoder": [lambda p=p: encode(_anew(p), y, SCALE, 0.0, features=True) for p in both],
         "denoiser": [lambda d=d: d(x, sigma) for d in denoisers],
-        "denoiser_anew": [lambda p=p: UnconditionalDenoiser(_anew(p))(x, sigma) for p in both],
+        "denoiser_anew": [lambda p=p: UnconditionalDenoiser(_anew(p.about(x)))(x, sigma) for p in both],
     }
     told = {"denoiser": ", what guides say kept from the one before", "denoiser_anew": ", as through the plane"}
     size = "×".join(map(str, x.shape[-2:]))

@@ -31,7 +31,8 @@ class Settings:
 
     prior: str | None = _setting(
         "A name that `veriscale priors` lists, a file, a folder in the layout of diffusers or hub:owner/name, or "
-        "package.module:factory of your own; that of the certificate by default, else `photo`, of scans `mri`."
+        "package.module:factory of your own; that of the certificate by default, else `photo`, of scans `mri`, with "
+        "guides `mri-guided`."
     )
     scale: float | None = _setting(
         "Factor; the prior's largest by default. restore reaches others, 2.5 or 8, by way of the prior's, at dial 0."

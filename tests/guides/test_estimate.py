@@ -5,10 +5,13 @@ import dataclasses
 import pytest
 import torch
 from msgspec.structs import replace
+from tests.guides.conftest import write_guides
 from tests.guides.toys import NAMES
 
 from veriscale.diffusion.noise_field import NoiseField
 from veriscale.guides.answers import correction_answer, denoiser_answer
+from veriscale.guides.guidance import mirrored
+from veriscale.guides.guide_file import load_guides
 from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.slice_profile import SliceProfile
@@ -52,16 +55,36 @@ def test_it_is_of_these_guides_alone_and_of_such_as_have_learnt_it(guided, learn
     assert learnt.about(estimate).estimate is None
 
 
-def test_it_is_looked_at_once_for_all_noise_levels_of_a_picture(learnt, pictures, monkeypatch):
-    refiner, asked = learnt.guides.encoder, []
-    weigh = refiner.weigh
-    monkeypatch.setattr(refiner, "weigh", lambda *seen: asked.append(1) or weigh(*seen))
-    prior, x = learnt.guided_by(pictures).about(rand(1, 3, 96, 80, seed=5)), rand(1, 3, 96, 80)
-    for sigma in (0.5, 0.1):
-        UnconditionalDenoiser(prior)(x, sigma)
-    assert len(asked) == 1
-    UnconditionalDenoiser(prior.within((slice(0, 48), slice(0, 48))))(x[..., :48, :48], 0.1)
-    assert len(asked) == 2
+def test_another_estimate_takes_its_place(learnt, pictures):
+    """Whatever has been asked before, with gradients or without."""
+    prior, x = learnt.guided_by(pictures), rand(1, 3, 96, 80)
+    first, second = (rand(1, 3, 96, 80, seed=k) for k in (5, 6))
+    expected = UnconditionalDenoiser(prior.rearranged(lambda t: t).about(second))(x, 0.5)
+    told = prior.about(first)
+    with torch.inference_mode():
+        assert not torch.allclose(UnconditionalDenoiser(told)(x, 0.5), expected)
+    denoised, pull = UnconditionalDenoiser(told.about(second)).pullback(x, 0.5)
+    assert torch.equal(denoised, expected)
+    assert pull(torch.ones_like(x)).abs().max() > 0
+    assert torch.equal(UnconditionalDenoiser(told.about(second))(x, 0.5), expected)
+
+
+@pytest.mark.parametrize("fusion", ["mean", "learned", "concat"])
+def test_static_weights_look_at_none(tiny, tiny_file, pictures, tmp_path, monkeypatch, fusion):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(tiny_file.parent))
+    path = write_guides(tmp_path / "tiny-guided.safetensors", tiny, planes="all", fusion=fusion)
+    prior = load_guides(path, torch.device("cpu"), torch.float32).guided_by(pictures)
+    assert prior.corrects
+    assert prior.about(rand(1, 3, 96, 80)).estimate is None
+
+
+def test_beyond_the_edge_it_goes_on_as_its_mirror_image(learnt):
+    """Of a picture whose sides are no multiples of the stride, as the guides do."""
+    picture, estimate, x = rand(1, 10, 18), rand(1, 3, 10, 18, seed=5), rand(1, 3, 10, 18, seed=6)
+    edges = 0, 2, 0, 2
+    wide = learnt.guided_by({"T1": mirrored(picture, edges)}).about(mirrored(estimate, edges))
+    found = learnt.guided_by({"T1": picture}).about(estimate)
+    assert torch.equal(*(UnconditionalDenoiser(prior)(x, 0.5) for prior in (found, wide)))
 
 
 def test_tiles_see_all_of_it_that_counts(learnt):
@@ -74,7 +97,6 @@ def test_tiles_see_all_of_it_that_counts(learnt):
 
 
 def test_of_a_volume_each_picture_sees_its_own_cut(learnt):
-    """And beyond the edge of a picture whose sides are no multiples its mirror image."""
     guides, estimate, x = rand(1, 10, 12, 18), rand(1, 3, 10, 12, 18, seed=5), rand(1, 3, 10, 12, 18, seed=6)
     found = TwoWayDenoiser(UnconditionalDenoiser(learnt.guided_by({"T1": guides}).about(estimate)), 2)(x, 0.5)
     each = torch.zeros_like(x)

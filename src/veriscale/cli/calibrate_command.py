@@ -76,7 +76,7 @@ def calibrate(
     skip_bad
         Go on without photographs or scans that cannot be read or are too small.
     guide
-        Of scans, with a file of guides as --prior: NAME=FOLDER, in which each scan has a guide of this modality under a
+        Of scans: NAME=FOLDER, in which each scan has a guide of this modality, which the prior's guides know, under a
         name like its own, the folder of the scans itself for one; or edges=auto. Any number.
     another_patient
         Take guides whose DICOM headers tell another patient.

@@ -62,7 +62,7 @@ def evaluate(
     directory
         A folder of photographs, or of scans (NIfTI files, DICOM series); or one of these.
     guide
-        Of scans, with a file of guides as --prior: NAME=FOLDER, in which each scan has a guide of this modality under a
+        Of scans: NAME=FOLDER, in which each scan has a guide of this modality, which the prior's guides know, under a
         name like its own, the folder of the scans itself for one; or edges=auto. Any number.
     another_patient
         Take guides whose DICOM headers tell another patient.

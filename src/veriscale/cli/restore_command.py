@@ -74,8 +74,8 @@ def restore(
     volume
         Which volume of a scan that holds several, counted from 0.
     guide
-        Of a scan, with a file of guides as --prior: NAME=FILE, a registered scan of another modality, such as
-        t1=t1.nii.gz; NAME=FOLDER for one that lies there under a name like the scan's; or edges=auto. Any number.
+        Of a scan: NAME=FILE, a registered scan of another modality that the prior's guides know, such as t1=t1.nii.gz;
+        NAME=FOLDER for one that lies there under a name like the scan's; or edges=auto. Any number.
     another_patient
         Take guides whose DICOM headers tell another patient.
     dicom_out

@@ -30,7 +30,6 @@ class KeptGuidance:
     place: object = None
     guidance: Guidance | None = None
     injections: dict[Site, Injection] = field(default_factory=dict)
-    found: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -155,18 +154,16 @@ class GuidedPrior(TrainedPrior):
 
     def about(self, x: Tensor) -> Self:
         """With an estimate that could be `corrected`, of the whole picture that `pictures` are of."""
-        return replace(self, estimate=x, kept=KeptGuidance()) if self.corrects else self
+        return replace(self, estimate=x) if self.corrects and self._gated else self
 
     def unconditional_input(self, x: Tensor) -> Tensor:
         """With what the gate finds in the estimate, where there is one."""
         nothing = super().unconditional_input(x)
         if self.estimate is None:
             return nothing
-        refiner = self.guides.encoder
-        injection = self.injected(refiner.site)  # of another place nothing is kept
-        if self.kept.found is None:
-            self.kept.found = found_in(refiner, injection, self._condition(self.estimate.to(self.device)))
-        return torch.cat([nothing, self.kept.found.expand(len(x), -1, -1, -1)], 1)
+        refiner, condition = self.guides.encoder, self._condition(self.estimate.to(self.device))
+        found = found_in(refiner, self.injected(refiner.site), condition)
+        return torch.cat([nothing, found.expand(len(x), -1, -1, -1)], 1)
 
     def _condition(self, x: Tensor) -> Condition:
         """An estimate of which there are no features."""
@@ -180,9 +177,12 @@ class GuidedPrior(TrainedPrior):
     @property
     def features(self) -> int:
         """With what the gate has found, as `Injection.on_condition`."""
-        a = self.guide_card.arguments
-        gated = self.pictures is not None and a.fusion == "dynamic"
-        return super().features + (2 * len(a.modalities) if gated else 0)
+        return super().features + (2 * len(self.guide_card.arguments.modalities) if self._gated else 0)
+
+    @property
+    def _gated(self) -> bool:
+        """Whether there is a gate to hand on what it finds, and guides to find it in."""
+        return self.pictures is not None and self.guide_card.arguments.fusion == "dynamic"
 
     @property
     def encoder_extra(self) -> int:
@@ -253,7 +253,7 @@ class GuidedPrior(TrainedPrior):
         if self.kept.guidance is None or self.kept.place != place:
             pictures, experts = self.pictures.to(self.device), self.guides.experts
             said = guidance(experts, pictures, pictures.isfinite(), site.cell, self.origin, self._context)
-            self.kept.place, self.kept.guidance, self.kept.injections, self.kept.found = place, said, {}, None
+            self.kept.place, self.kept.guidance, self.kept.injections = place, said, {}
         if site not in self.kept.injections:
             said = self.kept.guidance
             if site is self.guides.denoiser.site:  # which is trained on patches without a context

@@ -12,17 +12,21 @@ PIXELS = 1 << 16
 _LEVEL = 0.5
 
 
-def denoiser_pace(prior: Prior, shape: Sequence[int]) -> float:
+def denoiser_pace(prior: Prior, shape: Sequence[int], anew: bool = False) -> float:
     """Seconds a pixel of one evaluation of the denoiser.
 
     Args:
         prior: on its device.
         shape: (H, W) of the pictures.
+        anew: whether what guides say is found at each, as it is through the plane, and not kept from the one before.
     """
     height, width = _cut(shape)
     x = torch.full((max(1, PIXELS // (height * width)), prior.card.network.channels, height, width), _LEVEL)
-    denoise = UnconditionalDenoiser(prior)
-    return _seconds(lambda: denoise(x, _LEVEL)) / (len(x) * height * width)
+
+    def evaluate() -> object:
+        return UnconditionalDenoiser(prior.rearranged(lambda t: t) if anew else prior)(x, _LEVEL)
+
+    return _seconds(evaluate) / (len(x) * height * width)
 
 
 def encoder_pace(prior: TrainedPrior, shape: Sequence[int], scale: int, features: bool) -> float:

@@ -16,7 +16,7 @@ from veriscale.traversal.method import Tell
 from veriscale.workflows.batch import Batch
 from veriscale.workflows.jobs import Job, jobs_of
 from veriscale.workflows.journal import read_run
-from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, agreed, find_certificate, opened
+from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, agreed, find_certificate, opened, usual_prior
 from veriscale.workflows.remark import Remark
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -88,7 +88,7 @@ def open_batch(
             f"There are photographs and scans, which have priors of their own, {PHOTOGRAPHS} and {SCANS}; restore them "
             "in turn, or name a `--prior`."
         )
-    default = SCANS if kinds == {True} else PHOTOGRAPHS
+    default = usual_prior(kinds == {True}, guides)
     restorer = opened(settings, held, prior, device, beside if given.operator is None else Path(), default)
     asked = asked_of(restorer, guides or {}, another_patient)
     if asked is not None and len(jobs) > 1:

@@ -1,6 +1,7 @@
 """From settings to a restorer: priors and certificates by name, loaded."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -26,8 +27,8 @@ from veriscale.workflows.factory import is_factory, made_by, own_operator, runs_
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
 
-PHOTOGRAPHS, SCANS = "photo", "mri"
-"""The priors that are taken where none is asked for."""
+PHOTOGRAPHS, SCANS, GUIDED = "photo", "mri", "mri-guided"
+"""The priors that are taken where none is asked for: the last for scans with guides."""
 
 
 def open_restorer(
@@ -44,7 +45,7 @@ def open_restorer(
         settings: what is asked; a certificate and the defaults say the rest.
         certificate: for the masks of the results; that of the settings by default. A tool needs one.
         prior: loaded; that of the settings or the certificate by default.
-        default: the prior of none of them: `PHOTOGRAPHS` or `SCANS`.
+        default: the prior of none of them, as by `usual_prior`.
         device: "auto", "cuda", "mps" or "cpu".
 
     Raises:
@@ -109,6 +110,13 @@ def opened(
     from veriscale.workflows.tools.tool_restorer import certified_tool
 
     return certified_tool(settings, certificate)
+
+
+def usual_prior(scans: bool, guides: Mapping[str, object] | None = None) -> str:
+    """The name of the prior that is taken where none is asked for."""
+    if not scans:
+        return PHOTOGRAPHS
+    return GUIDED if guides else SCANS
 
 
 def load_prior(

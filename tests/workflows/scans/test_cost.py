@@ -34,7 +34,7 @@ def test_steps_follow_each_other():
     ],
 )
 def test_time_is_evaluations_times_voxels(scan, restorer, monkeypatch, module, asked):
-    monkeypatch.setattr(f"veriscale.workflows.scans.{module}.denoiser_pace", lambda prior, shape: 1.0)
+    monkeypatch.setattr(f"veriscale.workflows.scans.{module}.denoiser_pace", lambda prior, shape, **_: 1.0)
     found = []
     for dial in ("0", "1"):
         (work,) = scan_job(restorer(**asked, dial=dial, steps=5), read_scan(scan)).planned()

@@ -6,7 +6,7 @@ import pytest
 
 from veriscale.errors import InputError
 from veriscale.workflows.scans.asked_guides import AskedGuides
-from veriscale.workflows.scans.guide_files import find_guide
+from veriscale.workflows.scans.guide_files import contrast_of, find_guide
 
 
 @pytest.fixture
@@ -42,6 +42,23 @@ def test_by_the_entities_of_bids(put, tmp_path):
     assert found(tmp_path, scan, "T1C") == f"{own}ce-gadolinium_T1w"
     assert found(tmp_path, scan, "Flair") == f"{own}FLAIR"
     assert found(tmp_path, scan, "PD") is None
+
+
+@pytest.mark.parametrize(
+    "name, contrast",
+    [
+        ("sub-01_acq-fast_T2w", "T2"),
+        ("sub-01_T1w", "T1"),
+        ("sub-01_ce-gadolinium_T1w", "T1C"),
+        ("sub-01_FLAIR", "FLAIR"),
+        ("ms07_T1C", "T1C"),
+        ("ms07_FLAIR_degraded", "FLAIR"),
+        ("T1", "T1"),
+        ("scan.1", "scan.1"),
+    ],
+)
+def test_the_contrast_of_a_name(name, contrast):
+    assert contrast_of(Path(f"{name}.nii.gz")) == contrast
 
 
 def test_by_what_the_names_begin_with(put, tmp_path):

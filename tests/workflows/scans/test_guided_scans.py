@@ -1,6 +1,7 @@
 """A scan restored with guides: they lie where it lies, any subset will do, and none is the unguided prior."""
 
 import json
+import math
 import shutil
 
 import nibabel
@@ -10,10 +11,16 @@ from tests.workflows.scans.guided import COARSE, SHAPE, finer, install, save, va
 
 import veriscale as library
 from veriscale.errors import InputError
+from veriscale.guides.guided_prior import GuidedPrior
 from veriscale.imaging.nifti.read import read_volume
+from veriscale.settings import Settings
 from veriscale.workflows.batch_door import restore_files
+from veriscale.workflows.opening import open_restorer
 from veriscale.workflows.restoring.door import restore
+from veriscale.workflows.scans.asked_guides import asked_guides
+from veriscale.workflows.scans.kept_state import KeptState
 from veriscale.workflows.scans.reading import read_scan
+from veriscale.workflows.scans.scan_job import scan_job
 
 
 @pytest.fixture
@@ -56,6 +63,39 @@ def test_guides_change_the_result_and_none_are_the_unguided_prior(scan, asked):
     assert guided.run["prior"]["guides"] == "grey-guided"
 
 
+class AskedFor(Exception):
+    """A prior by its name."""
+
+
+@pytest.mark.parametrize("guided", [True, False])
+def test_where_no_prior_is_named_scans_with_guides_have_one_of_their_own(scan, place, monkeypatch, guided):
+    def load(name, *others):
+        raise AskedFor(name)
+
+    for module in ("restoring.evaluation", "certifying.calibration", "opening"):  # the last is imported by the others
+        monkeypatch.setattr(f"veriscale.workflows.{module}.load_prior", load)
+    asked = {"guides": {"T1": place / "scans"} if guided else None, "scale": 2}
+    doors = (
+        lambda: restore(scan, **asked),
+        lambda: restore_files(scan, place / "out", **asked),
+        lambda: library.evaluate(place / "scans", **asked),
+        lambda: library.calibrate(place / "scans", place / "mine.json", loss="area", tau=0.1, **asked),
+    )
+    for door in doors:
+        with pytest.raises(AskedFor, match=r"^mri-guided$" if guided else r"^mri$"):
+            door()
+
+
+def test_a_scan_of_a_contrast_that_guides_have_not_learnt_to_help_is_told_of(place, scan):
+    said = []
+    for name, other in (("FLAIR", "T1"), ("T2", "FLAIR")):
+        asked = {"guides": {other: beside(scan, other)}, "scale": 2, "device": "cpu", "say": said.append}
+        restore_files(beside(scan, name), place / name, "grey-guided", **asked)
+        told = "By its name the scan is FLAIR, and these guides have learnt to help T2." in "\n".join(said)
+        assert told == (name == "FLAIR")
+        said.clear()
+
+
 @pytest.mark.parametrize("planes", ["all", ""])
 def test_what_corrects_an_anchor_through_the_plane_is_told_of(scan, tmp_path, monkeypatch, planes):
     monkeypatch.setenv("VERISCALE_PRIORS", str(install(tmp_path / "others", planes=planes)))
@@ -69,6 +109,50 @@ def test_what_corrects_an_anchor_through_the_plane_is_told_of(scan, tmp_path, mo
     if corrected:
         assert 0 < first["amount"] < 1
         assert first["weights"] == {"T1": 1.0}
+    monkeypatch.setattr(GuidedPrior, "about", lambda prior, x: prior)  # the denoiser's gate is told of no anchor
+    untold = restore(scan, "grey-guided", guides={"t1": beside(scan, "T1")}, **THROUGH).run["guide_findings"]["levels"]
+    differ = [one != other for one, other in zip([first, *others], untold, strict=True)]
+    assert differ == ([False, True, True, True] if corrected else [False, False, False])
+
+
+def test_draws_of_a_run_that_was_cut_off_are_told_of_the_same_anchor(scan, tmp_path, monkeypatch):
+    monkeypatch.setenv("VERISCALE_PRIORS", str(install(tmp_path / "all", planes="all")))
+    restorer = open_restorer(Settings(prior="grey-guided", dial="1", samples=2, steps=3, **THROUGH))
+    (work,) = scan_job(restorer, read_scan(scan), asked_guides(restorer.prior, {"T1": beside(scan, "T1")})).planned()
+
+    def stop(phase, done, of):
+        if done > work.method.first_evaluations + 4:  # in the second draw
+            raise KeyboardInterrupt
+
+    whole = work.restore(lambda phase, done, of: None, KeptState(tmp_path / "whole", work.facts()))
+    with pytest.raises(KeyboardInterrupt):
+        work.restore(stop, KeptState(tmp_path / "cut", work.facts()))
+    taken_up = []
+    again = work.restore(lambda phase, done, of: taken_up.append(done), KeptState(tmp_path / "cut", work.facts()))
+    assert min(taken_up) > work.method.first_evaluations
+    for one, other in zip(whole.samples, again.samples, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+
+
+def test_time_and_memory_through_the_plane_are_of_what_draws_are_told_of(scan, tmp_path, monkeypatch):
+    asked = []
+
+    def pace(prior, shape, anew):
+        asked.append((prior.given, prior.estimate is not None, anew))
+        return 1.0
+
+    monkeypatch.setattr("veriscale.workflows.scans.through_plane.denoiser_pace", pace)
+    memory = []
+    for planes in ("all", ""):
+        monkeypatch.setenv("VERISCALE_PRIORS", str(install(tmp_path / f"of{planes}", planes=planes)))
+        restorer = open_restorer(Settings(prior="grey-guided", dial="1", **THROUGH))
+        guides = asked_guides(restorer.prior, {"T1": beside(scan, "T1")})
+        (work,) = scan_job(restorer, read_scan(scan), guides).planned()
+        work.cost()
+        memory.append(work.memory)
+    both = [((), False, True), (("T1",), True, True), (("T1",), False, True)]
+    assert asked == [one for one in both for _ in range(2)]
+    assert memory[0] - memory[1] == 4 * math.prod(work.grid.shape)
 
 
 def test_a_guide_counts_where_it_lies_in_the_world(scan, place):
@@ -139,7 +223,7 @@ def test_a_folder_of_scans_finds_its_guides_by_name_and_leaves_them_out(place):
     told = "\n".join(said)
     assert "3 scans are left out, by name guides of the others" in told
     assert "No guide FLAIR is found for it" in told
-    assert "guided by T1, FLAIR, by grey-guided" in told
+    assert "guided by T1, FLAIR, by grey-guided, trained for T2" in told
     assert "Doe" not in told
     assert "The guide FLAIR is known on 67% of the result's voxels" in told
     alone = restore_files(place / "scans" / "Doe_T2.nii.gz", place / "one", guides=guides, **asked)

@@ -29,7 +29,7 @@ from veriscale.workflows.certifying.units import Measuring, common_size, parse_s
 from veriscale.workflows.degrading.measurement import find_measurement
 from veriscale.workflows.factory import own_operator
 from veriscale.workflows.inputs import collect
-from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
+from veriscale.workflows.opening import load_prior, usual_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -161,7 +161,7 @@ def calibrate(
         channels = 3
         _ = restorer.scale  # refused here, not after the first picture
     else:
-        loaded = load_prior((SCANS if scans else PHOTOGRAPHS) if prior is None else prior, device)
+        loaded = load_prior(usual_prior(bool(scans), guides) if prior is None else prior, device)
         a = found or Downsample(known_scale(loaded, scale))
         wanted = parse_score(score if score is not None else "files" if score_files else _usual(loaded, promise.loss))
         draws = (DRAWS if asked_for.samples is None else asked_for.samples) if wanted.needs == "draws" else 0

@@ -25,7 +25,7 @@ from veriscale.trust.certificate import Certificate
 from veriscale.trust.scores.registry import parse_score
 from veriscale.workflows.image import Image, as_photo
 from veriscale.workflows.inputs import OF_SCANS
-from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, find_certificate, open_restorer
+from veriscale.workflows.opening import find_certificate, open_restorer, usual_prior
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restoration import Restoration
 from veriscale.workflows.scans.asked_guides import asked_of
@@ -179,7 +179,7 @@ def restore(
         given, prior = replace(given, prior=os.fspath(prior)), None
     if isinstance(certificate, str | os.PathLike):
         given = replace(given, certificate=os.fspath(certificate))
-    default = SCANS if isinstance(picture, Scan) else PHOTOGRAPHS
+    default = usual_prior(isinstance(picture, Scan), guides)
     restorer = open_restorer(given, held, prior=prior, default=default, device=device)
     if isinstance(restorer, PriorRestorer):
         operator, noise = asked.get("operator"), asked.get("noise")

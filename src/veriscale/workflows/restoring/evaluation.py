@@ -29,7 +29,7 @@ from veriscale.workflows.degrading.degradation import degrade
 from veriscale.workflows.draw_table import DrawTable, Tempered, tempered
 from veriscale.workflows.inputs import OF_SCANS, collect
 from veriscale.workflows.known_files import known_warning
-from veriscale.workflows.opening import PHOTOGRAPHS, SCANS, load_prior
+from veriscale.workflows.opening import PHOTOGRAPHS, load_prior, usual_prior
 from veriscale.workflows.restoring.door import as_settings
 from veriscale.workflows.restoring.method_choice import check_values, known_scale
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
@@ -117,7 +117,7 @@ def evaluate(
         raise InputError("There are photographs and scans, which have scores of their own; evaluate them in turn.")
     if scans:
         operator, noise = asked.get("operator"), asked.get("noise")
-        loaded = load_prior(SCANS if prior is None else prior, device)
+        loaded = load_prior(usual_prior(True, guides) if prior is None else prior, device)
         wanted = asked_guides(loaded, guides or {}, another_patient)
         return evaluate_scans(
             scans if wanted is None else not_guiding(scans, wanted, say),

@@ -14,7 +14,7 @@ from veriscale.imaging.volume import Volume
 from veriscale.settings import as_name
 from veriscale.workflows.restoring.prior_restorer import PriorRestorer
 from veriscale.workflows.restoring.restorer import Restorer
-from veriscale.workflows.scans.guide_files import find_guide, scans_in
+from veriscale.workflows.scans.guide_files import contrast_of, find_guide, scans_in
 from veriscale.workflows.scans.guide_scans import Guide
 from veriscale.workflows.scans.reading import Scan, holds_series, read_scan
 
@@ -30,11 +30,13 @@ class AskedGuides:
         sources: by modality a file, a folder in which there is one for each scan, a volume, or None: the scan itself.
         another_patient: whether a guide may be of a patient whom its DICOM headers call otherwise.
         known: all modalities of the file of guides.
+        target: whom they guide.
     """
 
     sources: Mapping[str, Path | Volume | None]
     another_patient: bool = False
     known: Sequence[str] = ()
+    target: str = ""
 
     def of(self, scan: Scan, truth: Volume | None = None) -> tuple[list[Guide], list[str]]:
         """A scan's guides, and sentences about them, none of which tells whose scan it is.
@@ -46,7 +48,7 @@ class AskedGuides:
         Raises:
             InputError: one cannot be read or used.
         """
-        guides, notes = [], list[str]()
+        guides, notes = [], self._of_the_target(scan)
         own = {scan.sha256, *(volume.content() for volume in (scan.volume, truth) if volume is not None)}
         seen: dict[str, str] = {}
         for modality, source in self.sources.items():
@@ -80,6 +82,12 @@ class AskedGuides:
             find_guide(folder, scan, name, files[folder]) for folder in files for scan in given for name in self.known
         }
         return {file.resolve() for file in found if file is not None} & {scan.resolve() for scan in given}
+
+    def _of_the_target(self, scan: Scan) -> list[str]:
+        contrast = None if scan.path is None else contrast_of(scan.path)
+        if contrast is None or contrast.casefold() not in (name.casefold() for name in self.known):
+            return []
+        return [f"By its name the scan is {contrast}, and these guides have learnt to help {self.target}."]
 
     def _same_patient(self, scan: Scan, guide: Scan, modality: str) -> list[str]:
         own, theirs = (identifiers(each.volume, "PatientID") for each in (scan, guide))
@@ -177,8 +185,8 @@ def asked_guides(prior: Prior, given: Mapping[str, object], another_patient: boo
         return None
     if not isinstance(prior, GuidedPrior):
         raise InputError(
-            f"The prior {prior.named!r} takes no guides; give a file of guides as `--prior`, which `veriscale priors` "
-            "lists, or leave out `--guide`."
+            f"The prior {prior.named!r} takes no guides; leave `--prior` out, give a file of guides, which "
+            "`veriscale priors` lists, or leave out `--guide`."
         )
     if not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
         raise InputError(f"`guides` is {shown(given)}; give a mapping from names, such as T1, to files or volumes.")
@@ -190,7 +198,9 @@ def asked_guides(prior: Prior, given: Mapping[str, object], another_patient: boo
         if _itself(source) and modality.casefold() != EDGES:
             raise InputError(f"Only {EDGES} can be made of the scan itself; give `--guide` {modality} a file.")
         sources[modality] = _source(source, modality)
-    return AskedGuides(sources, another_patient, prior.guide_card.arguments.modalities)
+    return AskedGuides(
+        sources, another_patient, prior.guide_card.arguments.modalities, prior.guide_card.arguments.target
+    )
 
 
 def _source(given: object, modality: str) -> Path | Volume | None:

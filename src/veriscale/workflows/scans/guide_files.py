@@ -19,6 +19,15 @@ def scans_in(folder: Path) -> list[Path]:
     return [f for f in sorted(folder.rglob("*")) if is_scan(f) and f.is_file()]
 
 
+def contrast_of(scan: Path) -> str:
+    """A scan's contrast by its name, spelt like a modality: `T1C` of `sub-01_ce-gd_T1w.nii.gz`, `T1` of `ms07_T1`."""
+    told = bids_name(scan)
+    if told is None:
+        return re.sub(f"{MEASURED}$", "", split_scan_name(scan)[0]).rpartition("_")[2]
+    plain = told.suffix.removesuffix("w")
+    return "T1C" if plain == "T1" and "ce" in told.entities else plain
+
+
 def find_guide(folder: Path, scan: Path, modality: str, files: Sequence[Path] | None = None) -> Path | None:
     """The scan's guide of a modality in a folder or below it; None where there is none.
 

@@ -95,8 +95,11 @@ class PreparedThrough:
     def cost(self) -> Cost:
         """What it takes, by one small evaluation; a correction of the anchor counts as nothing beside it."""
         voxels, first = math.prod(self.grid.shape), self.method.first_evaluations
-        pace = self._pace(self.prior)
-        before = self._pace(self.prior.plain) if self.method.corrected else pace
+        if not self.method.corrected:
+            before = pace = self._pace(self.prior)
+        else:
+            estimate = torch.zeros(1, self.prior.card.network.channels, *self.grid.shape)
+            before, pace = self._pace(self.prior.plain), self._pace(self.prior.about(estimate))
         return Cost(
             f"{self.evaluations - first} evaluations of the denoiser after {first} for the anchor, each of "
             f"{2 * voxels / 1e6:.1f} megapixels; about {self.memory / 1e6:.0f} MB of volumes beside the networks",
@@ -112,12 +115,14 @@ class PreparedThrough:
             for k, n in enumerate(self.grid.shape)
             if k != axis
         ]
-        return sum(denoiser_pace(each, shape) for each, shape in across)
+        return sum(denoiser_pace(each, shape, anew=True) for each, shape in across)
 
     @property
     def memory(self) -> int:
         """Bytes of volumes, beside the networks."""
         pictures, channels = 2 + self.full_draws + len(self.dials), self.prior.card.network.channels
+        if self.method.corrected:  # what has been corrected, which draws are told of
+            pictures += 1
         return self.method.memory(math.prod(self.grid.shape), channels, pictures, False) + self.prior.memory
 
     @property
