@@ -139,8 +139,9 @@ NOTES = (
     f"{VALIDATION}, by whom rates were chosen: that gap knows one choice of two. Terms of the bound are in squared "
     "levels; σ_d as on the card; concat has even weights by construction. shift: slabs overlap, so that no interval is "
     "given. through: by guides that are trained on slices of all planes and on anchors from thick slices; over the "
-    "study's parent, and over `mri` of T2 alone. speed: `denoiser` with what guides say kept from one evaluation to "
-    "the next, as in slices; `denoiser_anew` without, as through the plane."
+    "study's parent, and over `mri` of T2 alone; at dial 0, and `draw` one draw each of the same noise. speed: "
+    "`denoiser` with what guides say kept from one evaluation to the next, as in slices; `denoiser_anew` without, and "
+    "with what the gate finds in an anchor, as through the plane."
 )
 
 
