@@ -119,7 +119,7 @@ def test_what_is_not_made_of_the_scan(bad):
 
 def test_a_prior_that_takes_none(bad, tmp_path):
     said = bad(f"t1={guide(tmp_path)}", prior="grey")
-    assert "The prior 'grey' takes no guides; give a file of guides as --prior" in said
+    assert "The prior 'grey' takes no guides; leave --prior out, give a file of guides" in said
 
 
 def test_a_photograph(bad, tmp_path, skimage_data):
