@@ -47,7 +47,8 @@ def answers(
         axis: 0 to 2; of slices theirs.
         places: along it; none are taken of pictures that the networks cannot take whole.
         restored: whether the image is a result. Where guides have corrected the anchor through the plane, they are then
-            asked first, at σ = ∞ too, what they would make of that, since what they were given is not kept.
+            asked first, at σ = ∞ too, what they would make of that, since what they were given is not kept; what the
+            gate finds there the denoiser's is told of, as draws are of what it finds in the anchor.
     """
     prior = work.prior
     if not isinstance(prior, GuidedPrior):
