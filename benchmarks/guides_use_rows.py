@@ -166,13 +166,12 @@ def _speeds(guides: Path, id: str) -> list[Row]:
         "denoiser_anew": [lambda p=p: UnconditionalDenoiser(_anew(p.about(x)))(x, sigma) for p in both],
     }
     told = {"denoiser": ", what guides say kept from the one before", "denoiser_anew": ", as through the plane"}
-    size = "×".join(map(str, x.shape[-2:]))
+    what, size = f"{prior.guide_card.parent!r}: time of one evaluation of the", "×".join(map(str, x.shape[-2:]))
     with torch.inference_mode():
         return [
             Row(
                 f"{id}.{name}",
-                f"time of one evaluation of the {name.split('_')[0]} with three guides over one without, {size}"
-                f"{told.get(name, '')}",
+                f"{what} {name.split('_')[0]} with three guides over one without, {size}{told.get(name, '')}",
                 _ratio(*pair),
                 bar="<= 1.5",
             )
