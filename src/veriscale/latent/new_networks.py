@@ -16,11 +16,18 @@ BLOCKS = 1
 """Residual blocks a level on the way down, one more on the way up."""
 
 
+LOG_VARIANCE = -6.0
+"""Of a new autoencoder's latents: as noisy as they are large, they would first have to learn to be heard."""
+
+
 def new_autoencoder(arguments: LatentArguments, channels: int) -> Any:
-    """An AutoencoderKL without attention, whose latents will be brought to unit variance by `standardise`."""
+    """An AutoencoderKL without attention, whose latents will be brought to unit variance by `standardise`.
+
+    It begins nearly linear: residual blocks add nothing yet, and latents have little noise.
+    """
     levels = len(arguments.autoencoder)
     with quiet("diffusers") as diffusers:
-        return diffusers.AutoencoderKL(
+        module = diffusers.AutoencoderKL(
             in_channels=channels,
             out_channels=channels,
             block_out_channels=arguments.autoencoder,
@@ -33,10 +40,15 @@ def new_autoencoder(arguments: LatentArguments, channels: int) -> Any:
             scaling_factor=1.0,
             force_upcast=False,
         )
+    _silence(module, ".conv2")
+    with torch.no_grad():
+        module.quant_conv.weight[arguments.channels :] = 0
+        module.quant_conv.bias[arguments.channels :] = LOG_VARIANCE
+    return module
 
 
 def new_unet(arguments: LatentArguments, channels: int, side: int) -> Any:
-    """A UNet2DModel without attention.
+    """A UNet2DModel without attention, whose residual blocks add nothing yet, and which answers 0.
 
     Args:
         arguments: its widths.
@@ -45,7 +57,7 @@ def new_unet(arguments: LatentArguments, channels: int, side: int) -> Any:
     """
     levels = len(arguments.unet)
     with quiet("diffusers") as diffusers:
-        return diffusers.UNet2DModel(
+        module = diffusers.UNet2DModel(
             sample_size=side,
             in_channels=channels,
             out_channels=channels,
@@ -56,6 +68,8 @@ def new_unet(arguments: LatentArguments, channels: int, side: int) -> Any:
             norm_num_groups=UNET_GROUPS,
             add_attention=False,
         )
+    _silence(module, ".conv2", "conv_out")
+    return module
 
 
 def new_scheduler(latents: bool) -> Any:
@@ -69,6 +83,22 @@ def new_scheduler(latents: bool) -> Any:
         betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
     with quiet("diffusers") as diffusers:
         return diffusers.DDIMScheduler(**betas, prediction_type="v_prediction", clip_sample=False)
+
+
+@torch.no_grad()
+def _silence(module: Any, *layers: str) -> None:
+    """Weights and biases of 0.
+
+    Source: Ho et al. 2020, of their code; diffusers' networks begin otherwise.
+
+    Args:
+        module: of diffusers.
+        layers: the ends of their names.
+    """
+    for name, layer in module.named_modules():
+        if name.endswith(layers):
+            layer.weight.zero_()
+            layer.bias.zero_()
 
 
 def new_schedule(latents: bool) -> Schedule:

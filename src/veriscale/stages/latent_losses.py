@@ -7,15 +7,14 @@ from torch import Tensor, nn
 
 from veriscale.stages.batches import Batch
 
-DIVERGENCE = 1e-3
+DIVERGENCE = 2.5e-5
 """Weight of the divergence per latent: little, so that neighbours in latents are neighbours in pictures."""
 
 
 class AutoencoderLoss(nn.Module):
-    """Absolute error of pictures in [−1, 1], and a little of the divergence of latents from N(0, I).
+    """Squared error of pictures in [−1, 1], and a little of the divergence of latents from N(0, I).
 
-    Source: Kingma, Welling 2014, with the absolute error of Rombach et al. 2022, appendix G, and without their network
-    of others that judges what looks alike.
+    Source: Kingma, Welling 2014; without the network of others that judges what looks alike, of Rombach et al. 2022.
 
     Args:
         module: an AutoencoderKL, to be trained.
@@ -31,7 +30,7 @@ class AutoencoderLoss(nn.Module):
         latents = self.module.encode(x).latent_dist
         mean, log_variance = latents.mean.float(), latents.logvar.float()
         z = mean + (log_variance / 2).exp() * batch.noise
-        error = (self.module.decode(z).sample.float() - x).abs().mean()
+        error = (self.module.decode(z).sample.float() - x).square().mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
         loss: Tensor = error + DIVERGENCE * divergence
         return loss

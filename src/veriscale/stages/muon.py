@@ -9,14 +9,21 @@ from veriscale.diffusion.encoder import ResidualBlock
 
 MOMENTUM = 0.95
 BETAS = (0.9, 0.99)  # Adam's
+THEIRS = {"ResnetBlock2D": ("conv1", "conv2"), "Downsample2D": ("conv",), "Upsample2D": ("conv",)}
+"""3×3 convolutions of diffusers, an extra: known by name."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic: steepest at zero, singular values end within 0.7 and 1.2
 ITERATIONS = 5
 
 
 def block_convolutions(module: nn.Module) -> list[Tensor]:
-    """The trainable weights of the 3×3 convolutions in residual blocks: what is orthogonalised."""
+    """The trainable weights of the 3×3 convolutions in residual blocks: what is orthogonalised.
+
+    Of diffusers' networks also those between levels.
+    """
     blocks = [m for m in module.modules() if isinstance(m, ResidualBlock | Block)]
     weights = [layer.weight for block in blocks for layer in (block.first, block.second)]
+    for theirs in module.modules():
+        weights += [getattr(theirs, layer).weight for layer in THEIRS.get(type(theirs).__name__, ())]
     return [w for w in weights if w.requires_grad]
 
 
