@@ -47,7 +47,7 @@ validation = ["astronaut.png"]
 licence = "CC0"
 evaluate = 30
 """
-    + toy_phase("autoencoder", 60, 16, "lr = 3e-3", "ema = 0.9")
+    + toy_phase("autoencoder", 60, 16, 'optimiser = "muon"', "lr = 3e-3", "ema = 0.9")
     + toy_phase("unet", 60, 32, "lr = 1e-3", "ema = 0.9")
 )
 
@@ -267,7 +267,6 @@ BAD = {
     "stage.toy.trainable=decoder": r"trainable is for networks of a prior; leave it out",
     "stage.toy.init_from=photo": r"init_from is for priors",
     "stage.toy.unet.init_from=photo": r"init_from is for a network of a prior",
-    "stage.toy.unet.optimiser=muon": r"optimiser is 'muon'; take 'adam'",
 }
 
 

@@ -193,7 +193,6 @@ def _check_latent(recipe: Recipe, demand: Callable[[bool, str], None]) -> None:
     demand(not first.patience, f"{where}.patience is for networks of a prior; leave it out")
     for network in trained:
         phase: Phase = getattr(first, network)
-        demand(phase.optimiser == "adam", f"{where}.{network}.optimiser is 'muon'; take 'adam'")
         multiple = latent.multiple if network == "unet" else latent.factor
         demand(phase.patch % multiple == 0, f"{where}.{network}.patch {phase.patch} must be a multiple of {multiple}")
     demand(
