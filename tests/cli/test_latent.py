@@ -112,11 +112,11 @@ def test_what_a_folder_offers_is_listed(veriscale, models):
 
 @pytest.fixture
 def certified(models, few, tmp_path, small):
-    """A folder with a model of our own to spoil, a certificate of it, and a measurement."""
+    """A folder with a model of our own to spoil, a quick certificate of it, and a measurement."""
     model = tmp_path / "model"
     shutil.copytree(models / "stable-diffusion", model)
     asked = {"operator": HOLES[1], "noise": 0.05, "prompt": "a cat", "score": "gradient", "tau": 0.4}
-    library.calibrate(few, tmp_path / "c.json", prior=model, device="cpu", **asked)
+    library.calibrate(few, tmp_path / "c.json", prior=model, device="cpu", preset=small[1], **asked)
     photo = next(iter(sorted(few.iterdir())))
     measured = tmp_path / "y.png"
     library.write_photo(library.degrade(library.read_photo(photo), HOLES[1], 0.05), measured)

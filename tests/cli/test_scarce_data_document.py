@@ -1,6 +1,7 @@
 """The commands of docs/tutorial-scarce-data.md run as they stand, in their order, and print what the page quotes.
 
-Scans, networks and steps are tiny: the settings in `SMALL` are added to the training, whose parent is a tiny `mri`.
+Scans, networks and steps are tiny: the settings in `SMALL` are added to the training, whose parent is a tiny `mri`; of
+the rule of anchors one candidate each is measured.
 """
 
 import re
@@ -14,6 +15,7 @@ from tests.conftest import write_tiny
 from tests.stages.scans import write
 
 from veriscale.diffusion.checkpoint import read_card
+from veriscale.stages import anchor_rule
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial-scarce-data.md").read_text(encoding="utf-8")
@@ -34,6 +36,8 @@ def run_page(veriscale, tmp_path, monkeypatch):
             scan = tmp_path / "scans" / folder / group / f"sub-{number:02}" / "T1w.nii.gz"
             write(scan, (42, 50, 4), seed=number)
     monkeypatch.setenv("VERISCALE_PRIORS", str(tmp_path / "priors"))
+    rules = [(texts, {name: values[:1] for name, values in numbers.items()}) for texts, numbers in anchor_rule.RULES]
+    monkeypatch.setattr(anchor_rule, "RULES", rules)
     monkeypatch.chdir(tmp_path)
 
     def call(page: str) -> list[str]:

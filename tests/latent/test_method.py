@@ -1,5 +1,6 @@
 """What the method over latents does beside its two stages."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,6 +15,7 @@ from veriscale.latent.prior import LatentPrior
 from veriscale.physics.measurement_noise import GaussianNoise
 from veriscale.physics.registry import parse_operator
 from veriscale.traversal.method import Work
+from veriscale.traversal.presets import LATENT_DEFAULT
 from veriscale.workflows.opening import load_prior
 
 
@@ -51,7 +53,8 @@ def test_copies_of_one_channel_are_one_measurement(posterior, prior):
 
     def restored(copies: int, noise_std: float) -> tuple[torch.Tensor, torch.Tensor]:
         noise = GaussianNoise(noise_std)
-        method = Latent(prior, operator, noise, tuple(y.shape[1:]), posterior, sampler="heun", steps=2)
+        knobs = replace(LATENT_DEFAULT, iterations=4)
+        method = Latent(prior, operator, noise, tuple(y.shape[1:]), posterior, knobs, sampler="heun", steps=2)
         problem = method.begin(y, copies, lambda: field, Work(False, 9))
         return problem.anchor, problem.draw([(field, 0)], method.sigma_max)
 
